@@ -1,0 +1,172 @@
+"""The boot services of one segment: DHCP, TFTP, HTTP and DNS, wired to one boot policy.
+
+DHCP  names the network boot program              (pxe.boot.answer)
+TFTP  hands it out, and iPXE's first script       (pxe.routes.with_autoexec)
+HTTP  hands out boot scripts and artefacts        (pxe.routes.BootRoutes)
+DNS   knows the rack's names
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pxe.boot import NBP_NAMES, BootPolicy, Endpoints
+from pxe.content import ContentTable
+from pxe.dhcp.leases import Lease
+from pxe.dhcp.server import DhcpEvent, DhcpServer
+from pxe.dhcp.subnet import Subnet
+from pxe.dns.responder import Zone
+from pxe.dns.server import DnsServer
+from pxe.errors import ConfigError
+from pxe.http.server import HttpEvent, HttpServer
+from pxe.ports import Clock
+from pxe.routes import Application, BootRoutes, ScriptEvent, with_autoexec
+from pxe.tftp.server import TftpEvent, TftpServer
+
+log = logging.getLogger(__name__)
+
+PxeEvent = DhcpEvent | TftpEvent | HttpEvent | ScriptEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceConfig:
+    """`programs` are the network boot programs under the names of `pxe.boot.NBP_NAMES`, at least one of them."""
+
+    device: str
+    subnet: Subnet
+    endpoints: Endpoints
+    journal: Path
+    zone: Zone
+    programs: ContentTable
+
+    def __post_init__(self) -> None:
+        if self.endpoints.address not in self.subnet.network:
+            raise ConfigError(
+                "machines of the segment could not reach the boot server",
+                evidence=f"{self.endpoints.address}, {self.subnet.network}",
+                next_action="serve from an address of the segment",
+            )
+        if not NBP_NAMES & set(self.programs):
+            raise ConfigError(
+                "no network boot program to hand out",
+                evidence=", ".join(self.programs),
+                next_action="provide at least one of " + ", ".join(sorted(NBP_NAMES)),
+            )
+
+
+class _Server(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+_S = TypeVar("_S", bound=_Server)
+
+
+class BootServices:
+    """`observe` is called from several threads, one per server, and must be quick. Start once, stop once."""
+
+    def __init__(
+        self,
+        *,
+        config: ServiceConfig,
+        policy: BootPolicy,
+        artifacts: ContentTable,
+        application: Application,
+        observe: Callable[[PxeEvent], None],
+        clock: Clock,
+    ) -> None:
+        self._config = config
+        self._clock = clock
+        self._observe = observe
+        self._zone = config.zone
+        self._programs = with_autoexec(config.programs, config.endpoints)
+        self._routes = BootRoutes(
+            endpoints=config.endpoints,
+            programs=self._programs,
+            artifacts=artifacts,
+            policy=policy,
+            application=application,
+            observe=observe,
+        )
+        self._dns: DnsServer | None = None
+        self._http: HttpServer | None = None
+        self._dhcp: DhcpServer | None = None
+        self._running: list[_Server] = []
+
+    def start(self) -> None:
+        """All or nothing. DHCP comes last, so that no machine is sent to a port that does not answer yet.
+
+        ServiceError names the port that cannot be had and what to do.
+        """
+        for missing in sorted(NBP_NAMES - set(self._config.programs)):
+            log.warning("network boot program missing: machines that need it will not boot name=%s", missing)
+        try:
+            self._dns = self._run(self._dns_server())
+            self._run(self._tftp_server())
+            self._http = self._run(self._http_server())
+            self._dhcp = self._run(self._dhcp_server())
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Transfers under way break off; a lease that was acknowledged is on disk. May be called twice."""
+        self._dns = self._http = self._dhcp = None
+        while self._running:
+            self._running.pop().stop()
+
+    def set_artifacts(self, artifacts: ContentTable) -> None:
+        """From any thread; downloads under way end with what they began."""
+        self._routes.artifacts = artifacts
+
+    def set_zone(self, zone: Zone) -> None:
+        """From any thread: the next query sees the new zone whole."""
+        self._zone = zone
+        if self._dns is not None:
+            self._dns.set_zone(zone)
+
+    def leases(self) -> tuple[Lease, ...]:
+        return () if self._dhcp is None else self._dhcp.leases()
+
+    def sent_bytes(self, client: IPv4Address) -> int:
+        """HTTP body bytes that this address took since the start, downloads under way included."""
+        return 0 if self._http is None else self._http.sent_bytes(client)
+
+    def _run(self, server: _S) -> _S:
+        self._running.append(server)
+        server.start()
+        return server
+
+    def _dns_server(self) -> DnsServer:
+        return DnsServer(address=self._config.endpoints.address, zone=self._zone, clock=self._clock)
+
+    def _tftp_server(self) -> TftpServer:
+        return TftpServer(
+            address=self._config.endpoints.address,
+            lookup=self._programs,
+            clock=self._clock,
+            observe=self._observe,
+        )
+
+    def _http_server(self) -> HttpServer:
+        return HttpServer(
+            address=self._config.endpoints.address,
+            port=self._config.endpoints.http_port,
+            routes=self._routes,
+            clock=self._clock,
+            observe=self._observe,
+        )
+
+    def _dhcp_server(self) -> DhcpServer:
+        return DhcpServer(
+            device=self._config.device,
+            subnet=self._config.subnet,
+            endpoints=self._config.endpoints,
+            journal=self._config.journal,
+            clock=self._clock,
+            observe=self._observe,
+        )

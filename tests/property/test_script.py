@@ -1,0 +1,49 @@
+"""Whatever the values, a boot script has its own commands and no others."""
+
+import re
+from ipaddress import IPv4Address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pxe.boot import Endpoints, RunKernel, Wait
+from pxe.errors import ConfigError
+from pxe.script import boot_script
+
+ENDPOINTS = Endpoints(address=IPv4Address("10.20.0.1"))
+RETRY = [":retry", "imgfree", "isset", "iseq", "echo", "sleep", "chain"]
+values = st.text() | st.text(alphabet="ab/=.-&| \n\r${}#;:?@+~") | st.sampled_from(["&&", "||", "a\nshell", "-x"])
+
+
+def commands(script: str) -> list[str]:
+    return [line.split()[0] for line in re.split(r"[\r\n]+", script) if line]
+
+
+def operators(script: str) -> int:
+    return sum(word in {"&&", "||"} for word in script.split())
+
+
+@given(values, values, st.lists(values, max_size=4))
+def test_run_kernel_has_its_own_commands_only(kernel: str, initrd: str, arguments: list[str]) -> None:
+    intent = RunKernel(kernel="/" + kernel, initrd="/" + initrd, arguments=tuple(arguments))
+    try:
+        script = boot_script(intent, ENDPOINTS)
+    except ConfigError:
+        return
+    assert commands(script) == ["#!ipxe", "echo", "kernel", "initrd", "boot", *RETRY]
+    assert operators(script) == 6
+    assert "${" not in script.split(":retry")[0]
+    line = script.splitlines()[2].split()
+    assert line == ["kernel", f"http://10.20.0.1/{kernel}", "initrd=initrd", *arguments, "||", "goto", "retry"]
+
+
+@given(values, st.integers())
+def test_wait_has_its_own_commands_only(reason: str, seconds: int) -> None:
+    try:
+        script = boot_script(Wait(reason=reason, seconds=seconds), ENDPOINTS)
+    except ConfigError:
+        assert not 1 <= seconds <= 3600
+        return
+    assert commands(script) == ["#!ipxe", "echo", "set", "sleep", "chain", *RETRY]
+    assert operators(script) == 4
+    assert script.isascii()

@@ -1,0 +1,81 @@
+"""`python -m images`: build what is missing, and say where it is."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from images.archive import Archive
+from images.build import Product, ensure_all
+from images.errors import ImagesError
+from images.mirror import find_mirror
+from images.processes import HostProcesses
+from images.ramdisk.modules import Variant
+from images.store import Entry, Store
+
+_DEFAULT_STORE = Path("~/.cache/innervate/images")
+_ALL = "all"
+
+
+def main(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    store = Store(options.store.expanduser())
+    variants = tuple(Variant) if options.variant == _ALL else (Variant(options.variant),)
+    products = tuple(options.names) or tuple(Product)
+    try:
+        entries = _build(store, variants, products)
+    except ImagesError as error:
+        _explain(error)
+        return 1
+    if options.json:
+        print(json.dumps({entry.recipe: _located(entry, store) for entry in entries}, indent=2))  # noqa: T201
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="images", description="Build firmware, ramdisk and OS images.")
+    parser.add_argument("names", nargs="*", type=Product, metavar="NAME", help=", ".join(Product))
+    parser.add_argument("--variant", choices=(*Variant, _ALL), default=Variant.CLOUD.value)
+    parser.add_argument("--store", type=Path, default=_DEFAULT_STORE, metavar="DIR")
+    parser.add_argument("--json", action="store_true", help="one object on standard output")
+    return parser
+
+
+def _build(store: Store, variants: Sequence[Variant], products: Sequence[Product]) -> list[Entry]:
+    archive = Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_Stopwatch())
+    catalogues = [ensure_all(store, archive, variant, products) for variant in variants]
+    return [entry for catalogue in catalogues for entry in catalogue.entries.values()]
+
+
+class _Stopwatch:
+    """Progress with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        print(f"{time.monotonic() - self._start:6.1f} s  {line}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _located(entry: Entry, store: Store) -> dict[str, dict[str, str | int]]:
+    return {
+        artifact.name: {
+            "sha256": artifact.sha256,
+            "size": artifact.size,
+            "media": artifact.media,
+            "path": str(store.path_of(artifact.sha256)),
+        }
+        for artifact in entry.artifacts
+    }
+
+
+def _explain(error: ImagesError) -> None:
+    lines = [f"error: {error}", error.evidence, error.next_action and f"next: {error.next_action}"]
+    print("\n".join(line for line in lines if line), file=sys.stderr)  # noqa: T201
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

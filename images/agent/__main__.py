@@ -1,0 +1,114 @@
+"""Names the real world and starts the threads: LLDP, facts, work, and the conversation in the first one."""
+
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from .cmdline import parse_cmdline
+from .connection import HttpConnection
+from .errors import AgentError
+from .facts import MAX_OUTPUT, Survey, read_identity
+from .link import Link
+from .linux import LinuxDisks, LinuxPower, LinuxProcesses, SystemClock, SystemRng
+from .lldp import Listener
+from .log import Log
+from .ports import Ports
+from .protocol import Hello
+from .work import Evidence, Work
+
+VERSION = "1"
+_LATE_LLDP = 35.0  # seconds: one interval of LLDP and a bit
+_SYS, _PROC, _DEV = Path("/sys"), Path("/proc"), Path("/dev")
+
+
+def main() -> int:
+    clock = SystemClock()
+    log = Log(clock, _print)
+    log.say(f"version {VERSION}")
+    try:
+        link, late = _wire(clock, log)
+    except AgentError as error:
+        log.say(f"{error}: {error.evidence}")
+        return 1
+    _spawn(late)
+    while True:
+        link.wake.wait(link.round())
+        link.wake.clear()
+
+
+def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
+    """The conversation, and the first look at the machine, which is to run beside it."""
+    endpoint = parse_cmdline((_PROC / "cmdline").read_text())
+    boot_id = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+    processes = LinuxProcesses(MAX_OUTPUT)
+    disks = LinuxDisks(processes, sys=_SYS, dev=_DEV)
+    survey = Survey(boot_id=boot_id, processes=processes, disks=disks, proc=_PROC, sys=_SYS)
+    http = HttpConnection(endpoint.host, endpoint.port, endpoint.nonce)
+    ports = Ports(
+        clock=clock,
+        rng=SystemRng(),
+        http=http,
+        disks=disks,
+        processes=processes,
+        uefi=_has_boot_entries(_SYS / "firmware/efi/efivars"),
+    )
+    listener = _listen(log)
+
+    def inspect() -> Evidence:
+        facts = survey.facts(listener.frames())
+        link.tell(facts)
+        log.say(f"{len(facts.disks)} disks, {len(facts.nics)} NICs, tools that failed: {sorted(facts.errors)}")
+        return {"disks": len(facts.disks), "nics": len(facts.nics)}
+
+    def first_look() -> None:
+        began = clock.monotonic()
+        facts = survey.facts(listener.frames())
+        link.tell(facts)
+        clock.sleep(max(0.0, began + _LATE_LLDP - clock.monotonic()))
+        late = tuple(frame.hex() for frame in listener.frames())
+        if late != facts.lldp:
+            link.tell(replace(facts, lldp=late))
+
+    link = Link(
+        hello=Hello(boot_id=boot_id, agent_version=VERSION, evidence=read_identity(_SYS)),
+        http=http,
+        clock=clock,
+        rng=ports.rng,
+        log=log,
+        power=LinuxPower(),
+        worker=Work(ports, inspect),
+        spawn=_spawn,
+    )
+    return link, first_look
+
+
+def _has_boot_entries(efivars: Path) -> bool:
+    """Without the mount, sysfs still shows an empty folder."""
+    return efivars.is_dir() and any(efivars.iterdir())
+
+
+def _listen(log: Log) -> Listener:
+    listener = Listener()
+
+    def run() -> None:
+        try:
+            listener.run()
+        except OSError as error:
+            log.say(f"LLDP: {error}")
+
+    _spawn(run)
+    return listener
+
+
+def _spawn(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, daemon=True).start()
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - the console is the only screen there is
+
+
+if __name__ == "__main__":
+    sys.exit(main())

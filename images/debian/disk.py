@@ -1,0 +1,120 @@
+"""A raw disk from a root tree, without loop devices or mounts: sfdisk, mke2fs -d and mtools write into the file.
+
+LBA 0      protective MBR with GRUB's boot code, then the GPT
+1 MiB      BIOS boot partition: GRUB core.img
+2 MiB      EFI system partition, FAT32: EFI/BOOT/BOOTX64.EFI (the removable path, found without NVRAM entries)
+66 MiB     root, ext4
+"""
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from images.debian import grub
+from images.ports import Processes
+from images.processes import check
+
+_MIB = 1 << 20
+_CORE_LBA = 2048
+_ESP_START, _ESP_SIZE = 2, 64
+_ROOT_START = _ESP_START + _ESP_SIZE
+_JOURNAL = 64
+_TAIL = 1  # the backup GPT
+_ROOT_NUMBER = 3
+_BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
+_BOTH = ("part_gpt", "ext2", "normal", "configfile", "linux", "echo", "serial", "terminal", "test", "minicmd")
+_TARGETS = {"i386-pc": ("biosdisk",), "x86_64-efi": ("fat", "efi_gop", "all_video")}
+# "(,gpt3)" is partition 3 of whatever disk GRUB came from: a twin of this image on another disk is not mistaken for it.
+_PREFIX = f"(,gpt{_ROOT_NUMBER})/boot/grub"
+_CONFIGURATION = """\
+set timeout=0
+if serial --unit=0 --speed=115200; then terminal_output console serial; fi
+echo innervate: GRUB
+linux /vmlinuz root=PARTUUID={partition} rw quiet console=tty0 console=ttyS0,115200
+initrd /initrd.img
+boot
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """`root_size` in MiB; `identity` seeds the ids of the partitions, so that equal input gives an equal disk."""
+
+    root_size: int
+    identity: str
+
+    @property
+    def size(self) -> int:
+        """Of the raw disk, in bytes."""
+        return (_ROOT_START + self.root_size + _TAIL) * _MIB
+
+    def id_of(self, name: str) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.identity}/{name}"))
+
+
+def root_size_for(content: int) -> int:
+    """MiB of root for that many bytes of files: ext4's own tables, a journal, and room to boot before it grows."""
+    return -(-content * 108 // (100 * _MIB)) + _JOURNAL + 32
+
+
+def build(tree: Path, layout: Layout, work: Path, processes: Processes) -> Path:
+    """The raw disk, `work`/disk.raw. `tree` gets its boot/grub/grub.cfg. Raises BuildError, ToolError."""
+    raw = work / "disk.raw"
+    with raw.open("wb") as file:
+        file.truncate(layout.size)
+    _write_configuration(tree, layout)
+    _partition(raw, layout, processes)
+    _write_root(raw, tree, layout, processes)
+    _write_esp(raw, _mkimage("x86_64-efi", work, processes), layout, processes)
+    _write_boot_code(raw, _mkimage("i386-pc", work, processes))
+    return raw
+
+
+def _write_configuration(tree: Path, layout: Layout) -> None:
+    path = tree / "boot/grub/grub.cfg"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_CONFIGURATION.format(partition=layout.id_of("root")))
+
+
+def _partition(raw: Path, layout: Layout, processes: Processes) -> None:
+    table = (
+        f"label: gpt\nlabel-id: {layout.id_of('disk')}\n"
+        f"start={_CORE_LBA}, size=1MiB, type={_BIOS_BOOT}, name=bios, uuid={layout.id_of('bios')}\n"
+        f"start={_ESP_START}MiB, size={_ESP_SIZE}MiB, type=uefi, name=esp, uuid={layout.id_of('esp')}\n"
+        f"start={_ROOT_START}MiB, size={layout.root_size}MiB, type=linux, name=root, uuid={layout.id_of('root')}\n"
+    )
+    check(processes, ["sfdisk", "--quiet", str(raw)], stdin=table.encode())
+
+
+def _write_root(raw: Path, tree: Path, layout: Layout, processes: Processes) -> None:
+    # GRUB 2.06 reads neither metadata_csum_seed nor orphan_file.
+    features = ["-O", "^metadata_csum_seed,^orphan_file", "-b", "4096", "-i", "16384", "-J", f"size={_JOURNAL}"]
+    tuning = f"offset={_ROOT_START * _MIB},hash_seed={layout.id_of('hash')},lazy_itable_init=0,lazy_journal_init=0"
+    identity = ["-L", "root", "-U", layout.id_of("filesystem")]
+    argv = ["mke2fs", "-q", "-F", "-t", "ext4", *features, *identity, "-E", tuning, "-d", str(tree)]
+    check(processes, [*argv, str(raw), f"{layout.root_size}M"], timeout=600)
+
+
+def _write_esp(raw: Path, loader: Path, layout: Layout, processes: Processes) -> None:
+    serial = layout.id_of("esp").replace("-", "")[:8]
+    image = f"{raw}@@{_ESP_START}M"
+    sectors = str(_ESP_SIZE * _MIB // grub.SECTOR)
+    check(processes, ["mformat", "-i", image, "-F", "-T", sectors, "-v", "ESP", "-N", serial, "::"])
+    check(processes, ["mmd", "-i", image, "::EFI", "::EFI/BOOT"])
+    check(processes, ["mcopy", "-i", image, str(loader), "::EFI/BOOT/BOOTX64.EFI"])
+
+
+def _mkimage(target: str, work: Path, processes: Processes) -> Path:
+    image = work / f"grub.{target}"
+    modules = (*_BOTH, *_TARGETS[target])
+    check(processes, ["grub-mkimage", "-O", target, "-p", _PREFIX, "-o", str(image), *modules])
+    return image
+
+
+def _write_boot_code(raw: Path, core: Path) -> None:
+    boot_img = Path("/usr/lib/grub/i386-pc/boot.img").read_bytes()
+    sectors = _MIB // grub.SECTOR
+    with raw.open("r+b") as disk:
+        disk.write(grub.boot_code(boot_img, _CORE_LBA))
+        disk.seek(_CORE_LBA * grub.SECTOR)
+        disk.write(grub.placed_core(core.read_bytes(), _CORE_LBA, sectors))

@@ -1,0 +1,171 @@
+"""The image in two recipes: the installed packages, which take a download, and the disk around them."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from images import blocks
+from images.archive import SUITE, Archive
+from images.debian import disk
+from images.processes import check
+from images.ramdisk.modules import KERNELS, Variant
+from images.recipe import Recipe, ensure, hashes
+from images.store import Entry, Store
+
+NAME = "debian-13"
+MANIFEST = "manifest.json"
+BLOB = "blob.zst"
+_BASE = "base.tar"
+_PACKAGES = (
+    "busybox",
+    "dbus",
+    "e2fsprogs",
+    "fdisk",
+    "initramfs-tools",
+    "iproute2",
+    "kmod",
+    "openssh-server",
+    "systemd-sysv",
+    "udev",
+    "util-linux",
+    "zstd",
+)
+_ENABLED = (
+    "innervate-seed.service",
+    "innervate-grow.service",
+    "innervate-hostkey.service",
+    "innervate-report.service",
+    "systemd-networkd.service",
+    "ssh.service",
+)
+# None of these does anything useful for a fresh server, and each costs a slow machine a process or a module load.
+_MASKED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "fstrim.timer",
+    "man-db.timer",
+    "dev-hugepages.mount",
+    "dev-mqueue.mount",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+    "sys-fs-fuse-connections.mount",
+    "ldconfig.service",
+    "modprobe@configfs.service",
+    "modprobe@drm.service",
+    "modprobe@efi_pstore.service",
+    "modprobe@fuse.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "run-lock.mount",
+    "sshd-keygen.service",
+    "systemd-binfmt.service",
+    "systemd-hwdb-update.service",
+    "systemd-journal-catalog-update.service",
+    "systemd-network-generator.service",
+    "systemd-networkd-persistent-storage.service",
+    "systemd-networkd-wait-online.service",
+    "systemd-pstore.service",
+    "systemd-remount-fs.service",
+    "systemd-sysusers.service",
+    "systemd-udev-load-credentials.service",
+    "systemd-update-done.service",
+)
+_NO_GENERATORS = (
+    "systemd-gpt-auto-generator",
+    "systemd-debug-generator",
+    "systemd-hibernate-resume-generator",
+    "systemd-rc-local-generator",
+    "systemd-run-generator",
+    "systemd-ssh-generator",
+    "systemd-system-update-generator",
+    "systemd-sysv-generator",
+    "systemd-tpm2-generator",
+)
+# Made anew by each machine: two machines must share neither identity nor randomness.
+_UNIQUE = (
+    "etc/ssh/ssh_host_*",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "var/lib/dbus/machine-id",
+    "var/lib/systemd/random-seed",
+    "var/cache/debconf/*-old",
+    "var/log/apt/*",
+    "var/log/*.log",
+    "initrd.img.old",
+    "vmlinuz.old",
+)
+_HERE = Path(__file__).parent
+_PACKAGE = _HERE.parent
+
+
+def ensure_debian(variant: Variant, store: Store, archive: Archive) -> Entry:
+    """Artefacts: `manifest.json` and `blob.zst`, see `images.manifest`. Raises ImagesError."""
+    base = _ensure_base(variant, store, archive)
+    name = NAME if variant is Variant.CLOUD else f"{NAME}-{variant}"
+    sources = hashes(_PACKAGE, ("debian/*.py", "debian/files/**/*", "blocks.py", "agent/manifest.py"))
+    recipe = Recipe(name=name, suite=SUITE, options=(base.key,), sources=sources)
+
+    def build(work: Path) -> Mapping[str, Path]:
+        tree = work / "tree"
+        tree.mkdir()
+        archive.progress(f"{name}: laying out the root file system")
+        check(
+            archive.processes, ["tar", "-C", str(tree), *_TAR, "-xf", str(store.path_of(base.artifact(_BASE).sha256))]
+        )
+        _configure(tree, archive)
+        archive.progress(f"{name}: writing the disk")
+        layout = disk.Layout(root_size=disk.root_size_for(_content_of(tree)), identity=recipe.key)
+        raw = disk.build(tree, layout, work, archive.processes)
+        archive.progress(f"{name}: compressing {layout.size >> 20} MiB")
+        manifest, text = blocks.pack(raw, work / BLOB, name), work / MANIFEST
+        text.write_text(manifest.to_json())
+        return {MANIFEST: text, BLOB: work / BLOB}
+
+    return ensure(recipe, store, build, archive.progress)
+
+
+_TAR = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
+
+
+def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
+    def build(work: Path) -> Mapping[str, Path]:
+        staged, tree, tarball = work / "staged", work / "tree", work / _BASE
+        shutil.copytree(_HERE / "initramfs", staged / "etc/initramfs-tools")
+        # Before any package is configured: the kernel's own installation then makes the right initramfs at once.
+        options = ["--aptopt=APT::Install-Recommends false", f"--essential-hook=sync-in {staged} /"]
+        archive.bootstrap("minbase", packages, tree, options)
+        check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-cf", str(tarball), "."])
+        return {_BASE: tarball}
+
+    packages = (*_PACKAGES, KERNELS[variant])
+    sources = hashes(_HERE, ("initramfs/**/*",))
+    recipe = Recipe(name=f"{NAME}-base-{variant}", suite=SUITE, packages=packages, sources=sources)
+    return ensure(recipe, store, build, archive.progress)
+
+
+def _configure(tree: Path, archive: Archive) -> None:
+    for path in sorted(path for path in (_HERE / "files").rglob("*") if path.is_file()):
+        target = tree / path.relative_to(_HERE / "files")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        target.chmod(0o755 if path.read_bytes().startswith(b"#!") else 0o644)
+    for pattern in _UNIQUE:
+        for path in tree.glob(pattern):
+            path.unlink()
+    (tree / "etc/machine-id").write_text("")
+    (tree / "etc/hostname").write_text("debian\n")
+    # The kernel command line names the root and mounts it writable: nothing is left to mount again.
+    (tree / "etc/fstab").write_text("")
+    generators = tree / "etc/systemd/system-generators"
+    generators.mkdir()
+    for name in _NO_GENERATORS:
+        (generators / name).symlink_to("/dev/null")
+    for command, units in (("enable", _ENABLED), ("mask", _MASKED)):
+        check(archive.processes, ["chroot", str(tree), "systemctl", "--quiet", command, *units])
+
+
+def _content_of(tree: Path) -> int:
+    """Bytes in whole blocks of 4 KiB."""
+    return sum(-(-path.lstat().st_size // 4096) * 4096 for path in tree.rglob("*"))

@@ -1,0 +1,40 @@
+"""Errors of the image builders.
+
+    ImagesError
+    |-- MirrorError        no usable Debian mirror is configured (the machine's)
+    |-- ToolError          a subprocess is missing, failed or overran its time (the machine's)
+    |-- StoreError         the artefact store refused, or holds what it should not (the machine's)
+    |-- BuildError         a recipe did not yield what it promised (ours)
+    +-- ImageFormatError   a blob and its manifest do not agree (theirs)
+
+`images.manifest.ManifestError` stands apart: that module is also the ramdisk's and imports nothing of ours.
+"""
+
+
+class ImagesError(Exception):
+    """`evidence` is what was seen, `next_action` what a person should do."""
+
+    def __init__(self, message: str, *, evidence: str = "", next_action: str = "") -> None:
+        super().__init__(message)
+        self.evidence = evidence
+        self.next_action = next_action
+
+
+class MirrorError(ImagesError):
+    pass
+
+
+class ToolError(ImagesError):
+    pass
+
+
+class StoreError(ImagesError):
+    pass
+
+
+class BuildError(ImagesError):
+    pass
+
+
+class ImageFormatError(ImagesError):
+    pass

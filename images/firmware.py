@@ -1,0 +1,31 @@
+"""Firmware for virtual machines and network boot programs for all machines, as Debian builds them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from images.archive import SUITE, Archive
+from images.recipe import Recipe, ensure
+from images.store import Entry, Store
+
+NAME = "firmware"
+_PACKAGES = ("ovmf", "ipxe", "ipxe-qemu")
+_FILES = {
+    "OVMF_CODE_4M.fd": "usr/share/OVMF/OVMF_CODE_4M.fd",
+    "OVMF_VARS_4M.fd": "usr/share/OVMF/OVMF_VARS_4M.fd",
+    "snponly.efi": "usr/lib/ipxe/snponly.efi",
+    "undionly.kpxe": "usr/lib/ipxe/undionly.kpxe",
+    # The option ROM of a virtio NIC in a BIOS machine; the 2019 build of older QEMUs waits 18 s for an IPv6 router.
+    "pxe-virtio.rom": "usr/share/qemu/pxe-virtio.rom",
+}
+
+
+def ensure_firmware(store: Store, archive: Archive) -> Entry:
+    """Artefacts: the keys of `_FILES`. Raises ImagesError."""
+
+    def build(work: Path) -> Mapping[str, Path]:
+        tree = archive.unpack(_PACKAGES, work)
+        return {name: tree / path for name, path in _FILES.items()}
+
+    options = tuple(f"{name}={path}" for name, path in _FILES.items())
+    recipe = Recipe(name=NAME, suite=SUITE, packages=_PACKAGES, options=options)
+    return ensure(recipe, store, build, archive.progress)

@@ -1,0 +1,96 @@
+"""The ramdisk in two recipes: the Debian part, which takes a download, and on top the agent, which takes seconds."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from images import cpio
+from images.archive import SUITE, Archive
+from images.processes import check
+from images.ramdisk import tree
+from images.ramdisk.modules import KERNELS, SELECTIONS, Variant
+from images.recipe import Recipe, ensure, hashes
+from images.store import Entry, Store
+
+KERNEL = "vmlinuz"
+INITRD = "initrd.zst"
+_BASE = "base.tar"
+_PACKAGES = (
+    "busybox",
+    "dmidecode",
+    "efibootmgr",
+    "fdisk",
+    "iproute2",
+    "kmod",
+    "lshw",
+    "nvme-cli",
+    "pci.ids",
+    "python3",
+    "python3-zstandard",
+    "smartmontools",
+    "util-linux",
+)
+_HERE = Path(__file__).parent
+_PACKAGE = _HERE.parent
+_LIBRARY = "usr/lib/innervate"
+_LEVEL = "-12"
+
+
+def ensure_ramdisk(variant: Variant, store: Store, archive: Archive) -> Entry:
+    """Artefacts: `vmlinuz` and `initrd.zst` (one zstd frame around one cpio archive). Raises ImagesError."""
+    base = _ensure_base(variant, store, archive)
+
+    def build(work: Path) -> Mapping[str, Path]:
+        root = work / "root"
+        root.mkdir()
+        check(archive.processes, ["tar", "-C", str(root), "-xf", str(store.path_of(base.artifact(_BASE).sha256))])
+        _add_agent(root, archive)
+        archive.progress("compressing the ramdisk")
+        kernel = shutil.copyfile(store.path_of(base.artifact(KERNEL).sha256), work / KERNEL)
+        return {KERNEL: kernel, INITRD: _compress(root, work, archive)}
+
+    sources = hashes(_PACKAGE, ("agent/**/*.py", "cpio.py", "ramdisk/init", "ramdisk/*.script"))
+    recipe = Recipe(name=f"ramdisk-{variant}", suite=SUITE, options=(base.key, _LEVEL), sources=sources)
+    return ensure(recipe, store, build, archive.progress)
+
+
+def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
+    def build(work: Path) -> Mapping[str, Path]:
+        source, root = work / "source", work / "root"
+        archive.bootstrap("extract", packages, source)
+        tree.link_merged_usr(source)
+        archive.progress("picking programs, libraries, Python and kernel modules")
+        root.mkdir()
+        tree.pick(source, root, variant, archive.processes)
+        tarball = work / _BASE
+        check(archive.processes, ["tar", "-C", str(root), "--numeric-owner", "-cf", str(tarball), "."])
+        return {KERNEL: tree.kernel_of(source), _BASE: tarball}
+
+    extra = ("ipmitool",) if variant is Variant.GENERIC else ()
+    packages = (*_PACKAGES, *extra, KERNELS[variant])
+    recipe = Recipe(
+        name=f"ramdisk-base-{variant}",
+        suite=SUITE,
+        packages=packages,
+        options=SELECTIONS[variant],
+        sources=hashes(_PACKAGE, ("ramdisk/tree.py", "ramdisk/modules.py")),
+    )
+    return ensure(recipe, store, build, archive.progress)
+
+
+def _add_agent(root: Path, archive: Archive) -> None:
+    library = root / _LIBRARY
+    shutil.copytree(_PACKAGE / "agent", library / "agent", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, path in (("init", root / "init"), ("udhcpc.script", library / "udhcpc.script")):
+        shutil.copyfile(_HERE / name, path)
+        path.chmod(0o755)
+    python = ["chroot", str(root), "/usr/bin/python3", "-m", "compileall", "-q"]
+    check(archive.processes, [*python, "--invalidation-mode", "unchecked-hash", f"/{_LIBRARY}"])
+
+
+def _compress(root: Path, work: Path, archive: Archive) -> Path:
+    plain, packed = work / "initrd.cpio", work / INITRD
+    with plain.open("wb") as file:
+        file.writelines(cpio.pack(root))
+    check(archive.processes, ["zstd", "-q", "-T0", _LEVEL, str(plain), "-o", str(packed)], timeout=600)
+    return packed

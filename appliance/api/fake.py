@@ -1,0 +1,196 @@
+"""An application in memory for tests of the API and its clients: the same contract, and nothing behind it.
+
+`now` stands still; each look-up answers from what was put in; `plans` are handed out one after the other, the last
+one for ever.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+from appliance.api.app import create_app
+from appliance.api.server import serve
+from appliance.errors import ConflictError, NotFoundError
+from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.phase import ConditionKind
+from appliance.model.views import (
+    ConditionView,
+    EventsView,
+    EventView,
+    HealthView,
+    MachinesView,
+    MachineView,
+    PlanView,
+    PowerAction,
+    RunState,
+    RunView,
+    ShellView,
+    StepState,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(kw_only=True)
+class FakeApplication:
+    """`fails` is raised by the next call, whichever it is; `broken` are steps whose runs fail at once."""
+
+    now: float = 1_800_000_000.0
+    inventory: dict[str, MachineView] = field(default_factory=dict)
+    plans: list[PlanView] = field(default_factory=list)
+    shells: dict[str, ShellView] = field(default_factory=dict)
+    broken: frozenset[str] = frozenset()
+    fails: Exception | None = None
+    powered: list[tuple[str, PowerAction]] = field(default_factory=list)
+    _planned: dict[str, PlanView] = field(default_factory=dict)
+    _runs: dict[str, RunView] = field(default_factory=dict)
+    _events: list[EventView] = field(default_factory=list)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def health(self) -> HealthView:
+        self._fail()
+        return HealthView(version="0.1.0", ready=True, started=self.now, rss_bytes=64 << 20, site="lab")
+
+    def machines(self) -> MachinesView:
+        self._fail()
+        return MachinesView(machines=tuple(self.inventory.values()))
+
+    def machine(self, name: MachineName) -> MachineView:
+        self._fail()
+        return _find(self.inventory, name, "machine")
+
+    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
+        self._fail()
+        async with self._news:
+            try:
+                async with asyncio.timeout(wait):
+                    while not (found := self._after(after, machine)):
+                        self.waiting.set()
+                        await self._news.wait()
+            except TimeoutError:
+                return EventsView(events=(), last=after)
+        return EventsView(events=found[:limit], last=found[:limit][-1].seq)
+
+    async def tell(self, machine: str, text: str, **fields: str) -> None:
+        """Appends an event and wakes those who wait for one."""
+        async with self._news:
+            seq = len(self._events) + 1
+            event = EventView(seq=seq, time=self.now, machine=machine, run="", kind="note", text=text, fields=fields)
+            self._events.append(event)
+            self._news.notify_all()
+
+    async def make_plan(self) -> PlanView:
+        self._fail()
+        view = self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
+        self._planned[view.digest] = view
+        return view
+
+    def plan(self, digest: PlanDigest) -> PlanView:
+        self._fail()
+        return _find(self._planned, digest, "plan")
+
+    async def apply(self, digest: PlanDigest) -> RunView:
+        self._fail()
+        plan = _find(self._planned, digest, "plan")
+        if digest != next(reversed(self._planned)):
+            raise ConflictError(
+                "the plan is stale", evidence=f"digest {digest[:12]}", next_action="plan again and read it"
+            )
+        return self._start(plan)
+
+    def run(self, run: RunId) -> RunView:
+        """A run ends when it is looked at: done, or failed where a step is broken."""
+        self._fail()
+        view = _find(self._runs, run, "run")
+        ended = tuple(
+            replace(step, state=StepState.FAILED if step.id in self.broken else StepState.DONE, ended=self.now)
+            for step in view.steps
+        )
+        failed = any(step.state is StepState.FAILED for step in ended)
+        self._runs[run] = replace(view, state=RunState.FAILED if failed else RunState.DONE, ended=self.now, steps=ended)
+        return self._runs[run]
+
+    async def power(self, name: MachineName, action: PowerAction) -> RunView:
+        self.machine(name)
+        self.powered.append((name, action))
+        return self._start(PlanView(digest="0" * 64, site="lab", steps=(), deferred=()))
+
+    async def hold(self, name: MachineName, reason: str) -> MachineView:
+        held = ConditionView(kind=ConditionKind.HOLD, since=self.now, reason=reason)
+        self.inventory[name] = replace(self.machine(name), conditions=(held,))
+        return self.inventory[name]
+
+    async def release(self, name: MachineName) -> MachineView:
+        self.inventory[name] = replace(self.machine(name), conditions=())
+        return self.inventory[name]
+
+    async def shell(self, name: MachineName) -> ShellView:
+        self.machine(name)
+        return _find(self.shells, name, "shell")
+
+    def _start(self, plan: PlanView) -> RunView:
+        run = RunView(
+            id=f"run-{len(self._runs) + 1}",
+            plan=plan.digest,
+            state=RunState.RUNNING,
+            started=self.now,
+            ended=None,
+            steps=plan.steps,
+        )
+        self._runs[run.id] = run
+        return run
+
+    def _after(self, after: int, machine: MachineName | None) -> tuple[EventView, ...]:
+        return tuple(e for e in self._events if e.seq > after and machine in (None, e.machine))
+
+    def _fail(self) -> None:
+        error, self.fails = self.fails, None
+        if error is not None:
+            raise error
+
+
+def _find(table: dict[str, T], key: str, what: str) -> T:
+    try:
+        return table[key]
+    except KeyError:
+        raise NotFoundError(
+            f"no {what} is called {key[:70]}", evidence=f"{len(table)} known", next_action="list what there is"
+        ) from None
+
+
+class Served:
+    """A daemon's stand-in: the real API, on a real socket, in an event loop on a thread of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def do(self, work: Coroutine[object, object, T]) -> T:
+        """Runs it where the application lives."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+
+@contextmanager
+def served(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
+    loop = asyncio.new_event_loop()
+    stop, ready = asyncio.Event(), threading.Event()
+
+    async def main() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve(create_app(application), socket_path, stop))
+            await asyncio.sleep(0)  # one turn of the loop: `serve` listens before it first waits
+            ready.set()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
+    thread.start()
+    try:
+        assert ready.wait(10)  # noqa: S101  a stand-in is for tests
+        yield Served(loop)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()

@@ -1,0 +1,50 @@
+"""What the REST API needs of the appliance; the daemon's application implements it, a fake serves the tests.
+
+Every method raises `InnervateError`; the API turns its `code` into a status and a problem document.
+"""
+
+from typing import Protocol
+
+from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.views import (
+    EventsView,
+    HealthView,
+    MachinesView,
+    MachineView,
+    PlanView,
+    PowerAction,
+    RunView,
+    ShellView,
+)
+
+
+class Application(Protocol):
+    def health(self) -> HealthView: ...
+
+    def machines(self) -> MachinesView: ...
+
+    def machine(self, name: MachineName) -> MachineView: ...
+
+    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
+        """Waits up to `wait` seconds for the first one; empty when none came."""
+        ...
+
+    async def make_plan(self) -> PlanView:
+        """Plans the site program against what is known now."""
+        ...
+
+    def plan(self, digest: PlanDigest) -> PlanView: ...
+
+    async def apply(self, digest: PlanDigest) -> RunView:
+        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines."""
+        ...
+
+    def run(self, run: RunId) -> RunView: ...
+
+    async def power(self, name: MachineName, action: PowerAction) -> RunView: ...
+
+    async def hold(self, name: MachineName, reason: str) -> MachineView: ...
+
+    async def release(self, name: MachineName) -> MachineView: ...
+
+    async def shell(self, name: MachineName) -> ShellView: ...

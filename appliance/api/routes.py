@@ -1,0 +1,178 @@
+"""The REST resources. Each route parses, calls one method of the application, and returns its view."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict, Field, with_config
+from starlette.requests import HTTPConnection
+
+from appliance.api.port import Application
+from appliance.errors import UsageError
+from appliance.model.codec import to_json
+from appliance.model.ids import MachineName, PlanDigest, RunId, machine_name
+from appliance.model.views import (
+    ApplyRequest,
+    EventsView,
+    HealthView,
+    HoldRequest,
+    MachinesView,
+    MachineView,
+    PlanView,
+    PowerRequest,
+    RunView,
+    ShellView,
+)
+
+_STREAM_WAIT = 15.0
+_STREAM_BATCH = 100
+_STRICT = ConfigDict(extra="forbid")
+
+router = APIRouter(prefix="/v1")
+
+
+def the_application(connection: HTTPConnection) -> Application:
+    application: Application = connection.app.state.application
+    return application
+
+
+def the_machine(name: Annotated[str, Path(max_length=63)]) -> MachineName:
+    return machine_name(name)
+
+
+App = Annotated[Application, Depends(the_application)]
+Machine = Annotated[MachineName, Depends(the_machine)]
+Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyBody(ApplyRequest):
+    """Approves the plan with this digest, and no other."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerBody(PowerRequest):
+    """What to do with the machine's power."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldBody(HoldRequest):
+    """Why nothing may touch the machine for now."""
+
+
+class StreamQuery(BaseModel):
+    model_config = _STRICT
+
+    after: int = Field(default=0, ge=0, description="only events with a greater `seq`")
+    machine: str | None = Field(default=None, max_length=63)
+
+    def machine_name(self) -> MachineName | None:
+        return None if self.machine is None else machine_name(self.machine)
+
+
+class EventsQuery(StreamQuery):
+    limit: int = Field(default=100, ge=1, le=1000)
+    wait: float = Field(default=0, ge=0, le=30, description="seconds to wait for the first event")
+
+
+@router.get("/health")
+async def health(application: App) -> HealthView:
+    return application.health()
+
+
+@router.get("/machines")
+async def machines(application: App) -> MachinesView:
+    return application.machines()
+
+
+@router.get("/machines/{name}")
+async def machine(application: App, name: Machine) -> MachineView:
+    return application.machine(name)
+
+
+@router.post("/machines/{name}/power", status_code=202)
+async def power(application: App, name: Machine, body: PowerBody, response: Response) -> RunView:
+    return _located(response, await application.power(name, body.action))
+
+
+@router.put("/machines/{name}/hold")
+async def hold(application: App, name: Machine, body: HoldBody) -> MachineView:
+    return await application.hold(name, body.reason)
+
+
+@router.delete("/machines/{name}/hold")
+async def release(application: App, name: Machine) -> MachineView:
+    return await application.release(name)
+
+
+@router.get("/machines/{name}/ssh")
+async def shell(application: App, name: Machine) -> ShellView:
+    return await application.shell(name)
+
+
+@router.post("/plans", status_code=201)
+async def make_plan(application: App, response: Response) -> PlanView:
+    view = await application.make_plan()
+    response.headers["Location"] = f"/v1/plans/{view.digest}"
+    return view
+
+
+@router.get("/plans/{digest}")
+async def plan(application: App, digest: Digest) -> PlanView:
+    return application.plan(PlanDigest(digest))
+
+
+@router.post("/plans/{digest}/apply", status_code=202)
+async def apply(application: App, digest: Digest, body: ApplyBody, response: Response) -> RunView:
+    if body.digest != digest:
+        raise UsageError(
+            "the digest in the body is not that of the plan being applied",
+            evidence=f"path {digest}, body {body.digest[:64]}",
+            next_action="send the digest of the plan that was read",
+        )
+    return _located(response, await application.apply(PlanDigest(digest)))
+
+
+@router.get("/runs/{run}")
+async def run(application: App, run: Annotated[str, Path(max_length=64)]) -> RunView:
+    return application.run(RunId(run))
+
+
+@router.get("/events")
+async def events(application: App, query: Annotated[EventsQuery, Query()]) -> EventsView:
+    name = query.machine_name()
+    return await application.events(after=query.after, machine=name, limit=query.limit, wait=query.wait)
+
+
+def the_stream(
+    application: App,
+    query: Annotated[StreamQuery, Query()],
+    last_event_id: Annotated[int | None, Header(ge=0)] = None,
+) -> tuple[MachineName | None, int]:
+    """Parsed before the stream begins: once its head is sent, an error can no longer be told."""
+    name = query.machine_name()
+    if name is not None:
+        application.machine(name)
+    return name, query.after if last_event_id is None else last_event_id
+
+
+@router.get("/events/stream", response_class=EventSourceResponse)
+async def stream(
+    application: App, start: Annotated[tuple[MachineName | None, int], Depends(the_stream)]
+) -> AsyncIterator[ServerSentEvent]:
+    name, after = start
+    while True:
+        view = await application.events(after=after, machine=name, limit=_STREAM_BATCH, wait=_STREAM_WAIT)
+        for event in view.events:
+            yield ServerSentEvent(id=str(event.seq), event="event", raw_data=to_json(event).decode())
+        after = max(after, view.last)
+
+
+def _located(response: Response, view: RunView) -> RunView:
+    response.headers["Location"] = f"/v1/runs/{view.id}"
+    return view

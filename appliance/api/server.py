@@ -1,0 +1,99 @@
+"""The only sockets of the API: uvicorn on a Unix socket, inside the daemon's own event loop."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from appliance.errors import MachineryError
+
+_MESSAGE_LIMIT = 1 << 20
+
+
+async def serve(app: FastAPI, socket_path: Path, stop: asyncio.Event) -> None:
+    """Serves until `stop`; the socket accepts connections from the first await on, and is gone at the end.
+
+    Whoever is still waiting for events one second after `stop` is cut off.
+    Raises `MachineryError` when another process serves there, or the path cannot be bound.
+    """
+    listener = listen(socket_path)
+    server = _Server(_config(app))
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_exit_after(server, stop))
+            await server.serve(sockets=[listener])
+            stop.set()
+    finally:
+        _remove(listener, socket_path)
+
+
+def listen(path: Path) -> socket.socket:
+    """A listening Unix socket with mode 0600 from before its first connection; a dead one in its place is removed."""
+    try:
+        if path.is_socket():
+            _refuse_living(path)
+            path.unlink()
+        return _bind(path)
+    except OSError as error:
+        raise MachineryError(
+            f"cannot listen on {path}", evidence=str(error), next_action="choose another socket path"
+        ) from error
+
+
+def _bind(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _refuse_living(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return
+    raise MachineryError(f"another daemon already serves {path}", next_action="stop it, or choose another socket path")
+
+
+def _remove(listener: socket.socket, path: Path) -> None:
+    listener.close()
+    path.unlink(missing_ok=True)
+
+
+async def _exit_after(server: uvicorn.Server, stop: asyncio.Event) -> None:
+    await stop.wait()
+    server.should_exit = True
+
+
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=_MESSAGE_LIMIT,
+        ws_per_message_deflate=False,  # SSH is already encrypted: there is nothing to squeeze
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals belong to the daemon."""
+        yield

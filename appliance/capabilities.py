@@ -1,0 +1,89 @@
+"""What a topology can offer, as industry concepts: replacing the tool behind one must not touch any score.
+
+A capability states givens that a plan is computed from; the conductor's drivers act on them.
+Scores name what they need as a Protocol of capabilities:
+
+    class Needs(PowerControl, NetworkBoot, Protocol): ...
+    class Discover:
+        def plan(self, site: Needs, inventory: Inventory) -> Plan: ...
+"""
+
+from ipaddress import IPv4Address
+from typing import Protocol, runtime_checkable
+
+from appliance.model.bmc import BmcEndpoint, BootTarget
+from appliance.model.ids import ImageName, MachineName
+from appliance.model.site import BootNetwork, ShellAccess
+
+
+class Capability(Protocol):
+    """Marks the Protocols in this file, so that a check can tell them from the combinations that scores make."""
+
+
+@runtime_checkable
+class BareMachines(Capability, Protocol):
+    """There are machines at all, each with a name."""
+
+    @property
+    def machines(self) -> tuple[MachineName, ...]: ...
+
+
+@runtime_checkable
+class PowerControl(Capability, Protocol):
+    """Power is commanded from afar."""
+
+    def bmc_of(self, machine: MachineName) -> BmcEndpoint: ...
+
+
+@runtime_checkable
+class BootOverride(Capability, Protocol):
+    """The next boot can be sent to another source than the configured order."""
+
+    @property
+    def boot_targets(self) -> frozenset[BootTarget]: ...
+
+
+@runtime_checkable
+class VirtualMedia(Capability, Protocol):
+    """A remote image can be inserted as if it were a disc."""
+
+    def media_slots_of(self, machine: MachineName) -> int: ...
+
+
+@runtime_checkable
+class NetworkBoot(Capability, Protocol):
+    """Machines boot from this segment."""
+
+    @property
+    def boot_network(self) -> BootNetwork: ...
+
+
+@runtime_checkable
+class AddressPlan(Capability, Protocol):
+    """Addresses are given out on purpose; None where the pool decides."""
+
+    def address_of(self, machine: MachineName) -> IPv4Address | None: ...
+
+
+@runtime_checkable
+class NameService(Capability, Protocol):
+    """Names of machines resolve."""
+
+    @property
+    def domain(self) -> str: ...
+
+
+@runtime_checkable
+class ImageLibrary(Capability, Protocol):
+    """Operating system images are at hand."""
+
+    @property
+    def images(self) -> tuple[ImageName, ...]: ...
+
+
+@runtime_checkable
+class Shell(Capability, Protocol):
+    """Installed machines can be entered."""
+
+    @property
+    def shell(self) -> ShellAccess: ...

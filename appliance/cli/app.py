@@ -1,0 +1,239 @@
+"""The command line. Each verb imports what it needs when it runs: `innervate --help` stays quick."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appliance.cli.exits import RefusedError, of_error, of_run, told
+from appliance.errors import InnervateError
+from appliance.model.text import clean
+from appliance.model.views import PlanView, PowerAction, RunView
+
+if TYPE_CHECKING:
+    from appliance.client import Client
+
+_SOCKET = Path("/run/innervate/api.sock")
+_PAUSE_SECONDS = 0.5
+_WAIT_SECONDS = 25.0
+_PAGE = 1000
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Machine = Annotated[str, typer.Argument(metavar="MACHINE")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settings:
+    socket: Path
+
+
+def build() -> typer.Typer:
+    app = typer.Typer(
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_settings)
+    for verb in (plan, apply, status, events, power, ssh, hold, release):
+        app.command()(verb)
+    app.command(hidden=True)(tunnel)
+    return app
+
+
+def run(app: Callable[..., object], arguments: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit status; the only place that prints an error."""
+    try:
+        app(args=arguments, prog_name="innervate")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except InnervateError as error:
+        print(told(error), file=sys.stderr)
+        return of_error(error)
+    return 0
+
+
+def _settings(
+    context: typer.Context,
+    socket: Annotated[Path, typer.Option(envvar="INNERVATE_SOCKET", help="The daemon's Unix socket.")] = _SOCKET,
+) -> None:
+    """From a powered-off rack to running applications.
+
+    Example: innervate plan, then innervate apply.
+    """
+    context.obj = _Settings(socket=socket)
+
+
+def plan(context: typer.Context, as_json: Json = False) -> None:
+    """Show what would be done, and to which disks; change nothing."""
+    from appliance.cli import show
+
+    view = _client(context).make_plan()
+    if as_json:
+        _print_json(view)
+        return
+    show.console().print(show.plan(view))
+
+
+def apply(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; every plan is applied as made.")] = False,
+    digest: Annotated[str, typer.Option(help="Apply the plan with this digest and no other.")] = "",
+) -> None:
+    """Plan, show, ask, do, and follow until every machine is done."""
+    from appliance.cli.apply import apply_exactly, provision
+    from appliance.cli.progress import summary
+    from appliance.cli.show import console
+
+    client, out = _client(context), console()
+
+    def approve(view: PlanView) -> None:
+        _approve(view, asked=not yes)
+
+    def follow(run: RunView) -> RunView:
+        return _follow(client, run)
+
+    outcome = apply_exactly(client, digest, approve, follow) if digest else provision(client, approve, follow)
+    out.print(summary(client.machines()))
+    for deferred in outcome.deferred:
+        out.print(f"still waiting  {clean(deferred.score, 63)}: {clean(deferred.reason, 300)}")
+    raise typer.Exit(outcome.exit)
+
+
+def status(
+    context: typer.Context,
+    machine: Annotated[str, typer.Argument(metavar="[MACHINE]")] = "",
+    as_json: Json = False,
+) -> None:
+    """Show where every machine stands, or all that is known of one."""
+    import time
+
+    from appliance.cli import show
+
+    client = _client(context)
+    if machine:
+        one = client.machine(machine)
+        _print_json(one) if as_json else show.console().print(show.machine(one, time.time()))
+    else:
+        every = client.machines()
+        _print_json(every) if as_json else show.console().print(show.machines(every, time.time()))
+
+
+def events(
+    context: typer.Context,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then wait for more.")] = False,
+    machine: Annotated[str, typer.Option(help="Only this machine's.")] = "",
+    after: Annotated[int, typer.Option(min=0, help="Only those with a greater number.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show what happened, oldest first."""
+    from appliance.cli import show
+
+    client = _client(context)
+    while True:
+        page = client.events(after=after, machine=machine, limit=_PAGE, wait=_WAIT_SECONDS if follow else 0)
+        for event in page.events:
+            _print_json(event) if as_json else print(show.event(event), flush=True)
+        if not page.events and not follow:
+            return
+        after = page.last
+
+
+def power(context: typer.Context, machine: Machine, action: PowerAction) -> None:
+    """Switch a machine on or off; off asks its system to stop, force-off and cycle do not."""
+    client = _client(context)
+    run = _follow(client, client.power(machine, action))
+    raise typer.Exit(of_run(run))
+
+
+def ssh(
+    context: typer.Context,
+    machine: Machine,
+    command: Annotated[list[str] | None, typer.Argument(metavar="[-- COMMAND...]")] = None,
+) -> None:
+    """Enter an installed machine, or run a command there."""
+    import os
+
+    from appliance.cli import ssh as openssh
+
+    shell = _client(context).shell(machine)
+    known_hosts = openssh.state_dir(os.environ) / f"known_hosts.{shell.machine}"
+    openssh.write_known_hosts(known_hosts, shell)
+    proxy = (sys.executable, "-m", "appliance.main", "--socket", str(_socket(context)), "tunnel", shell.machine)
+    argv = openssh.argv(shell, known_hosts=known_hosts, proxy=proxy, command=command or ())
+    os.execvp(argv[0], argv)  # noqa: S606  argv list; ssh takes over this terminal
+
+
+def hold(
+    context: typer.Context, machine: Machine, reason: Annotated[str, typer.Option(help="Why; shown to everyone.")]
+) -> None:
+    """Let nothing touch a machine until it is released."""
+    _client(context).hold(machine, reason)
+    print(f"{machine} is held; `innervate release {machine}` ends it")
+
+
+def release(context: typer.Context, machine: Machine) -> None:
+    """End the hold on a machine."""
+    _client(context).release(machine)
+    print(f"{machine} is released")
+
+
+def tunnel(context: typer.Context, machine: Machine) -> None:
+    """Join standard input and output to a machine's SSH port."""
+    from appliance.cli import tunnel as relay
+
+    relay.run(_client(context), machine, sys.stdin.buffer, sys.stdout.buffer)
+
+
+def _socket(context: typer.Context) -> Path:
+    settings: _Settings = context.obj
+    return settings.socket
+
+
+def _client(context: typer.Context) -> "Client":
+    from appliance.client import Client
+
+    return Client(_socket(context))
+
+
+def _print_json(view: object) -> None:
+    from appliance.model.codec import to_json
+
+    print(to_json(view).decode(), flush=True)
+
+
+def _approve(view: PlanView, *, asked: bool) -> None:
+    from appliance.cli import show
+    from appliance.cli.apply import confirm
+
+    show.console().print(show.plan(view))
+    if not asked:
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "not applied: there is no terminal to confirm the plan on",
+            next_action=f"read the plan, then: innervate apply --digest {view.digest} --yes",
+        )
+    confirm(view, input)
+
+
+def _follow(client: "Client", run: RunView) -> RunView:
+    import time
+
+    from appliance.cli import show
+    from appliance.cli.apply import follow_run
+    from appliance.cli.progress import display
+
+    messages = show.console(stderr=True)
+    try:
+        with display(messages) as shown:
+            run = follow_run(client, run, shown, time.time, lambda: time.sleep(_PAUSE_SECONDS))
+    except KeyboardInterrupt:
+        messages.print("The run goes on in the daemon; `innervate status` shows it.")
+        raise
+    for line in show.run(run):
+        messages.print(line)
+    return run

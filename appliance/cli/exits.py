@@ -1,0 +1,69 @@
+"""How the command ends: the exit statuses, and what is said of an error."""
+
+from enum import IntEnum
+
+from appliance.errors import InnervateError, UsageError
+from appliance.model.text import clean
+from appliance.model.views import RunView, StepState
+
+
+class Exit(IntEnum):
+    OK = 0
+    FAILURE = 1
+    USAGE = 2
+    PARTIAL = 3
+    NOT_FOUND = 4
+    CONFLICT = 5
+    UNREACHABLE = 7
+    TIMEOUT = 8
+    REFUSED = 9
+    INTERRUPTED = 130
+
+
+class RefusedError(UsageError):
+    """A safety rule stopped the command before it changed anything."""
+
+    code = "refused"
+
+
+EXITS: dict[str, Exit] = {
+    "error": Exit.FAILURE,
+    "usage": Exit.USAGE,
+    "site": Exit.USAGE,
+    "capability": Exit.USAGE,
+    "plan": Exit.USAGE,
+    "refused": Exit.REFUSED,
+    "not-found": Exit.NOT_FOUND,
+    "conflict": Exit.CONFLICT,
+    "step": Exit.FAILURE,
+    "bmc": Exit.FAILURE,
+    "agent": Exit.FAILURE,
+    "shell": Exit.FAILURE,
+    "machinery": Exit.FAILURE,
+    "unreachable": Exit.UNREACHABLE,
+    "no-daemon": Exit.UNREACHABLE,
+    "timeout": Exit.TIMEOUT,
+}
+
+
+def of_error(error: InnervateError) -> Exit:
+    return EXITS.get(error.code, Exit.FAILURE)
+
+
+def of_run(run: RunView) -> Exit:
+    """Partial when at least one machine got through all of its steps and another did not."""
+    touched = {step.machine for step in run.steps}
+    behind = {step.machine for step in run.steps if step.state is not StepState.DONE}
+    if not behind:
+        return Exit.OK
+    return Exit.PARTIAL if touched - behind else Exit.FAILURE
+
+
+def told(error: InnervateError) -> str:
+    """What happened, what was seen, what to do next: a line each."""
+    lines = [f"error: {clean(str(error), 1000)}"]
+    if error.evidence:
+        lines.append(f"  seen: {clean(error.evidence, 2000)}")
+    if error.next_action:
+        lines.append(f"  next: {clean(error.next_action, 1000)}")
+    return "\n".join(lines)

@@ -1,0 +1,174 @@
+"""A rack at work, as a live table for people and as a line per change for logs; pure but for the two displays."""
+
+import sys
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from appliance.cli import units
+from appliance.model.phase import ConditionKind, Phase
+from appliance.model.text import clean
+from appliance.model.views import ConditionView, MachinesView, MachineView
+
+STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
+
+_BAR = 16
+_TENTH = 10
+_PHASE_STYLES = {Phase.ACTIVE: "green", Phase.UNKNOWN: "dim"}
+_CONDITION_STYLES = {ConditionKind.FAILED: "bold red", ConditionKind.STUCK: "yellow", ConditionKind.HOLD: "cyan"}
+
+
+class Display(Protocol):
+    """`now` in seconds since the epoch."""
+
+    def update(self, machines: MachinesView, now: float) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def render(machines: MachinesView, now: float) -> Table:
+    table = _table("machine", "phase", "in state", "step", "progress", "rate", "ETA", "condition")
+    for machine in machines.machines:
+        table.add_row(*_row(machine, now))
+    return table
+
+
+def summary(machines: MachinesView) -> Table:
+    """Who is who and when each proof came, in seconds from power-on."""
+    table = _table("machine", "serial", "address", *(stage.replace("_", " ") for stage in STAGES), "phase")
+    for machine in machines.machines:
+        stages = (machine.stages.get(stage) for stage in STAGES)
+        table.add_row(
+            Text(clean(machine.name, 63)),
+            Text(clean(machine.serial, 40) or "-"),
+            Text(clean(machine.address, 45) or "-"),
+            *(Text("-" if seconds is None else f"{seconds:.1f}s", justify="right") for seconds in stages),
+            phase_text(machine),
+        )
+    return table
+
+
+def phase_text(machine: MachineView) -> Text:
+    return Text(machine.phase.value, style=_PHASE_STYLES.get(machine.phase, ""))
+
+
+def condition_text(condition: ConditionView) -> Text:
+    return Text(
+        f"{condition.kind.value}: {clean(condition.reason, 200)}", style=_CONDITION_STYLES.get(condition.kind, "")
+    )
+
+
+def changes(before: MachinesView | None, after: MachinesView, elapsed: float) -> Iterator[str]:
+    """A line for each machine whose phase, step, conditions or tenth of progress changed."""
+    known = {} if before is None else {machine.name: machine for machine in before.machines}
+    for machine in after.machines:
+        previous = known.get(machine.name)
+        if previous is None or _standing(previous) != _standing(machine):
+            yield f"{elapsed:.1f}s {line(machine)}"
+
+
+def line(machine: MachineView) -> str:
+    """ "node-0 deploying: write debian-13 to DISK0001 45% 38 MB/s" """
+    words = [_what(machine)]
+    if machine.progress is not None:
+        words.append(f"{units.percent(machine.progress.done, machine.progress.total)}%")
+        words.append(units.rate(machine.progress.rate))
+    detail = " ".join(word for word in words if word)
+    head = f"{clean(machine.name, 63)} {machine.phase.value}"
+    return f"{head}: {detail}" if detail else head
+
+
+def _what(machine: MachineView) -> str:
+    if machine.conditions:
+        return condition_text(machine.conditions[-1]).plain
+    return "" if machine.step is None else clean(machine.step.summary, 200)
+
+
+def _standing(machine: MachineView) -> tuple[object, ...]:
+    step = None if machine.step is None else (machine.step.id, machine.step.state)
+    tenth = None if machine.progress is None else units.percent(machine.progress.done, machine.progress.total) // _TENTH
+    return machine.phase, step, tenth, tuple((c.kind, c.reason) for c in machine.conditions)
+
+
+def _row(machine: MachineView, now: float) -> tuple[Text, ...]:
+    progress = machine.progress
+    step = "" if machine.step is None else clean(machine.step.waiting or machine.step.summary, 80)
+    return (
+        Text(clean(machine.name, 63)),
+        phase_text(machine),
+        Text(units.duration(now - machine.since), justify="right"),
+        Text(step),
+        Text("" if progress is None else _bar(progress.done, progress.total)),
+        Text("" if progress is None else units.rate(progress.rate), justify="right"),
+        Text("" if progress is None else units.duration(progress.eta), justify="right"),
+        condition_text(machine.conditions[-1]) if machine.conditions else Text(),
+    )
+
+
+def _bar(done: int, total: int) -> str:
+    figures = f"{units.percent(done, total):3}% {units.size(done)} of {units.size(total)}"
+    return f"[{units.bar(done, total, _BAR)}] {figures}"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(
+            column, no_wrap=column != "condition", overflow="fold" if column == "condition" else "ellipsis"
+        )
+    return table
+
+
+class LiveDisplay:
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, auto_refresh=False)
+
+    def update(self, machines: MachinesView, now: float) -> None:
+        self._live.update(render(machines, now), refresh=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+
+class PlainDisplay:
+    """A line per change on standard error; seconds count from the first update."""
+
+    def __init__(self) -> None:
+        self._before: MachinesView | None = None
+        self._start: float | None = None
+
+    def update(self, machines: MachinesView, now: float) -> None:
+        self._start = now if self._start is None else self._start
+        for text in changes(self._before, machines, now - self._start):
+            print(text, file=sys.stderr, flush=True)
+        self._before = machines
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+def display(console: Console, *, headless: bool = False) -> Display:
+    """Live where a person watches, lines elsewhere."""
+    if headless or not console.is_terminal or console.is_dumb_terminal:
+        return PlainDisplay()
+    return LiveDisplay(console)

@@ -1,0 +1,47 @@
+"""Numbers as people read them."""
+
+from datetime import UTC, datetime
+
+_STEPS = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def size(count: float) -> str:
+    """Decimal units (IEC 80000-13: 1 MB is 10^6 bytes), two significant digits or more: "950 B", "1.2 GB", "38 MB"."""
+    value, unit = float(count), 0
+    while value >= 999.5 and unit < len(_STEPS) - 1:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.1f} {_STEPS[unit]}" if value < 9.95 and unit else f"{value:.0f} {_STEPS[unit]}"
+
+
+def rate(bytes_per_second: float | None) -> str:
+    return "" if bytes_per_second is None else f"{size(bytes_per_second)}/s"
+
+
+def duration(seconds: float | None) -> str:
+    """ "12s", "3m05s", "2h07m", "4d06h"; empty for None."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def percent(done: int, total: int) -> int:
+    """Rounded down: 100 only when all is done."""
+    return 0 if total <= 0 else max(0, min(100, done * 100 // total))
+
+
+def bar(done: int, total: int, width: int) -> str:
+    """In ASCII, for serial consoles and the Linux console's 512 glyphs."""
+    filled = percent(done, total) * width // 100
+    return "#" * filled + "-" * (width - filled)
+
+
+def moment(epoch: float) -> str:
+    """RFC 3339, UTC, in whole seconds."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

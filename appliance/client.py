@@ -1,0 +1,211 @@
+"""The API's other end: what every front-end calls. Synchronous, over the daemon's Unix socket."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote, urlencode
+
+from appliance.errors import (
+    AgentError,
+    BmcError,
+    CapabilityError,
+    ConflictError,
+    InnervateError,
+    MachineryError,
+    NotFoundError,
+    PlanError,
+    ShellError,
+    SiteError,
+    StepError,
+    UnreachableError,
+    UsageError,
+)
+from appliance.model.codec import from_json, to_json
+from appliance.model.views import (
+    ApplyRequest,
+    EventsView,
+    HealthView,
+    HoldRequest,
+    MachinesView,
+    MachineView,
+    PlanView,
+    PowerAction,
+    PowerRequest,
+    ProblemView,
+    RunView,
+    ShellView,
+)
+
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
+
+T = TypeVar("T")
+
+_ANSWER_LIMIT = 64 << 20
+_MESSAGE_LIMIT = 1 << 20
+_START = "start it: `innervate daemon --config FILE`, or name its socket with --socket"
+
+
+class AbsentError(MachineryError):
+    """No daemon answers at the socket."""
+
+    code = "no-daemon"
+
+
+class LateError(MachineryError):
+    """The daemon took the request and did not answer in time; the request may still be carried out."""
+
+    code = "timeout"
+
+
+KINDS: dict[str, type[InnervateError]] = {
+    kind.code: kind
+    for kind in (
+        InnervateError,
+        UsageError,
+        SiteError,
+        CapabilityError,
+        PlanError,
+        NotFoundError,
+        ConflictError,
+        StepError,
+        BmcError,
+        AgentError,
+        ShellError,
+        UnreachableError,
+        MachineryError,
+    )
+}
+
+
+class Client:
+    """Every method raises the `InnervateError` that the daemon raised, evidence and next action included.
+
+    `timeout` in seconds is how long an answer may take, beside what `events` was told to wait.
+    """
+
+    def __init__(self, socket_path: Path, *, timeout: float = 60.0) -> None:
+        self._path = socket_path
+        self._timeout = timeout
+
+    def health(self) -> HealthView:
+        return self._call(HealthView, "GET", "/v1/health")
+
+    def machines(self) -> MachinesView:
+        return self._call(MachinesView, "GET", "/v1/machines")
+
+    def machine(self, name: str) -> MachineView:
+        return self._call(MachineView, "GET", f"/v1/machines/{_part(name)}")
+
+    def events(self, *, after: int = 0, machine: str = "", limit: int = 100, wait: float = 0) -> EventsView:
+        query = {"after": str(after), "limit": str(limit), "wait": str(wait)} | (
+            {"machine": machine} if machine else {}
+        )
+        return self._call(EventsView, "GET", f"/v1/events?{urlencode(query)}", more_time=wait)
+
+    def make_plan(self) -> PlanView:
+        return self._call(PlanView, "POST", "/v1/plans")
+
+    def plan(self, digest: str) -> PlanView:
+        return self._call(PlanView, "GET", f"/v1/plans/{_part(digest)}")
+
+    def apply(self, digest: str) -> RunView:
+        return self._call(RunView, "POST", f"/v1/plans/{_part(digest)}/apply", ApplyRequest(digest=digest))
+
+    def run(self, run: str) -> RunView:
+        return self._call(RunView, "GET", f"/v1/runs/{_part(run)}")
+
+    def power(self, name: str, action: PowerAction) -> RunView:
+        return self._call(RunView, "POST", f"/v1/machines/{_part(name)}/power", PowerRequest(action=action))
+
+    def hold(self, name: str, reason: str) -> MachineView:
+        return self._call(MachineView, "PUT", f"/v1/machines/{_part(name)}/hold", HoldRequest(reason=reason))
+
+    def release(self, name: str) -> MachineView:
+        return self._call(MachineView, "DELETE", f"/v1/machines/{_part(name)}/hold")
+
+    def shell(self, name: str) -> ShellView:
+        return self._call(ShellView, "GET", f"/v1/machines/{_part(name)}/ssh")
+
+    @contextmanager
+    def tunnel(self, name: str) -> "Iterator[ClientConnection]":
+        """Binary messages to and from the machine's SSH port; iterate over it until the machine hangs up."""
+        from websockets.exceptions import InvalidHandshake, InvalidStatus
+        from websockets.sync.client import unix_connect
+
+        uri = f"ws://localhost/v1/machines/{_part(name)}/tunnel"
+        try:
+            connection = unix_connect(
+                str(self._path), uri, compression=None, max_size=_MESSAGE_LIMIT, open_timeout=self._timeout
+            )
+        except InvalidStatus as error:
+            raise _rebuilt(bytes(error.response.body), error.response.status_code) from None
+        except (OSError, InvalidHandshake) as error:
+            raise self._absent(error) from error
+        with connection:
+            yield connection
+
+    def _call(self, kind: type[T], method: str, target: str, body: object = None, *, more_time: float = 0) -> T:
+        status, document = self._exchange(method, target, body, self._timeout + more_time)
+        if status >= 400:
+            raise _rebuilt(document, status)
+        try:
+            return from_json(kind, document)
+        except UsageError as error:
+            raise MachineryError(
+                "the daemon's answer makes no sense to this client",
+                evidence=f"{method} {target}: {error}",
+                next_action="use a client and a daemon of the same version",
+            ) from error
+
+    def _exchange(self, method: str, target: str, body: object, timeout: float) -> tuple[int, bytes]:
+        connection = _UnixConnection(self._path, timeout)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        try:
+            connection.request(method, target, body=None if body is None else to_json(body), headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read(_ANSWER_LIMIT)
+        except TimeoutError as error:
+            raise LateError(
+                f"the daemon did not answer within {timeout:g} seconds",
+                evidence=f"{method} {target} on {self._path}",
+                next_action="see what it does: `innervate events --follow`",
+            ) from error
+        except (OSError, HTTPException) as error:
+            raise self._absent(error) from error
+        finally:
+            connection.close()
+
+    def _absent(self, error: Exception) -> AbsentError:
+        return AbsentError("the daemon does not answer", evidence=f"{self._path}: {error}", next_action=_START)
+
+
+class _UnixConnection(HTTPConnection):
+    def __init__(self, path: Path, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def _rebuilt(document: bytes, status: int) -> InnervateError:
+    try:
+        view = from_json(ProblemView, document)
+    except UsageError as error:
+        raise MachineryError(
+            "the daemon refused without saying why",
+            evidence=f"status {status}: {document[:200].decode(errors='replace')}",
+            next_action="read the daemon's log",
+        ) from error
+    kind = KINDS.get(view.code, MachineryError)
+    return kind(view.detail or view.title, evidence=view.evidence, next_action=view.next_action)
+
+
+def _part(text: str) -> str:
+    return quote(text, safe="")

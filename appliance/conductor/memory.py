@@ -1,0 +1,87 @@
+"""The record log and the world folded from it, bound to one event loop.
+
+`remember` returns after the records are durable *and* folded, so that whoever continues sees their effect.
+`tick` grows at each change: read it before looking, wait for the next one after.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from appliance.conductor.world import World
+from appliance.model.ids import MachineName
+from appliance.store.log import Log
+from appliance.store.records import Entry, Record, machine_of
+
+T = TypeVar("T")
+
+
+class Memory:
+    def __init__(self, log: Log) -> None:
+        self.world = World()
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._pulses: dict[MachineName, asyncio.Event] = {}
+        self._any = asyncio.Event()
+        self.tick = 0
+        self._listeners: list[Callable[[frozenset[MachineName]], None]] = []
+
+    def open(self) -> None:
+        """Folds all that was ever recorded. Raises `MachineryError`."""
+        self._log.subscribe(self._hand_over)
+        self.world.fold_all(self._log.open())
+
+    def on_change(self, listener: Callable[[frozenset[MachineName]], None]) -> None:
+        """`listener` is called on the loop with the machines that the latest records are about."""
+        self._listeners.append(listener)
+
+    async def remember(self, *records: Record) -> tuple[Entry, ...]:
+        return await asyncio.wrap_future(self._log.append(*records))
+
+    def note(self, record: Record) -> None:
+        """For observations that nobody waits for; if the log refuses, the next `remember` says so."""
+        self._log.append(record)
+
+    async def read(self, *, after: int, machine: MachineName | None, limit: int) -> tuple[Entry, ...]:
+        return await asyncio.wrap_future(self._log.read(after=after, machine=machine, limit=limit))
+
+    def pulse(self, machine: MachineName) -> None:
+        """Something about this machine changed that is not in the log, such as an agent's poll."""
+        if event := self._pulses.pop(machine, None):
+            event.set()
+
+    async def until(self, machine: MachineName, look: Callable[[], T | None], seconds: float) -> T | None:
+        """The first thing that `look` finds, tried again at every change of this machine; None after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while (found := look()) is None:
+                    await self._pulses.setdefault(machine, asyncio.Event()).wait()
+                return found
+        except TimeoutError:
+            return look()
+
+    async def changed(self, tick: int, seconds: float | None) -> None:
+        """Returns when `tick` is no longer the present one, or after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                while tick == self.tick:
+                    await self._any.wait()
+        except TimeoutError:
+            return
+
+    def wake(self) -> None:
+        self.tick += 1
+        event, self._any = self._any, asyncio.Event()
+        event.set()
+
+    def _hand_over(self, entries: tuple[Entry, ...]) -> None:
+        self._loop.call_soon_threadsafe(self._fold, entries)
+
+    def _fold(self, entries: tuple[Entry, ...]) -> None:
+        self.world.fold_all(entries)
+        machines = frozenset(m for entry in entries if (m := machine_of(entry.record)) is not None)
+        for listener in self._listeners:
+            listener(machines)
+        for machine in machines:
+            self.pulse(machine)
+        self.wake()

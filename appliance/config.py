@@ -1,0 +1,64 @@
+"""The daemon's configuration: one TOML file, parsed once.
+
+state_dir  = "/var/lib/innervate"          records, leases, facts, logs
+socket     = "/run/innervate/api.sock"     the control API
+site       = "/etc/innervate/site.py"      the site program
+images_dir = "/var/cache/innervate/images" the artefact store
+ramdisk    = "generic"                     discovery ramdisk: "generic", or "cloud" for virtual machines
+ssh_key    = "/var/lib/innervate/ssh/key"  optional; made in state_dir when left out
+console    = "ttyS0,115200"                optional; serial console of the ramdisk's kernel
+"""
+
+import tomllib
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from appliance.errors import UsageError
+
+
+class RamdiskVariant(Enum):
+    GENERIC = "generic"
+    CLOUD = "cloud"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    state_dir: Path
+    socket: Path
+    site: Path
+    images_dir: Path
+    ramdisk: RamdiskVariant = RamdiskVariant.GENERIC
+    ssh_key: Path | None = None
+    console: str = ""
+
+    @property
+    def key(self) -> Path:
+        return self.ssh_key or self.state_dir / "ssh" / "id_ed25519"
+
+
+_ADAPTER = TypeAdapter(Settings)
+
+
+def load(path: Path) -> Settings:
+    """Raises `UsageError` that names the key and what is wrong with it."""
+    try:
+        return _ADAPTER.validate_python(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise UsageError(
+            f"the configuration {path} cannot be read",
+            evidence=str(error),
+            next_action="give the daemon an existing file: innervate daemon --config FILE",
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"{path} is not TOML", evidence=str(error), next_action="correct the line that it names"
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise UsageError(
+            f"{path}: {key}: {first['msg']}", next_action="see appliance/config.py for the keys"
+        ) from error

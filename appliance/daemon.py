@@ -1,0 +1,183 @@
+"""The daemon: the one place that names concrete classes and wires them.
+
+settings -> log -> world -> boot services, agents, BMCs -> conductor -> API
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+
+from appliance.api.app import create_app
+from appliance.api.server import serve
+from appliance.bmc.redfish import RedfishDialler
+from appliance.boot import Ramdisk, Snapshot, snapshot
+from appliance.conductor.conductor import Conductor
+from appliance.conductor.hands import Hands
+from appliance.conductor.memory import Memory
+from appliance.conductor.steps import ensure
+from appliance.conductor.world import World
+from appliance.config import Settings, load
+from appliance.errors import InnervateError
+from appliance.model.ids import MachineName
+from appliance.services.agents import AgentDesk
+from appliance.services.application import Appliance
+from appliance.services.library import Library
+from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
+from appliance.services.senses import Senses
+from appliance.services.shells import SshShells, ensure_key
+from appliance.services.stock import Stock, take_stock
+from appliance.site import Site
+from appliance.site import load as load_site
+from appliance.store.log import Log
+from appliance.system import SystemClock, SystemProcesses, SystemRng
+from appliance.topology import Rack
+from images.processes import HostProcesses
+from pxe.boot import BootIntent
+from pxe.client import Client
+from pxe.content import ContentTable
+from pxe.service import BootServices
+
+_LOGGER = logging.getLogger("innervate")
+
+
+class _Present:
+    """The snapshot that the services' threads read; replaced whole, never changed."""
+
+    def __init__(self, world: World, rack: Rack, ramdisk: Ramdisk) -> None:
+        self._world = world
+        self._rack = rack
+        self._ramdisk = ramdisk
+        self._snapshot = self._take()
+
+    def read(self) -> Snapshot:
+        return self._snapshot
+
+    def intent_for(self, client: Client) -> BootIntent:
+        return self._snapshot.intent_for(client)
+
+    def follow(self, machines: frozenset[MachineName]) -> None:
+        if machines:
+            self._snapshot = self._take()
+
+    def _take(self) -> Snapshot:
+        states = (self._world.machine(name) for name in self._rack.machines)
+        return snapshot(states, stated_macs(self._rack), self._ramdisk)
+
+
+def main(config: Path) -> int:
+    """Runs until SIGTERM or SIGINT. Returns the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        asyncio.run(_run(load(config)))
+    except InnervateError as error:
+        _LOGGER.error("%s; %s; %s", error, error.evidence, error.next_action)
+        return 1
+    return 0
+
+
+async def _run(settings: Settings) -> None:
+    site, stock = load_site(settings.site), take_stock(settings)
+    stop = _stop_on_signal()
+    async with AsyncExitStack() as closing:
+        memory = _remembering(settings, closing)
+        present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))
+        memory.on_change(present.follow)
+        desk, services = _facing_nodes(settings, site, stock, memory, present)
+        hands, waiting = _acting(settings, site, stock, memory, desk, services, closing)
+        application = Appliance(
+            memory=memory,
+            site=site,
+            images=stock.images,
+            clock=hands.clock,
+            rng=SystemRng(),
+            session_of=desk.session,
+            waiting=waiting,
+            ssh_key=settings.key,
+        )
+        services.start()
+        closing.callback(services.stop)
+        await _until_stopped(
+            Conductor(hands, ensure, SystemRng()).run(), serve(create_app(application), settings.socket, stop), stop
+        )
+
+
+def _stop_on_signal() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _remembering(settings: Settings, closing: AsyncExitStack) -> Memory:
+    log = Log(settings.state_dir / "records.db", SystemClock())
+    memory = Memory(log)
+    memory.open()
+    closing.callback(log.close)
+    return memory
+
+
+def _facing_nodes(
+    settings: Settings, site: Site[Rack], stock: Stock, memory: Memory, present: _Present
+) -> tuple[AgentDesk, BootServices]:
+    senses = Senses(memory, present.read, settings.state_dir)
+    desk = AgentDesk(present.read, senses, SystemClock())
+    services = BootServices(
+        config=service_config(site.topology, stock, settings),
+        policy=present,
+        artifacts=ContentTable(stock.artifacts),
+        application=desk,
+        observe=senses.observe,
+        clock=SystemClock(),
+    )
+    return desk, services
+
+
+def _acting(
+    settings: Settings,
+    site: Site[Rack],
+    stock: Stock,
+    memory: Memory,
+    desk: AgentDesk,
+    services: BootServices,
+    closing: AsyncExitStack,
+) -> tuple[Hands, dict[MachineName, str]]:
+    clock, network = SystemClock(), site.topology.boot_network
+    dialler = RedfishDialler(clock)
+    closing.push_async_callback(dialler.close)
+    ensure_key(settings.key, SystemProcesses())
+    waiting: dict[MachineName, str] = {}
+    hands = Hands(
+        memory=memory,
+        clock=clock,
+        agents=desk,
+        library=Library(
+            stock.artifacts,
+            network,
+            endpoints_of(network).url("/report"),
+            HostProcesses(),
+            services.set_artifacts,
+        ),
+        shells=SshShells(settings.key),
+        bmc_of=lambda name: dialler.dial(site.topology.bmc_of(name)),
+        waiting=waiting.__setitem__,
+    )
+    return hands, waiting
+
+
+async def _until_stopped(
+    conducting: Coroutine[None, None, None], serving: Coroutine[None, None, None], stop: asyncio.Event
+) -> None:
+    """The end of either is the end of both: an API without a conductor would promise what nobody does."""
+    conductor = asyncio.create_task(conducting, name="conductor")
+    conductor.add_done_callback(lambda _task: stop.set())
+    try:
+        await serving
+    finally:
+        conductor.cancel()
+        with suppress(asyncio.CancelledError):
+            await conductor
+    _LOGGER.info("stopped")

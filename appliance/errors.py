@@ -1,0 +1,74 @@
+"""Errors of the appliance: one tree, each with its cause, its evidence and the next action.
+
+InnervateError
+|-- UsageError           the request makes no sense as written (ours to reject)
+|   |-- SiteError        the site program is malformed
+|   |-- CapabilityError  a score asks for what the topology does not offer
+|   +-- PlanError        the plan names what is not there, or is stale
+|-- NotFoundError        we looked, and there is none (a look-up that failed is a different error)
+|-- ConflictError        someone else got there first
+|-- StepError            a step failed on a machine
+|   |-- BmcError         the BMC refused, lied or stayed silent
+|   |-- AgentError       the agent in the ramdisk refused or failed
+|   +-- ShellError       the installed system refused
++-- MachineryError       our own disk, socket or process failed
+"""
+
+
+class InnervateError(Exception):
+    """`code` is stable and documented; `evidence` is what was seen; `next_action` what a person should do."""
+
+    code = "error"
+
+    def __init__(self, message: str, *, evidence: str = "", next_action: str = "") -> None:
+        super().__init__(message)
+        self.evidence = evidence
+        self.next_action = next_action
+
+
+class UsageError(InnervateError):
+    code = "usage"
+
+
+class SiteError(UsageError):
+    code = "site"
+
+
+class CapabilityError(UsageError):
+    code = "capability"
+
+
+class PlanError(UsageError):
+    code = "plan"
+
+
+class NotFoundError(InnervateError):
+    code = "not-found"
+
+
+class ConflictError(InnervateError):
+    code = "conflict"
+
+
+class StepError(InnervateError):
+    code = "step"
+
+
+class BmcError(StepError):
+    code = "bmc"
+
+
+class AgentError(StepError):
+    code = "agent"
+
+
+class ShellError(StepError):
+    code = "shell"
+
+
+class UnreachableError(ShellError):
+    code = "unreachable"
+
+
+class MachineryError(InnervateError):
+    code = "machinery"

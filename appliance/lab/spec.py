@@ -1,0 +1,187 @@
+"""What a virtual rack is made of. Everything about a node follows from the rack's spec and the node's index.
+
+Numbers a person can match by eye: node-0 has serial SN0001, disk DISK0001, MAC ..:01 and the BMC 10.77.1.10.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from uuid import UUID
+
+from appliance.errors import UsageError
+from appliance.model.bmc import BmcEndpoint
+from appliance.model.hardware import Firmware
+from pxe.client import Mac
+
+BRIDGE = "br0"
+BRIDGE_ADDRESS = IPv4Interface("10.77.0.1/24")
+FIRST_BMC_ADDRESS = IPv4Address("10.77.1.10")
+MANUFACTURER = "Innervate Lab"
+PRODUCT = "Virtual Server"
+MAX_NODES = 8
+
+# sun_path holds 108 bytes (unix(7)); the longest name below the workdir is "/node-7/console.sock".
+_MAX_WORKDIR = 107 - len("/node-7/console.sock")
+
+
+class BootDevice(Enum):
+    """A bootable device; the value is its id in QEMU."""
+
+    DISK = "disk0"
+    NIC = "nic0"
+
+
+class Accelerator(Enum):
+    TCG = "tcg,thread=multi"
+    KVM = "kvm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RackFirmware:
+    """Firmware files. `virtio_rom` is the iPXE option ROM of the NIC; UEFI nodes run EDK2's own client instead."""
+
+    ovmf_code: Path
+    ovmf_vars: Path
+    virtio_rom: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RackSpec:
+    """`files` may be None for BIOS nodes only: they then run the SeaBIOS and the iPXE that come with QEMU."""
+
+    nodes: int
+    firmware: Firmware
+    workdir: Path
+    files: RackFirmware | None = None
+    memory_mib: int = 1024
+    disk_gib: int = 4
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.nodes <= MAX_NODES:
+            raise UsageError(f"a rack has 1 to {MAX_NODES} nodes", evidence=str(self.nodes))
+        if self.firmware is Firmware.UEFI and self.files is None:
+            raise UsageError("UEFI nodes need firmware files", next_action="give the rack an OVMF image")
+        if not self.workdir.is_absolute() or len(str(self.workdir)) > _MAX_WORKDIR:
+            raise UsageError(
+                f"the rack's folder must be an absolute path of at most {_MAX_WORKDIR} characters",
+                evidence=str(self.workdir),
+                next_action="choose a shorter path: UNIX sockets live in it",
+            )
+        if "," in str(self.workdir):
+            raise UsageError("a comma in the rack's folder would end an option of QEMU", evidence=str(self.workdir))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSpec:
+    """One machine of the rack. `folder` holds its disk, NVRAM, sockets, logs and certificate."""
+
+    index: int
+    name: str
+    uuid: UUID
+    serial: str
+    disk_serial: str
+    mac: Mac
+    tap: str
+    bmc_address: IPv4Address
+    firmware: Firmware
+    files: RackFirmware | None
+    memory_mib: int
+    disk_gib: int
+    folder: Path
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.img"
+
+    @property
+    def nvram(self) -> Path:
+        return self.folder / "vars.fd"
+
+    @property
+    def console(self) -> Path:
+        return self.folder / "console.log"
+
+    @property
+    def console_socket(self) -> Path:
+        return self.folder / "console.sock"
+
+    @property
+    def qmp_socket(self) -> Path:
+        return self.folder / "qmp.sock"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "bmc.crt"
+
+    @property
+    def key(self) -> Path:
+        return self.folder / "bmc.key"
+
+    @property
+    def passwords(self) -> Path:
+        return self.folder / "htpasswd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BmcServerSpec:
+    """What `appliance.lab.bmc_server` is started with."""
+
+    node: NodeSpec
+    accelerator: Accelerator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RackNode:
+    spec: NodeSpec
+    bmc: BmcEndpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RackState:
+    """What a running rack says of itself, in `rack.json`."""
+
+    accelerator: Accelerator
+    nodes: tuple[RackNode, ...]
+
+
+def nodes_of(spec: RackSpec) -> tuple[NodeSpec, ...]:
+    return tuple(_node(spec, index) for index in range(spec.nodes))
+
+
+def _node(spec: RackSpec, index: int) -> NodeSpec:
+    number = index + 1
+    name = f"node-{index}"
+    return NodeSpec(
+        index=index,
+        name=name,
+        uuid=UUID(f"00000077-0000-4000-8000-{number:012d}"),
+        serial=f"SN{number:04d}",
+        disk_serial=f"DISK{number:04d}",
+        mac=Mac(f"52:54:00:77:00:{number:02x}"),
+        tap=f"tap{index}",
+        bmc_address=FIRST_BMC_ADDRESS + index,
+        firmware=spec.firmware,
+        files=spec.files,
+        memory_mib=spec.memory_mib,
+        disk_gib=spec.disk_gib,
+        folder=spec.workdir / name,
+    )
+
+
+def network_batch(nodes: Sequence[NodeSpec]) -> str:
+    """Input of `ip -batch -` that makes the rack's network in an empty namespace."""
+    return "\n".join(
+        [
+            "link set lo up",
+            # A bridge that learns or waits 15 s before it forwards makes every PXE client give up.
+            f"link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0",
+            f"addr add {BRIDGE_ADDRESS} dev {BRIDGE}",
+            f"link set {BRIDGE} up",
+            *(f"addr add {node.bmc_address}/32 dev lo" for node in nodes),
+            *(f"tuntap add {node.tap} mode tap" for node in nodes),
+            *(f"link set {node.tap} master {BRIDGE} up" for node in nodes),
+            "",
+        ]
+    )

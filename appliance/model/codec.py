@@ -1,0 +1,32 @@
+"""The one JSON codec for our values: pydantic reads the dataclasses' own annotations."""
+
+from functools import cache
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from appliance.errors import UsageError
+
+T = TypeVar("T")
+
+
+@cache
+def _adapter(kind: type[object]) -> TypeAdapter[object]:
+    return TypeAdapter(kind)
+
+
+def to_json(value: object) -> bytes:
+    """Canonical for a given value: fields in the order of their definition, no blanks."""
+    return _adapter(type(value)).dump_json(value)  # type: ignore[arg-type]  # a type hashes
+
+
+def from_json(kind: type[T], data: bytes | str) -> T:
+    """`kind` is one of our dataclasses. Raises `UsageError` naming the first field that does not fit."""
+    try:
+        value = _adapter(kind).validate_json(data)  # type: ignore[arg-type]  # a type hashes
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "document"
+        raise UsageError(f"{where}: {first['msg']}", next_action=f"send a {kind.__name__} document") from error
+    assert isinstance(value, kind)  # noqa: S101  pydantic validated it; this tells the type checker
+    return value

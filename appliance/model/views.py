@@ -1,0 +1,198 @@
+"""What the REST API says, as values: the daemon renders them, every front-end parses them.
+
+Times are seconds since the epoch, durations and stages seconds, sizes bytes.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from appliance.model.phase import ConditionKind, Phase
+
+
+class StepState(Enum):
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class RunState(Enum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionView:
+    kind: ConditionKind
+    since: float
+    reason: str
+    step: str = ""
+    evidence: str = ""
+    next_action: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """`waiting` says in one sentence what the step waits for, empty when it does not wait."""
+
+    id: str
+    machine: str
+    score: str
+    summary: str
+    kind: str
+    budget: float
+    needs: tuple[str, ...] = ()
+    state: StepState = StepState.PENDING
+    fence: int = 0
+    started: float | None = None
+    ended: float | None = None
+    waiting: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressView:
+    """`rate` in bytes per second, `eta` in seconds; both None until known."""
+
+    done: int
+    total: int
+    rate: float | None = None
+    eta: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceView:
+    what: str
+    time: float
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseView:
+    phase: Phase
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineView:
+    """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen)."""
+
+    name: str
+    phase: Phase
+    since: float
+    serial: str = ""
+    uuid: str = ""
+    address: str = ""
+    product: str = ""
+    conditions: tuple[ConditionView, ...] = ()
+    step: StepView | None = None
+    progress: ProgressView | None = None
+    stages: dict[str, float | None] = field(default_factory=dict)
+    phases: tuple[PhaseView, ...] = ()
+    evidence: tuple[EvidenceView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinesView:
+    machines: tuple[MachineView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeferredView:
+    score: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanView:
+    """`digest` names the plan: whoever approves it approves exactly these steps."""
+
+    digest: str
+    site: str
+    steps: tuple[StepView, ...]
+    deferred: tuple[DeferredView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    id: str
+    plan: str
+    state: RunState
+    started: float
+    ended: float | None
+    steps: tuple[StepView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventView:
+    seq: int
+    time: float
+    machine: str
+    run: str
+    kind: str
+    text: str
+    fields: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsView:
+    """In order of `seq`; `last` is what to ask after next time."""
+
+    events: tuple[EventView, ...]
+    last: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellView:
+    """How to reach a machine by SSH; `host_keys` are OpenSSH public key lines."""
+
+    machine: str
+    user: str
+    address: str
+    port: int
+    host_keys: tuple[str, ...]
+    identity_file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthView:
+    version: str
+    ready: bool
+    started: float
+    rss_bytes: int
+    site: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProblemView:
+    """RFC 9457 problem details: `type` is `urn:innervate:<code>`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str = ""
+    code: str = ""
+    evidence: str = ""
+    next_action: str = ""
+
+
+class PowerAction(Enum):
+    ON = "on"
+    OFF = "off"
+    FORCE_OFF = "force-off"
+    CYCLE = "cycle"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyRequest:
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerRequest:
+    action: PowerAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRequest:
+    reason: str

@@ -1,0 +1,213 @@
+"""Plans: immutable graphs of steps with no choices left, shown, approved by digest, journaled, executed.
+
+Rules
+* A plan holds no secret and no handle: it can be printed, stored and compared as text.
+* Each action names what it touches by what cannot move: a machine's name, a disk's serial and WWN, an image's hash.
+* `digest` is the SHA-256 of the canonical JSON of the steps; approving a plan is approving its digest.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from heapq import heapify, heappop, heappush
+from typing import Literal, assert_never
+
+from appliance.errors import PlanError
+from appliance.model.bmc import PowerCommand
+from appliance.model.codec import to_json
+from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
+
+
+class StepKind(Enum):
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    DESTRUCTIVE = "destructive"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRef:
+    """An OS image in the artefact store: hashes are SHA-256, `raw_bytes` is its size on the disk."""
+
+    name: ImageName
+    manifest_sha256: str
+    blob_sha256: str
+    raw_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskRef:
+    """A disk as the facts showed it. `contents` is what may be destroyed: anything else found there stops the step."""
+
+    serial: str
+    wwn: str
+    size_bytes: int
+    contents: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellCheck:
+    """`argv` runs on the installed system; its output, stripped, must be `expected` (empty: any output, status 0)."""
+
+    name: str
+    argv: tuple[str, ...]
+    expected: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrol:
+    action: Literal["enrol"] = "enrol"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootAgent:
+    action: Literal["boot-agent"] = "boot-agent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    action: Literal["inspect"] = "inspect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteImage:
+    image: ImageRef
+    disk: DiskRef
+    action: Literal["write-image"] = "write-image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteSeed:
+    """Host name, keys and network of the installed system, in NoCloud form on a partition labelled CIDATA."""
+
+    disk: DiskRef
+    hostname: str
+    domain: str
+    authorized_keys: tuple[str, ...]
+    action: Literal["write-seed"] = "write-seed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootDisk:
+    disk: DiskRef
+    image: ImageRef
+    action: Literal["boot-disk"] = "boot-disk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmShell:
+    user: str
+    checks: tuple[ShellCheck, ...]
+    action: Literal["confirm-shell"] = "confirm-shell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetPower:
+    command: PowerCommand
+    action: Literal["set-power"] = "set-power"
+
+
+Action = Enrol | BootAgent | Inspect | WriteImage | WriteSeed | BootDisk | ConfirmShell | SetPower
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """`budget` in seconds is a hard stop; `needs` are steps that must be done before."""
+
+    id: StepId
+    machine: MachineName
+    score: str
+    summary: str
+    do: Action
+    budget: float
+    needs: tuple[StepId, ...] = ()
+
+    @property
+    def kind(self) -> StepKind:
+        match self.do:
+            case Enrol() | Inspect() | ConfirmShell():
+                return StepKind.READ
+            case BootAgent() | WriteSeed() | BootDisk() | SetPower():
+                return StepKind.IDEMPOTENT
+            case WriteImage():
+                return StepKind.DESTRUCTIVE
+            case _:
+                assert_never(self.do)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deferred:
+    """A score that cannot be planned yet, and why: it is planned again when the facts are there."""
+
+    score: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    site: str
+    steps: tuple[Step, ...] = ()
+    deferred: tuple[Deferred, ...] = ()
+
+    @property
+    def digest(self) -> PlanDigest:
+        return PlanDigest(hashlib.sha256(to_json(self)).hexdigest())
+
+    def step(self, step_id: StepId) -> Step:
+        return next(step for step in self.steps if step.id == step_id)
+
+
+def merge(site: str, plans: Iterable[Plan]) -> Plan:
+    """One plan out of one per score; steps stand in the order that their needs demand, whatever that of the list."""
+    parts = tuple(plans)
+    steps = tuple(step for part in parts for step in part.steps)
+    deferred = sorted((d for part in parts for d in part.deferred), key=lambda d: (d.score, d.reason))
+    plan = check(Plan(site=site, steps=steps, deferred=tuple(deferred)))
+    return replace(plan, steps=_in_order(plan.steps))
+
+
+def check(plan: Plan) -> Plan:
+    """Raises `PlanError` unless ids are unique, every need exists and nothing needs itself, however far round."""
+    known = {step.id for step in plan.steps}
+    if len(known) != len(plan.steps):
+        raise PlanError(f"{plan.site}: two steps share an id", next_action="report this score as faulty")
+    for step in plan.steps:
+        if missing := set(step.needs) - known:
+            raise PlanError(
+                f"step {step.id} needs {', '.join(sorted(missing))}, which no score plans",
+                next_action="add the score that makes it, or remove the one that needs it",
+            )
+    _refuse_cycles(plan.steps)
+    return plan
+
+
+def _refuse_cycles(steps: tuple[Step, ...]) -> None:
+    waiting = {step.id: set(step.needs) for step in steps}
+    while ready := {step_id for step_id, needs in waiting.items() if not needs}:
+        waiting = {i: needs - ready for i, needs in waiting.items() if i not in ready}
+    if waiting:
+        raise PlanError(
+            f"steps wait for each other in a circle: {', '.join(sorted(waiting))}",
+            next_action="remove one of the needs",
+        )
+
+
+def _in_order(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """A step after its needs; of those free to come next, the first by machine and id."""
+    by_id = {step.id: step for step in steps}
+    unmet = {step.id: len(set(step.needs)) for step in steps}
+    waiters: dict[StepId, list[Step]] = {step.id: [] for step in steps}
+    for step in steps:
+        for need in set(step.needs):
+            waiters[need].append(step)
+    free = [(step.machine, step.id) for step in steps if not step.needs]
+    heapify(free)
+    ordered: list[Step] = []
+    while free:
+        _, done = heappop(free)
+        ordered.append(by_id[done])
+        for step in waiters[done]:
+            unmet[step.id] -= 1
+            if not unmet[step.id]:
+                heappush(free, (step.machine, step.id))
+    return tuple(ordered)

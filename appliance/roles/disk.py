@@ -1,0 +1,139 @@
+"""Which disk a machine is installed on: chosen from facts by a stated policy, refused with reasons."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from appliance.errors import PlanError
+from appliance.model.hardware import Disk, HardwareFacts
+
+BLANK = "blank"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallestDisk:
+    """The smallest disk of at least `minimum_bytes` and of the image's size; of equals, the faster kind first."""
+
+    minimum_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DiskBySerial:
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskByWwn:
+    wwn: str
+
+
+DiskPolicy = SmallestDisk | DiskBySerial | DiskByWwn
+
+
+class Overwrite(Enum):
+    """What may be destroyed on the chosen disk."""
+
+    BLANK_ONLY = "blank-only"
+    ANYTHING = "anything"
+
+
+def choose_disk(
+    facts: HardwareFacts, policy: DiskPolicy, image_bytes: int, overwrite: Overwrite = Overwrite.BLANK_ONLY
+) -> Disk:
+    """Raises `PlanError`, its evidence one line per disk with the reason why it was refused."""
+    least = max(image_bytes, policy.minimum_bytes) if isinstance(policy, SmallestDisk) else image_bytes
+    reasons = {
+        disk.name: _not_meant(disk, policy, facts) or _unfit(disk, least, facts) or _precious(disk, overwrite)
+        for disk in facts.disks
+    }
+    chosen = sorted((disk for disk in facts.disks if not reasons[disk.name]), key=_order)
+    if not chosen:
+        raise _refusal(facts, policy, reasons)
+    return chosen[0]
+
+
+def describe(disk: Disk) -> str:
+    """One line for people: "SER123 (20.0 GB, QEMU HARDDISK)"."""
+    model = f", {disk.model}" if disk.model else ""
+    return f"{disk.serial or disk.wwn or disk.name} ({disk.size_bytes / 1e9:.1f} GB{model})"
+
+
+def _order(disk: Disk) -> tuple[int, bool, str, str]:
+    return disk.size_bytes, disk.rotational, disk.serial, disk.wwn
+
+
+def _not_meant(disk: Disk, policy: DiskPolicy, facts: HardwareFacts) -> str:
+    match policy:
+        case SmallestDisk():
+            return ""
+        case DiskBySerial():
+            return _not_named("serial number", policy.serial, disk.serial, [other.serial for other in facts.disks])
+        case DiskByWwn():
+            return _not_named("WWN", policy.wwn, disk.wwn, [other.wwn for other in facts.disks])
+        case _:
+            assert_never(policy)
+
+
+def _not_named(what: str, wanted: str, own: str, all_of_them: list[str]) -> str:
+    if not own or own != wanted:
+        return f"another {what}"
+    return f"not the only disk with this {what}" if all_of_them.count(own) > 1 else ""
+
+
+def _unfit(disk: Disk, least: int, facts: HardwareFacts) -> str:
+    if disk.removable:
+        return "removable"
+    if not disk.serial and not disk.wwn:
+        return "neither serial number nor WWN: it could not be told from another"
+    if any(other is not disk and _would_name(disk, other) for other in facts.disks):
+        return "another disk answers to its serial number and WWN"
+    if disk.size_bytes < least:
+        return f"too small, {least / 1e9:.1f} GB are needed"
+    return ""
+
+
+def _would_name(disk: Disk, other: Disk) -> bool:
+    """As the agent reads a disk's name: what is empty in it fits any disk."""
+    return disk.serial in ("", other.serial) and disk.wwn in ("", other.wwn)
+
+
+def _precious(disk: Disk, overwrite: Overwrite) -> str:
+    match overwrite:
+        case Overwrite.BLANK_ONLY:
+            return "" if disk.contents == BLANK else f"not blank, it holds {disk.contents or 'something unknown'}"
+        case Overwrite.ANYTHING:
+            return ""
+        case _:
+            assert_never(overwrite)
+
+
+def _refusal(facts: HardwareFacts, policy: DiskPolicy, reasons: dict[str, str]) -> PlanError:
+    seen = [f"{disk.name}: {describe(disk)}: {reasons[disk.name]}" for disk in facts.disks] or ["no disk was seen"]
+    return PlanError(
+        f"no disk fits {_wanted(policy)}",
+        evidence="\n".join([*seen, *facts.gaps]),
+        next_action=_remedy(facts, reasons),
+    )
+
+
+def _wanted(policy: DiskPolicy) -> str:
+    match policy:
+        case SmallestDisk():
+            return f"the policy: smallest disk of at least {policy.minimum_bytes / 1e9:.1f} GB"
+        case DiskBySerial():
+            return f"the policy: disk with serial number {policy.serial!r}"
+        case DiskByWwn():
+            return f"the policy: disk with WWN {policy.wwn!r}"
+        case _:
+            assert_never(policy)
+
+
+def _remedy(facts: HardwareFacts, reasons: dict[str, str]) -> str:
+    if any(reason.startswith("not blank") for reason in reasons.values()):
+        return "save what the disk holds, then allow Overwrite.ANYTHING, or name another disk"
+    names = ", ".join(sorted(disk.serial or disk.wwn for disk in facts.disks if disk.serial or disk.wwn))
+    return (
+        f"name one of the disks present by its serial number or WWN ({names})"
+        if names
+        else "put a disk in and discover the machine again"
+    )

@@ -1,0 +1,153 @@
+"""InstallLinux: every machine runs a given image from its own disk, and lets us in."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from appliance.capabilities import (
+    BareMachines,
+    BootOverride,
+    ImageLibrary,
+    NameService,
+    NetworkBoot,
+    PowerControl,
+    Shell,
+)
+from appliance.errors import PlanError
+from appliance.inventory.model import Inventory, MachineRecord
+from appliance.model.hardware import Disk, HardwareFacts
+from appliance.model.ids import ImageName, MachineName
+from appliance.plan import (
+    BootAgent,
+    BootDisk,
+    ConfirmShell,
+    Deferred,
+    DiskRef,
+    ImageRef,
+    Plan,
+    ShellCheck,
+    Step,
+    WriteImage,
+    WriteSeed,
+)
+from appliance.roles.disk import DiskPolicy, Overwrite, SmallestDisk, choose_disk, describe
+from appliance.scores.score import Move, chain
+
+NAME = "install-linux"
+BOOT_AGENT_SECONDS = 900.0
+WRITE_SECONDS = 3600.0
+SEED_SECONDS = 120.0
+BOOT_SECONDS = 1200.0
+SHELL_SECONDS = 600.0
+
+
+class InstallNeeds(
+    BareMachines, PowerControl, BootOverride, NetworkBoot, NameService, ImageLibrary, Shell, Protocol
+): ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallLinux:
+    """`machines` None means all. A machine that already runs the image is left alone, whatever `overwrite` says."""
+
+    image: str
+    disk: DiskPolicy = field(default_factory=SmallestDisk)
+    overwrite: Overwrite = Overwrite.BLANK_ONLY
+    machines: tuple[str, ...] | None = None
+    name: str = field(default=NAME, init=False)
+
+    def plan(self, site: InstallNeeds, inventory: Inventory) -> Plan:
+        image = self._image(site, inventory)
+        records = [inventory.record(name) for name in self._targets(site)]
+        wanting = [record for record in records if not _is_confirmed(record, image)]
+        unseen = [record.name for record in wanting if record.facts is None]
+        return Plan(
+            site=self.name,
+            steps=tuple(step for record in wanting for step in self._steps(site, record, image)),
+            deferred=tuple(
+                Deferred(score=self.name, reason=f"{name}: its hardware is not known yet; Discover must run first")
+                for name in unseen
+            ),
+        )
+
+    def _image(self, site: InstallNeeds, inventory: Inventory) -> ImageRef:
+        name = ImageName(self.image)
+        if name in site.images and name in inventory.images:
+            return inventory.images[name]
+        at_hand = ", ".join(sorted(set(site.images) & set(inventory.images))) or "none"
+        raise PlanError(
+            f"{self.name}: there is no image {self.image!r}",
+            evidence=f"offered by the topology: {', '.join(sorted(site.images)) or 'none'}; at hand: {at_hand}",
+            next_action=f"build the image and offer it in the topology, or name one at hand: {at_hand}",
+        )
+
+    def _targets(self, site: InstallNeeds) -> tuple[MachineName, ...]:
+        if self.machines is None:
+            return site.machines
+        if strangers := sorted(set(self.machines) - set(site.machines)):
+            raise PlanError(
+                f"{self.name}: the topology has no machine {', '.join(strangers)}",
+                evidence=f"machines: {', '.join(site.machines)}",
+                next_action="correct the names in the score, or add the servers to the topology",
+            )
+        return tuple(name for name in site.machines if name in self.machines)
+
+    def _steps(self, site: InstallNeeds, record: MachineRecord, image: ImageRef) -> tuple[Step, ...]:
+        if record.facts is None:
+            return ()
+        confirm = _confirm(site, record.name, record.facts)
+        if record.installed is not None and record.installed.image == image:
+            return chain(self.name, record.name, (confirm,))
+        disk = self._disk(record.name, record.facts, image)
+        return chain(self.name, record.name, (*_way(site, record.name, image, disk), confirm))
+
+    def _disk(self, name: MachineName, facts: HardwareFacts, image: ImageRef) -> Disk:
+        try:
+            return choose_disk(facts, self.disk, image.raw_bytes, self.overwrite)
+        except PlanError as error:
+            raise PlanError(f"{name}: {error}", evidence=error.evidence, next_action=error.next_action) from error
+
+
+def _is_confirmed(record: MachineRecord, image: ImageRef) -> bool:
+    return record.installed is not None and record.installed.image == image and record.installed.confirmed
+
+
+def _way(site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk) -> tuple[Move, ...]:
+    ref = DiskRef(serial=disk.serial, wwn=disk.wwn, size_bytes=disk.size_bytes, contents=disk.contents)
+    seed = WriteSeed(disk=ref, hostname=name, domain=site.domain, authorized_keys=_keys(site))
+    return (
+        Move(do=BootAgent(), summary=f"boot {name} into the discovery system", budget=BOOT_AGENT_SECONDS),
+        Move(
+            do=WriteImage(image=image, disk=ref),
+            summary=f"write {image.name} to disk {describe(disk)} of {name}, which now holds: {disk.contents}",
+            budget=WRITE_SECONDS,
+        ),
+        Move(do=seed, summary=f"write host name, keys and network of {name}", budget=SEED_SECONDS),
+        Move(do=BootDisk(disk=ref, image=image), summary=f"boot {name} from its disk", budget=BOOT_SECONDS),
+    )
+
+
+def _keys(site: InstallNeeds) -> tuple[str, ...]:
+    if not site.shell.authorized_keys:
+        raise PlanError(
+            "nobody could enter the installed machines: the topology has no authorized keys",
+            evidence=f"user {site.shell.user}, 0 keys",
+            next_action="put an OpenSSH public key line into the topology's ShellAccess",
+        )
+    return site.shell.authorized_keys
+
+
+def _confirm(site: InstallNeeds, name: MachineName, facts: HardwareFacts) -> Move:
+    return Move(
+        do=ConfirmShell(user=site.shell.user, checks=(_identity_check(facts),)),
+        summary=f"enter {name} by SSH and see that it is the machine that was installed",
+        budget=SHELL_SECONDS,
+    )
+
+
+def _identity_check(facts: HardwareFacts) -> ShellCheck:
+    """Serial, else UUID; a machine with neither is known by the host key that it reported with its nonce."""
+    if facts.serial:
+        return ShellCheck(name="serial", argv=("cat", "/sys/class/dmi/id/product_serial"), expected=facts.serial)
+    if facts.uuid:
+        return ShellCheck(name="uuid", argv=("cat", "/sys/class/dmi/id/product_uuid"), expected=str(facts.uuid))
+    return ShellCheck(name="shell", argv=("true",))

@@ -1,0 +1,54 @@
+"""What a score is: a wanted state that can say which steps lead there, given what is known now."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from appliance.inventory.model import Inventory
+from appliance.model.ids import MachineName, StepId
+from appliance.plan import Action, Plan, Step
+
+T_contra = TypeVar("T_contra", contravariant=True)
+
+
+class Score(Protocol[T_contra]):
+    """`T_contra` is a Protocol of the capabilities that the score needs, see `appliance.capabilities`.
+
+    `plan` is pure and idempotent: where the wanted state holds, the plan has no steps. Raises `PlanError`.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def plan(self, site: T_contra, inventory: Inventory) -> Plan: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One step of a chain on one machine; `budget` in seconds."""
+
+    do: Action
+    summary: str
+    budget: float
+
+
+def step_id(score: str, machine: MachineName, action: str) -> StepId:
+    return StepId(f"{score}.{machine}.{action}")
+
+
+def chain(score: str, machine: MachineName, moves: Iterable[Move]) -> tuple[Step, ...]:
+    """Steps of which each needs the one before."""
+    steps: list[Step] = []
+    for move in moves:
+        steps.append(
+            Step(
+                id=step_id(score, machine, move.do.action),
+                machine=machine,
+                score=score,
+                summary=move.summary,
+                do=move.do,
+                budget=move.budget,
+                needs=tuple(step.id for step in steps[-1:]),
+            )
+        )
+    return tuple(steps)

@@ -1,0 +1,221 @@
+"""The node-facing side of the appliance: agents in ramdisks and first boots of installed systems.
+
+Runs in the boot HTTP server's thread. A request is parsed, checked against the snapshot of who may speak, answered;
+what it said is handed on. Nothing here decides about runs, and nothing a machine says reaches more than its own state.
+"""
+
+import json
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from ipaddress import IPv4Address
+from threading import Lock
+from typing import Protocol
+from uuid import UUID
+
+from appliance.boot import Snapshot
+from appliance.inventory.bogus import real_uuid
+from appliance.inventory.identity import Conflict, Evidence, Match, Unknown, identify
+from appliance.model.ids import MachineName, Nonce
+from appliance.model.text import clean
+from appliance.services.reports import FirstBoot, parse_report
+from images.agent import protocol
+from images.agent.errors import ProtocolError
+from images.agent.protocol import Hello, Task, TaskReport
+from pxe.client import Mac
+from pxe.errors import PacketError
+from pxe.http.responder import HttpReply, HttpRequest
+from pxe.ports import Clock
+
+_POLL_IDLE = 2.0
+_POLL_BUSY = 1.0
+_ALIVE = 30.0
+_RATE_WINDOW = 10
+_JSON = "application/json"
+
+
+class Listener(Protocol):
+    """Who is told what machines said; called from the HTTP thread, must only hand on."""
+
+    def hello(self, machine: MachineName, nonce: Nonce, hello: Hello, client: IPv4Address) -> None: ...
+
+    def facts(self, machine: MachineName, nonce: Nonce, body: bytes) -> None: ...
+
+    def polled(self, machine: MachineName) -> None: ...
+
+    def log(self, machine: MachineName, offset: int, text: bytes) -> None: ...
+
+    def first_boot(self, machine: MachineName, report: FirstBoot, client: IPv4Address) -> None: ...
+
+    def refused(self, client: IPv4Address, why: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """`seen` on the monotonic clock; `samples` are (time, raw bytes done) of the running task."""
+
+    nonce: Nonce
+    boot_id: str
+    seen: float
+    report: TaskReport | None = None
+    samples: tuple[tuple[float, int], ...] = ()
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What one lock guards."""
+
+    sessions: dict[MachineName, Session] = field(default_factory=dict)
+    tasks: dict[MachineName, Task] = field(default_factory=dict)
+
+
+class AgentDesk:
+    def __init__(self, current: Callable[[], Snapshot], listener: Listener, clock: Clock) -> None:
+        self._current = current
+        self._listener = listener
+        self._clock = clock
+        self._desk = _Desk()
+        self._lock = Lock()
+        self._routes: Mapping[str, Callable[[HttpRequest, MachineName, Nonce], HttpReply]] = {
+            "/agent/hello": self._hello,
+            "/agent/facts": self._facts,
+            "/agent/poll": self._poll,
+            "/agent/log": self._log,
+        }
+
+    def alive(self, machine: MachineName) -> bool:
+        session = self.session(machine)
+        return session is not None and self._clock.monotonic() - session.seen < _ALIVE
+
+    def boot_id(self, machine: MachineName) -> str:
+        session = self.session(machine)
+        return session.boot_id if session else ""
+
+    def report(self, machine: MachineName) -> TaskReport | None:
+        session = self.session(machine)
+        return session.report if session else None
+
+    def session(self, machine: MachineName) -> Session | None:
+        """None too when the session's nonce has been superseded: that agent's machine was told to boot again."""
+        with self._lock:
+            session = self._desk.sessions.get(machine)
+        return session if session and self._current().agents.get(session.nonce) == machine else None
+
+    def assign(self, machine: MachineName, task: Task | None) -> None:
+        with self._lock:
+            if task is None:
+                self._desk.tasks.pop(machine, None)
+            else:
+                self._desk.tasks[machine] = task
+
+    def handle(self, request: HttpRequest) -> HttpReply:
+        if request.method != "POST":
+            return _say(HTTPStatus.METHOD_NOT_ALLOWED, "POST only")
+        try:
+            if request.path == "/report":
+                return self._report(request)
+            route = self._routes.get(request.path)
+            return self._admitted(request, route) if route else _say(HTTPStatus.NOT_FOUND, "no such call")
+        except (ProtocolError, PacketError) as error:
+            self._listener.refused(request.client, f"{request.path}: {clean(str(error), 200)}")
+            return _say(HTTPStatus.BAD_REQUEST, str(error))
+
+    def _admitted(
+        self, request: HttpRequest, route: Callable[[HttpRequest, MachineName, Nonce], HttpReply]
+    ) -> HttpReply:
+        nonce = Nonce(request.headers.get(protocol.NONCE_HEADER.lower(), ""))
+        machine = self._current().agents.get(nonce)
+        if machine is None:
+            self._listener.refused(request.client, f"{request.path}: the nonce is of no boot that we wait for")
+            return _say(HTTPStatus.FORBIDDEN, "this boot is not expected: boot again from the network")
+        return route(request, machine, nonce)
+
+    def _hello(self, request: HttpRequest, machine: MachineName, nonce: Nonce) -> HttpReply:
+        hello = protocol.parse_hello(request.body)
+        if why := _contradiction(hello, machine, self._current()):
+            self._listener.refused(request.client, why)
+            return _say(HTTPStatus.FORBIDDEN, why)
+        session = Session(nonce=nonce, boot_id=hello.boot_id, seen=self._clock.monotonic())
+        with self._lock:
+            self._desk.sessions[machine] = session
+        self._listener.hello(machine, nonce, hello, request.client)
+        return _json(protocol.encode(protocol.Welcome(machine=machine, poll_after=_POLL_BUSY)))
+
+    def _facts(self, request: HttpRequest, machine: MachineName, nonce: Nonce) -> HttpReply:
+        self._listener.facts(machine, nonce, request.body)
+        return HttpReply(status=HTTPStatus.NO_CONTENT)
+
+    def _poll(self, request: HttpRequest, machine: MachineName, nonce: Nonce) -> HttpReply:
+        poll = protocol.parse_poll(request.body)
+        now = self._clock.monotonic()
+        with self._lock:
+            before = self._desk.sessions.get(machine)
+            self._desk.sessions[machine] = _after_poll(before, poll, nonce, now)
+            task = self._desk.tasks.get(machine)
+        self._listener.polled(machine)
+        pause = _POLL_BUSY if task else _POLL_IDLE
+        return _json(protocol.encode(protocol.PollReply(task=task, poll_after=pause)))
+
+    def _log(self, request: HttpRequest, machine: MachineName, _nonce: Nonce) -> HttpReply:
+        offset = request.headers.get(protocol.LOG_OFFSET_HEADER.lower(), "0")
+        if not (offset.isascii() and offset.isdigit() and len(offset) < 16):
+            raise ProtocolError("the log offset is no number", evidence=offset[:40])
+        self._listener.log(machine, int(offset), request.body)
+        return HttpReply(status=HTTPStatus.NO_CONTENT)
+
+    def _report(self, request: HttpRequest) -> HttpReply:
+        report = parse_report(request.body)
+        machine = self._current().seeds.get(report.nonce)
+        if machine is None:
+            self._listener.refused(request.client, "/report: the nonce is of no seed that we wrote")
+            return _say(HTTPStatus.FORBIDDEN, "no machine was installed with this nonce")
+        self._listener.first_boot(machine, report, request.client)
+        return HttpReply(status=HTTPStatus.NO_CONTENT)
+
+
+def _after_poll(before: Session | None, poll: protocol.Poll, nonce: Nonce, now: float) -> Session:
+    if before is None or before.boot_id != poll.boot_id or before.nonce != nonce:
+        before = Session(nonce=nonce, boot_id=poll.boot_id, seen=now)
+    same = before.report is not None and poll.task is not None and before.report.id == poll.task.id
+    samples = deque(before.samples if same else (), maxlen=_RATE_WINDOW)
+    if poll.task is not None:
+        samples.append((now, poll.task.progress.done))
+    return replace(before, seen=now, report=poll.task, samples=tuple(samples))
+
+
+def _contradiction(hello: Hello, machine: MachineName, current: Snapshot) -> str:
+    """Empty when the machine's own evidence agrees with what its BMC said, or when there is nothing to compare."""
+    if machine not in current.identities:
+        return ""
+    said = hello.evidence
+    evidence = Evidence(
+        uuid=_uuid(said.uuid),
+        serial=clean(said.serial, 100),
+        board_serial=clean(said.board_serial, 100),
+        macs=tuple(Mac.parse(mac) for mac in said.macs),
+    )
+    match identify(evidence, current.identities):
+        case Match(name=name) if name == machine:
+            return ""
+        case Match(name=name):
+            return f"the nonce is {machine}'s but the evidence is {name}'s"
+        case Unknown():
+            return f"the nonce is {machine}'s but serial {evidence.serial!r} is of no machine known"
+        case Conflict(why=why):
+            return why
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return real_uuid(UUID(text))
+    except ValueError:
+        return None
+
+
+def _say(status: HTTPStatus, message: str) -> HttpReply:
+    return HttpReply(status=status, body=json.dumps({"error": message[:300]}).encode(), media_type=_JSON)
+
+
+def _json(body: bytes) -> HttpReply:
+    return HttpReply(status=HTTPStatus.OK, body=body, media_type=_JSON)

@@ -1,0 +1,195 @@
+"""What people and programs can ask of the appliance: the API's port, over the world and the conductor."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from appliance import __version__
+from appliance.conductor.memory import Memory
+from appliance.conductor.world import RunStatus
+from appliance.errors import ConflictError, NotFoundError
+from appliance.inventory.model import Inventory
+from appliance.model.bmc import PowerCommand
+from appliance.model.ids import ImageName, MachineName, PlanDigest, RunId, StepId
+from appliance.model.views import (
+    EventsView,
+    HealthView,
+    MachinesView,
+    MachineView,
+    PlanView,
+    PowerAction,
+    RunView,
+    ShellView,
+)
+from appliance.plan import ImageRef, Plan, SetPower, Step
+from appliance.ports import Clock, Rng
+from appliance.services.agents import Session
+from appliance.services.views import event_view, machine_view, plan_view, run_view
+from appliance.site import Site, plan_site
+from appliance.store.records import HoldPlaced, HoldReleased, PlanStored, RunStarted
+from appliance.topology import Rack
+
+_POWER_BUDGET = 180.0
+_SSH_PORT = 22
+
+_COMMANDS = {
+    PowerAction.ON: PowerCommand.ON,
+    PowerAction.OFF: PowerCommand.GRACEFUL_OFF,
+    PowerAction.FORCE_OFF: PowerCommand.FORCE_OFF,
+    PowerAction.CYCLE: PowerCommand.CYCLE,
+}
+
+
+class Appliance:
+    def __init__(
+        self,
+        *,
+        memory: Memory,
+        site: Site[Rack],
+        images: Mapping[ImageName, ImageRef],
+        clock: Clock,
+        rng: Rng,
+        session_of: Callable[[MachineName], Session | None],
+        waiting: Mapping[MachineName, str],
+        ssh_key: Path,
+    ) -> None:
+        self._memory = memory
+        self._site = site
+        self._images = images
+        self._rng = rng
+        self._session_of = session_of
+        self._waiting = waiting
+        self._ssh_key = ssh_key
+        self._started = clock.now()
+
+    def health(self) -> HealthView:
+        return HealthView(
+            version=__version__,
+            ready=True,
+            started=self._started,
+            rss_bytes=_resident_bytes(),
+            site=self._site.name,
+        )
+
+    def machines(self) -> MachinesView:
+        return MachinesView(machines=tuple(self._view(name) for name in self._site.topology.machines))
+
+    def machine(self, name: MachineName) -> MachineView:
+        return self._view(self._known(name))
+
+    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
+        tick = self._memory.tick
+        entries = await self._memory.read(after=after, machine=machine, limit=limit)
+        if not entries and wait > 0:
+            await self._memory.changed(tick, wait)
+            entries = await self._memory.read(after=after, machine=machine, limit=limit)
+        return EventsView(
+            events=tuple(event_view(entry) for entry in entries),
+            last=entries[-1].seq if entries else after,
+        )
+
+    async def make_plan(self) -> PlanView:
+        plan = self._plan_now()
+        if plan.digest not in self._memory.world.plans:
+            await self._memory.remember(PlanStored(plan=plan))
+        return plan_view(plan)
+
+    def plan(self, digest: PlanDigest) -> PlanView:
+        return plan_view(self._stored(digest))
+
+    async def apply(self, digest: PlanDigest) -> RunView:
+        plan = self._stored(digest)
+        if self._plan_now().digest != digest:
+            raise ConflictError(
+                f"plan {digest[:12]} is stale: what is known has changed since it was made",
+                next_action="look at the new plan and approve that one",
+            )
+        return await self._start(plan)
+
+    def run(self, run: RunId) -> RunView:
+        if run not in self._memory.world.runs:
+            raise NotFoundError(f"there is no run {run}", next_action="innervate events shows all runs")
+        return run_view(self._memory.world.runs[run], self._waiting)
+
+    async def power(self, name: MachineName, action: PowerAction) -> RunView:
+        if (hold := self._memory.world.machine(self._known(name)).hold) is not None:
+            raise ConflictError(
+                f"{name} is held: {hold.reason}", next_action=f"innervate release {name} lets steps run again"
+            )
+        command = _COMMANDS[action]
+        step = Step(
+            id=StepId(f"power.{name}.{command.value}.{self._rng.token(4)}"),
+            machine=name,
+            score="operator",
+            summary=f"power {action.value} {name}",
+            do=SetPower(command=command),
+            budget=_POWER_BUDGET,
+        )
+        plan = Plan(site=self._site.name, steps=(step,))
+        await self._memory.remember(PlanStored(plan=plan))
+        return await self._start(plan)
+
+    async def hold(self, name: MachineName, reason: str) -> MachineView:
+        await self._memory.remember(HoldPlaced(machine=self._known(name), reason=reason))
+        return self._view(name)
+
+    async def release(self, name: MachineName) -> MachineView:
+        await self._memory.remember(HoldReleased(machine=self._known(name)))
+        return self._view(name)
+
+    async def shell(self, name: MachineName) -> ShellView:
+        state = self._memory.world.machine(self._known(name))
+        if state.installed is None:
+            raise NotFoundError(
+                f"{name} has no installed system to enter",
+                evidence=f"phase {state.phase.value}",
+                next_action="install it first: innervate apply",
+            )
+        return ShellView(
+            machine=name,
+            user=self._site.topology.shell.user,
+            address=str(state.address or state.installed.address),
+            port=_SSH_PORT,
+            host_keys=state.installed.host_keys,
+            identity_file=str(self._ssh_key),
+        )
+
+    def _plan_now(self) -> Plan:
+        world = self._memory.world
+        machines = {name: world.machine(name).record for name in self._site.topology.machines}
+        return plan_site(self._site, Inventory(machines=machines, images=self._images))
+
+    def _stored(self, digest: PlanDigest) -> Plan:
+        if digest not in self._memory.world.plans:
+            raise NotFoundError(f"there is no plan {digest[:12]}", next_action="make one: innervate plan")
+        return self._memory.world.plans[digest]
+
+    async def _start(self, plan: Plan) -> RunView:
+        wanted = {step.machine for step in plan.steps}
+        for run in self._memory.world.running:
+            if both := wanted & {step.machine for step in run.plan.steps}:
+                raise ConflictError(
+                    f"run {run.id} already works on {', '.join(sorted(both))}",
+                    next_action="wait for its end: innervate status",
+                )
+        run_id = RunId(self._rng.token(4))
+        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest))
+        return self.run(run_id)
+
+    def _known(self, name: MachineName) -> MachineName:
+        if name not in self._site.topology.machines:
+            raise NotFoundError(
+                f"{self._site.name} has no machine {name}",
+                evidence=f"machines: {', '.join(self._site.topology.machines)}",
+                next_action="name one of these",
+            )
+        return name
+
+    def _view(self, name: MachineName) -> MachineView:
+        state = self._memory.world.machine(name)
+        run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
+        return machine_view(state, run, self._session_of(name), self._waiting.get(name, ""))
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096

@@ -1,0 +1,165 @@
+"""What the boot services and the agents noticed, turned into records.
+
+Every method of `Senses` may be called from a service's thread: it only hands over to the conductor's loop, where
+`_Loop` looks at the world and remembers what is new. A boot storm is thousands of packets and a few records.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from hashlib import sha256
+from ipaddress import IPv4Address
+from pathlib import Path
+
+from appliance.boot import Snapshot
+from appliance.conductor.memory import Memory
+from appliance.errors import AgentError
+from appliance.inventory.facts import parse_facts
+from appliance.model.hardware import Firmware
+from appliance.model.ids import MachineName, Nonce
+from appliance.model.text import clean
+from appliance.services.reports import FirstBoot
+from appliance.store.records import (
+    AddressLeased,
+    BootSeen,
+    BootStage,
+    FactsReceived,
+    FirstBootSeen,
+    HelloSeen,
+    Noted,
+)
+from images.agent.protocol import Hello
+from pxe.boot import RunKernel
+from pxe.client import Client, Stage
+from pxe.dhcp.exchange import Kind
+from pxe.dhcp.server import DhcpEvent
+from pxe.http.server import HttpEvent
+from pxe.routes import ScriptEvent
+from pxe.service import PxeEvent
+from pxe.tftp.responder import Outcome
+from pxe.tftp.server import TftpEvent
+
+_LOGGER = logging.getLogger(__name__)
+_LOG_KEPT = 4 << 20
+
+
+class Senses:
+    def __init__(self, memory: Memory, current: Callable[[], Snapshot], state_dir: Path) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._memory = memory
+        self._current = current
+        self._facts_dir = state_dir / "facts"
+        self._logs_dir = state_dir / "logs"
+        self._address_of: dict[IPv4Address, MachineName] = {}
+        self._refusals: dict[str, int] = {}
+        for folder in (self._facts_dir, self._logs_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    # from the services' threads ------------------------------------------------------------------------------
+
+    def observe(self, event: PxeEvent) -> None:
+        if not isinstance(event, HttpEvent):
+            self._loop.call_soon_threadsafe(self._boot_event, event)
+
+    def hello(self, machine: MachineName, nonce: Nonce, hello: Hello, client: IPv4Address) -> None:
+        self._loop.call_soon_threadsafe(self._hello, machine, nonce, hello, client)
+
+    def facts(self, machine: MachineName, nonce: Nonce, body: bytes) -> None:
+        digest = sha256(body).hexdigest()
+        (self._facts_dir / f"{digest}.json").write_bytes(body)
+        self._loop.call_soon_threadsafe(self._facts, machine, nonce, body, digest)
+
+    def polled(self, machine: MachineName) -> None:
+        self._loop.call_soon_threadsafe(self._memory.pulse, machine)
+
+    def log(self, machine: MachineName, offset: int, text: bytes) -> None:
+        """Offset 0 starts a new log: the agent of a new boot."""
+        path = self._logs_dir / f"{machine}.log"
+        with path.open("wb" if offset == 0 else "ab") as log:
+            if log.tell() < _LOG_KEPT:
+                log.write(text)
+
+    def first_boot(self, machine: MachineName, report: FirstBoot, client: IPv4Address) -> None:
+        self._loop.call_soon_threadsafe(self._first_boot, machine, report, client)
+
+    def refused(self, client: IPv4Address, why: str) -> None:
+        self._loop.call_soon_threadsafe(self._refused, client, why)
+
+    # on the loop ---------------------------------------------------------------------------------------------
+
+    def _boot_event(self, event: DhcpEvent | TftpEvent | ScriptEvent) -> None:
+        match event:
+            case DhcpEvent(kind=Kind.ACK, address=IPv4Address() as address):
+                self._leased(event, address)
+            case TftpEvent(outcome=Outcome.FINISHED):
+                self._stage(self._address_of.get(event.client), BootStage.TFTP, _tftp(event))
+            case ScriptEvent():
+                self._script(event)
+            case _:
+                return
+
+    def _leased(self, event: DhcpEvent, address: IPv4Address) -> None:
+        client = Client(mac=event.mac, stage=event.stage, arch=event.arch, uuid=event.uuid)
+        machine = self._current().machine_of(client)
+        if machine is None:
+            self._refused(address, f"DHCP: {event.mac} is of no machine in the site program")
+            return
+        self._address_of[address] = machine
+        if self._memory.world.machine(machine).address != address:
+            self._memory.note(AddressLeased(machine=machine, address=address))
+        if event.stage is not Stage.SYSTEM:
+            arch = event.arch.name if event.arch is not None else "unknown"
+            self._stage(machine, BootStage.DHCP, f"{address} to {event.mac}, {event.stage.value}, {arch}")
+
+    def _script(self, event: ScriptEvent) -> None:
+        machine = self._current().machine_of(Client(mac=event.mac, stage=Stage.IPXE, uuid=event.uuid))
+        if event.intent is RunKernel:
+            self._stage(machine, BootStage.SCRIPT, f"boot script to {event.address}")
+
+    def _stage(self, machine: MachineName | None, stage: BootStage, detail: str) -> None:
+        if machine is not None and stage.value not in self._memory.world.machine(machine).stages:
+            self._memory.note(BootSeen(machine=machine, stage=stage, detail=detail))
+
+    def _hello(self, machine: MachineName, nonce: Nonce, hello: Hello, client: IPv4Address) -> None:
+        said = hello.evidence
+        detail = f"serial {clean(said.serial, 60)}, {said.firmware.value}, from {client}, nonce {nonce[:8]}"
+        firmware = Firmware(said.firmware.value)
+        boot_id = clean(hello.boot_id, 64)
+        self._memory.note(HelloSeen(machine=machine, nonce=nonce, boot_id=boot_id, firmware=firmware, detail=detail))
+
+    def _facts(self, machine: MachineName, nonce: Nonce, body: bytes, digest: str) -> None:
+        hello = self._memory.world.machine(machine).hello
+        try:
+            facts = parse_facts(body, firmware=hello.firmware if hello else Firmware.BIOS)
+        except AgentError as error:
+            self._memory.note(Noted(machine=machine, kind="facts-refused", text=f"{error}: {error.evidence}"))
+            return
+        self._memory.note(FactsReceived(machine=machine, nonce=nonce, facts=facts, raw_sha256=digest))
+
+    def _first_boot(self, machine: MachineName, report: FirstBoot, client: IPv4Address) -> None:
+        seen = self._memory.world.machine(machine).first_boot
+        if seen is not None and seen.nonce == report.nonce and seen.boot_id == report.boot_id:
+            return
+        self._memory.note(
+            FirstBootSeen(
+                machine=machine,
+                nonce=report.nonce,
+                boot_id=report.boot_id,
+                hostname=report.hostname,
+                serial=report.serial,
+                address=client,
+                host_keys=report.host_keys,
+            )
+        )
+
+    def _refused(self, client: IPv4Address, why: str) -> None:
+        """Once for each reason, then at powers of two: hostile text must not fill the disk."""
+        if len(self._refusals) >= 1000:
+            self._refusals.clear()
+        count = self._refusals[why] = self._refusals.get(why, 0) + 1
+        if count & (count - 1) == 0:
+            _LOGGER.warning("client=%s refused (%d times): %s", client, count, clean(why, 300))
+
+
+def _tftp(event: TftpEvent) -> str:
+    return f"{clean(event.name, 60)}, {event.sent} bytes in {event.seconds:.1f} s to {event.client}"

@@ -1,0 +1,186 @@
+"""A site program: ordinary Python that says, in one variable `site`, what there is and what is wanted of it.
+
+A score whose needs the topology lacks is rejected three times: by the type checkers (Score is contravariant in what it
+needs), by `innervate check`, and before each plan.
+"""
+
+import runpy
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from inspect import getmro
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar, get_type_hints
+
+from appliance.capabilities import Capability
+from appliance.errors import CapabilityError, InnervateError, SiteError, UsageError
+from appliance.inventory.model import Inventory, MachineRecord
+from appliance.model.ids import MachineName, StepId, machine_name
+from appliance.plan import Deferred, Plan, Step, merge
+from appliance.scores.score import Score
+from appliance.topology import Rack
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site(Generic[T]):
+    """`name` is one DNS label. The order of `scores` means nothing."""
+
+    name: str
+    topology: T
+    scores: Sequence[Score[T]]
+
+    def __post_init__(self) -> None:
+        try:
+            machine_name(self.name)
+        except UsageError as error:
+            raise SiteError(f"{self.name[:70]!r} cannot be a site name", next_action=error.next_action) from error
+        object.__setattr__(self, "scores", tuple(self.scores))
+        for score in self.scores:
+            if not (isinstance(getattr(score, "name", None), str) and callable(getattr(score, "plan", None))):
+                raise SiteError(
+                    f"{self.name}: {score!r} is no score",
+                    next_action="put objects with a name and a plan(site, inventory) method into scores",
+                )
+
+
+class Missing(NamedTuple):
+    """A score and the capabilities that it needs but the topology does not offer."""
+
+    score: str
+    capabilities: tuple[str, ...]
+
+
+def needs_of(score: Score[T]) -> tuple[type, ...]:
+    """The capability Protocols behind the annotation of the `site` parameter of the score's `plan`."""
+    try:
+        wanted = get_type_hints(score.plan).get("site", object)
+    except (NameError, TypeError) as error:
+        raise _unreadable(score.name, str(error)) from error
+    if not isinstance(wanted, type):
+        raise _unreadable(score.name, f"site: {wanted!r}")
+    return tuple(base for base in getmro(wanted) if Capability in base.__bases__)
+
+
+def missing(site: Site[T]) -> tuple[Missing, ...]:
+    """Empty when every score can run on the site's topology."""
+    gaps = (
+        Missing(score.name, tuple(need.__name__ for need in needs_of(score) if not isinstance(site.topology, need)))
+        for score in site.scores
+    )
+    return tuple(sorted(gap for gap in gaps if gap.capabilities))
+
+
+def check(site: Site[T]) -> Site[T]:
+    """Raises `CapabilityError` that lists each score with what it lacks."""
+    if gaps := missing(site):
+        raise CapabilityError(
+            f"{site.name}: the topology {type(site.topology).__name__} does not offer what the scores need",
+            evidence="\n".join(f"{gap.score} needs {', '.join(gap.capabilities)}" for gap in gaps),
+            next_action="remove these scores, or give the site a topology that offers the capabilities",
+        )
+    return site
+
+
+def plan_site(site: Site[T], inventory: Inventory) -> Plan:
+    """One plan for all scores. Raises `CapabilityError`, `PlanError`."""
+    check(site)
+    plans = [score.plan(site.topology, inventory) for score in site.scores]
+    steps = [step for plan in plans for step in plan.steps]
+    settled, late = _settle(steps, inventory)
+    deferred = tuple(d for plan in plans for d in plan.deferred) + late
+    return merge(site.name, [Plan(site=site.name, steps=settled, deferred=deferred)])
+
+
+def _settle(steps: Sequence[Step], inventory: Inventory) -> tuple[tuple[Step, ...], tuple[Deferred, ...]]:
+    """A need that no score plans is met already where the machine is confirmed; else its step has to wait."""
+    planned = {step.id for step in steps}
+    ready, late = list[Step](), list[Deferred]()
+    for step in steps:
+        unplanned = [need for need in step.needs if need not in planned]
+        if not unplanned or _is_confirmed(inventory.record(step.machine)):
+            ready.append(replace(step, needs=tuple(need for need in step.needs if need in planned)))
+        else:
+            late.append(Deferred(score=step.score, reason=_waits(step.machine, unplanned)))
+    if not late:
+        return tuple(ready), ()
+    settled, later = _settle(ready, inventory)  # a step that waits may be needed by others
+    return settled, (*late, *later)
+
+
+def _is_confirmed(record: MachineRecord) -> bool:
+    return record.installed is not None and record.installed.confirmed
+
+
+def _waits(machine: MachineName, needs: Sequence[StepId]) -> str:
+    return f"{machine}: waits for {', '.join(needs)}, which no score plans now"
+
+
+def load(path: Path) -> Site[Rack]:
+    """Runs a site program. Raises `SiteError` whose evidence is file:line; nothing but the program itself has run."""
+    site = _run(path).get("site")
+    if site is None:
+        raise SiteError(
+            f"{path.name} defines no site",
+            evidence=f"{path}:1",
+            next_action="assign a Site to the variable `site` at the top level of the program",
+        )
+    if not isinstance(site, Site) or not isinstance(site.topology, Rack):
+        kind = f"Site of {type(site.topology).__name__}" if isinstance(site, Site) else type(site).__name__
+        raise SiteError(
+            f"{path.name}: `site` is a {kind}, not a Site of a Rack",
+            evidence=f"{path}:1",
+            next_action="assign Site(name=..., topology=Rack(...), scores=[...]) to `site`",
+        )
+    return site
+
+
+def _run(path: Path) -> Mapping[str, object]:
+    try:
+        return runpy.run_path(str(path), run_name="site_program")
+    except SyntaxError as error:
+        raise _faulty(path, error.lineno or 1, f"{error.msg}", "correct the line") from error
+    except OSError as error:
+        raise SiteError(
+            f"cannot read the site program: {error.strerror}", evidence=str(path), next_action="give a readable file"
+        ) from error
+    except InnervateError as error:
+        raise _faulty(path, _line_of(path, error), str(error), error.next_action) from error
+    except (Exception, SystemExit) as error:
+        why = f"{type(error).__name__}: {error}"
+        raise _faulty(path, _line_of(path, error), why, "correct the line, then check again") from error
+
+
+def _line_of(path: Path, error: BaseException) -> int:
+    """Of the program's own frames the innermost: where it called what failed."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    return (lines[-1] if lines else None) or 1
+
+
+def _faulty(path: Path, line: int, why: str, next_action: str) -> SiteError:
+    return SiteError(f"{path.name}: {why}", evidence=f"{path}:{line}", next_action=next_action)
+
+
+def _unreadable(score: str, why: str) -> SiteError:
+    return SiteError(
+        f"{score}: what it needs cannot be read from the annotation of plan's `site` parameter",
+        evidence=why,
+        next_action="annotate `site` with a Protocol of capabilities that is imported at run time",
+    )
+
+
+def check_main(path: Path, write: Callable[[str], object] | None = None) -> int:
+    """`innervate check`: 0 and a summary, or 1 and what is wrong, where, and what to do. Writes to standard output."""
+    write = write or sys.stdout.write
+    try:
+        site = check(load(path))
+    except InnervateError as error:
+        for label, text in (("error", str(error)), ("evidence", error.evidence), ("next", error.next_action)):
+            write("".join(f"{label}: {line}\n" for line in text.splitlines()))
+        return 1
+    needs = (f"  {score.name}: {', '.join(need.__name__ for need in needs_of(score))}\n" for score in site.scores)
+    write(f"{site.name}: {len(site.topology.machines)} machines, {len(site.scores)} scores, all needs are met\n")
+    write("".join(needs))
+    return 0

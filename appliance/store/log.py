@@ -1,0 +1,205 @@
+"""The record log on SQLite: append, wait for the disk, read back.
+
+Rules
+* One thread owns the only connection: it writes, reads and checkpoints. (SQLite before 3.51.3 can corrupt a WAL
+  when two connections write and checkpoint at once; Debian 12 ships 3.40.)
+* `append` returns when its records are on disk (synchronous=FULL). Everything that waits shares one commit.
+* Subscribers see every entry once, in order, after it is durable.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from sqlalchemy import Connection, create_engine, event, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
+
+from appliance.errors import MachineryError
+from appliance.model.codec import from_json, to_json
+from appliance.model.ids import MachineName
+from appliance.ports import Clock
+from appliance.store.records import Body, Entry, Record, machine_of
+from appliance.store.schema import records
+
+_LOGGER = logging.getLogger(__name__)
+_HEAD = "0001"
+_GROUP = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Append:
+    records: Sequence[Record]
+    done: Future[tuple[Entry, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    after: int
+    machine: MachineName | None
+    limit: int
+    done: Future[tuple[Entry, ...]]
+
+
+class Log:
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._jobs: SimpleQueue[_Append | _Read | None] = SimpleQueue()
+        self._subscribers: list[Callable[[tuple[Entry, ...]], None]] = []
+        self._opened: Future[tuple[Entry, ...]] = Future()
+        self._thread = Thread(target=self._serve, name="record-log", daemon=True)
+        self._next = 1
+
+    def open(self) -> tuple[Entry, ...]:
+        """Starts the log and returns all that it holds. Raises `MachineryError` if the file cannot be used."""
+        self._thread.start()
+        return self._opened.result()
+
+    def subscribe(self, subscriber: Callable[[tuple[Entry, ...]], None]) -> None:
+        """Called from the log's own thread, so it must only hand on. Subscribe before the first append."""
+        self._subscribers.append(subscriber)
+
+    def append(self, *new: Record) -> Future[tuple[Entry, ...]]:
+        done: Future[tuple[Entry, ...]] = Future()
+        self._jobs.put(_Append(records=new, done=done))
+        return done
+
+    def read(self, *, after: int, machine: MachineName | None, limit: int) -> Future[tuple[Entry, ...]]:
+        done: Future[tuple[Entry, ...]] = Future()
+        self._jobs.put(_Read(after=after, machine=machine, limit=limit, done=done))
+        return done
+
+    def close(self) -> None:
+        """Waits until all that was appended is on disk."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _serve(self) -> None:
+        try:
+            connection = _connect(self._path)
+            _migrate(connection)
+            entries = _select(connection, after=0, machine=None, limit=None)
+        except Exception as error:
+            failure = MachineryError(
+                f"the record log {self._path} cannot be opened",
+                evidence=str(error)[:300],
+                next_action="check the disk and its permissions; restore the file from a backup if it is damaged",
+            )
+            failure.__cause__ = error
+            self._opened.set_exception(failure)
+            return
+        self._next = entries[-1].seq + 1 if entries else 1
+        self._opened.set_result(entries)
+        with connection:
+            while self._serve_group(connection):
+                pass
+
+    def _serve_group(self, connection: Connection) -> bool:
+        jobs = self._take()
+        appends = [job for job in jobs if isinstance(job, _Append)]
+        if appends:
+            self._commit(connection, appends)
+        for job in jobs:
+            if isinstance(job, _Read):
+                _answer(connection, job)
+        return None not in jobs
+
+    def _take(self) -> list[_Append | _Read | None]:
+        jobs = [self._jobs.get()]
+        while len(jobs) < _GROUP and jobs[-1] is not None:
+            try:
+                jobs.append(self._jobs.get_nowait())
+            except Empty:
+                break
+        return jobs
+
+    def _commit(self, connection: Connection, appends: Sequence[_Append]) -> None:
+        groups: list[tuple[Entry, ...]] = []
+        seq, now = self._next, self._clock.now()
+        for job in appends:
+            group = tuple(Entry(seq=seq + i, time=now, record=r) for i, r in enumerate(job.records))
+            seq += len(group)
+            groups.append(group)
+        entries = tuple(entry for group in groups for entry in group)
+        try:
+            connection.execute(insert(records), [_row(entry) for entry in entries])
+            connection.commit()
+        except SQLAlchemyError as error:
+            connection.rollback()
+            _fail(appends, error)
+            return
+        self._next = seq
+        for subscriber in self._subscribers:
+            subscriber(entries)
+        for job, group in zip(appends, groups, strict=True):
+            job.done.set_result(group)
+
+
+def _connect(path: Path) -> Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(f"sqlite:///{path}", poolclass=StaticPool)
+    event.listen(engine, "connect", _configure)
+    return engine.connect()
+
+
+def _configure(connection: object, _record: object) -> None:
+    execute = getattr(connection, "execute")  # noqa: B009  DBAPI connection, untyped in SQLAlchemy's events
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        execute(f"PRAGMA {pragma}")
+
+
+def _migrate(connection: Connection) -> None:
+    if connection.dialect.has_table(connection, "alembic_version"):
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if version == _HEAD:
+            return
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    config.attributes["connection"] = connection
+    command.upgrade(config, _HEAD)
+    connection.commit()
+
+
+def _row(entry: Entry) -> dict[str, object]:
+    return {
+        "seq": entry.seq,
+        "time": entry.time,
+        "kind": entry.record.record,
+        "machine": machine_of(entry.record),
+        "body": to_json(Body(record=entry.record)).decode(),
+    }
+
+
+def _select(connection: Connection, *, after: int, machine: MachineName | None, limit: int | None) -> tuple[Entry, ...]:
+    query = select(records).where(records.c.seq > after).order_by(records.c.seq).limit(limit)
+    if machine is not None:
+        query = query.where(records.c.machine == machine)
+    rows = connection.execute(query).all()
+    connection.rollback()
+    return tuple(Entry(seq=row.seq, time=row.time, record=from_json(Body, row.body).record) for row in rows)
+
+
+def _answer(connection: Connection, job: _Read) -> None:
+    try:
+        job.done.set_result(_select(connection, after=job.after, machine=job.machine, limit=job.limit))
+    except SQLAlchemyError as error:
+        job.done.set_exception(error)
+
+
+def _fail(appends: Sequence[_Append], error: SQLAlchemyError) -> None:
+    _LOGGER.error("records could not be written: %s", error)
+    failure = MachineryError(
+        "the appliance cannot write its record log, so it does nothing more",
+        evidence=str(error)[:300],
+        next_action="free disk space or replace the disk; running steps resume by themselves afterwards",
+    )
+    for job in appends:
+        job.done.set_exception(failure)

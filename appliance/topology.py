@@ -1,0 +1,90 @@
+"""A rack of bare servers on one boot segment: the topology of a site program."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+
+from appliance.errors import NotFoundError, SiteError, UsageError
+from appliance.model.bmc import BmcEndpoint, BootTarget
+from appliance.model.ids import ImageName, MachineName, machine_name
+from appliance.model.site import BootNetwork, Server, ShellAccess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rack:
+    """Offers every capability but VirtualMedia. `image_names` are OS images in the artefact store."""
+
+    name: str
+    servers: tuple[Server, ...]
+    boot_network: BootNetwork
+    image_names: tuple[ImageName, ...] = ()
+    shell: ShellAccess = field(default_factory=ShellAccess)
+
+    def __post_init__(self) -> None:
+        for server in self.servers:
+            _check_name(server.name)
+            self._check_address(server)
+        _check_unique("name", ((server, server.name) for server in self.servers))
+        _check_unique("BMC", ((server, server.bmc.url.rstrip("/").lower()) for server in self.servers))
+        _check_unique("MAC", ((server, str(server.mac or "")) for server in self.servers))
+        _check_unique("address", ((server, str(server.address or "")) for server in self.servers))
+
+    @property
+    def machines(self) -> tuple[MachineName, ...]:
+        return tuple(server.name for server in self.servers)
+
+    @property
+    def boot_targets(self) -> frozenset[BootTarget]:
+        return frozenset({BootTarget.NONE, BootTarget.NETWORK, BootTarget.DISK})
+
+    @property
+    def domain(self) -> str:
+        return self.boot_network.domain
+
+    @property
+    def images(self) -> tuple[ImageName, ...]:
+        return self.image_names
+
+    def bmc_of(self, machine: MachineName) -> BmcEndpoint:
+        return self._server(machine).bmc
+
+    def address_of(self, machine: MachineName) -> IPv4Address | None:
+        return self._server(machine).address
+
+    def _server(self, machine: MachineName) -> Server:
+        for server in self.servers:
+            if server.name == machine:
+                return server
+        raise NotFoundError(
+            f"{self.name} has no machine {machine}",
+            evidence=f"machines: {', '.join(self.machines)}",
+            next_action="name one of these, or add the server to the site program",
+        )
+
+    def _check_address(self, server: Server) -> None:
+        here = self.boot_network
+        taken = (here.network.network_address, here.network.broadcast_address, here.address)
+        if server.address is not None and (server.address not in here.network or server.address in taken):
+            raise SiteError(
+                f"{server.name}: address {server.address} cannot be a machine's",
+                evidence=f"the network is {here.network}, the appliance has {here.address}",
+                next_action=f"give {server.name} a free address inside {here.network}",
+            )
+
+
+def _check_name(name: str) -> None:
+    try:
+        machine_name(name)
+    except UsageError as error:
+        raise SiteError(str(error), next_action=error.next_action) from error
+
+
+def _check_unique(what: str, claims: Iterable[tuple[Server, str]]) -> None:
+    """An empty claim is none."""
+    owners: dict[str, Server] = {}
+    for server, claim in claims:
+        if claim and (first := owners.setdefault(claim, server)) is not server:
+            raise SiteError(
+                f"duplicate {what} {claim}: claimed by {first.name} and {server.name}",
+                next_action=f"correct the {what} of one of the two servers",
+            )

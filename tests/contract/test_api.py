@@ -1,0 +1,364 @@
+"""The API and its client over a real Unix socket: what goes in at one end comes out at the other."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from http.client import HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from appliance.api.app import BODY_LIMIT
+from appliance.api.fake import FakeApplication, Served, served
+from appliance.client import KINDS, Client
+from appliance.errors import ConflictError, InnervateError, MachineryError, NotFoundError, ShellError, UsageError
+from appliance.model.codec import to_json
+from appliance.model.phase import ConditionKind, Phase
+from appliance.model.views import (
+    DeferredView,
+    EvidenceView,
+    MachinesView,
+    MachineView,
+    PhaseView,
+    PlanView,
+    PowerAction,
+    ProgressView,
+    RunState,
+    ShellView,
+    StepState,
+    StepView,
+)
+
+NODE = MachineView(
+    name="node-0",
+    phase=Phase.DEPLOYING,
+    since=1_800_000_000.5,
+    serial="SN0001",
+    uuid="00000077-0000-4000-8000-000000000001",
+    address="10.77.0.50",
+    progress=ProgressView(done=5, total=10, rate=2.5, eta=None),
+    stages={"dhcp": 3.5, "tftp": None},
+    phases=(PhaseView(phase=Phase.ENROLLING, since=1.0),),
+    evidence=(EvidenceView(what="dhcp", time=2.0, detail="DISCOVER from 52:54:00:77:00:01"),),
+)
+STEP = StepView(
+    id="write-node-0",
+    machine="node-0",
+    score="debian",
+    summary="write debian-13 to DISK0001",
+    kind="destructive",
+    budget=600.0,
+)
+PLAN = PlanView(
+    digest="a" * 64, site="lab", steps=(STEP,), deferred=(DeferredView(score="cluster", reason="needs facts"),)
+)
+OTHER = replace(PLAN, digest="b" * 64, deferred=())
+
+
+@pytest.fixture
+def application() -> FakeApplication:
+    return FakeApplication(inventory={"node-0": NODE}, plans=[PLAN, OTHER])
+
+
+@pytest.fixture
+def socket_path(tmp_path: Path) -> Path:
+    return tmp_path / "api.sock"
+
+
+@pytest.fixture
+def server(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
+    with served(application, socket_path) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Served, socket_path: Path) -> Client:
+    return Client(socket_path, timeout=10)
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """A TCP port on loopback that sends back what it gets, to one caller after the other."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                while data := connection.recv(65536):
+                    connection.sendall(data)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield listener.getsockname()[1]
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join()
+
+
+def shell(port: int) -> ShellView:
+    return ShellView(
+        machine="node-0",
+        user="root",
+        address="127.0.0.1",
+        port=port,
+        host_keys=("ssh-ed25519 AAAA",),
+        identity_file="/key",
+    )
+
+
+def test_every_view_survives_the_way(application: FakeApplication, client: Client) -> None:
+    application.shells["node-0"] = shell(22)
+    assert client.health() == application.health()
+    assert client.machines() == MachinesView(machines=(NODE,))
+    assert client.machine("node-0") == NODE
+    assert client.shell("node-0") == shell(22)
+
+
+def test_plan_and_apply(client: Client) -> None:
+    plan = client.make_plan()
+    assert plan == PLAN
+    assert client.plan(plan.digest) == PLAN
+    run = client.apply(plan.digest)
+    assert (run.state, run.plan, run.steps) == (RunState.RUNNING, PLAN.digest, (STEP,))
+    ended = client.run(run.id)
+    assert ended.state is RunState.DONE
+    assert [step.state for step in ended.steps] == [StepState.DONE]
+
+
+def test_a_stale_plan_is_a_conflict(client: Client) -> None:
+    stale, _ = client.make_plan(), client.make_plan()
+    with pytest.raises(ConflictError) as raised:
+        client.apply(stale.digest)
+    assert raised.value.evidence == f"digest {stale.digest[:12]}"
+    assert raised.value.next_action == "plan again and read it"
+
+
+def test_power_and_hold(application: FakeApplication, client: Client) -> None:
+    assert client.power("node-0", PowerAction.FORCE_OFF).state is RunState.RUNNING
+    assert application.powered == [("node-0", PowerAction.FORCE_OFF)]
+    assert client.hold("node-0", "disk swap").conditions[0].kind is ConditionKind.HOLD
+    assert client.release("node-0").conditions == ()
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_every_error_survives_the_way(kind: type[InnervateError], application: FakeApplication, client: Client) -> None:
+    application.fails = kind("it broke", evidence="a \x1b[31mcable\n", next_action="plug it in")
+    with pytest.raises(InnervateError) as raised:
+        client.machines()
+    assert type(raised.value) is kind
+    assert str(raised.value) == "it broke"
+    assert raised.value.evidence == "a \x1b[31mcable\n"
+    assert raised.value.next_action == "plug it in"
+
+
+def test_an_unexpected_error_is_logged_and_tells_nothing(
+    application: FakeApplication, socket_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    application.fails = ValueError("the password is hunter2")
+    with served(application, socket_path):
+        with pytest.raises(MachineryError, match="failed unexpectedly") as raised:
+            Client(socket_path).health()
+        assert "hunter2" not in str(raised.value) + raised.value.evidence
+    assert "hunter2" in caplog.text
+
+
+def test_unknown_and_impossible_names(client: Client) -> None:
+    with pytest.raises(NotFoundError):
+        client.machine("node-9")
+    with pytest.raises(UsageError):
+        client.machine("Node 0")
+    with pytest.raises(UsageError):
+        client.plan("not-a-digest")
+    with pytest.raises(NotFoundError):
+        client.run("run-9")
+
+
+def test_events_wait_until_there_is_one(application: FakeApplication, server: Served, client: Client) -> None:
+    answers = []
+    waiter = threading.Thread(target=lambda: answers.append(client.events(after=0, machine="node-0", wait=30)))
+    waiter.start()
+    server.do(asyncio.wait_for(application.waiting.wait(), 10))
+    server.do(application.tell("node-1", "not the one"))
+    server.do(application.tell("node-0", "link up", nic="eth0"))
+    waiter.join(10)
+    assert [(e.seq, e.text, e.fields) for e in answers[0].events] == [(2, "link up", {"nic": "eth0"})]
+    assert answers[0].last == 2
+
+
+def test_events_are_paged(application: FakeApplication, server: Served, client: Client) -> None:
+    for number in range(5):
+        server.do(application.tell("node-0", f"event {number}"))
+    first = client.events(limit=3)
+    assert [event.seq for event in first.events] == [1, 2, 3]
+    assert [event.seq for event in client.events(after=first.last).events] == [4, 5]
+    assert client.events(after=5).events == ()
+
+
+def test_two_clients_at_once(application: FakeApplication, server: Served, client: Client, socket_path: Path) -> None:
+    waiter = threading.Thread(target=lambda: client.events(after=0, wait=30))
+    waiter.start()
+    server.do(asyncio.wait_for(application.waiting.wait(), 10))
+    assert Client(socket_path, timeout=10).health().ready
+    assert waiter.is_alive()
+    server.do(application.tell("node-0", "done"))
+    waiter.join(10)
+    assert not waiter.is_alive()
+
+
+@contextmanager
+def raw(path: Path, request: bytes) -> Iterator[HTTPResponse]:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(10)
+        connection.connect(str(path))
+        with suppress(BrokenPipeError):  # the server may answer, and close, before it has read all
+            connection.sendall(request)
+        with HTTPResponse(connection) as response:
+            response.begin()
+            yield response
+
+
+def request(method: str, target: str, body: bytes = b"", *headers: str) -> bytes:
+    head = [f"{method} {target} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*head, *headers, "", ""]).encode() + body
+
+
+def frames(response: HTTPResponse, count: int) -> list[dict[str, str]]:
+    found: list[dict[str, str]] = []
+    while len(found) < count:
+        lines = []
+        while line := response.readline().decode().rstrip("\r\n"):
+            lines.append(line)
+        found.append(dict(line.split(": ", 1) for line in lines))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "expected"),
+    [("", (), ["1", "2", "3"]), ("?after=1", (), ["2", "3"]), ("?after=1", ("Last-Event-ID: 2",), ["3"])],
+)
+def test_stream_replays(
+    application: FakeApplication,
+    server: Served,
+    socket_path: Path,
+    query: str,
+    header: tuple[str, ...],
+    expected: list[str],
+) -> None:
+    server.do(application.tell("node-0", "one"))
+    server.do(application.tell("node-0", "two\nlines"))
+    with raw(socket_path, request("GET", f"/v1/events/stream{query}", b"", *header)) as response:
+        assert response.getheader("content-type", "").startswith("text/event-stream")
+        server.do(application.tell("node-0", "three"))
+        found = frames(response, len(expected))
+    assert [frame["id"] for frame in found] == expected
+    assert json.loads(found[-1]["data"])["text"] == "three"
+
+
+def test_stream_of_an_unknown_machine_is_a_problem(server: Served, socket_path: Path) -> None:
+    with raw(socket_path, request("GET", "/v1/events/stream?machine=node-9")) as response:
+        assert response.status == 404
+
+
+JSON = "Content-Type: application/json"
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (request("GET", "/v1/nothing"), 404, "not-found"),
+        (request("PATCH", "/v1/machines"), 405, "usage"),
+        (request("GET", "/v1/events?after=-1"), 422, "usage"),
+        (request("GET", "/v1/events?afther=1"), 422, "usage"),
+        (request("GET", "/v1/events?wait=31"), 422, "usage"),
+        (request("GET", "/v1/events?wait=nan"), 422, "usage"),
+        (request("POST", "/v1/machines/node-0/power", b'{"action":"explode"}', JSON), 422, "usage"),
+        (request("POST", "/v1/machines/node-0/power", b'{"action":"on","now":true}', JSON), 422, "usage"),
+        (request("POST", "/v1/machines/node-0/power", b"{", JSON), 422, "usage"),
+        (request("POST", "/v1/machines/node-0/power", b"[" * 100_000, JSON), 400, "usage"),
+        (request("PUT", "/v1/machines/node-0/hold", b'{"reason":"' + b"x" * BODY_LIMIT + b'"}', JSON), 413, "usage"),
+        (request("POST", f"/v1/plans/{'a' * 64}/apply", b'{"digest":"%s"}' % (b"b" * 64), JSON), 422, "usage"),
+    ],
+)
+def test_refusals_are_problems(server: Served, socket_path: Path, sent: bytes, status: int, code: str) -> None:
+    with raw(socket_path, sent) as response:
+        document = json.loads(response.read())
+    assert response.status == status
+    assert response.getheader("content-type") == "application/problem+json"
+    assert (document["status"], document["code"], document["type"]) == (status, code, f"urn:innervate:{code}")
+    assert document["detail"]
+
+
+def test_accepted_work_has_a_location(client: Client, server: Served, socket_path: Path) -> None:
+    with raw(socket_path, request("POST", "/v1/plans")) as response:
+        assert (response.status, response.getheader("location")) == (201, f"/v1/plans/{'a' * 64}")
+    with raw(socket_path, request("POST", f"/v1/plans/{'a' * 64}/apply", b'{"digest":"%s"}' % (b"a" * 64), JSON)) as r:
+        assert (r.status, r.getheader("location")) == (202, "/v1/runs/run-1")
+
+
+def test_the_bytes_are_the_codecs(client: Client, socket_path: Path) -> None:
+    with raw(socket_path, request("GET", "/v1/machines/node-0")) as response:
+        assert response.read() == to_json(NODE)
+
+
+def send_all(send: Callable[[bytes], None], data: bytes) -> None:
+    for at in range(0, len(data), 65536):
+        send(data[at : at + 65536])
+
+
+def test_tunnel_carries_bytes_both_ways(application: FakeApplication, client: Client, echo: int) -> None:
+    application.shells["node-0"] = shell(echo)
+    sent = bytes(range(256)) * 4096
+    with client.tunnel("node-0") as channel:
+        sender = threading.Thread(target=send_all, args=(channel.send, sent))
+        sender.start()
+        received = b""
+        while len(received) < len(sent):
+            message = channel.recv(timeout=10)
+            assert isinstance(message, bytes)
+            received += message
+        sender.join(10)
+    assert received == sent
+
+
+def test_tunnel_closes_when_the_machine_hangs_up(application: FakeApplication, client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        application.shells["node-0"] = shell(listener.getsockname()[1])
+        with client.tunnel("node-0") as channel:
+            machine, _ = listener.accept()
+            machine.sendall(b"SSH-2.0-bye\r\n")
+            machine.close()
+            assert b"".join(part for part in channel if isinstance(part, bytes)) == b"SSH-2.0-bye\r\n"
+
+
+def test_machine_sees_the_caller_leave(application: FakeApplication, client: Client) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        application.shells["node-0"] = shell(listener.getsockname()[1])
+        with client.tunnel("node-0"):
+            machine, _ = listener.accept()
+        with machine:
+            machine.settimeout(10)
+            assert machine.recv(1) == b""
+
+
+def test_tunnel_refusals_are_problems(application: FakeApplication, client: Client) -> None:
+    with pytest.raises(NotFoundError), client.tunnel("node-9"):
+        pass
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        application.shells["node-0"] = shell(listener.getsockname()[1])
+    with pytest.raises(ShellError, match="does not accept") as raised, client.tunnel("node-0"):
+        pass
+    assert "127.0.0.1" in raised.value.evidence
+
+
+def test_socket_is_private_and_goes_away(application: FakeApplication, socket_path: Path) -> None:
+    with served(application, socket_path):
+        assert socket_path.stat().st_mode & 0o777 == 0o600
+    assert not socket_path.exists()

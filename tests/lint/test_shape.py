@@ -1,0 +1,65 @@
+"""Sizes and purity: what a linter has no rule for."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted(p for name in ("appliance", "pxe", "images", "templates") for p in (ROOT / name).rglob("*.py"))
+FUNCTION_LINES = 50
+MODULE_LINES = 500
+
+# Rooms where bytes are parsed and decisions are made: values in, values out.
+PURE = (
+    "pxe/*/packet.py",
+    "pxe/*/responder.py",
+    "pxe/boot.py",
+    "pxe/client.py",
+    "pxe/script.py",
+    "appliance/boot.py",
+    "appliance/plan.py",
+    "appliance/capabilities.py",
+    "appliance/model/*.py",
+    "appliance/scores/*.py",
+    "appliance/roles/*.py",
+    "appliance/inventory/*.py",
+    "appliance/install/*.py",
+    "appliance/conductor/world.py",
+    "appliance/conductor/position.py",
+    "appliance/services/views.py",
+    "appliance/bmc/redfish_codec.py",
+)
+EFFECTS = {"socket", "time", "random", "secrets", "subprocess", "logging", "os", "asyncio", "threading", "select"}
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_id)
+def test_sizes(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MODULE_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert lines <= FUNCTION_LINES, f"{node.name} has {lines} lines"
+
+
+PURE_SOURCES = sorted({path for pattern in PURE for path in ROOT.glob(pattern)})
+
+
+def test_pure_rooms_exist() -> None:
+    assert all(any(ROOT.glob(pattern)) for pattern in PURE)
+
+
+@pytest.mark.parametrize("path", PURE_SOURCES, ids=_id)
+def test_pure_rooms_have_no_effects(path: Path) -> None:
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            imported.add(node.module.split(".")[0])
+    assert not imported & EFFECTS

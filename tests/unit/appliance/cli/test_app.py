@@ -1,0 +1,150 @@
+"""The command as a person runs it, against the real API with nothing behind it."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.api.fake import FakeApplication, Served, served
+from appliance.main import main
+from appliance.model.codec import from_json, to_json
+from appliance.model.views import MachinesView, PlanView, PowerAction
+
+Run = Callable[..., tuple[int, str, str]]
+HEAVY = ("fastapi", "sqlalchemy", "paramiko", "redfish", "pydantic", "rich", "websockets", "http.client", "asyncio")
+
+
+@pytest.fixture
+def application(machines: MachinesView, plan: PlanView) -> FakeApplication:
+    return FakeApplication(inventory={machine.name: machine for machine in machines.machines}, plans=[plan])
+
+
+@pytest.fixture
+def socket_path(tmp_path: Path) -> Path:
+    return tmp_path / "api.sock"
+
+
+@pytest.fixture
+def server(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
+    with served(application, socket_path) as server:
+        yield server
+
+
+@pytest.fixture
+def run(server: Served, socket_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("INNERVATE_SOCKET", str(socket_path))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+def test_status(run: Run, machines: MachinesView) -> None:
+    status, out, err = run("status")
+    assert (status, err) == (0, "")
+    assert "node-1" in out
+    assert "\x1b" not in out
+    assert from_json(MachinesView, run("status", "--json")[1]) == machines
+    assert "check the cable" in run("status", "node-1")[1]
+
+
+def test_plan(run: Run, plan: PlanView) -> None:
+    assert "write debian-13 to DISK0001" in run("plan")[1]
+    assert run("plan", "--json")[1] == to_json(plan).decode() + "\n"
+
+
+def test_events_are_one_object_a_line(run: Run, application: FakeApplication, server: Served) -> None:
+    server.do(application.tell("node-0", "one\ntwo"))
+    server.do(application.tell("node-1", "three"))
+    status, out, _ = run("events", "--json")
+    assert status == 0
+    assert [json.loads(line)["text"] for line in out.splitlines()] == ["one\ntwo", "three"]
+    assert "three" in run("events", "--machine", "node-1", "--after", "1")[1]
+
+
+def test_apply_yes(run: Run, application: FakeApplication) -> None:
+    status, out, err = run("apply", "--yes")
+    assert status == 3, "cluster stays deferred"
+    assert "These steps destroy" in out
+    assert "still waiting  cluster" in out
+    assert "run run-1 done" in err
+    application.broken = frozenset({"write-0"})
+    assert run("apply", "--yes")[0] == 1
+
+
+def test_apply_asks_on_a_terminal_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, _, err = run("apply")
+    assert status == 9
+    assert "--digest" in err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: "no")
+    assert run("apply")[0] == 9
+    monkeypatch.setattr("builtins.input", lambda _: "lab")
+    assert run("apply")[0] == 3
+
+
+def test_apply_digest(run: Run, plan: PlanView) -> None:
+    assert run("apply", "--yes", "--digest", plan.digest)[0] == 4
+    run("plan")
+    assert run("apply", "--yes", "--digest", plan.digest)[0] == 3
+
+
+def test_power_hold_release(run: Run, application: FakeApplication) -> None:
+    assert run("power", "node-0", "force-off")[0] == 0
+    assert application.powered == [("node-0", PowerAction.FORCE_OFF)]
+    assert run("hold", "node-0", "--reason", "disk swap")[0] == 0
+    assert application.inventory["node-0"].conditions[0].reason == "disk swap"
+    assert run("release", "node-0")[0] == 0
+    assert application.inventory["node-0"].conditions == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("--help",), 0),
+        ((), 2),
+        (("staus",), 2),
+        (("power", "node-0", "explode"), 2),
+        (("status", "node-9"), 4),
+        (("ssh", "node-9"), 4),
+        (("tunnel", "node-9"), 4),
+        (("--socket", "/nowhere.sock", "status"), 7),
+    ],
+)
+def test_exit_statuses(run: Run, arguments: tuple[str, ...], status: int) -> None:
+    assert run(*arguments)[0] == status
+
+
+def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", interrupt)
+    assert run("apply")[0] == 130
+
+
+def test_follow_sees_what_comes(application: FakeApplication, server: Served, socket_path: Path) -> None:
+    argv = [sys.executable, "-m", "appliance.main", "--socket", str(socket_path), "events", "--follow", "--json"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as follower:
+        server.do(asyncio.wait_for(application.waiting.wait(), 10))
+        server.do(application.tell("node-0", "at last"))
+        assert follower.stdout is not None
+        assert json.loads(follower.stdout.readline())["text"] == "at last"
+        follower.terminate()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom appliance.main import main\nmain(['--help'])\n"
+        f"sys.exit(', '.join(m for m in {HEAVY!r} if m in sys.modules) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

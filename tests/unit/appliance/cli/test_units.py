@@ -1,0 +1,32 @@
+import pytest
+
+from appliance.cli import units
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (38_400_000, "38 MB"), (999_600, "1.0 MB"), (1.25e9, "1.2 GB")],
+)
+def test_size(count: float, text: str) -> None:
+    assert units.size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, ""), (-3, "0s"), (59.4, "59s"), (59.6, "1m00s"), (185, "3m05s"), (7620, "2h07m"), (367_200, "4d06h")],
+)
+def test_duration(seconds: float | None, text: str) -> None:
+    assert units.duration(seconds) == text
+
+
+@pytest.mark.parametrize(("done", "total", "percent"), [(0, 0, 0), (999, 1000, 99), (7, 7, 100), (9, 7, 100)])
+def test_percent(done: int, total: int, percent: int) -> None:
+    assert units.percent(done, total) == percent
+
+
+def test_bar() -> None:
+    assert units.bar(1, 2, 8) == "####----"
+
+
+def test_moment() -> None:
+    assert units.moment(1_800_000_000.9) == "2027-01-15T08:00:00Z"

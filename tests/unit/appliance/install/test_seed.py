@@ -1,0 +1,99 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.errors import UsageError
+from appliance.install.seed import seed_files
+from appliance.lab.topology import boot_network
+from appliance.model.ids import Nonce
+from appliance.plan import DiskRef, WriteSeed
+
+GOLDEN = Path(__file__).parents[3] / "golden/seed/node-0"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ1Ctl0oCSIvIZYbtdxvWEjYC3x5mDSbKKzLkSKSSPX operator@desk"
+RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC7"
+ACTION = WriteSeed(
+    disk=DiskRef(serial="DISK0001", wwn="", size_bytes=4 << 30, contents="blank"),
+    hostname="node-0",
+    domain="rack.test",
+    authorized_keys=(KEY, RSA),
+)
+NONCE = Nonce("0f1e2d3c4b5a69788796a5b4c3d2e1f0")
+URL = "http://10.77.0.1/report/node-0"
+
+
+def seed(action: WriteSeed = ACTION, nonce: str = NONCE, report_url: str = URL) -> dict[str, bytes]:
+    return dict(seed_files(action, nonce=Nonce(nonce), report_url=report_url, network=boot_network()))
+
+
+def test_golden_seed() -> None:
+    assert seed() == {path.name: path.read_bytes() for path in GOLDEN.iterdir()}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hostname": "node_0"},
+        {"hostname": "-node"},
+        {"hostname": "node-0\n"},
+        {"hostname": ""},
+        {"hostname": "a" * 64},
+        {"domain": "rack..test"},
+        {"domain": "rack.test\n[Network]"},
+        {"domain": ".".join(["a" * 60] * 5)},
+        {"authorized_keys": (f"{KEY}\n{KEY}",)},
+        {"authorized_keys": (f'command="reboot" {KEY}',)},
+        {"authorized_keys": ("ssh-dss AAAAB3NzaC1kc3MAAACBAAAA",)},
+        {"authorized_keys": ("-----BEGIN OPENSSH PRIVATE KEY-----",)},
+        {"authorized_keys": (KEY, "")},
+    ],
+)
+def test_hostile_actions(changes: dict[str, str]) -> None:
+    with pytest.raises(UsageError) as caught:
+        seed(replace(ACTION, **changes))  # type: ignore[arg-type]  # a table of faults
+    assert caught.value.next_action
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://10.77.0.1",
+        "ftp://10.77.0.1/report",
+        "http://10.77.0.1/report\nX",
+        "http://10.77.0.1/report?x=$(reboot)",
+        "http://10.77.0.2/report",
+        "http://10.77.0.1.example.com/report",
+        "http://10.77.0.1@10.0.0.1/report",
+        "http://10.77.0.1/" + "a" * 300,
+    ],
+)
+def test_hostile_urls(url: str) -> None:
+    with pytest.raises(UsageError):
+        seed(report_url=url)
+
+
+@pytest.mark.parametrize("url", ["http://10.77.0.1:8080/report/node-0", "https://10.77.0.1/"])
+def test_usual_urls(url: str) -> None:
+    assert seed(report_url=url)["report.url"] == f"{url}\n".encode()
+
+
+@pytest.mark.parametrize("nonce", ["", "short", "with blank in it", "x" * 129, 'quote"quote"'])
+def test_hostile_nonces(nonce: str) -> None:
+    with pytest.raises(UsageError):
+        seed(nonce=nonce)
+
+
+@given(st.text(max_size=40))
+def test_no_text_breaks_out_of_a_host_name(text: str) -> None:
+    try:
+        files = seed(replace(ACTION, hostname=text))
+    except UsageError:
+        return
+    assert files["hostname"] == f"{text}\n".encode()
+    assert text.replace("-", "").isalnum()
+
+
+def test_each_installation_has_its_own_instance() -> None:
+    assert seed()["meta-data"] != seed(nonce="another-nonce")["meta-data"]

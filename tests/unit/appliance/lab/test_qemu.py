@@ -1,0 +1,71 @@
+"""The command line of a node, where each option has a reason that was learnt the hard way."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.lab import qemu
+from appliance.lab.accelerator import probe_rom
+from appliance.lab.spec import Accelerator, BootDevice, NodeSpec, RackFirmware, RackSpec, nodes_of
+from appliance.model.hardware import Firmware
+
+FILES = RackFirmware(ovmf_code=Path("/f/code.fd"), ovmf_vars=Path("/f/vars.fd"), virtio_rom=Path("/f/virtio.rom"))
+ORDER = (BootDevice.DISK, BootDevice.NIC)
+
+
+def node(firmware: Firmware, files: RackFirmware | None = FILES) -> NodeSpec:
+    return nodes_of(RackSpec(nodes=1, firmware=firmware, workdir=Path("/r"), files=files))[0]
+
+
+def argument(argv: tuple[str, ...], start: str) -> str:
+    return next(text for text in argv if text.startswith(start))
+
+
+def test_uefi_node() -> None:
+    argv = qemu.argv(node(Firmware.UEFI), Accelerator.TCG, ORDER)
+    text = " ".join(argv)
+    assert argument(argv, "virtio-net-pci").endswith(",romfile=")
+    assert "if=pflash,format=raw,unit=0,readonly=on,file=/f/code.fd" in argv
+    assert "if=pflash,format=raw,unit=1,file=/r/node-0/vars.fd" in argv
+    assert "IPv6PXESupport,string=n" in text
+    assert "graphics=off" not in text
+    assert "-cpu Nehalem" in text
+
+
+def test_bios_node_runs_the_given_rom_on_the_device_it_is_for() -> None:
+    argv = qemu.argv(node(Firmware.BIOS), Accelerator.TCG, ORDER)
+    assert argument(argv, "virtio-net-pci").endswith(",romfile=/f/virtio.rom,disable-legacy=on")
+    assert "q35,graphics=off" in argv
+    assert not any("pflash" in text for text in argv)
+
+
+def test_bios_node_without_files_keeps_the_roms_of_qemu() -> None:
+    assert "romfile" not in " ".join(qemu.argv(node(Firmware.BIOS, None), Accelerator.TCG, ORDER))
+
+
+def test_identity_is_in_the_smbios_table() -> None:
+    argv = qemu.argv(node(Firmware.BIOS), Accelerator.TCG, ORDER)
+    smbios = argument(argv, "type=1")
+    assert smbios == (
+        "type=1,manufacturer=Innervate Lab,product=Virtual Server,serial=SN0001,"
+        "uuid=00000077-0000-4000-8000-000000000001"
+    )
+    assert "serial=DISK0001" in argument(argv, "virtio-blk-pci")
+
+
+@pytest.mark.parametrize(("order", "disk", "nic"), [(ORDER, 1, 2), (ORDER[::-1], 2, 1)])
+def test_every_boot_device_has_its_place(order: tuple[BootDevice, ...], disk: int, nic: int) -> None:
+    argv = qemu.argv(node(Firmware.UEFI), Accelerator.TCG, order)
+    assert f"bootindex={disk}" in argument(argv, "virtio-blk-pci")
+    assert f"bootindex={nic}" in argument(argv, "virtio-net-pci")
+
+
+def test_kvm_takes_the_host_cpu() -> None:
+    text = " ".join(qemu.argv(node(Firmware.UEFI), Accelerator.KVM, ORDER))
+    assert "-accel kvm -cpu host" in text
+
+
+def test_probe_starts_at_the_reset_vector() -> None:
+    rom = probe_rom()
+    assert len(rom) == 0x10000
+    assert rom[0xFFF0:0xFFF5] == bytes.fromhex("ea000000f0")

@@ -1,0 +1,134 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from appliance.errors import PlanError
+from appliance.model.hardware import Disk, Firmware, HardwareFacts
+from appliance.roles.disk import DiskBySerial, DiskByWwn, DiskPolicy, Overwrite, SmallestDisk, choose_disk
+
+GB = 10**9
+IMAGE = 1 * GB
+
+
+def disk(
+    name: str,
+    gigabytes: int = 100,
+    *,
+    serial: str | None = None,
+    wwn: str = "",
+    contents: str = "blank",
+    rotational: bool = False,
+    removable: bool = False,
+) -> Disk:
+    return Disk(
+        name=name,
+        serial=f"S-{name}" if serial is None else serial,
+        wwn=wwn,
+        size_bytes=gigabytes * GB,
+        model="",
+        rotational=rotational,
+        removable=removable,
+        contents=contents,
+    )
+
+
+def facts(*disks: Disk) -> HardwareFacts:
+    return HardwareFacts(
+        uuid=None,
+        serial="",
+        manufacturer="",
+        product="",
+        firmware=Firmware.UEFI,
+        cpu_model="",
+        cores=1,
+        memory_bytes=1,
+        disks=disks,
+        nics=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("disks", "policy", "chosen"),
+    [
+        ((disk("sda", 200), disk("sdb", 100)), SmallestDisk(), "sdb"),
+        ((disk("sda", 200), disk("sdb", 100)), SmallestDisk(minimum_bytes=150 * GB), "sda"),
+        ((disk("sda", rotational=True), disk("sdb")), SmallestDisk(), "sdb"),
+        ((disk("sdb"), disk("sda")), SmallestDisk(), "sda"),
+        ((disk("sda", 50, removable=True), disk("sdb")), SmallestDisk(), "sdb"),
+        ((disk("sda", 50, serial=""), disk("sdb", serial="", wwn="naa.5")), SmallestDisk(), "sdb"),
+        ((disk("sda", 50, contents="gpt:1"), disk("sdb")), SmallestDisk(), "sdb"),
+        ((disk("sda", 50, serial="X"), disk("sdb", 60, serial="X"), disk("sdc")), SmallestDisk(), "sdc"),
+        ((disk("sda"), disk("sdb")), DiskBySerial("S-sdb"), "sdb"),
+        ((disk("sda", wwn="naa.5"), disk("sdb", wwn="naa.6")), DiskByWwn("naa.6"), "sdb"),
+    ],
+)
+def test_choices(disks: tuple[Disk, ...], policy: DiskPolicy, chosen: str) -> None:
+    assert choose_disk(facts(*disks), policy, IMAGE).name == chosen
+    assert choose_disk(facts(*reversed(disks)), policy, IMAGE).name == chosen
+
+
+@pytest.mark.parametrize(
+    ("disks", "policy", "evidence", "next_action"),
+    [
+        ((), SmallestDisk(), "no disk was seen", "put a disk in"),
+        ((disk("sda", removable=True),), SmallestDisk(), "sda: S-sda (100.0 GB): removable", "S-sda"),
+        ((disk("sda", serial=""),), SmallestDisk(), "neither serial number nor WWN", "put a disk in"),
+        ((disk("sda", 0),), SmallestDisk(), "too small, 1.0 GB are needed", "S-sda"),
+        ((disk("sda", contents="ext:77"),), SmallestDisk(), "not blank, it holds ext:77", "Overwrite.ANYTHING"),
+        ((disk("sda", contents=""),), SmallestDisk(), "it holds something unknown", "Overwrite.ANYTHING"),
+        ((disk("sda"), disk("sdb")), DiskBySerial("S-sdz"), "another serial number", "WWN (S-sda, S-sdb)"),
+        ((disk("sda", serial=""),), DiskBySerial(""), "another serial number", "put a disk in"),
+        ((disk("sda", wwn="naa.5"),), DiskByWwn("naa.6"), "another WWN", "S-sda"),
+        (
+            (disk("sda", wwn="n1", serial="X"), disk("sdb", wwn="n2", serial="X")),
+            DiskBySerial("X"),
+            "not the only",
+            "WWN",
+        ),
+        ((disk("sda", serial="X", contents="gpt:1"), disk("sdb", wwn="n", serial="X")), DiskBySerial("X"), "not", "X"),
+        ((disk("sda", serial="X"), disk("sdb", wwn="n", serial="X", removable=True)), SmallestDisk(), "answers", "X"),
+        ((disk("sda", 0),), DiskBySerial("S-sda"), "too small", "S-sda"),
+    ],
+)
+def test_refusals(disks: tuple[Disk, ...], policy: DiskPolicy, evidence: str, next_action: str) -> None:
+    with pytest.raises(PlanError) as caught:
+        choose_disk(facts(*disks), policy, IMAGE)
+    assert evidence in caught.value.evidence
+    assert next_action in caught.value.next_action
+
+
+def test_anything_may_be_overwritten_when_said_so() -> None:
+    here = facts(disk("sda", contents="ext:77"))
+    assert choose_disk(here, DiskBySerial("S-sda"), IMAGE, Overwrite.ANYTHING).name == "sda"
+
+
+def test_gaps_in_the_facts_are_shown() -> None:
+    with pytest.raises(PlanError) as caught:
+        choose_disk(replace(facts(), gaps=("disks: timed out",)), SmallestDisk(), IMAGE)
+    assert "disks: timed out" in caught.value.evidence
+
+
+DISKS = st.builds(
+    disk,
+    st.sampled_from(["sda", "sdb", "sdc"]),
+    st.integers(0, 3),
+    serial=st.sampled_from(["", "X", "Y"]),
+    wwn=st.sampled_from(["", "naa.5"]),
+    contents=st.sampled_from(["blank", "gpt:1"]),
+    removable=st.booleans(),
+)
+
+
+@given(st.lists(DISKS, max_size=4, unique_by=lambda d: d.name))
+def test_a_chosen_disk_is_fit_and_unmistakable(disks: list[Disk]) -> None:
+    try:
+        chosen = choose_disk(facts(*disks), SmallestDisk(), IMAGE)
+    except PlanError as error:
+        assert error.evidence  # noqa: PT017  either outcome is right
+        return
+    assert chosen.contents == "blank"
+    assert not chosen.removable
+    assert chosen.size_bytes >= IMAGE
+    assert [(d.serial, d.wwn) for d in disks].count((chosen.serial, chosen.wwn)) == 1

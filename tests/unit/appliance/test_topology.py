@@ -1,0 +1,112 @@
+from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from appliance.capabilities import (
+    AddressPlan,
+    BareMachines,
+    BootOverride,
+    ImageLibrary,
+    NameService,
+    NetworkBoot,
+    PowerControl,
+    Shell,
+    VirtualMedia,
+)
+from appliance.errors import NotFoundError, SiteError
+from appliance.model.bmc import BmcEndpoint
+from appliance.model.ids import ImageName, MachineName
+from appliance.model.secret import Secret
+from appliance.model.site import BootNetwork, Server
+from appliance.topology import Rack
+from pxe.client import Mac
+
+NETWORK = BootNetwork(
+    device="br0",
+    network=IPv4Network("10.77.0.0/24"),
+    address=IPv4Address("10.77.0.1"),
+    first=IPv4Address("10.77.0.100"),
+    last=IPv4Address("10.77.0.200"),
+    domain="rack.test",
+)
+
+
+def server(index: int, **changes: object) -> Server:
+    bmc = BmcEndpoint(url=f"https://10.77.1.1{index}", user="admin", password=Secret("x"), fingerprint="00" * 32)
+    return replace(
+        Server(
+            name=MachineName(f"node-{index}"),
+            bmc=bmc,
+            address=IPv4Address(f"10.77.0.5{index}"),
+            mac=Mac(f"52:54:00:77:00:0{index}"),
+        ),
+        **changes,  # type: ignore[arg-type]  # a table of faults
+    )
+
+
+def rack(*servers: Server) -> Rack:
+    return Rack(name="lab", servers=servers, boot_network=NETWORK, image_names=(ImageName("debian-13"),))
+
+
+@pytest.mark.parametrize(
+    "capability",
+    [
+        BareMachines,
+        PowerControl,
+        BootOverride,
+        NetworkBoot,
+        AddressPlan,
+        NameService,
+        ImageLibrary,
+        Shell,
+    ],
+)
+def test_a_rack_offers(capability: type) -> None:
+    assert isinstance(rack(server(0)), capability)
+
+
+def test_a_rack_offers_no_virtual_media() -> None:
+    assert not isinstance(rack(server(0)), VirtualMedia)
+
+
+def test_what_is_known_of_each_machine() -> None:
+    here = rack(server(0), server(1, address=None))
+    assert here.machines == ("node-0", "node-1")
+    assert here.bmc_of(MachineName("node-1")).url == "https://10.77.1.11"
+    assert here.address_of(MachineName("node-0")) == IPv4Address("10.77.0.50")
+    assert here.address_of(MachineName("node-1")) is None
+    assert (here.domain, here.images) == ("rack.test", ("debian-13",))
+
+
+def test_a_machine_that_is_not_there() -> None:
+    with pytest.raises(NotFoundError, match="node-7") as caught:
+        rack(server(0)).bmc_of(MachineName("node-7"))
+    assert "node-0" in caught.value.evidence
+
+
+def test_unknown_macs_and_addresses_are_no_duplicates() -> None:
+    assert len(rack(*(server(i, mac=None, address=None) for i in range(3))).servers) == 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"name": "node-0"}, "duplicate name node-0: claimed by node-0 and node-0"),
+        ({"mac": Mac("52:54:00:77:00:00")}, "duplicate MAC 52:54:00:77:00:00: claimed by node-0 and node-1"),
+        ({"address": IPv4Address("10.77.0.50")}, "duplicate address 10.77.0.50: claimed by node-0 and node-1"),
+        (
+            {"bmc": replace(server(0).bmc, url="https://10.77.1.10/")},
+            "duplicate BMC https://10.77.1.10: claimed by node-0 and node-1",
+        ),
+        ({"address": IPv4Address("10.78.0.50")}, "node-1: address 10.78.0.50 cannot be a machine's"),
+        ({"address": IPv4Address("10.77.0.1")}, "node-1: address 10.77.0.1 cannot"),
+        ({"address": IPv4Address("10.77.0.255")}, "node-1: address 10.77.0.255 cannot"),
+        ({"name": "Node_1"}, "'Node_1' cannot be a machine name"),
+    ],
+)
+def test_faults(fault: dict[str, object], message: str) -> None:
+    with pytest.raises(SiteError) as caught:
+        rack(server(0), server(1, **fault))
+    assert message in str(caught.value)
+    assert caught.value.next_action

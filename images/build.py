@@ -1,14 +1,17 @@
 """Everything that a site boots and installs, in one call."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import assert_never
 
+from images import firmware
 from images.archive import Archive
-from images.debian.recipe import ensure_debian
-from images.firmware import ensure_firmware
+from images.debian import recipe as debian
+from images.errors import StoreError
+from images.ramdisk import recipe as ramdisk
 from images.ramdisk.modules import Variant
-from images.ramdisk.recipe import ensure_ramdisk
+from images.recipe import Recipe
 from images.store import Entry, Store
 
 
@@ -36,10 +39,40 @@ def ensure_all(
     return Catalogue(entries={product: _ensure(product, store, archive, variant) for product in products})
 
 
+def find_all(store: Store, variant: Variant) -> Catalogue:
+    """What `ensure_all` would yield, without building. Raises StoreError naming what is not there."""
+    return Catalogue(entries={product: _find(_recipe(product, variant), store) for product in Product})
+
+
+def _find(recipe: Recipe, store: Store) -> Entry:
+    if (entry := store.find(recipe.name, recipe.key)) is None:
+        raise StoreError(
+            f"{recipe.name} is not in the store, or of an older version",
+            evidence=f"no whole entry {recipe.key[:12]} in {store.root}",
+            next_action="build it: ./run image",
+        )
+    return entry
+
+
+def _recipe(product: Product, variant: Variant) -> Recipe:
+    match product:
+        case Product.FIRMWARE:
+            return firmware.recipe_of()
+        case Product.RAMDISK:
+            return ramdisk.recipe_of(variant)
+        case Product.DEBIAN:
+            return debian.recipe_of(variant)
+        case _:
+            assert_never(product)
+
+
 def _ensure(product: Product, store: Store, archive: Archive, variant: Variant) -> Entry:
-    builders: Mapping[Product, Callable[[], Entry]] = {
-        Product.FIRMWARE: lambda: ensure_firmware(store, archive),
-        Product.RAMDISK: lambda: ensure_ramdisk(variant, store, archive),
-        Product.DEBIAN: lambda: ensure_debian(variant, store, archive),
-    }
-    return builders[product]()
+    match product:
+        case Product.FIRMWARE:
+            return firmware.ensure_firmware(store, archive)
+        case Product.RAMDISK:
+            return ramdisk.ensure_ramdisk(variant, store, archive)
+        case Product.DEBIAN:
+            return debian.ensure_debian(variant, store, archive)
+        case _:
+            assert_never(product)

@@ -19,6 +19,11 @@ _FILES = {
 }
 
 
+def recipe_of() -> Recipe:
+    options = tuple(f"{name}={path}" for name, path in _FILES.items())
+    return Recipe(name=NAME, suite=SUITE, packages=_PACKAGES, options=options)
+
+
 def ensure_firmware(store: Store, archive: Archive) -> Entry:
     """Artefacts: the keys of `_FILES`. Raises ImagesError."""
 
@@ -26,6 +31,4 @@ def ensure_firmware(store: Store, archive: Archive) -> Entry:
         tree = archive.unpack(_PACKAGES, work)
         return {name: tree / path for name, path in _FILES.items()}
 
-    options = tuple(f"{name}={path}" for name, path in _FILES.items())
-    recipe = Recipe(name=NAME, suite=SUITE, packages=_PACKAGES, options=options)
-    return ensure(recipe, store, build, archive.progress)
+    return ensure(recipe_of(), store, build, archive.progress)

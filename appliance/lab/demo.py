@@ -24,25 +24,23 @@ from appliance.client import AbsentError, Client
 from appliance.errors import InnervateError, MachineryError
 from appliance.lab.rack import Rack
 from appliance.lab.report import DemoReport, report
-from appliance.lab.spec import RackFirmware, RackSpec
+from appliance.lab.spec import MAX_NODES, RackFirmware, RackSpec
 from appliance.lab.topology import VARIABLE
 from appliance.model.codec import to_json
 from appliance.model.hardware import Firmware
 from appliance.model.views import HealthView, PlanView, RunView
 from images.archive import Archive
-from images.debian.recipe import ensure_debian
+from images.build import Product, ensure_all
 from images.errors import ImagesError
-from images.firmware import ensure_firmware
 from images.mirror import find_mirror
 from images.processes import HostProcesses
 from images.processes import check as run_tool
 from images.ramdisk.modules import Variant
-from images.ramdisk.recipe import ensure_ramdisk
 from images.store import Store
 
 _HOME = Path(appliance.__file__).parents[1]
 _SITE = _HOME / "examples" / "lab_rack.py"
-_IMAGES = Path("/var/cache/innervate/images")
+_IMAGES = Path("~/.cache/innervate/images").expanduser()
 _READY_SECONDS = 60.0
 _READY_PAUSE = 0.05
 _LOOK_PAUSE = 0.5
@@ -77,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="./run demo", description="Provision a virtual rack, from power-off to SSH.")
-    parser.add_argument("--nodes", type=int, default=2, help="machines in the rack (default 2)")
+    parser.add_argument("--nodes", type=int, default=2, choices=range(1, MAX_NODES + 1), help="default 2")
     parser.add_argument("--firmware", choices=[kind.value for kind in Firmware], default=Firmware.UEFI.value)
     parser.add_argument("--headless", action="store_true", help="a line per change, no live table")
     parser.add_argument("--json", default="", metavar="FILE", help='write the report there ("-": standard output)')
@@ -114,9 +112,7 @@ def ensure_images(folder: Path) -> RackFirmware:
     """The ramdisk and the OS image for the daemon, the firmware for the rack; minutes the first time."""
     store = Store(folder)
     archive = Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_say)
-    ensure_ramdisk(Variant.CLOUD, store, archive)
-    ensure_debian(Variant.CLOUD, store, archive)
-    firmware = ensure_firmware(store, archive)
+    firmware = ensure_all(store, archive, Variant.CLOUD).entry(Product.FIRMWARE)
 
     def path(name: str) -> Path:
         return store.path_of(firmware.artifact(name).sha256)
@@ -148,6 +144,7 @@ def daemon_config(folder: Path, *, socket: Path, key: Path) -> Path:
         "images_dir": _IMAGES,
         "ssh_key": key,
         "ramdisk": Variant.CLOUD,
+        "console": "ttyS0,115200",
     }
     config = folder / "innervate.toml"
     config.write_text("".join(f'{name} = "{value}"\n' for name, value in keys.items()))

@@ -7,11 +7,9 @@ from appliance.config import Settings
 from appliance.errors import MachineryError
 from appliance.model.ids import ImageName
 from appliance.plan import ImageRef
-from images.archive import Archive
-from images.build import Product, ensure_all
+from images.build import Product, find_all
 from images.errors import ImagesError
 from images.manifest import Manifest
-from images.processes import HostProcesses
 from images.ramdisk.modules import Variant
 from images.store import Artifact, Entry, Store
 from pxe.boot import NBP_NAMES
@@ -32,9 +30,8 @@ class Stock:
 def take_stock(settings: Settings) -> Stock:
     """Raises `MachineryError` naming what is not there."""
     store = Store(settings.images_dir)
-    archive = Archive(mirror="", processes=HostProcesses(), progress=lambda _line: None)
     try:
-        found = ensure_all(store, archive, Variant(settings.ramdisk.value))
+        found = find_all(store, Variant(settings.ramdisk.value))
         image = _image(found.entry(Product.DEBIAN), store)
     except (ImagesError, ValueError) as error:
         raise MachineryError(

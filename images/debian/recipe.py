@@ -100,26 +100,29 @@ _HERE = Path(__file__).parent
 _PACKAGE = _HERE.parent
 
 
-def ensure_debian(variant: Variant, store: Store, archive: Archive) -> Entry:
-    """Artefacts: `manifest.json` and `blob.zst`, see `images.manifest`. Raises ImagesError."""
-    base = _ensure_base(variant, store, archive)
+def recipe_of(variant: Variant) -> Recipe:
     name = NAME if variant is Variant.CLOUD else f"{NAME}-{variant}"
     sources = hashes(_PACKAGE, ("debian/*.py", "debian/files/**/*", "blocks.py", "agent/manifest.py"))
-    recipe = Recipe(name=name, suite=SUITE, options=(base.key,), sources=sources)
+    return Recipe(name=name, suite=SUITE, options=(_base_recipe(variant).key,), sources=sources)
+
+
+def ensure_debian(variant: Variant, store: Store, archive: Archive) -> Entry:
+    """Artefacts: `manifest.json` and `blob.zst`, see `images.manifest`. Raises ImagesError."""
+    recipe = recipe_of(variant)
 
     def build(work: Path) -> Mapping[str, Path]:
+        base = _ensure_base(variant, store, archive)
         tree = work / "tree"
         tree.mkdir()
-        archive.progress(f"{name}: laying out the root file system")
-        check(
-            archive.processes, ["tar", "-C", str(tree), *_TAR, "-xf", str(store.path_of(base.artifact(_BASE).sha256))]
-        )
+        archive.progress(f"{recipe.name}: laying out the root file system")
+        tarball = str(store.path_of(base.artifact(_BASE).sha256))
+        check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-xf", tarball])
         _configure(tree, archive)
-        archive.progress(f"{name}: writing the disk")
+        archive.progress(f"{recipe.name}: writing the disk")
         layout = disk.Layout(root_size=disk.root_size_for(_content_of(tree)), identity=recipe.key)
         raw = disk.build(tree, layout, work, archive.processes)
-        archive.progress(f"{name}: compressing {layout.size >> 20} MiB")
-        manifest, text = blocks.pack(raw, work / BLOB, name), work / MANIFEST
+        archive.progress(f"{recipe.name}: compressing {layout.size >> 20} MiB")
+        manifest, text = blocks.pack(raw, work / BLOB, recipe.name), work / MANIFEST
         text.write_text(manifest.to_json())
         return {MANIFEST: text, BLOB: work / BLOB}
 
@@ -129,19 +132,27 @@ def ensure_debian(variant: Variant, store: Store, archive: Archive) -> Entry:
 _TAR = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
 
 
+def _base_recipe(variant: Variant) -> Recipe:
+    return Recipe(
+        name=f"{NAME}-base-{variant}",
+        suite=SUITE,
+        packages=(*_PACKAGES, KERNELS[variant]),
+        sources=hashes(_HERE, ("initramfs/**/*",)),
+    )
+
+
 def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
+    recipe = _base_recipe(variant)
+
     def build(work: Path) -> Mapping[str, Path]:
         staged, tree, tarball = work / "staged", work / "tree", work / _BASE
         shutil.copytree(_HERE / "initramfs", staged / "etc/initramfs-tools")
         # Before any package is configured: the kernel's own installation then makes the right initramfs at once.
         options = ["--aptopt=APT::Install-Recommends false", f"--essential-hook=sync-in {staged} /"]
-        archive.bootstrap("minbase", packages, tree, options)
+        archive.bootstrap("minbase", recipe.packages, tree, options)
         check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-cf", str(tarball), "."])
         return {_BASE: tarball}
 
-    packages = (*_PACKAGES, KERNELS[variant])
-    sources = hashes(_HERE, ("initramfs/**/*",))
-    recipe = Recipe(name=f"{NAME}-base-{variant}", suite=SUITE, packages=packages, sources=sources)
     return ensure(recipe, store, build, archive.progress)
 
 

@@ -36,11 +36,17 @@ _LIBRARY = "usr/lib/innervate"
 _LEVEL = "-12"
 
 
+def recipe_of(variant: Variant) -> Recipe:
+    sources = hashes(_PACKAGE, ("agent/**/*.py", "cpio.py", "ramdisk/init", "ramdisk/*.script"))
+    base = _base_recipe(variant)
+    return Recipe(name=f"ramdisk-{variant}", suite=SUITE, options=(base.key, _LEVEL), sources=sources)
+
+
 def ensure_ramdisk(variant: Variant, store: Store, archive: Archive) -> Entry:
     """Artefacts: `vmlinuz` and `initrd.zst` (one zstd frame around one cpio archive). Raises ImagesError."""
-    base = _ensure_base(variant, store, archive)
 
     def build(work: Path) -> Mapping[str, Path]:
+        base = _ensure_base(variant, store, archive)
         root = work / "root"
         root.mkdir()
         check(archive.processes, ["tar", "-C", str(root), "-xf", str(store.path_of(base.artifact(_BASE).sha256))])
@@ -49,15 +55,26 @@ def ensure_ramdisk(variant: Variant, store: Store, archive: Archive) -> Entry:
         kernel = shutil.copyfile(store.path_of(base.artifact(KERNEL).sha256), work / KERNEL)
         return {KERNEL: kernel, INITRD: _compress(root, work, archive)}
 
-    sources = hashes(_PACKAGE, ("agent/**/*.py", "cpio.py", "ramdisk/init", "ramdisk/*.script"))
-    recipe = Recipe(name=f"ramdisk-{variant}", suite=SUITE, options=(base.key, _LEVEL), sources=sources)
-    return ensure(recipe, store, build, archive.progress)
+    return ensure(recipe_of(variant), store, build, archive.progress)
+
+
+def _base_recipe(variant: Variant) -> Recipe:
+    extra = ("ipmitool",) if variant is Variant.GENERIC else ()
+    return Recipe(
+        name=f"ramdisk-base-{variant}",
+        suite=SUITE,
+        packages=(*_PACKAGES, *extra, KERNELS[variant]),
+        options=SELECTIONS[variant],
+        sources=hashes(_PACKAGE, ("ramdisk/tree.py", "ramdisk/modules.py")),
+    )
 
 
 def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
+    recipe = _base_recipe(variant)
+
     def build(work: Path) -> Mapping[str, Path]:
         source, root = work / "source", work / "root"
-        archive.bootstrap("extract", packages, source)
+        archive.bootstrap("extract", recipe.packages, source)
         tree.link_merged_usr(source)
         archive.progress("picking programs, libraries, Python and kernel modules")
         root.mkdir()
@@ -66,15 +83,6 @@ def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
         check(archive.processes, ["tar", "-C", str(root), "--numeric-owner", "-cf", str(tarball), "."])
         return {KERNEL: tree.kernel_of(source), _BASE: tarball}
 
-    extra = ("ipmitool",) if variant is Variant.GENERIC else ()
-    packages = (*_PACKAGES, *extra, KERNELS[variant])
-    recipe = Recipe(
-        name=f"ramdisk-base-{variant}",
-        suite=SUITE,
-        packages=packages,
-        options=SELECTIONS[variant],
-        sources=hashes(_PACKAGE, ("ramdisk/tree.py", "ramdisk/modules.py")),
-    )
     return ensure(recipe, store, build, archive.progress)
 
 

@@ -23,14 +23,17 @@ def test_openssh_understands_it(tmp_path: Path) -> None:
     """`ssh -G` prints what it would do."""
     proxy = ("/opt/a b/python", "-m", "appliance.main", "--socket", "/tmp/100%.sock", "tunnel", "node-0")
     known_hosts = tmp_path / "known hosts"
-    argv = ssh.argv(SHELL, known_hosts=known_hosts, proxy=proxy, command=("true",))
+    key = tmp_path / "key"
+    key.touch()
+    shell = replace(SHELL, identity_file=str(key))
+    argv = ssh.argv(shell, known_hosts=known_hosts, proxy=proxy, command=("true",))
     told = subprocess.run(["ssh", "-G", *argv[1:]], capture_output=True, text=True, check=True).stdout
     options = dict(line.split(" ", 1) for line in told.splitlines() if " " in line)
     assert options["user"] == "root"
     assert options["hostkeyalias"] == "node-0"
     assert options["stricthostkeychecking"] in ("true", "yes")
     assert options["kexalgorithms"] == "curve25519-sha256"
-    assert "identityfile /var/lib/innervate/key" in told.splitlines()
+    assert f"identityfile {key}" in told.splitlines()
     assert str(known_hosts) in options["userknownhostsfile"]
     assert tuple(shlex.split(options["proxycommand"].replace("%%", "%"))) == proxy
 

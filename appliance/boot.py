@@ -11,6 +11,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from appliance.conductor.world import MachineState
+from appliance.inventory.bogus import real_uuid
 from appliance.model.bmc import SystemIdentity
 from appliance.model.ids import MachineName, Nonce
 from pxe.boot import BootIntent, LocalDisk, RunKernel, Wait
@@ -71,11 +72,13 @@ def snapshot(states: Iterable[MachineState], macs: Mapping[MachineName, Mac], ra
     """`macs` are those that the site program states; BMCs tell the others."""
     machines = tuple(states)
     identities = {state.name: state.identity for state in machines if state.identity is not None}
-    by_mac = _index((mac, name) for name, i in identities.items() for mac in i.macs)
-    stated = _index((mac, name) for name, mac in macs.items())
+    read = ((mac, name) for name, identity in identities.items() for mac in identity.macs)
+    stated = ((mac, name) for name, mac in macs.items())
+    # A vendor's placeholder is on every board of the kind: as a claim it would keep them all from booting.
+    uuids = ((uuid, name) for name, identity in identities.items() if (uuid := real_uuid(identity.uuid)))
     return Snapshot(
-        by_mac=MappingProxyType({**stated, **by_mac}),
-        by_uuid=MappingProxyType(_index((i.uuid, name) for name, i in identities.items() if i.uuid)),
+        by_mac=MappingProxyType(_index((*stated, *read))),
+        by_uuid=MappingProxyType(_index(uuids)),
         intents=MappingProxyType({state.name: intent_for(state, ramdisk) for state in machines}),
         identities=MappingProxyType(identities),
         agents=MappingProxyType({nonce: state.name for state in machines for nonce in _agent_nonces(state)}),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from appliance.errors import UsageError
 
@@ -26,6 +26,8 @@ class RamdiskVariant(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     state_dir: Path
     socket: Path
     site: Path
@@ -52,7 +54,7 @@ def load(path: Path) -> Settings:
             evidence=str(error),
             next_action="give the daemon an existing file: innervate daemon --config FILE",
         ) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{path} is not TOML", evidence=str(error), next_action="correct the line that it names"
         ) from error

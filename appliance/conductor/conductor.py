@@ -15,13 +15,15 @@ from typing import assert_never
 from appliance.conductor.hands import Attempt, Hands
 from appliance.conductor.outcome import Done, Failed, Outcome, Retry
 from appliance.conductor.position import ATTEMPTS, End, Start, moves, next_retry
-from appliance.errors import InnervateError
+from appliance.errors import InnervateError, MachineryError
 from appliance.model.ids import MachineName, Nonce
+from appliance.plan import WriteSeed
 from appliance.ports import Rng
 from appliance.store.records import Problem, RunEnded, StepIntent, StepResult
 
 _LOGGER = logging.getLogger(__name__)
 _NONCE_BYTES = 16
+_STANDSTILL = 5.0
 
 Ensure = Callable[[Hands, Attempt], Awaitable[Outcome]]
 
@@ -38,24 +40,36 @@ class Conductor:
         """Forever. Cancelling it leaves running steps without an end, exactly as a crash would."""
         async with asyncio.TaskGroup() as handlers:
             while True:
-                tick = self._memory.tick
-                await self._advance(handlers)
-                await self._memory.changed(tick, self._pause())
+                tick, now = self._memory.tick, self._hands.clock.now()
+                await self._advance(handlers, now)
+                await self._memory.changed(tick, self._pause(now))
 
-    async def _advance(self, handlers: asyncio.TaskGroup) -> None:
-        now = self._hands.clock.now()
+    async def _advance(self, handlers: asyncio.TaskGroup, now: float) -> None:
         for move in tuple(moves(self._memory.world, frozenset(self._busy), now)):
             match move:
                 case Start() as start:
                     self._busy.add(start.step.machine)
                     handlers.create_task(self._handle(start), name=f"{start.run} {start.step.id}")
-                case End(run=run, state=state):
-                    await self._memory.remember(RunEnded(run=run, state=state))
+                case End() as end:
+                    await self._conclude(end)
                 case _:
                     assert_never(move)
 
-    def _pause(self) -> float | None:
-        due = next_retry(self._memory.world)
+    async def _conclude(self, end: End) -> None:
+        try:
+            await self._memory.remember(RunEnded(run=end.run, state=end.state))
+        except MachineryError as error:
+            await self._log_refused(f"run={end.run}", error)
+            self._memory.wake()
+
+    async def _log_refused(self, what: str, error: MachineryError) -> None:
+        """The world stands still until the log takes a record again."""
+        _LOGGER.error("%s %s: %s", what, error, error.evidence)
+        await self._hands.clock.sleep(_STANDSTILL)
+
+    def _pause(self, looked: float) -> float | None:
+        """Until the next retry; one that was due when we looked waits for its machine, whose change wakes us."""
+        due = next_retry(self._memory.world, looked)
         return None if due is None else max(0.05, due - self._hands.clock.now())
 
     async def _handle(self, start: Start) -> None:
@@ -64,10 +78,8 @@ class Conductor:
             attempt = await self._begin(start)
             outcome = await self._perform(attempt)
             await self._memory.remember(_result(start, outcome))
-        except InnervateError as error:
-            # The log refused a record: the world stands still until it takes one again.
-            _LOGGER.error("machine=%s step=%s %s: %s", machine, start.step.id, error, error.evidence)
-            await self._hands.clock.sleep(5)
+        except MachineryError as error:
+            await self._log_refused(f"machine={machine} step={start.step.id}", error)
         finally:
             self._hands.waiting(machine, "")
             self._busy.discard(machine)
@@ -76,8 +88,10 @@ class Conductor:
     async def _begin(self, start: Start) -> Attempt:
         step, before = start.step, self._memory.world.runs[start.run].attempts.get(start.step.id)
         resumed = before if start.resumes is not None else None
-        # The nonce belongs to a boot: an attempt that resumes another one waits for the same boot.
-        nonce = resumed.nonce if resumed else Nonce(self._rng.token(_NONCE_BYTES))
+        # The nonce belongs to a boot: an attempt that resumes another one waits for the same boot. It is also what a
+        # seed holds, and an agent that wrote the seed before will say so instead of writing it again.
+        kept = before if isinstance(step.do, WriteSeed) else resumed
+        nonce = kept.nonce if kept else Nonce(self._rng.token(_NONCE_BYTES))
         await self._memory.remember(
             StepIntent(
                 run=start.run,
@@ -90,14 +104,18 @@ class Conductor:
             )
         )
         _LOGGER.info("machine=%s step=%s fence=%d begins", step.machine, step.id, start.fence)
-        return Attempt(step=step, fence=start.fence, nonce=nonce, resumed_from=resumed.started if resumed else None)
+        began = resumed.started if resumed else None
+        return Attempt(run=start.run, step=step, fence=start.fence, nonce=nonce, resumed_from=began)
 
     async def _perform(self, attempt: Attempt) -> Outcome:
+        budget = asyncio.timeout(attempt.step.budget)
         try:
-            async with asyncio.timeout(attempt.step.budget):
+            async with budget:
                 return await self._ensure(self._hands, attempt)
-        except TimeoutError:
-            return Failed(problem=_over_budget(attempt))
+        except TimeoutError as error:
+            return Failed(problem=_over_budget(attempt) if budget.expired() else _fault(error))
+        except MachineryError:
+            raise  # our own fault is no verdict on the machine: the attempt is resumed
         except InnervateError as error:
             return Failed(problem=problem_of(error))
         except Exception as error:

@@ -7,7 +7,8 @@ from typing import Protocol
 
 from appliance.bmc.port import Bmc
 from appliance.conductor.memory import Memory
-from appliance.model.ids import Fence, MachineName, Nonce
+from appliance.conductor.world import task_id
+from appliance.model.ids import Fence, MachineName, Nonce, RunId
 from appliance.plan import ImageRef, Step, WriteSeed
 from appliance.ports import Clock
 from images.agent.protocol import Task, TaskReport
@@ -72,10 +73,15 @@ class Hands:
 class Attempt:
     """One try at a step: its fence, its nonce and, after a crash of ours, when the try began that it resumes."""
 
+    run: RunId
     step: Step
     fence: Fence
     nonce: Nonce
     resumed_from: float | None
+
+    @property
+    def task(self) -> str:
+        return task_id(self.run, self.step.id)
 
     @property
     def machine(self) -> MachineName:

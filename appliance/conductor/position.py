@@ -76,9 +76,9 @@ def retry_at(attempt: Attempt) -> float | None:
     return attempt.ended + attempt.result.retry_after
 
 
-def next_retry(world: World) -> float | None:
-    due = [at for run in world.running for a in run.attempts.values() if (at := retry_at(a)) is not None]
-    return min(due, default=None)
+def next_retry(world: World, after: float) -> float | None:
+    due = (at for run in world.running for a in run.attempts.values() if (at := retry_at(a)) is not None)
+    return min((at for at in due if at > after), default=None)
 
 
 def step_state(attempt: Attempt | None) -> StepState:

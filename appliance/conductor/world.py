@@ -136,6 +136,11 @@ class RunStatus:
     attempts: Mapping[StepId, Attempt] = field(default_factory=dict)
 
 
+def task_id(run: RunId, step: StepId) -> str:
+    """What agents know a step by. They remember how tasks ended: the same step of another run is another task."""
+    return f"{run}.{step}"
+
+
 class World:
     """Read it from anywhere on the conductor's loop; only `fold` writes."""
 

@@ -11,7 +11,7 @@ from images.agent.protocol import NicFacts
 from pxe.client import Mac
 from pxe.errors import PacketError
 
-_INFINIBAND = 20 * 3 - 1  # "80:00:..": 20 bytes (RFC 4391 section 9.1.1), not an Ethernet address
+INFINIBAND = 20 * 3 - 1  # "80:00:..": 20 bytes (RFC 4391 section 9.1.1), not an Ethernet address
 
 
 def parse_nics(nics: tuple[NicFacts, ...], ip: Json) -> tuple[Nic, ...]:
@@ -27,7 +27,7 @@ def parse_nics(nics: tuple[NicFacts, ...], ip: Json) -> tuple[Nic, ...]:
             addresses=tuple(sorted({address for name, address in addresses if name == nic.name})),
         )
         for nic in sorted(nics, key=lambda nic: nic.name)
-        if len(nic.mac) != _INFINIBAND
+        if len(nic.mac) != INFINIBAND
     )
 
 

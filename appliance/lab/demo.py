@@ -39,8 +39,8 @@ from images.ramdisk.modules import Variant
 from images.store import Store
 
 _HOME = Path(appliance.__file__).parents[1]
-_SITE = _HOME / "examples" / "lab_rack.py"
-_IMAGES = Path("~/.cache/innervate/images").expanduser()
+SITE = _HOME / "examples" / "lab_rack.py"
+IMAGES = Path("~/.cache/innervate/images").expanduser()
 _READY_SECONDS = 60.0
 _READY_PAUSE = 0.05
 _LOOK_PAUSE = 0.5
@@ -91,7 +91,7 @@ def parse(argv: Sequence[str] | None) -> Options:
 
 
 def demo(options: Options, folder: Path) -> int:
-    files = ensure_images(_IMAGES)
+    files = ensure_images()
     key = make_key(folder)
     start = time.monotonic()
     with Rack.start(rack_spec(options, folder, files)) as rack:
@@ -108,7 +108,7 @@ def demo(options: Options, folder: Path) -> int:
     return Exit.OK if result.all_active else Exit.FAILURE
 
 
-def ensure_images(folder: Path) -> RackFirmware:
+def ensure_images(folder: Path = IMAGES) -> RackFirmware:
     """The ramdisk and the OS image for the daemon, the firmware for the rack; minutes the first time."""
     store = Store(folder)
     archive = Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_say)
@@ -140,8 +140,8 @@ def daemon_config(folder: Path, *, socket: Path, key: Path) -> Path:
     keys = {
         "state_dir": state_dir,
         "socket": socket,
-        "site": _SITE,
-        "images_dir": _IMAGES,
+        "site": SITE,
+        "images_dir": IMAGES,
         "ssh_key": key,
         "ramdisk": Variant.CLOUD,
         "console": "ttyS0,115200",

@@ -36,7 +36,7 @@ PHASES: dict[Phase, PhaseRule] = {
         entry="a run wants the machine",
         evidence="BMC identity read; hello from the agent with this attempt's nonce",
         budget=1800,
-        exits=frozenset({Phase.INSPECTING, Phase.UNKNOWN}),
+        exits=frozenset({Phase.INSPECTING, Phase.DEPLOYING, Phase.UNKNOWN}),
     ),
     Phase.INSPECTING: PhaseRule(
         entry="the agent runs",

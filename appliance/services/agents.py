@@ -17,6 +17,7 @@ from uuid import UUID
 from appliance.boot import Snapshot
 from appliance.inventory.bogus import real_uuid
 from appliance.inventory.identity import Conflict, Evidence, Match, Unknown, identify
+from appliance.inventory.nics import INFINIBAND
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.text import clean
 from appliance.services.reports import FirstBoot, parse_report
@@ -177,11 +178,15 @@ class AgentDesk:
 def _after_poll(before: Session | None, poll: protocol.Poll, nonce: Nonce, now: float) -> Session:
     if before is None or before.boot_id != poll.boot_id or before.nonce != nonce:
         before = Session(nonce=nonce, boot_id=poll.boot_id, seen=now)
-    same = before.report is not None and poll.task is not None and before.report.id == poll.task.id
-    samples = deque(before.samples if same else (), maxlen=_RATE_WINDOW)
+    samples = deque(before.samples if _goes_on(before.report, poll.task) else (), maxlen=_RATE_WINDOW)
     if poll.task is not None:
         samples.append((now, poll.task.progress.done))
     return replace(before, seen=now, report=poll.task, samples=tuple(samples))
+
+
+def _goes_on(before: TaskReport | None, now: TaskReport | None) -> bool:
+    """The same work: a task that was started again is back at zero and has no rate yet."""
+    return before is not None and now is not None and before.id == now.id and before.progress.done <= now.progress.done
 
 
 def _contradiction(hello: Hello, machine: MachineName, current: Snapshot) -> str:
@@ -193,7 +198,7 @@ def _contradiction(hello: Hello, machine: MachineName, current: Snapshot) -> str
         uuid=_uuid(said.uuid),
         serial=clean(said.serial, 100),
         board_serial=clean(said.board_serial, 100),
-        macs=tuple(Mac.parse(mac) for mac in said.macs),
+        macs=tuple(Mac.parse(mac) for mac in said.macs if len(mac) != INFINIBAND),
     )
     match identify(evidence, current.identities):
         case Match(name=name) if name == machine:

@@ -1,5 +1,6 @@
 """What people and programs can ask of the appliance: the API's port, over the world and the conductor."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -60,6 +61,7 @@ class Appliance:
         self._waiting = waiting
         self._ssh_key = ssh_key
         self._started = clock.now()
+        self._starting = asyncio.Lock()
 
     def health(self) -> HealthView:
         return HealthView(
@@ -98,12 +100,13 @@ class Appliance:
 
     async def apply(self, digest: PlanDigest) -> RunView:
         plan = self._stored(digest)
-        if self._plan_now().digest != digest:
-            raise ConflictError(
-                f"plan {digest[:12]} is stale: what is known has changed since it was made",
-                next_action="look at the new plan and approve that one",
-            )
-        return await self._start(plan)
+        async with self._starting:
+            if self._plan_now().digest != digest:
+                raise ConflictError(
+                    f"plan {digest[:12]} is stale: what is known has changed since it was made",
+                    next_action="look at the new plan and approve that one",
+                )
+            return await self._start(plan)
 
     def run(self, run: RunId) -> RunView:
         if run not in self._memory.world.runs:
@@ -125,8 +128,10 @@ class Appliance:
             budget=_POWER_BUDGET,
         )
         plan = Plan(site=self._site.name, steps=(step,))
-        await self._memory.remember(PlanStored(plan=plan))
-        return await self._start(plan)
+        async with self._starting:
+            self._refuse_busy(plan)
+            await self._memory.remember(PlanStored(plan=plan))
+            return await self._start(plan)
 
     async def hold(self, name: MachineName, reason: str) -> MachineView:
         await self._memory.remember(HoldPlaced(machine=self._known(name), reason=reason))
@@ -164,6 +169,13 @@ class Appliance:
         return self._memory.world.plans[digest]
 
     async def _start(self, plan: Plan) -> RunView:
+        """Under the lock: of two approvals at once, the second has to see the first one's run."""
+        self._refuse_busy(plan)
+        run_id = RunId(self._rng.token(4))
+        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest))
+        return self.run(run_id)
+
+    def _refuse_busy(self, plan: Plan) -> None:
         wanted = {step.machine for step in plan.steps}
         for run in self._memory.world.running:
             if both := wanted & {step.machine for step in run.plan.steps}:
@@ -171,9 +183,6 @@ class Appliance:
                     f"run {run.id} already works on {', '.join(sorted(both))}",
                     next_action="wait for its end: innervate status",
                 )
-        run_id = RunId(self._rng.token(4))
-        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest))
-        return self.run(run_id)
 
     def _known(self, name: MachineName) -> MachineName:
         if name not in self._site.topology.machines:

@@ -51,6 +51,7 @@ class Senses:
         self._facts_dir = state_dir / "facts"
         self._logs_dir = state_dir / "logs"
         self._address_of: dict[IPv4Address, MachineName] = {}
+        self._firmware_of: dict[MachineName, Firmware] = {}
         self._refusals: dict[str, int] = {}
         for folder in (self._facts_dir, self._logs_dir):
             folder.mkdir(parents=True, exist_ok=True)
@@ -123,14 +124,16 @@ class Senses:
     def _hello(self, machine: MachineName, nonce: Nonce, hello: Hello, client: IPv4Address) -> None:
         said = hello.evidence
         detail = f"serial {clean(said.serial, 60)}, {said.firmware.value}, from {client}, nonce {nonce[:8]}"
-        firmware = Firmware(said.firmware.value)
+        # Facts may follow before the hello is durable and folded.
+        firmware = self._firmware_of[machine] = Firmware(said.firmware.value)
         boot_id = clean(hello.boot_id, 64)
         self._memory.note(HelloSeen(machine=machine, nonce=nonce, boot_id=boot_id, firmware=firmware, detail=detail))
 
     def _facts(self, machine: MachineName, nonce: Nonce, body: bytes, digest: str) -> None:
         hello = self._memory.world.machine(machine).hello
         try:
-            facts = parse_facts(body, firmware=hello.firmware if hello else Firmware.BIOS)
+            told = hello.firmware if hello else Firmware.BIOS
+            facts = parse_facts(body, firmware=self._firmware_of.get(machine, told))
         except AgentError as error:
             self._memory.note(Noted(machine=machine, kind="facts-refused", text=f"{error}: {error.evidence}"))
             return

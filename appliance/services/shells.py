@@ -2,6 +2,8 @@
 
 import shlex
 from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -18,18 +20,29 @@ _OUTPUT = 64 << 10
 
 def ensure_key(path: Path, processes: Processes) -> str:
     """The public line of the appliance's own key, made at first use. Raises `MachineryError`."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        made = processes.run(
-            ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "innervate", "-f", str(path)), timeout=30
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_key(path, processes)
+        return path.with_name(f"{path.name}.pub").read_text().strip()
+    except OSError as error:
+        raise MachineryError(
+            f"the SSH key {path} cannot be used",
+            evidence=str(error)[:300],
+            next_action="check the folder's permissions, and that the public key lies beside the private one",
+        ) from error
+
+
+def _make_key(path: Path, processes: Processes) -> None:
+    made = processes.run(
+        ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "innervate", "-f", str(path)), timeout=30
+    )
+    if made.status != 0:
+        raise MachineryError(
+            f"no SSH key could be made at {path}",
+            evidence=made.errors.decode(errors="replace")[:300],
+            next_action="check that the folder can be written and that openssh-client is installed",
         )
-        if made.status != 0:
-            raise MachineryError(
-                f"no SSH key could be made at {path}",
-                evidence=made.errors.decode(errors="replace")[:300],
-                next_action="check that the folder can be written and that openssh-client is installed",
-            )
-    return path.with_suffix(".pub").read_text().strip()
 
 
 class SshShells:
@@ -42,6 +55,9 @@ class SshShells:
             try:
                 _, output, _ = client.exec_command(shlex.join(argv), timeout=_COMMAND)
                 text = output.read(_OUTPUT).decode(errors="replace").strip()
+                # recv_exit_status has no timeout, and a host that never tells would keep this thread for good.
+                if not output.channel.status_event.wait(_COMMAND):
+                    raise TimeoutError(f"{shlex.join(argv)} did not end within {_COMMAND:.0f} s")
                 status = output.channel.recv_exit_status()
             except (paramiko.SSHException, OSError) as error:
                 raise _unreachable(address, error) from error
@@ -54,10 +70,9 @@ class SshShells:
         return clean(text, _OUTPUT)
 
     def _connect(self, client: paramiko.SSHClient, address: IPv4Address, user: str, host_keys: tuple[str, ...]) -> None:
-        for line in host_keys:
-            kind, data = line.split()[:2]
-            client.get_host_keys().add(str(address), kind, paramiko.PKey.from_type_string(kind, b64decode(data)))
-        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        for key in _usable(host_keys):
+            client.get_host_keys().add(str(address), key.get_name(), key)
+        client.set_missing_host_key_policy(_Refuse())
         try:
             client.connect(
                 str(address),
@@ -70,11 +85,7 @@ class SshShells:
                 look_for_keys=False,
             )
         except paramiko.BadHostKeyException as error:
-            raise ShellError(
-                f"{address} shows another host key than the machine reported at its first boot",
-                evidence=clean(str(error), 300),
-                next_action="another machine answers at this address: find it before you go on",
-            ) from error
+            raise _stranger(str(address), str(error)) from error
         except paramiko.AuthenticationException as error:
             raise ShellError(
                 f"{address} does not accept the appliance's key for {user}",
@@ -83,6 +94,29 @@ class SshShells:
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise _unreachable(address, error) from error
+
+
+class _Refuse(paramiko.MissingHostKeyPolicy):
+    """A key of a type that the machine never reported is another key, not a host that is still to come up."""
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        raise _stranger(hostname, f"{key.get_name()} {key.fingerprint}")
+
+
+def _stranger(address: str, evidence: str) -> ShellError:
+    return ShellError(
+        f"{address} shows another host key than the machine reported at its first boot",
+        evidence=clean(evidence, 300),
+        next_action="another machine answers at this address: find it before you go on",
+    )
+
+
+def _usable(lines: tuple[str, ...]) -> Iterator[paramiko.PKey]:
+    """The machine reports what it has; what we do not understand cannot be compared with, so it is left out."""
+    for line in lines:
+        kind, data = line.split()[:2]
+        with suppress(paramiko.SSHException, paramiko.UnknownKeyType, ValueError, IndexError):
+            yield paramiko.PKey.from_type_string(kind, b64decode(data))
 
 
 def _unreachable(address: IPv4Address, error: Exception) -> UnreachableError:

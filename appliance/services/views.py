@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import assert_never
 
 from appliance.conductor.position import step_state
-from appliance.conductor.world import Attempt, MachineState, RunStatus
+from appliance.conductor.world import Attempt, MachineState, RunStatus, task_id
 from appliance.model.ids import MachineName
 from appliance.model.phase import Condition
 from appliance.model.views import (
@@ -129,7 +129,12 @@ def _stages(state: MachineState) -> dict[str, float | None]:
 def _progress(state: MachineState, session: Session | None) -> ProgressView | None:
     """Of the task that the machine's agent works on now."""
     report = session.report if session else None
-    if report is None or session is None or state.attempt is None or report.id != state.attempt.step:
+    if (
+        report is None
+        or session is None
+        or state.attempt is None
+        or report.id != task_id(state.attempt.run, state.attempt.step)
+    ):
         return None
     done, total = report.progress.done, report.progress.total
     if not total:
@@ -193,7 +198,7 @@ def describe(record: Record) -> str:
 def _result(result: StepResult) -> str:
     if result.problem is None:
         details = ", ".join(f"{name} {value}" for name, value in result.evidence.items())
-        return f"{result.step} done (fence {result.fence}): {details}"
-    problem = result.problem
-    again = f"; again in {result.retry_after:.0f} s" if result.retry_after is not None else ""
-    return f"{result.step} failed (fence {result.fence}): {problem.message}; {problem.evidence}{again}"
+        return f"{result.step} done (fence {result.fence})" + (f": {details}" if details else "")
+    again = f"again in {result.retry_after:.0f} s" if result.retry_after is not None else ""
+    said = "; ".join(part for part in (result.problem.message, result.problem.evidence, again) if part)
+    return f"{result.step} failed (fence {result.fence}): {said}"

@@ -10,6 +10,7 @@ Rules
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -65,6 +66,7 @@ class Log:
         self._subscribers.append(subscriber)
 
     def append(self, *new: Record) -> Future[tuple[Entry, ...]]:
+        """Cancelling it before its turn has come is as if it had never been asked; after that it changes nothing."""
         done: Future[tuple[Entry, ...]] = Future()
         self._jobs.put(_Append(records=new, done=done))
         return done
@@ -98,13 +100,16 @@ class Log:
         with connection:
             while self._serve_group(connection):
                 pass
+        connection.engine.dispose()
 
     def _serve_group(self, connection: Connection) -> bool:
         jobs = self._take()
-        appends = [job for job in jobs if isinstance(job, _Append)]
+        # Whoever waits may be cancelled at any moment; from here on its future cannot be.
+        wanted = [job for job in jobs if job is not None and job.done.set_running_or_notify_cancel()]
+        appends = [job for job in wanted if isinstance(job, _Append)]
         if appends:
             self._commit(connection, appends)
-        for job in jobs:
+        for job in wanted:
             if isinstance(job, _Read):
                 _answer(connection, job)
         return None not in jobs
@@ -127,10 +132,8 @@ class Log:
             groups.append(group)
         entries = tuple(entry for group in groups for entry in group)
         try:
-            connection.execute(insert(records), [_row(entry) for entry in entries])
-            connection.commit()
-        except SQLAlchemyError as error:
-            connection.rollback()
+            _write(connection, entries)
+        except Exception as error:
             _fail(appends, error)
             return
         self._next = seq
@@ -168,6 +171,18 @@ def _migrate(connection: Connection) -> None:
     connection.commit()
 
 
+def _write(connection: Connection, entries: Sequence[Entry]) -> None:
+    """All of them or none."""
+    try:
+        if rows := [_row(entry) for entry in entries]:
+            connection.execute(insert(records), rows)
+        connection.commit()
+    except Exception:
+        with suppress(SQLAlchemyError):
+            connection.rollback()
+        raise
+
+
 def _row(entry: Entry) -> dict[str, object]:
     return {
         "seq": entry.seq,
@@ -189,17 +204,26 @@ def _select(connection: Connection, *, after: int, machine: MachineName | None, 
 
 def _answer(connection: Connection, job: _Read) -> None:
     try:
-        job.done.set_result(_select(connection, after=job.after, machine=job.machine, limit=job.limit))
-    except SQLAlchemyError as error:
-        job.done.set_exception(error)
+        entries = _select(connection, after=job.after, machine=job.machine, limit=job.limit)
+    except Exception as error:
+        failure = MachineryError(
+            "the record log cannot be read",
+            evidence=str(error)[:300],
+            next_action="check the disk; restore the file from a backup if it is damaged",
+        )
+        failure.__cause__ = error
+        job.done.set_exception(failure)
+        return
+    job.done.set_result(entries)
 
 
-def _fail(appends: Sequence[_Append], error: SQLAlchemyError) -> None:
+def _fail(appends: Sequence[_Append], error: Exception) -> None:
     _LOGGER.error("records could not be written: %s", error)
     failure = MachineryError(
         "the appliance cannot write its record log, so it does nothing more",
         evidence=str(error)[:300],
         next_action="free disk space or replace the disk; running steps resume by themselves afterwards",
     )
+    failure.__cause__ = error
     for job in appends:
         job.done.set_exception(failure)

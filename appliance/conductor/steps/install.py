@@ -14,7 +14,7 @@ from images.agent import protocol
 
 async def ensure_image(hands: Hands, attempt: Attempt, do: WriteImage) -> Outcome:
     task = protocol.WriteImage(
-        id=attempt.step.id,
+        id=attempt.task,
         fence=attempt.fence,
         manifest=protocol.HashedFile(path=hands.library.manifest_path(do.image), sha256=do.image.manifest_sha256),
         blob=protocol.BlobFile(path=hands.library.blob_path(do.image)),
@@ -27,7 +27,7 @@ async def ensure_image(hands: Hands, attempt: Attempt, do: WriteImage) -> Outcom
 async def ensure_seed(hands: Hands, attempt: Attempt, do: WriteSeed) -> Outcome:
     seed = await asyncio.to_thread(hands.library.publish_seed, do, attempt.nonce)
     task = protocol.WriteSeed(
-        id=attempt.step.id,
+        id=attempt.task,
         fence=attempt.fence,
         disk=_disk(do.disk),
         seed=protocol.SeedFile(path=seed.path, sha256=seed.sha256, size=seed.size),
@@ -46,11 +46,14 @@ async def ensure_booted(hands: Hands, attempt: Attempt, do: BootDisk) -> Outcome
         return _booted(report)
     patience = attempt.step.budget * 0.45
     if hands.agents.alive(attempt.machine):
-        task = protocol.BootDisk(id=attempt.step.id, fence=attempt.fence, disk=_disk(do.disk))
+        task = protocol.BootDisk(id=attempt.task, fence=attempt.fence, disk=_disk(do.disk))
         told = await exchange(hands, attempt, task)
         if not isinstance(told, Done):
             return told
         report = await _await_report(hands, attempt, "rebooting from its disk", patience)
+    elif attempt.resumed_from is not None:
+        # The agent may have left before we came back: a BMC restart now could hit the system's first boot.
+        report = await _await_report(hands, attempt, "perhaps told to boot from its disk already", patience)
     if report is None:
         await hands.bmc_of(attempt.machine).set_boot_once(BootTarget.DISK)
         await command_power(hands, attempt, PowerCommand.FORCE_RESTART)

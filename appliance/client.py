@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode
 
 from appliance.errors import (
+    AbsentError,
     AgentError,
     BmcError,
     CapabilityError,
     ConflictError,
     InnervateError,
+    LateError,
     MachineryError,
     NotFoundError,
     PlanError,
@@ -47,18 +49,6 @@ T = TypeVar("T")
 _ANSWER_LIMIT = 64 << 20
 _MESSAGE_LIMIT = 1 << 20
 _START = "start it: `innervate daemon --config FILE`, or name its socket with --socket"
-
-
-class AbsentError(MachineryError):
-    """No daemon answers at the socket."""
-
-    code = "no-daemon"
-
-
-class LateError(MachineryError):
-    """The daemon took the request and did not answer in time; the request may still be carried out."""
-
-    code = "timeout"
 
 
 KINDS: dict[str, type[InnervateError]] = {

@@ -42,6 +42,10 @@ class PlanError(UsageError):
     code = "plan"
 
 
+class RefusedError(UsageError):
+    code = "refused"
+
+
 class NotFoundError(InnervateError):
     code = "not-found"
 
@@ -72,3 +76,13 @@ class UnreachableError(ShellError):
 
 class MachineryError(InnervateError):
     code = "machinery"
+
+
+class AbsentError(MachineryError):
+    code = "no-daemon"
+
+
+class LateError(MachineryError):
+    """The request may still be carried out."""
+
+    code = "timeout"

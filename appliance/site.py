@@ -5,9 +5,8 @@ needs), by `innervate check`, and before each plan.
 """
 
 import runpy
-import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import getmro
 from pathlib import Path
@@ -171,16 +170,9 @@ def _unreadable(score: str, why: str) -> SiteError:
     )
 
 
-def check_main(path: Path, write: Callable[[str], object] | None = None) -> int:
-    """`innervate check`: 0 and a summary, or 1 and what is wrong, where, and what to do. Writes to standard output."""
-    write = write or sys.stdout.write
-    try:
-        site = check(load(path))
-    except InnervateError as error:
-        for label, text in (("error", str(error)), ("evidence", error.evidence), ("next", error.next_action)):
-            write("".join(f"{label}: {line}\n" for line in text.splitlines()))
-        return 1
+def summary(path: Path) -> str:
+    """What `innervate check` says of a good site program. Raises `SiteError`, `CapabilityError`."""
+    site = check(load(path))
     needs = (f"  {score.name}: {', '.join(need.__name__ for need in needs_of(score))}\n" for score in site.scores)
-    write(f"{site.name}: {len(site.topology.machines)} machines, {len(site.scores)} scores, all needs are met\n")
-    write("".join(needs))
-    return 0
+    head = f"{site.name}: {len(site.topology.machines)} machines, {len(site.scores)} scores, all needs are met\n"
+    return head + "".join(needs)

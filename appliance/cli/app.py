@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from appliance.cli.exits import RefusedError, of_error, of_run, told
-from appliance.errors import InnervateError
+from appliance.cli.exits import of_error, of_run, told
+from appliance.errors import InnervateError, RefusedError
 from appliance.model.text import clean
 from appliance.model.views import PlanView, PowerAction, RunView
 

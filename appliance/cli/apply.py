@@ -4,11 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from appliance.cli.exits import Exit, RefusedError, of_run
+from appliance.cli.exits import Exit, of_run
 from appliance.cli.progress import Display
 from appliance.client import Client
+from appliance.errors import AbsentError, RefusedError
 from appliance.model.text import clean
 from appliance.model.views import DeferredView, MachinesView, PlanView, RunState, RunView
+
+_ABSENCE = 60.0
 
 
 class Planner(Protocol):
@@ -65,11 +68,19 @@ def apply_exactly(
 def follow_run(
     planner: Planner, run: RunView, shown: Display, now: Callable[[], float], pause: Callable[[], None]
 ) -> RunView:
-    """Until the run ends; `pause` lets some time pass between two looks."""
+    """Until the run ends; `pause` lets some time pass between two looks.
+
+    A daemon that restarts goes on with the run, so its absence ends nothing until `_ABSENCE` seconds have passed.
+    """
+    heard = now()
     while run.state is RunState.RUNNING:
-        shown.update(planner.machines(), now())
+        try:
+            shown.update(planner.machines(), now())
+            run, heard = planner.run(run.id), now()
+        except AbsentError:
+            if now() - heard > _ABSENCE:
+                raise
         pause()
-        run = planner.run(run.id)
     shown.update(planner.machines(), now())
     return run
 

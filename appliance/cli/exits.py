@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from appliance.errors import InnervateError, UsageError
+from appliance.errors import InnervateError
 from appliance.model.text import clean
 from appliance.model.views import RunView, StepState
 
@@ -18,12 +18,6 @@ class Exit(IntEnum):
     TIMEOUT = 8
     REFUSED = 9
     INTERRUPTED = 130
-
-
-class RefusedError(UsageError):
-    """A safety rule stopped the command before it changed anything."""
-
-    code = "refused"
 
 
 EXITS: dict[str, Exit] = {

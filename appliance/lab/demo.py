@@ -20,8 +20,8 @@ from appliance.cli import show
 from appliance.cli.apply import Outcome, follow_run, provision
 from appliance.cli.exits import Exit, of_error, told
 from appliance.cli.progress import display, summary
-from appliance.client import AbsentError, Client
-from appliance.errors import InnervateError, MachineryError
+from appliance.client import Client
+from appliance.errors import AbsentError, InnervateError, MachineryError
 from appliance.lab.rack import Rack
 from appliance.lab.report import DemoReport, report
 from appliance.lab.spec import MAX_NODES, RackFirmware, RackSpec

@@ -7,7 +7,8 @@ from typing import assert_never
 from appliance.errors import PlanError
 from appliance.model.hardware import Disk, HardwareFacts
 
-BLANK = "blank"
+BLANK, UNREADABLE = "blank", "unreadable"
+"""Fingerprints that `images.agent.disks` gives; the others name what is on the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,8 @@ def _not_named(what: str, wanted: str, own: str, all_of_them: list[str]) -> str:
 def _unfit(disk: Disk, least: int, facts: HardwareFacts) -> str:
     if disk.removable:
         return "removable"
+    if disk.contents == UNREADABLE:
+        return "it cannot be read"
     if not disk.serial and not disk.wwn:
         return "neither serial number nor WWN: it could not be told from another"
     if any(other is not disk and _would_name(disk, other) for other in facts.disks):

@@ -70,6 +70,13 @@ class _Desk:
     sessions: dict[MachineName, Session] = field(default_factory=dict)
     tasks: dict[MachineName, Task] = field(default_factory=dict)
 
+    def meet(self, machine: MachineName, session: Session) -> None:
+        """A task is for the boot that it was assigned in: the next one would begin it anew under the same fence."""
+        before = self.sessions.get(machine)
+        if before is not None and before.boot_id != session.boot_id:
+            self.tasks.pop(machine, None)
+        self.sessions[machine] = session
+
 
 class AgentDesk:
     def __init__(self, current: Callable[[], Snapshot], listener: Listener, clock: Clock) -> None:
@@ -139,7 +146,7 @@ class AgentDesk:
             return _say(HTTPStatus.FORBIDDEN, why)
         session = Session(nonce=nonce, boot_id=hello.boot_id, seen=self._clock.monotonic())
         with self._lock:
-            self._desk.sessions[machine] = session
+            self._desk.meet(machine, session)
         self._listener.hello(machine, nonce, hello, request.client)
         return _json(protocol.encode(protocol.Welcome(machine=machine, poll_after=_POLL_BUSY)))
 
@@ -152,7 +159,7 @@ class AgentDesk:
         now = self._clock.monotonic()
         with self._lock:
             before = self._desk.sessions.get(machine)
-            self._desk.sessions[machine] = _after_poll(before, poll, nonce, now)
+            self._desk.meet(machine, _after_poll(before, poll, nonce, now))
             task = self._desk.tasks.get(machine)
         self._listener.polled(machine)
         pause = _POLL_BUSY if task else _POLL_IDLE

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 import paramiko
+from paramiko.pkey import UnknownKeyType
 
 from appliance.errors import MachineryError, ShellError, UnreachableError
 from appliance.model.text import clean
@@ -115,7 +116,7 @@ def _usable(lines: tuple[str, ...]) -> Iterator[paramiko.PKey]:
     """The machine reports what it has; what we do not understand cannot be compared with, so it is left out."""
     for line in lines:
         kind, data = line.split()[:2]
-        with suppress(paramiko.SSHException, paramiko.UnknownKeyType, ValueError, IndexError):
+        with suppress(paramiko.SSHException, UnknownKeyType, ValueError, IndexError):
             yield paramiko.PKey.from_type_string(kind, b64decode(data))
 
 

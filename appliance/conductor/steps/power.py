@@ -2,7 +2,8 @@
 
 from appliance.conductor.hands import Attempt, Hands
 from appliance.conductor.outcome import Done, Failed, Outcome
-from appliance.model.bmc import PowerCommand, PowerState
+from appliance.inventory.identity import duplicates
+from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 from appliance.plan import SetPower
 from appliance.store.records import IdentityRead, PowerCommanded, Problem
 
@@ -23,6 +24,8 @@ async def ensure_enrolled(hands: Hands, attempt: Attempt) -> Outcome:
     """Who is behind this BMC? Raises `BmcError` when it does not answer."""
     hands.waiting(attempt.machine, "waiting for the BMC to say which machine it controls")
     identity = await hands.bmc_of(attempt.machine).identify()
+    if (clash := _clash(hands, attempt, identity)) is not None:
+        return Failed(problem=clash)
     await hands.memory.remember(IdentityRead(machine=attempt.machine, identity=identity))
     return Done(
         evidence={
@@ -30,6 +33,22 @@ async def ensure_enrolled(hands: Hands, attempt: Attempt) -> Outcome:
             "uuid": str(identity.uuid or ""),
             "power": identity.power.value,
         }
+    )
+
+
+def _clash(hands: Hands, attempt: Attempt, identity: SystemIdentity) -> Problem | None:
+    """Two machines with one identity would be given each other's boots: neither is touched before a person looked."""
+    states = hands.memory.world.machines.values()
+    known = {state.name: state.identity for state in states if state.identity is not None}
+    clashes = duplicates({**known, attempt.machine: identity})
+    mine = next((clash for clash in clashes if attempt.machine in clash.names), None)
+    if mine is None:
+        return None
+    return Problem(
+        code="duplicate-identity",
+        message=mine.why,
+        evidence=f"{identity.path}: serial {identity.serial}, UUID {identity.uuid}",
+        next_action="correct the BMC address in the site program, or the cloned identity in the firmware",
     )
 
 

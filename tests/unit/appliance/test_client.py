@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.client import AbsentError, Client, LateError
-from appliance.errors import InnervateError, MachineryError, NotFoundError
+from appliance.client import Client
+from appliance.errors import AbsentError, InnervateError, LateError, MachineryError, NotFoundError
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from appliance.lab.topology import lab_rack
 from appliance.model.ids import MachineName, StepId
 from appliance.plan import Inspect, Plan, Step
 from appliance.scores.discover import Discover
-from appliance.site import Missing, Site, check, check_main, load, missing, needs_of, plan_site
+from appliance.site import Missing, Site, check, load, missing, needs_of, plan_site, summary
 
 EXAMPLE = Path(__file__).parents[3] / "examples/lab_rack.py"
 EMPTY = Inventory(machines={}, images={})
@@ -201,16 +201,14 @@ def test_our_own_errors_keep_their_advice(tmp_path: Path) -> None:
     assert "lower-case" in caught.value.next_action
 
 
-def test_check_main(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check_main(EXAMPLE) == 0
-    assert capsys.readouterr().out.startswith("lab: 2 machines, 3 scores, all needs are met\n  discover: BareMachines")
+def test_summary() -> None:
+    assert summary(EXAMPLE).startswith("lab: 2 machines, 3 scores, all needs are met\n  discover: BareMachines")
 
 
-def test_check_main_of_a_faulty_program(tmp_path: Path) -> None:
+def test_summary_of_a_faulty_program(tmp_path: Path) -> None:
     path = tmp_path / "site_program.py"
     path.write_text(GOOD.replace("Discover(),", "Discover(,"))
-    said: list[str] = []
-    assert check_main(path, said.append) == 1
-    lines = "".join(said).splitlines()
-    assert [line.split(":")[0] for line in lines] == ["error", "evidence", "next"]
-    assert f"{path}:" in lines[1]
+    with pytest.raises(SiteError) as caught:
+        summary(path)
+    assert f"{path}:" in caught.value.evidence
+    assert caught.value.next_action

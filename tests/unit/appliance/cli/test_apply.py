@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from appliance.cli.apply import confirm, follow_run, provision
-from appliance.cli.exits import Exit, RefusedError
+from appliance.cli.exits import Exit
 from appliance.cli.progress import PlainDisplay
+from appliance.errors import RefusedError
 from appliance.model.views import MachinesView, PlanView, RunState, RunView, StepState
 
 EMPTY = MachinesView(machines=())

@@ -1,8 +1,18 @@
 import pytest
 
-from appliance.cli.exits import EXITS, Exit, RefusedError, of_error, of_run, told
-from appliance.client import KINDS, AbsentError, LateError
-from appliance.errors import BmcError, ConflictError, InnervateError, NotFoundError, SiteError, UnreachableError
+from appliance.cli.exits import EXITS, Exit, of_error, of_run, told
+from appliance.client import KINDS
+from appliance.errors import (
+    AbsentError,
+    BmcError,
+    ConflictError,
+    InnervateError,
+    LateError,
+    NotFoundError,
+    RefusedError,
+    SiteError,
+    UnreachableError,
+)
 from appliance.model.views import RunState, RunView, StepState, StepView
 
 

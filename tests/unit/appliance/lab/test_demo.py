@@ -3,9 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.client import AbsentError
 from appliance.config import load
-from appliance.errors import MachineryError
+from appliance.errors import AbsentError, MachineryError
 from appliance.lab.demo import Options, daemon_config, parse, wait_until_ready
 from appliance.model.hardware import Firmware
 from appliance.model.views import HealthView

@@ -1,0 +1,87 @@
+"""One record of every kind."""
+
+from ipaddress import IPv4Address
+from pathlib import Path
+from uuid import UUID
+
+from appliance.model.bmc import PowerState, SystemIdentity
+from appliance.model.codec import from_json
+from appliance.model.hardware import Firmware, HardwareFacts
+from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
+from appliance.model.views import RunState
+from appliance.plan import Plan, StepKind
+from appliance.store.records import (
+    AddressLeased,
+    BootSeen,
+    BootStage,
+    FactsReceived,
+    FirstBootSeen,
+    HelloSeen,
+    HoldPlaced,
+    HoldReleased,
+    IdentityRead,
+    Noted,
+    PlanStored,
+    PowerCommanded,
+    Problem,
+    Record,
+    RunEnded,
+    RunStarted,
+    StepIntent,
+    StepResult,
+)
+from pxe.client import Mac
+
+GOLDEN = Path(__file__).parents[3] / "golden"
+NODE = MachineName("node-0")
+RUN = RunId("0badcafe")
+NONCE = Nonce("0123456789abcdef")
+STEP = StepId("discover.node-0.enrol")
+ADDRESS = IPv4Address("10.77.0.51")
+PLAN = from_json(Plan, (GOLDEN / "plans/discovered-rack.json").read_bytes())
+FACTS = from_json(HardwareFacts, (GOLDEN / "facts/qemu/facts.json").read_bytes())
+IDENTITY = SystemIdentity(
+    path="/redfish/v1/Systems/1",
+    uuid=UUID("00000077-0000-4000-8000-000000000001"),
+    serial="SN0001",
+    manufacturer="Innervate Lab",
+    product="Virtual Server",
+    macs=(Mac("52:54:00:77:00:01"),),
+    power=PowerState.OFF,
+)
+
+SAMPLES: tuple[Record, ...] = (
+    PlanStored(plan=PLAN),
+    RunStarted(run=RUN, plan=PLAN.digest),
+    RunEnded(run=RUN, state=RunState.FAILED),
+    StepIntent(
+        run=RUN, step=STEP, machine=NODE, kind=StepKind.READ, fence=Fence(2), nonce=NONCE, resumes=Fence(1)
+    ),
+    StepResult(run=RUN, step=STEP, machine=NODE, fence=Fence(1), evidence={"serial": "SN0001"}),
+    StepResult(
+        run=RUN,
+        step=STEP,
+        machine=NODE,
+        fence=Fence(1),
+        problem=Problem(code="bmc", message="login refused", evidence="401", next_action="check the password"),
+        retry_after=2.5,
+    ),
+    PowerCommanded(machine=NODE, command="on", boots=True),
+    IdentityRead(machine=NODE, identity=IDENTITY),
+    AddressLeased(machine=NODE, address=ADDRESS),
+    BootSeen(machine=NODE, stage=BootStage.TFTP, detail="snponly.efi"),
+    HelloSeen(machine=NODE, nonce=NONCE, boot_id="b", firmware=Firmware.UEFI, detail="serial SN0001"),
+    FactsReceived(machine=NODE, nonce=NONCE, facts=FACTS, raw_sha256="00" * 32),
+    FirstBootSeen(
+        machine=NODE,
+        nonce=NONCE,
+        boot_id="c",
+        hostname="node-0",
+        serial="SN0001",
+        address=ADDRESS,
+        host_keys=("ssh-ed25519 AAAA",),
+    ),
+    HoldPlaced(machine=NODE, reason="fan"),
+    HoldReleased(machine=NODE),
+    Noted(machine=NODE, kind="facts-refused", text="not JSON"),
+)

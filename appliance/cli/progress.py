@@ -20,7 +20,7 @@ STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 _BAR = 16
 _TENTH = 10
 _PHASE_STYLES = {Phase.ACTIVE: "green", Phase.UNKNOWN: "dim"}
-_CONDITION_STYLES = {ConditionKind.FAILED: "bold red", ConditionKind.STUCK: "yellow", ConditionKind.HOLD: "cyan"}
+_CONDITION_STYLES = {ConditionKind.FAILED: "bold red", ConditionKind.HOLD: "cyan"}
 
 
 class Display(Protocol):
@@ -106,7 +106,7 @@ def _row(machine: MachineView, now: float) -> tuple[Text, ...]:
         Text(clean(machine.name, 63)),
         phase_text(machine),
         Text(units.duration(now - machine.since), justify="right"),
-        Text(step),
+        Text(step, no_wrap=True, overflow="ellipsis"),
         Text("" if progress is None else _bar(progress.done, progress.total)),
         Text("" if progress is None else units.rate(progress.rate), justify="right"),
         Text("" if progress is None else units.duration(progress.eta), justify="right"),
@@ -119,12 +119,14 @@ def _bar(done: int, total: int) -> str:
     return f"[{units.bar(done, total, _BAR)}] {figures}"
 
 
+# On a narrow screen these columns give way: a name or a rate that is cut says nothing.
+_YIELDING = ("step", "condition")
+
+
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(
-            column, no_wrap=column != "condition", overflow="fold" if column == "condition" else "ellipsis"
-        )
+        table.add_column(column, no_wrap=column not in _YIELDING, overflow="fold")
     return table
 
 

@@ -82,7 +82,6 @@ class ConditionKind(Enum):
 
     HOLD = "hold"
     FAILED = "failed"
-    STUCK = "stuck"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

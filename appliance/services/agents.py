@@ -15,9 +15,10 @@ from typing import Protocol
 from uuid import UUID
 
 from appliance.boot import Snapshot
-from appliance.inventory.bogus import real_uuid
+from appliance.inventory.bogus import real_text, real_uuid
 from appliance.inventory.identity import Conflict, Evidence, Match, Unknown, identify
 from appliance.inventory.nics import INFINIBAND
+from appliance.model.bmc import SystemIdentity
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.text import clean
 from appliance.services.reports import FirstBoot, parse_report
@@ -178,6 +179,9 @@ class AgentDesk:
         if machine is None:
             self._listener.refused(request.client, "/report: the nonce is of no seed that we wrote")
             return _say(HTTPStatus.FORBIDDEN, "no machine was installed with this nonce")
+        if _moved(report, self._current().identities.get(machine)):
+            self._listener.refused(request.client, f"/report: {machine}'s disk reports from {report.serial!r}")
+            return _say(HTTPStatus.FORBIDDEN, f"this disk was installed in {machine}, which has another serial number")
         self._listener.first_boot(machine, report, request.client)
         return HttpReply(status=HTTPStatus.NO_CONTENT)
 
@@ -216,6 +220,12 @@ def _contradiction(hello: Hello, machine: MachineName, current: Snapshot) -> str
             return f"the nonce is {machine}'s but serial {evidence.serial!r} is of no machine known"
         case Conflict(why=why):
             return why
+
+
+def _moved(report: FirstBoot, identity: SystemIdentity | None) -> bool:
+    """The disk boots in a machine that says it is another; where either serial is a placeholder nobody can tell."""
+    said, known = real_text(report.serial), real_text(identity.serial) if identity else ""
+    return bool(said and known) and said.casefold() != known.casefold()
 
 
 def _uuid(text: str) -> UUID | None:

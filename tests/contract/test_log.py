@@ -14,7 +14,6 @@ from appliance.model.ids import MachineName
 from appliance.store.log import Log
 from appliance.store.records import Entry, HoldReleased, Noted
 from appliance.system import SystemClock
-
 from tests.unit.appliance.store.samples import NODE, SAMPLES
 
 DEADLINE = 20.0
@@ -111,8 +110,7 @@ def test_many_writers_get_one_order_and_subscribers_see_it(path: Path) -> None:
     futures: list[Future[tuple[Entry, ...]]] = []
 
     def write(writer: int) -> None:
-        for number in range(40):
-            futures.append(log.append(note(f"{writer}.{number}"), note(f"{writer}.{number}+")))
+        futures.extend(log.append(note(f"{writer}.{i}"), note(f"{writer}.{i}+")) for i in range(40))
 
     writers = [threading.Thread(target=write, args=(writer,)) for writer in range(4)]
     for thread in writers:
@@ -243,5 +241,3 @@ def test_close_waits_for_what_was_appended(path: Path) -> None:
     with opened(path) as log:
         futures = [log.append(note(str(i))) for i in range(200)]
     assert all(future.done() for future in futures)
-
-

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.conductor.position import moves
+from appliance.conductor.position import Start, moves
 from appliance.conductor.world import World
 from appliance.model.ids import Fence, MachineName, Nonce, RunId
 from appliance.model.views import RunState
@@ -29,7 +29,6 @@ from appliance.store.records import (
     StepIntent,
     StepResult,
 )
-
 from tests.unit.appliance.store.samples import FACTS, IDENTITY, PLAN
 
 MACHINES = st.sampled_from([MachineName("node-0"), MachineName("node-1")])
@@ -47,13 +46,20 @@ def intent(step: Step, run: RunId, fence: Fence, nonce: Nonce) -> Record:
 
 def result(step: Step, run: RunId, fence: Fence, problem: Problem | None, again: float | None) -> Record:
     return StepResult(
-        run=run, step=step.id, machine=step.machine, fence=fence, problem=problem, retry_after=problem and again
+        run=run,
+        step=step.id,
+        machine=step.machine,
+        fence=fence,
+        problem=problem,
+        retry_after=again if problem else None,
     )
 
 
 RECORDS: st.SearchStrategy[Record] = st.one_of(
     st.builds(intent, STEPS, RUNS, FENCES, NONCES),
-    st.builds(result, STEPS, RUNS, FENCES, st.none() | st.just(Problem(code="c", message="m")), st.none() | st.just(5.0)),
+    st.builds(
+        result, STEPS, RUNS, FENCES, st.none() | st.just(Problem(code="c", message="m")), st.none() | st.just(5.0)
+    ),
     st.builds(PowerCommanded, machine=MACHINES, command=st.just("on"), boots=st.booleans()),
     st.builds(IdentityRead, machine=MACHINES, identity=st.just(IDENTITY)),
     st.builds(AddressLeased, machine=MACHINES, address=st.ip_addresses(v=4)),
@@ -104,7 +110,7 @@ def test_whatever_happened_the_next_moves_are_safe(log: list[Entry], now: float,
     for move in moves(world, busy, now):
         run = world.runs[move.run]
         assert run.state is RunState.RUNNING
-        if hasattr(move, "step"):
+        if isinstance(move, Start):
             started.append(move.step.machine)
             assert world.machine(move.step.machine).hold is None
             assert all(run.attempts[need].done for need in move.step.needs)

@@ -8,7 +8,7 @@ from appliance.conductor.outcome import Done, Failed, Outcome, Retry
 from appliance.conductor.steps.power import command_power
 from appliance.conductor.world import MachineState
 from appliance.model.bmc import BootTarget, PowerCommand, PowerState
-from appliance.store.records import Problem
+from appliance.store.records import Noted, Problem
 from images.agent.protocol import Task, TaskReport, TaskState
 
 _RETURN_PATIENCE = 45.0
@@ -72,7 +72,11 @@ def _boot_under_way(hands: Hands, attempt: Attempt) -> bool:
 async def _climb(hands: Hands, attempt: Attempt, rung: _Rung) -> None:
     bmc = hands.bmc_of(attempt.machine)
     hands.waiting(attempt.machine, f"{rung.name}: telling the BMC to boot once from the network")
-    await bmc.set_boot_once(BootTarget.NETWORK)
+    shown = await bmc.set_boot_once(BootTarget.NETWORK)
+    if shown is not BootTarget.NETWORK:
+        # Some BMCs take the override and do not show it: the DHCP packet decides, this line explains its absence.
+        text = f"the BMC took the one-time network boot but reads back {shown.value}"
+        hands.memory.note(Noted(machine=attempt.machine, kind="override-unconfirmed", text=text))
     commands = rung.when_off if await bmc.power_state() is PowerState.OFF else rung.when_on
     for command in commands:
         await command_power(hands, attempt, command)

@@ -1,7 +1,9 @@
 from dataclasses import replace
 from itertools import pairwise
 
-from appliance.cli.progress import changes, line
+from rich.console import Console
+
+from appliance.cli.progress import changes, line, render
 from appliance.model.phase import Phase
 from appliance.model.views import MachinesView, MachineView, ProgressView
 
@@ -15,6 +17,15 @@ def test_line(machines: MachinesView) -> None:
     assert line(machines.machines[0]) == "node-0 deploying: write debian-13 to DISK0001 45% 38 MB/s"
     assert line(machines.machines[1]) == "node-1 enrolling: failed: no DHCP request after power-on"
     assert line(MachineView(name="a", phase=Phase.UNKNOWN, since=0)) == "a unknown"
+
+
+def test_names_and_phases_are_whole_on_a_narrow_screen(machines: MachinesView) -> None:
+    console = Console(width=110)
+    with console.capture() as shown:
+        console.print(render(machines, now=1000.0))
+    for machine in machines.machines:
+        assert machine.name in shown.get()
+        assert machine.phase.value in shown.get()
 
 
 def test_a_line_for_each_tenth(machines: MachinesView) -> None:

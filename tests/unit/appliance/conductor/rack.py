@@ -5,7 +5,7 @@ firmware, agents and installed systems say, through the same doors. Only images,
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -118,7 +118,7 @@ class Machine:
         net = await self.rack.up()
         net.senses.observe(TftpEvent(client=self.address, name="snponly.efi", outcome=Outcome.FINISHED, sent=1))
         await asyncio.sleep(1)
-        while isinstance(intent := await self._ask(), Wait):
+        while isinstance(intent := await self._ask(), Wait):  # noqa: ASYNC110  virtual time
             await asyncio.sleep(intent.seconds)
         if self.dies_at == "script":
             return
@@ -189,7 +189,7 @@ class Machine:
             "serial": self.serial,
             "ssh_host_keys": [HOST_KEY],
         }
-        while self._post("/report", json.dumps(body).encode()).status != 204:
+        while self._post("/report", json.dumps(body).encode()).status != 204:  # noqa: ASYNC110  virtual time
             await asyncio.sleep(5)
 
     def _post(self, path: str, body: bytes, nonce: str = "") -> HttpReply:
@@ -354,7 +354,7 @@ class FakeRack:
         self.first = next(iter(self.machines.values()))
 
     async def up(self) -> Net:
-        while self.net is None:
+        while self.net is None:  # noqa: ASYNC110  virtual time
             await asyncio.sleep(3)
         return self.net
 
@@ -378,6 +378,3 @@ class FakeRack:
 
 def intents(entries: tuple[Entry, ...]) -> list[StepIntent]:
     return [entry.record for entry in entries if isinstance(entry.record, StepIntent)]
-
-
-Spoil = Callable[[FakeRack], None]

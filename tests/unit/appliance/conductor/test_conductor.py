@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,11 @@ from appliance.conductor.outcome import Done, Outcome
 from appliance.errors import BmcError, MachineryError
 from appliance.model.bmc import BootTarget, PowerCommand
 from appliance.model.hardware import Firmware
+from appliance.model.ids import MachineName
 from appliance.model.phase import PHASES, Phase
 from appliance.model.views import RunState, StepState
 from appliance.store.records import PowerCommanded, RunEnded, StepIntent, StepResult
 from images.agent import protocol
-
 from tests.unit.appliance.conductor.rack import FakeRack, Net, intents
 from tests.unit.appliance.conductor.virtual import run
 
@@ -163,7 +164,7 @@ def test_a_seed_that_an_agent_wrote_while_it_was_away_still_counts(tmp_path: Pat
     async def scene(rack: FakeRack, net: Net) -> None:
         assert (await net.approve()).state is RunState.DONE
         going = asyncio.create_task(net.finish())
-        while not any(isinstance(task, protocol.WriteSeed) for task in rack.first.started):
+        while not any(isinstance(task, protocol.WriteSeed) for task in rack.first.started):  # noqa: ASYNC110  virtual time
             await asyncio.sleep(1)
         rack.first.silent_seconds = 100.0
         await going
@@ -267,7 +268,7 @@ def test_a_hold_that_outlasts_a_retry_does_not_spin(tmp_path: Path, monkeypatch:
         assert (await net.approve()).state is RunState.DONE
         rack.first.crashes = 1
         started = asyncio.create_task(net.approve())
-        while not written(rack):
+        while not written(rack):  # noqa: ASYNC110  virtual time
             await asyncio.sleep(1)
         await net.application.hold(rack.first.name, "look")
         waits: list[float | None] = []
@@ -290,7 +291,7 @@ def test_a_machine_that_is_in_its_first_boot_is_not_restarted_after_our_crash(tm
     async def scene(rack: FakeRack, net: Net) -> None:
         await net.approve()
         going = asyncio.create_task(net.approve())
-        while not any(isinstance(task, protocol.BootDisk) for task in rack.first.started):
+        while not any(isinstance(task, protocol.BootDisk) for task in rack.first.started):  # noqa: ASYNC110  virtual time
             await asyncio.sleep(1)
         await asyncio.sleep(25)  # the agent has left
         going.cancel()
@@ -316,7 +317,12 @@ def test_a_machine_that_is_in_its_first_boot_is_not_restarted_after_our_crash(tm
 async def crash_after(rack: FakeRack, records: int) -> bool:
     """Runs until that many records are durable and folded, and stops there. False if all was done before."""
     net = Net(rack)
-    net.memory.on_change(lambda _m: net.conductor.cancel() if net.memory.world.last_seq >= records else None)
+
+    def look(_machines: frozenset[MachineName]) -> None:
+        if net.memory.world.last_seq >= records:
+            net.conductor.cancel()
+
+    net.memory.on_change(look)
     going = asyncio.create_task(net.finish())
     await asyncio.wait({going, net.conductor}, return_when=asyncio.FIRST_COMPLETED)
     crashed = not going.done()
@@ -343,7 +349,7 @@ def check_invariants(rack: FakeRack, entries: tuple[object, ...], net: Net) -> N
         state = net.memory.world.machine(machine.name)
         assert (state.phase, state.failed) == (Phase.ACTIVE, None)
         steps = [Phase.UNKNOWN, *(phase for phase, _ in state.phases)]
-        assert all(b in PHASES[a].exits for a, b in zip(steps, steps[1:], strict=False))
+        assert all(b in PHASES[a].exits for a, b in pairwise(steps))
     assert all(run.state is RunState.DONE for run in net.memory.world.runs.values())
 
 
@@ -365,7 +371,6 @@ def test_a_crash_after_any_record_is_survived(remainder: int, tmp_path: Path) ->
     assert length > 50
 
     async def once(folder: Path, records: int) -> None:
-        folder.mkdir()
         rack = FakeRack(folder, 2)
         try:
             assert await crash_after(rack, records), records
@@ -377,6 +382,7 @@ def test_a_crash_after_any_record_is_survived(remainder: int, tmp_path: Path) ->
             await rack.close()
 
     for records in range(3 + remainder, length, 4):
+        (tmp_path / str(records)).mkdir()
         run(once(tmp_path / str(records), records))
 
 

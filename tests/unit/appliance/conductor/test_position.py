@@ -70,7 +70,9 @@ def world(plan: Plan, *records: Record, runs: tuple[str, ...] = ("r",)) -> World
 
 def said(found: list[Move]) -> list[str]:
     return [
-        f"{m.step.id}#{m.fence}" + (f" resumes {m.resumes}" if m.resumes else "") if isinstance(m, Start) else m.state.value
+        f"{m.step.id}#{m.fence}" + (f" resumes {m.resumes}" if m.resumes else "")
+        if isinstance(m, Start)
+        else m.state.value
         for m in found
     ]
 

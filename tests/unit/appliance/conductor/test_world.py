@@ -1,7 +1,8 @@
 """What is known after which records."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
+from itertools import pairwise
 
 import pytest
 
@@ -46,7 +47,6 @@ from appliance.store.records import (
     StepIntent,
     StepResult,
 )
-
 from tests.unit.appliance.conductor.rack import IMAGE
 from tests.unit.appliance.store.samples import ADDRESS, FACTS, IDENTITY, NODE
 
@@ -78,7 +78,9 @@ def begin(do: Action, fence: int = 1, score: str = "s") -> StepIntent:
     return StepIntent(run=RUN, step=step.id, machine=NODE, kind=step.kind, fence=Fence(fence), nonce=nonce)
 
 
-def end(do: Action, fence: int = 1, problem: Problem | None = None, again: float | None = None, score: str = "s") -> StepResult:
+def end(
+    do: Action, fence: int = 1, problem: Problem | None = None, again: float | None = None, score: str = "s"
+) -> StepResult:
     return StepResult(
         run=RUN,
         step=StepId(f"{score}.{do.action}"),
@@ -197,25 +199,33 @@ def discover(fence: int, fails: Action | None = None) -> list[Record]:
     return records
 
 
+def resumed(do: Action) -> list[Record]:
+    return [begin(do), begin(do, 2)]
+
+
+def retried(do: Action) -> list[Record]:
+    return [begin(do), end(do, 1, PROBLEM, 0), begin(do, 2)]
+
+
+def twice(how: Callable[[Action], list[Record]]) -> list[Record]:
+    records: list[Record] = []
+    for do in (ENROL, AGENT, INSPECT, *CHAIN[1:]):
+        records += [*how(do), *([first_boot()] if do is BOOT else []), end(do, 2)]
+    return records
+
+
 SMOKE: list[Record] = [begin(CONFIRM, score="smoke-test"), end(CONFIRM, score="smoke-test")]
 WAYS: dict[str, list[Record]] = {
     "straight": [*discover(1), *install(1), *SMOKE],
     "installed again": [*discover(1), *install(1), *SMOKE, *install(2)],
-    **{f"discover fails at {do.action}": [*discover(1, do), *discover(2), *install(1)] for do in (ENROL, AGENT, INSPECT)},
+    **{
+        f"discover fails at {do.action}": [*discover(1, do), *discover(2), *install(1)]
+        for do in (ENROL, AGENT, INSPECT)
+    },
     **{f"install fails at {do.action}": [*discover(1), *install(1, do), *install(2), *SMOKE] for do in CHAIN[:-1]},
     "not confirmed": [*discover(1), *install(1, CONFIRM), begin(CONFIRM, 2), end(CONFIRM, 2), *SMOKE],
-    "resumed everywhere": [
-        *(r for do in (ENROL, AGENT, INSPECT) for r in (begin(do), begin(do, 2), end(do, 2))),
-        *(r for do in CHAIN for r in (begin(do), begin(do, 2), *([first_boot()] if do is BOOT else []), end(do, 2))),
-    ],
-    "tried again everywhere": [
-        *(r for do in (ENROL, AGENT, INSPECT) for r in (begin(do), end(do, 1, PROBLEM, 0), begin(do, 2), end(do, 2))),
-        *(
-            r
-            for do in CHAIN
-            for r in (begin(do), end(do, 1, PROBLEM, 0), begin(do, 2), *([first_boot()] if do is BOOT else []), end(do, 2))
-        ),
-    ],
+    "resumed everywhere": twice(resumed),
+    "tried again everywhere": twice(retried),
 }
 
 
@@ -224,7 +234,7 @@ def test_every_move_is_one_that_the_table_allows(way: str) -> None:
     state = state_after(*WAYS[way])
     assert state.phase is Phase.ACTIVE
     steps = [Phase.UNKNOWN, *(phase for phase, _ in state.phases)]
-    assert not [(a, b) for a, b in zip(steps, steps[1:], strict=False) if b not in PHASES[a].exits]
+    assert not [(a, b) for a, b in pairwise(steps) if b not in PHASES[a].exits]
 
 
 @pytest.mark.parametrize(
@@ -325,8 +335,15 @@ def test_who_runs(records: tuple[Record, ...], hello_nonce: str | None, reported
 def test_hold_stands_beside_failure() -> None:
     held = (begin(ENROL), end(ENROL, 1, PROBLEM), HoldPlaced(machine=NODE, reason="fan"))
     state = state_after(*held)
-    assert [(c.kind.value, c.reason, c.since) for c in state.conditions] == [("hold", "fan", 5.0), ("failed", "broken", 4.0)]
-    assert (state.conditions[1].step, state.conditions[1].evidence, state.conditions[1].next_action) == ("enrol", "seen", "look")
+    assert [(c.kind.value, c.reason, c.since) for c in state.conditions] == [
+        ("hold", "fan", 5.0),
+        ("failed", "broken", 4.0),
+    ]
+    assert (state.conditions[1].step, state.conditions[1].evidence, state.conditions[1].next_action) == (
+        "enrol",
+        "seen",
+        "look",
+    )
     assert state_after(*held, HoldReleased(machine=NODE)).hold is None
 
 

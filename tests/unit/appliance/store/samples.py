@@ -54,9 +54,7 @@ SAMPLES: tuple[Record, ...] = (
     PlanStored(plan=PLAN),
     RunStarted(run=RUN, plan=PLAN.digest),
     RunEnded(run=RUN, state=RunState.FAILED),
-    StepIntent(
-        run=RUN, step=STEP, machine=NODE, kind=StepKind.READ, fence=Fence(2), nonce=NONCE, resumes=Fence(1)
-    ),
+    StepIntent(run=RUN, step=STEP, machine=NODE, kind=StepKind.READ, fence=Fence(2), nonce=NONCE, resumes=Fence(1)),
     StepResult(run=RUN, step=STEP, machine=NODE, fence=Fence(1), evidence={"serial": "SN0001"}),
     StepResult(
         run=RUN,

@@ -22,7 +22,6 @@ from appliance.store.records import (
     machine_of,
     run_of,
 )
-
 from tests.unit.appliance.store.samples import NODE, RUN, SAMPLES, STEP
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=60)
@@ -71,7 +70,9 @@ def test_whose_it_is(record: Record) -> None:
     assert run_of(record) == (RUN if isinstance(record, RunStarted | RunEnded | StepIntent | StepResult) else None)
 
 
-@pytest.mark.parametrize("text", ['{"record":{"record":"future-kind"}}', '{"record":{"record":"noted"}}', "{}", "nonsense"])
+@pytest.mark.parametrize(
+    "text", ['{"record":{"record":"future-kind"}}', '{"record":{"record":"noted"}}', "{}", "nonsense"]
+)
 def test_what_is_no_record_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         from_json(Body, text)

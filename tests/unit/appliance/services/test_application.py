@@ -1,0 +1,163 @@
+"""What people may ask for, when it is refused, and in which words."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import ConflictError, InnervateError, NotFoundError
+from appliance.model.bmc import PowerCommand
+from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.views import PowerAction, RunState
+from appliance.store.records import FactsReceived, PlanStored, RunStarted
+from tests.unit.appliance.conductor.rack import HOST_KEY, FakeRack, Net
+from tests.unit.appliance.conductor.virtual import run
+from tests.unit.appliance.store.samples import FACTS, NODE
+
+NOBODY = MachineName("nobody")
+
+
+def play(folder: Path, scene: Callable[[FakeRack, Net], Awaitable[None]], machines: int = 1) -> None:
+    async def whole() -> None:
+        rack = FakeRack(folder, machines)
+        try:
+            await scene(rack, Net(rack))
+        finally:
+            await rack.close()
+
+    run(whole())
+
+
+async def refusal(asked: Awaitable[object], kind: type[InnervateError]) -> str:
+    with pytest.raises(kind) as caught:
+        await asked
+    assert caught.value.next_action
+    return str(caught.value)
+
+
+async def digest(net: Net) -> PlanDigest:
+    return PlanDigest((await net.application.make_plan()).digest)
+
+
+def test_plans(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        app = net.application
+        first = await app.make_plan()
+        assert await app.make_plan() == app.plan(PlanDigest(first.digest)) == first
+        assert len([e for e in await rack.entries() if isinstance(e.record, PlanStored)]) == 1
+        assert "no plan" in await refusal(app.apply(PlanDigest("0" * 64)), NotFoundError)
+        facts = replace(FACTS, serial="x")
+        await net.memory.remember(FactsReceived(machine=NODE, nonce="n", facts=facts, raw_sha256=""))  # type: ignore[arg-type]
+        assert "stale" in await refusal(app.apply(PlanDigest(first.digest)), ConflictError)
+        assert not net.memory.world.runs
+
+    play(tmp_path, scene)
+
+
+def test_two_approvals_at_once_start_one_run(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        wanted = await digest(net)
+        asked = (
+            net.application.apply(wanted),
+            net.application.apply(wanted),
+            net.application.power(NODE, PowerAction.ON),
+        )
+        said = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(answer).__name__ for answer in said] == ["RunView", "ConflictError", "ConflictError"]
+        assert len([e for e in await rack.entries() if isinstance(e.record, RunStarted)]) == 1
+        assert len([e for e in await rack.entries() if isinstance(e.record, PlanStored)]) == 1
+        await net.ended()
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize(
+    ("action", "command"),
+    [
+        (PowerAction.ON, PowerCommand.ON),
+        (PowerAction.OFF, PowerCommand.GRACEFUL_OFF),
+        (PowerAction.FORCE_OFF, PowerCommand.FORCE_OFF),
+        (PowerAction.CYCLE, PowerCommand.CYCLE),
+    ],
+)
+def test_power(action: PowerAction, command: PowerCommand, tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        if action is not PowerAction.ON:
+            await rack.first.bmc.command(PowerCommand.ON)
+            rack.first.bmc.commands.clear()
+        started = await net.application.power(NODE, action)
+        await net.ended()
+        assert net.application.run(RunId(started.id)).state is RunState.DONE
+        assert rack.first.bmc.commands == [command]
+        again = await net.application.power(NODE, action)
+        await net.ended()
+        assert net.application.run(RunId(again.id)).state is RunState.DONE
+        assert len(rack.first.bmc.commands) == (2 if action is PowerAction.CYCLE else 1)
+
+    play(tmp_path, scene)
+
+
+def test_a_bmc_that_lies_about_power(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        rack.first.bmc.deaf = True
+        started = await net.application.power(NODE, PowerAction.ON)
+        await net.ended()
+        assert net.application.run(RunId(started.id)).state is RunState.FAILED
+        assert "accepted the command but the power is off, not on" in net.failures()[0]
+
+    play(tmp_path, scene)
+
+
+def test_a_hold_refuses_power(tmp_path: Path) -> None:
+    async def scene(_rack: FakeRack, net: Net) -> None:
+        held = await net.application.hold(NODE, "fan")
+        assert [c.reason for c in held.conditions] == ["fan"]
+        assert "held: fan" in await refusal(net.application.power(NODE, PowerAction.ON), ConflictError)
+        assert (await net.application.release(NODE)).conditions == ()
+        await net.application.power(NODE, PowerAction.ON)
+        await net.ended()
+
+    play(tmp_path, scene)
+
+
+def test_who_is_not_there(tmp_path: Path) -> None:
+    async def scene(_rack: FakeRack, net: Net) -> None:
+        app = net.application
+        for asked in (app.hold(NOBODY, "x"), app.release(NOBODY), app.power(NOBODY, PowerAction.ON), app.shell(NOBODY)):
+            assert "no machine nobody" in await refusal(asked, NotFoundError)
+        with pytest.raises(NotFoundError):
+            app.machine(NOBODY)
+        with pytest.raises(NotFoundError):
+            app.run(RunId("x"))
+
+    play(tmp_path, scene)
+
+
+def test_shell(tmp_path: Path) -> None:
+    async def scene(_rack: FakeRack, net: Net) -> None:
+        assert "no installed system" in await refusal(net.application.shell(NODE), NotFoundError)
+        await net.finish()
+        view = await net.application.shell(NODE)
+        assert (view.user, view.address, view.port, view.host_keys) == ("root", "10.77.0.51", 22, (HOST_KEY,))
+        assert net.application.machine(NODE) in net.application.machines().machines
+
+    play(tmp_path, scene)
+
+
+def test_events_wait_for_news(tmp_path: Path) -> None:
+    async def scene(_rack: FakeRack, net: Net) -> None:
+        app = net.application
+        nothing = await app.events(after=0, machine=None, limit=10, wait=5.0)
+        assert (nothing.events, nothing.last) == ((), 0)
+        waiting = asyncio.create_task(app.events(after=0, machine=None, limit=10, wait=500.0))
+        await asyncio.sleep(1)
+        await app.hold(NODE, "fan")
+        assert [event.text for event in (await waiting).events] == ["held: fan"]
+        assert (await app.events(after=0, machine=NOBODY, limit=10, wait=0)).events == ()
+        health = app.health()
+        assert (health.site, health.ready) == ("lab", True)
+        assert health.rss_bytes > 1 << 20
+
+    play(tmp_path, scene)

@@ -1,0 +1,155 @@
+"""What people read: one sentence per record, and machines with their stages, progress and rate."""
+
+from dataclasses import replace
+
+import pytest
+
+from appliance.conductor.world import Attempt, MachineState, RunStatus
+from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
+from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.views import ProgressView, StepState
+from appliance.plan import Deferred
+from appliance.services.agents import Session
+from appliance.services.views import describe, event_view, machine_view, plan_view, run_view
+from appliance.store.records import Entry, Problem, StepResult
+from images.agent.protocol import Progress, TaskReport, TaskState
+from tests.unit.appliance.store.samples import ADDRESS, FACTS, IDENTITY, NODE, PLAN, RUN, SAMPLES
+
+SENTENCES = (
+    f"plan {PLAN.digest[:12]} for lab: 12 steps",
+    f"run 0badcafe of plan {PLAN.digest[:12]} started",
+    "run 0badcafe failed",
+    "discover.node-0.enrol begins (read, fence 2, resumes fence 1)",
+    "discover.node-0.enrol done (fence 1): serial SN0001",
+    "discover.node-0.enrol failed (fence 1): login refused; 401; again in 2 s",
+    "power command on",
+    "the BMC controls serial SN0001, UUID 00000077-0000-4000-8000-000000000001",
+    "address 10.77.0.51 leased",
+    "tftp: snponly.efi",
+    "agent hello: serial SN0001",
+    "hardware known: serial SN0001, 1 disks, 1 NICs",
+    "installed system reports: node-0 at 10.77.0.51, nonce 01234567",
+    "held: fan",
+    "released",
+    "not JSON",
+)
+
+
+def test_sentences() -> None:
+    assert tuple(describe(record) for record in SAMPLES) == SENTENCES
+
+
+@pytest.mark.parametrize(
+    ("problem", "text"),
+    [
+        (None, "s done (fence 1)"),
+        (Problem(code="c", message="lost"), "s failed (fence 1): lost"),
+        (Problem(code="c", message="lost", evidence="seen"), "s failed (fence 1): lost; seen"),
+    ],
+)
+def test_results_without_details(problem: Problem | None, text: str) -> None:
+    assert describe(StepResult(run=RUN, step=StepId("s"), machine=NODE, fence=Fence(1), problem=problem)) == text
+
+
+@pytest.mark.parametrize(
+    ("index", "machine", "run", "fields"),
+    [(0, "", "", {}), (1, "", RUN, {}), (4, NODE, RUN, {"serial": "SN0001"}), (6, NODE, "", {})],
+)
+def test_events(index: int, machine: str, run: str, fields: dict[str, str]) -> None:
+    view = event_view(Entry(seq=7, time=2.0, record=SAMPLES[index]))
+    assert (view.seq, view.time, view.machine, view.run, view.fields) == (7, 2.0, machine, run, fields)
+    assert (view.kind, view.text) == (SAMPLES[index].record, SENTENCES[index])
+
+
+WRITE = StepId("install-linux.node-0.write-image")
+ATTEMPT = Attempt(step=WRITE, run=RUN, fence=Fence(2), nonce=Nonce("n"), started=50.0)
+STATUS = RunStatus(id=RUN, plan=PLAN, started=40.0, attempts={WRITE: ATTEMPT})
+STATE = MachineState(name=NODE, phase=Phase.DEPLOYING, since=50.0, identity=IDENTITY, address=ADDRESS, attempt=ATTEMPT)
+
+
+def session(*samples: tuple[float, int], task: str = f"{RUN}.{WRITE}", total: int = 100) -> Session:
+    progress = Progress(done=samples[-1][1], total=total)
+    said = TaskReport(id=task, fence=2, state=TaskState.RUNNING, progress=progress, evidence={}, error=None)
+    return Session(nonce=Nonce("n"), boot_id="b", seen=samples[-1][0], report=said, samples=samples)
+
+
+@pytest.mark.parametrize(
+    ("heard", "progress"),
+    [
+        (None, None),
+        (Session(nonce=Nonce("n"), boot_id="b", seen=1.0), None),
+        (session((10.0, 20)), ProgressView(done=20, total=100)),
+        (session((10.0, 20), (12.0, 60)), ProgressView(done=60, total=100, rate=20.0, eta=2.0)),
+        (session((10.0, 20), (11.0, 30), (14.0, 100)), ProgressView(done=100, total=100, rate=20.0, eta=0.0)),
+        (session((10.0, 20), (12.0, 20)), ProgressView(done=20, total=100, rate=0.0)),
+        (session((10.0, 20), (10.0, 30)), ProgressView(done=30, total=100)),
+        (session((10.0, 0), total=0), None),
+        (session((10.0, 20), task="another-run." + WRITE), None),
+    ],
+)
+def test_progress(heard: Session | None, progress: ProgressView | None) -> None:
+    assert machine_view(STATE, STATUS, heard, "").progress == progress
+    assert machine_view(replace(STATE, attempt=None), None, heard, "").progress is None
+
+
+def test_stages_count_from_power_on() -> None:
+    state = replace(STATE, power_on=100.0, stages={"dhcp": 110.25, "hello": 120.0, "unheard-of": 1.0})
+    stages = machine_view(state, None, None, "").stages
+    assert stages == {
+        "dhcp": 10.25,
+        "tftp": None,
+        "script": None,
+        "hello": 20.0,
+        "written": None,
+        "first_boot": None,
+        "ssh": None,
+    }
+    assert set(machine_view(replace(state, power_on=None), None, None, "").stages.values()) == {None}
+
+
+def test_a_machine_at_work() -> None:
+    view = machine_view(STATE, STATUS, None, "the agent works")
+    assert view.step is not None
+    assert (view.step.id, view.step.state, view.step.fence, view.step.waiting) == (
+        WRITE,
+        StepState.RUNNING,
+        2,
+        "the agent works",
+    )
+    assert (view.serial, view.uuid, view.address) == ("SN0001", str(IDENTITY.uuid), "10.77.0.51")
+    assert view.product == "Innervate Lab Virtual Server"
+
+
+def test_facts_know_the_serial_better() -> None:
+    assert machine_view(replace(STATE, facts=replace(FACTS, serial="F")), None, None, "").serial == "F"
+
+
+def test_a_machine_of_which_nothing_is_known() -> None:
+    view = machine_view(MachineState(name=MachineName("x")), None, None, "")
+    assert (view.serial, view.uuid, view.address, view.product, view.step) == ("", "", "", "", None)
+
+
+def test_conditions() -> None:
+    failed = Condition(kind=ConditionKind.FAILED, since=1.0, reason="r", step="s", evidence="e", next_action="n")
+    hold = Condition(kind=ConditionKind.HOLD, since=2.0, reason="h")
+    views = machine_view(replace(STATE, hold=hold, failed=failed), None, None, "").conditions
+    assert [(v.kind.value, v.reason, v.step, v.evidence, v.next_action) for v in views] == [
+        ("hold", "h", "", "", ""),
+        ("failed", "r", "s", "e", "n"),
+    ]
+
+
+def test_runs_say_what_running_steps_wait_for() -> None:
+    done = replace(ATTEMPT, ended=60.0, result=StepResult(run=RunId(RUN), step=WRITE, machine=NODE, fence=Fence(2)))
+    for attempt, waiting, state in ((ATTEMPT, "agent", StepState.RUNNING), (done, "", StepState.DONE)):
+        view = run_view(replace(STATUS, attempts={WRITE: attempt}), {NODE: "agent"})
+        steps = {step.id: step for step in view.steps}
+        assert (steps[WRITE].waiting, steps[WRITE].state) == (waiting, state)
+        assert {step.waiting for step in view.steps if step.id != WRITE} == {""}
+
+
+def test_plans() -> None:
+    view = plan_view(replace(PLAN, deferred=(Deferred(score="s", reason="r"),)))
+    assert len(view.steps) == len(PLAN.steps)
+    assert {step.state for step in view.steps} == {StepState.PENDING}
+    assert [(d.score, d.reason) for d in view.deferred] == [("s", "r")]

@@ -1,0 +1,62 @@
+"""The daemon's configuration: what it says, and what it refuses by name."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.config import RamdiskVariant, load
+from appliance.errors import UsageError
+
+GOOD = """
+state_dir = "/var/lib/innervate"
+socket = "/run/innervate/api.sock"
+site = "/etc/innervate/site.py"
+images_dir = "/var/cache/innervate/images"
+"""
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "innervate.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_defaults(tmp_path: Path) -> None:
+    settings = load(write(tmp_path, GOOD))
+    assert (settings.ramdisk, settings.ssh_key, settings.console) == (RamdiskVariant.GENERIC, None, "")
+    assert settings.key == Path("/var/lib/innervate/ssh/id_ed25519")
+
+
+def test_all_keys(tmp_path: Path) -> None:
+    more = 'ramdisk = "cloud"\nssh_key = "/k"\nconsole = "ttyS0,115200"\n'
+    settings = load(write(tmp_path, GOOD + more))
+    assert (settings.ramdisk, settings.key, settings.console) == (RamdiskVariant.CLOUD, Path("/k"), "ttyS0,115200")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + 'statedir = "/x"\n', "statedir: Unexpected keyword argument"),
+        (GOOD.replace('"/run/innervate/api.sock"', "7"), "socket: Input is not a valid path"),
+        (GOOD + 'ramdisk = "huge"\n', "ramdisk: Input should be 'generic' or 'cloud'"),
+        (GOOD + "console = 1\n", "console: Input should be a valid string"),
+        (GOOD.replace("site =", "#"), "site: Field required"),
+        ("", "state_dir: Field required"),
+        ("state_dir = [", "is not TOML"),
+        (b"\xff\xfe\x00", "is not TOML"),
+    ],
+)
+def test_refusals(text: str | bytes, message: str, tmp_path: Path) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(UsageError, match=message) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.next_action
+
+
+@pytest.mark.parametrize("missing", ["nothing.toml", "."])
+def test_no_file(missing: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read") as caught:
+        load(tmp_path / missing)
+    assert caught.value.evidence
+    assert "--config" in caught.value.next_action

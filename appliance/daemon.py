@@ -32,7 +32,7 @@ from appliance.services.stock import Stock, take_stock
 from appliance.site import Site
 from appliance.site import load as load_site
 from appliance.store.log import Log
-from appliance.system import SystemClock, SystemProcesses, SystemRng
+from appliance.system import SystemClock, SystemRng
 from appliance.topology import Rack
 from images.processes import HostProcesses
 from pxe.boot import BootIntent
@@ -148,7 +148,7 @@ def _acting(
     clock, network = SystemClock(), site.topology.boot_network
     dialler = RedfishDialler(clock)
     closing.push_async_callback(dialler.close)
-    ensure_key(settings.key, SystemProcesses())
+    ensure_key(settings.key, HostProcesses())
     waiting: dict[MachineName, str] = {}
     hands = Hands(
         memory=memory,

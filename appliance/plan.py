@@ -122,6 +122,10 @@ class Step:
     budget: float
     needs: tuple[StepId, ...] = ()
 
+    def __post_init__(self) -> None:
+        # 600 and 600.0 are equal but differ in JSON: the digest of a stored plan must be that of the approved one.
+        object.__setattr__(self, "budget", float(self.budget))
+
     @property
     def kind(self) -> StepKind:
         match self.do:

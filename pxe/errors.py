@@ -1,9 +1,9 @@
 """Errors of the boot services.
 
-    PxeError
-    |-- PacketError        bytes from the network that are not what they claim (theirs)
-    |-- ConfigError        what we were asked to serve makes no sense (ours)
-    +-- ServiceError       a socket, file or journal refused (the machine's)
+PxeError
+|-- PacketError        bytes from the network that are not what they claim (theirs)
+|-- ConfigError        what we were asked to serve makes no sense (ours)
++-- ServiceError       a socket, file or journal refused (the machine's)
 """
 
 

@@ -16,9 +16,8 @@ from appliance.api.app import create_app
 from appliance.api.server import serve
 from appliance.errors import ConflictError, NotFoundError
 from appliance.model.ids import MachineName, PlanDigest, RunId
-from appliance.model.phase import ConditionKind
+from appliance.model.phase import Condition, ConditionKind
 from appliance.model.views import (
-    ConditionView,
     EventsView,
     EventView,
     HealthView,
@@ -121,7 +120,7 @@ class FakeApplication:
         return self._start(PlanView(digest="0" * 64, site="lab", steps=(), deferred=()))
 
     async def hold(self, name: MachineName, reason: str) -> MachineView:
-        held = ConditionView(kind=ConditionKind.HOLD, since=self.now, reason=reason)
+        held = Condition(kind=ConditionKind.HOLD, since=self.now, reason=reason)
         self.inventory[name] = replace(self.machine(name), conditions=(held,))
         return self.inventory[name]
 

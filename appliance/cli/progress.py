@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from appliance.cli import units
-from appliance.model.phase import ConditionKind, Phase
+from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.text import clean
-from appliance.model.views import ConditionView, MachinesView, MachineView
+from appliance.model.views import MachinesView, MachineView
 
 STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 
@@ -61,7 +61,7 @@ def phase_text(machine: MachineView) -> Text:
     return Text(machine.phase.value, style=_PHASE_STYLES.get(machine.phase, ""))
 
 
-def condition_text(condition: ConditionView) -> Text:
+def condition_text(condition: Condition) -> Text:
     return Text(
         f"{condition.kind.value}: {clean(condition.reason, 200)}", style=_CONDITION_STYLES.get(condition.kind, "")
     )

@@ -29,12 +29,12 @@ from appliance.lab.topology import VARIABLE
 from appliance.model.codec import to_json
 from appliance.model.hardware import Firmware
 from appliance.model.views import HealthView, PlanView, RunView
+from appliance.services.shells import ensure_key
 from images.archive import Archive
 from images.build import Product, ensure_all
 from images.errors import ImagesError
 from images.mirror import find_mirror
 from images.processes import HostProcesses
-from images.processes import check as run_tool
 from images.ramdisk.modules import Variant
 from images.store import Store
 
@@ -125,7 +125,7 @@ def ensure_images(folder: Path = IMAGES) -> RackFirmware:
 def make_key(folder: Path) -> Path:
     """The daemon's SSH key; the lab's topology authorises its public half on the machines."""
     key = folder / "id_ed25519"
-    run_tool(HostProcesses(), ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "innervate", "-f", str(key)])
+    ensure_key(key, HostProcesses())
     return key
 
 

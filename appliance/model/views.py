@@ -6,7 +6,7 @@ Times are seconds since the epoch, durations and stages seconds, sizes bytes.
 from dataclasses import dataclass, field
 from enum import Enum
 
-from appliance.model.phase import ConditionKind, Phase
+from appliance.model.phase import Condition, Phase
 
 
 class StepState(Enum):
@@ -20,16 +20,6 @@ class RunState(Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConditionView:
-    kind: ConditionKind
-    since: float
-    reason: str
-    step: str = ""
-    evidence: str = ""
-    next_action: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +74,7 @@ class MachineView:
     uuid: str = ""
     address: str = ""
     product: str = ""
-    conditions: tuple[ConditionView, ...] = ()
+    conditions: tuple[Condition, ...] = ()
     step: StepView | None = None
     progress: ProgressView | None = None
     stages: dict[str, float | None] = field(default_factory=dict)

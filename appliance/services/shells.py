@@ -12,7 +12,9 @@ from paramiko.pkey import UnknownKeyType
 
 from appliance.errors import MachineryError, ShellError, UnreachableError
 from appliance.model.text import clean
-from appliance.ports import Processes
+from images.errors import ImagesError
+from images.ports import Processes
+from images.processes import check
 
 _CONNECT = 15.0
 _COMMAND = 60.0
@@ -35,15 +37,14 @@ def ensure_key(path: Path, processes: Processes) -> str:
 
 
 def _make_key(path: Path, processes: Processes) -> None:
-    made = processes.run(
-        ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "innervate", "-f", str(path)), timeout=30
-    )
-    if made.status != 0:
+    try:
+        check(processes, ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "innervate", "-f", str(path)))
+    except ImagesError as error:
         raise MachineryError(
             f"no SSH key could be made at {path}",
-            evidence=made.errors.decode(errors="replace")[:300],
+            evidence=error.evidence or str(error),
             next_action="check that the folder can be written and that openssh-client is installed",
-        )
+        ) from error
 
 
 class SshShells:

@@ -6,9 +6,7 @@ from typing import assert_never
 from appliance.conductor.position import step_state
 from appliance.conductor.world import Attempt, MachineState, RunStatus, task_id
 from appliance.model.ids import MachineName
-from appliance.model.phase import Condition
 from appliance.model.views import (
-    ConditionView,
     DeferredView,
     EventView,
     EvidenceView,
@@ -101,23 +99,12 @@ def machine_view(state: MachineState, run: RunStatus | None, session: Session | 
         uuid=str(state.identity.uuid or "") if state.identity else "",
         address=str(state.address or ""),
         product=f"{state.identity.manufacturer} {state.identity.product}" if state.identity else "",
-        conditions=tuple(_condition(condition) for condition in state.conditions),
+        conditions=state.conditions,
         step=step_view(step, state.attempt, waiting) if step else None,
         progress=_progress(state, session),
         stages=_stages(state),
         phases=tuple(PhaseView(phase=phase, since=since) for phase, since in state.phases),
         evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
-    )
-
-
-def _condition(condition: Condition) -> ConditionView:
-    return ConditionView(
-        kind=condition.kind,
-        since=condition.since,
-        reason=condition.reason,
-        step=condition.step,
-        evidence=condition.evidence,
-        next_action=condition.next_action,
     )
 
 

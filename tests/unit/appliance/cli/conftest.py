@@ -5,9 +5,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console, RenderableType
 
-from appliance.model.phase import ConditionKind, Phase
+from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.views import (
-    ConditionView,
     DeferredView,
     EvidenceView,
     MachinesView,
@@ -81,7 +80,7 @@ def machines(plan: PlanView) -> MachinesView:
         phase=Phase.ENROLLING,
         since=NOW - 1805,
         conditions=(
-            ConditionView(
+            Condition(
                 kind=ConditionKind.FAILED,
                 since=NOW - 5,
                 reason="no DHCP request after power-on",

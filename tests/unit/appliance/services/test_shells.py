@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import MachineryError, ShellError, UnreachableError
-from appliance.ports import Finished
 from appliance.services.shells import SshShells, ensure_key
-from appliance.system import SystemProcesses
+from images.ports import Finished
+from images.processes import HostProcesses
 
 SSHD = Path("/usr/sbin/sshd")
 needs_sshd = pytest.mark.skipif(
@@ -24,7 +24,7 @@ HERE, NOBODY = IPv4Address("127.77.22.1"), IPv4Address("127.77.22.2")
 
 
 class Refusing:
-    def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> Finished:
+    def run(self, argv: Sequence[str], **_: object) -> Finished:
         return Finished(status=1, output=b"", errors=b"no space left")
 
 
@@ -32,7 +32,7 @@ class Refusing:
 @pytest.mark.parametrize("name", ["id_ed25519", "key.pem"])
 def test_a_key_is_made_once(name: str, tmp_path: Path) -> None:
     path = tmp_path / "ssh" / name
-    line = ensure_key(path, SystemProcesses())
+    line = ensure_key(path, HostProcesses())
     assert line.startswith("ssh-ed25519 AAAA")
     assert path.stat().st_mode & 0o777 == 0o600
     assert ensure_key(path, Refusing()) == line
@@ -63,7 +63,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     folder = tmp_path_factory.mktemp("sshd")
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     key, stranger, host_key = (folder / name for name in ("key", "stranger", "host_key"))
-    lines = [ensure_key(path, SystemProcesses()) for path in (key, stranger, host_key)]
+    lines = [ensure_key(path, HostProcesses()) for path in (key, stranger, host_key)]
     (folder / "authorized").write_text(lines[0] + "\n")
     options = {
         "ListenAddress": str(HERE),

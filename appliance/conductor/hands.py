@@ -21,8 +21,8 @@ class Agents(Protocol):
         """Whether the agent with this machine's current nonce was heard lately."""
         ...
 
-    def boot_id(self, machine: MachineName) -> str:
-        """Of the agent heard last; empty if none was."""
+    def life(self, machine: MachineName) -> str:
+        """Another text for each start of the agent that was heard; empty if none was."""
         ...
 
     def assign(self, machine: MachineName, task: Task | None) -> None: ...

@@ -100,6 +100,7 @@ def demo(options: Options, folder: Path) -> int:
         client = Client(socket)
         with daemon(rack, config, folder) as process:
             ready_seconds = wait_until_ready(client.health, lambda: process.poll() is None, folder / "daemon.log")
+            _say(f"Look on from a second terminal: ./run innervate --socket {socket} status")
             outcome = press_provision(client, options)
             result = _report(client, outcome, time.monotonic() - start, ready_seconds)
             _tell(options, client, result, socket)

@@ -55,13 +55,21 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """`seen` on the monotonic clock; `samples` are (time, raw bytes done) of the running task."""
+    """`seen` on the monotonic clock; `samples` are (time, raw bytes done) of the running task.
+
+    `hellos` counts those of this boot that we heard: an agent that says hello again may have started anew.
+    """
 
     nonce: Nonce
     boot_id: str
     seen: float
+    hellos: int = 0
     report: TaskReport | None = None
     samples: tuple[tuple[float, int], ...] = ()
+
+    @property
+    def life(self) -> str:
+        return f"{self.boot_id}.{self.hellos}"
 
 
 @dataclass(slots=True)
@@ -72,9 +80,9 @@ class _Desk:
     tasks: dict[MachineName, Task] = field(default_factory=dict)
 
     def meet(self, machine: MachineName, session: Session) -> None:
-        """A task is for the boot that it was assigned in: the next one would begin it anew under the same fence."""
+        """A task is for the life that it was assigned in: the next one would begin it anew under the same fence."""
         before = self.sessions.get(machine)
-        if before is not None and before.boot_id != session.boot_id:
+        if before is not None and before.life != session.life:
             self.tasks.pop(machine, None)
         self.sessions[machine] = session
 
@@ -97,9 +105,9 @@ class AgentDesk:
         session = self.session(machine)
         return session is not None and self._clock.monotonic() - session.seen < _ALIVE
 
-    def boot_id(self, machine: MachineName) -> str:
+    def life(self, machine: MachineName) -> str:
         session = self.session(machine)
-        return session.boot_id if session else ""
+        return session.life if session else ""
 
     def report(self, machine: MachineName) -> TaskReport | None:
         session = self.session(machine)
@@ -145,9 +153,11 @@ class AgentDesk:
         if why := _contradiction(hello, machine, self._current()):
             self._listener.refused(request.client, why)
             return _say(HTTPStatus.FORBIDDEN, why)
-        session = Session(nonce=nonce, boot_id=hello.boot_id, seen=self._clock.monotonic())
+        now = self._clock.monotonic()
         with self._lock:
-            self._desk.meet(machine, session)
+            before = self._desk.sessions.get(machine)
+            hellos = before.hellos + 1 if before and before.boot_id == hello.boot_id else 1
+            self._desk.meet(machine, Session(nonce=nonce, boot_id=hello.boot_id, seen=now, hellos=hellos))
         self._listener.hello(machine, nonce, hello, request.client)
         return _json(protocol.encode(protocol.Welcome(machine=machine, poll_after=_POLL_BUSY)))
 

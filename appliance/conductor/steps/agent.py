@@ -157,20 +157,20 @@ async def run_task(hands: Hands, attempt: Attempt, task: Task) -> Outcome:
 
 async def exchange(hands: Hands, attempt: Attempt, task: Task) -> Outcome:
     """`run_task` with an agent that is known to be up."""
-    boot_id = hands.agents.boot_id(attempt.machine)
+    life = hands.agents.life(attempt.machine)
     hands.agents.assign(attempt.machine, task)
     hands.waiting(attempt.machine, f"the agent works: {attempt.step.summary}")
     try:
-        return await _end_of_task(hands, attempt, task, boot_id)
+        return await _end_of_task(hands, attempt, task, life)
     finally:
         hands.agents.assign(attempt.machine, None)
 
 
-async def _end_of_task(hands: Hands, attempt: Attempt, task: Task, boot_id: str) -> Outcome:
+async def _end_of_task(hands: Hands, attempt: Attempt, task: Task, life: str) -> Outcome:
     machine = attempt.machine
 
     def ended() -> Outcome | None:
-        if hands.agents.boot_id(machine) != boot_id:
+        if hands.agents.life(machine) != life:
             return Retry(seconds=0, problem=_lost("the agent restarted in the middle of its task"))
         report = hands.agents.report(machine)
         return _outcome(report) if report and (report.id, report.fence) == (task.id, task.fence) else None

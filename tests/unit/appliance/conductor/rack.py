@@ -66,7 +66,8 @@ def site(machines: int) -> Site[Rack]:
 class Machine:
     """One server. `started` are the tasks that its agent began, with what the fence was then.
 
-    `dies_at` names a boot stage after which nothing more comes; `crashes` is how many tasks end in a reboot halfway.
+    `dies_at` names a boot stage after which nothing more comes; `crashes` is how many tasks end in a reboot halfway,
+    `falls` how many end with the agent's own process, which then starts anew in the same boot.
     """
 
     def __init__(self, name: MachineName, mac: Mac, number: int, rack: "FakeRack") -> None:
@@ -86,6 +87,7 @@ class Machine:
         self.bmc = FakeBmc(identity, self._told)
         self.dies_at = ""
         self.crashes = 0
+        self.falls = 0
         self.silent_seconds = 0.0
         self.started: list[Task] = []
         self.seed_nonce = ""
@@ -170,6 +172,9 @@ class Machine:
                 if self.crashes:
                     self.crashes -= 1
                     return self.restart()
+                if self.falls:
+                    self.falls -= 1
+                    return await self._agent(boot_id, nonce)
                 quiet, self.silent_seconds = self.silent_seconds, 0.0
                 await asyncio.sleep(quiet)
 

@@ -136,9 +136,10 @@ def test_a_silent_agent_climbs_the_ladder(dies_at: str, seen: str, action: str, 
     play(tmp_path, scene)
 
 
-def test_an_agent_that_restarts_gets_its_task_under_a_new_fence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["crashes", "falls"])
+def test_an_agent_that_restarts_gets_its_task_under_a_new_fence(what: str, tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
-        rack.first.crashes = 1
+        setattr(rack.first, what, 1)
         await net.finish()
         assert [fence for _, fence in written(rack)] == [1, 2]
         results = [e.record for e in await rack.entries() if isinstance(e.record, StepResult)]

@@ -198,7 +198,7 @@ def test_log_offsets(offset: str | None, status: int, heard: list[str], desk: De
 def test_alive_until_it_was_silent(desk: Desk) -> None:
     assert not desk.desk.alive(NODE)
     desk.post("/agent/hello", hello())
-    assert (desk.desk.alive(NODE), desk.desk.boot_id(NODE), desk.desk.report(NODE)) == (True, "boot", None)
+    assert (desk.desk.alive(NODE), desk.desk.life(NODE), desk.desk.report(NODE)) == (True, "boot.1", None)
     desk.clock.time += 29.9
     assert desk.desk.alive(NODE)
     desk.clock.time += 0.2
@@ -210,17 +210,17 @@ def test_alive_until_it_was_silent(desk: Desk) -> None:
 
 def test_a_poll_before_any_hello_is_that_of_an_agent_that_outlived_us(desk: Desk) -> None:
     assert desk.post("/agent/poll", poll(task=working(5))).status == 200
-    assert (desk.desk.alive(NODE), desk.desk.boot_id(NODE)) == (True, "boot")
+    assert (desk.desk.alive(NODE), desk.desk.life(NODE)) == (True, "boot.0")
     assert desk.desk.report(NODE) == working(5)
 
 
 def test_a_superseded_nonce_counts_no_more(desk: Desk) -> None:
     desk.post("/agent/hello", hello())
     desk.snapshot = replace(NOW, agents={Nonce("next"): NODE})
-    assert (desk.desk.alive(NODE), desk.desk.boot_id(NODE), desk.desk.session(NODE)) == (False, "", None)
+    assert (desk.desk.alive(NODE), desk.desk.life(NODE), desk.desk.session(NODE)) == (False, "", None)
     assert desk.post("/agent/poll", poll()).status == 403
     desk.post("/agent/hello", hello("boot-2"), "next")
-    assert desk.desk.boot_id(NODE) == "boot-2"
+    assert desk.desk.life(NODE) == "boot-2.1"
 
 
 def test_a_nonce_that_became_another_machine_s_counts_no_more(desk: Desk) -> None:
@@ -233,6 +233,14 @@ def task_in(reply: HttpReply) -> str | None:
     task = protocol.parse_poll_reply(reply.body).task
     assert not isinstance(task, protocol.BadTask)
     return task.id if task else None
+
+
+def test_an_agent_that_says_hello_again_is_another_one(desk: Desk) -> None:
+    desk.post("/agent/hello", hello())
+    desk.desk.assign(NODE, TASK)
+    desk.post("/agent/hello", hello())
+    assert desk.desk.life(NODE) == "boot.2"
+    assert task_in(desk.post("/agent/poll", poll())) is None
 
 
 def test_tasks_are_offered_until_withdrawn(desk: Desk) -> None:
@@ -252,13 +260,6 @@ def test_a_task_is_not_offered_to_the_next_boot(greets: bool, desk: Desk) -> Non
     if greets:
         desk.post("/agent/hello", hello("boot-2"))
     assert task_in(desk.post("/agent/poll", poll("boot-2"))) is None
-
-
-def test_an_agent_that_greets_again_keeps_its_task(desk: Desk) -> None:
-    desk.post("/agent/hello", hello())
-    desk.desk.assign(NODE, TASK)
-    desk.post("/agent/hello", hello())
-    assert task_in(desk.post("/agent/poll", poll())) == "r.inspect"
 
 
 def test_samples_are_of_one_task_and_few(desk: Desk) -> None:

@@ -7,11 +7,10 @@ from appliance.capabilities import BareMachines, BootOverride, NetworkBoot, Powe
 from appliance.inventory.model import Inventory
 from appliance.model.ids import MachineName
 from appliance.plan import BootAgent, Enrol, Inspect, Plan
-from appliance.scores.score import Move, chain
+from appliance.scores.score import BOOT_AGENT_SECONDS, Move, chain
 
 NAME = "discover"
 ENROL_SECONDS = 120.0
-BOOT_AGENT_SECONDS = 900.0
 INSPECT_SECONDS = 300.0
 
 

@@ -30,12 +30,11 @@ from appliance.plan import (
     WriteSeed,
 )
 from appliance.roles.disk import DiskPolicy, Overwrite, SmallestDisk, choose_disk, describe
-from appliance.scores.score import Move, chain
+from appliance.scores.score import BOOT_AGENT_SECONDS, Move, chain
 
 NAME = "install-linux"
-BOOT_AGENT_SECONDS = 900.0
 WRITE_SECONDS = 3600.0
-SEED_SECONDS = 120.0
+SEED_SECONDS = BOOT_AGENT_SECONDS + 120.0  # an agent that was lost is booted again first
 BOOT_SECONDS = 1200.0
 SHELL_SECONDS = 600.0
 

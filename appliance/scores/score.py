@@ -8,6 +8,9 @@ from appliance.inventory.model import Inventory
 from appliance.model.ids import MachineName, StepId
 from appliance.plan import Action, Plan, Step
 
+BOOT_AGENT_SECONDS = 1800.0
+"""Two ways of starting a server share it; server firmware may need many minutes before its first packet."""
+
 T_contra = TypeVar("T_contra", contravariant=True)
 
 

@@ -109,11 +109,11 @@ def demo(options: Options, folder: Path) -> int:
     return Exit.OK if result.all_active else Exit.FAILURE
 
 
-def ensure_images(folder: Path = IMAGES) -> RackFirmware:
+def ensure_images(folder: Path = IMAGES, variant: Variant = Variant.CLOUD) -> RackFirmware:
     """The ramdisk and the OS image for the daemon, the firmware for the rack; minutes the first time."""
     store = Store(folder)
     archive = Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_say)
-    firmware = ensure_all(store, archive, Variant.CLOUD).entry(Product.FIRMWARE)
+    firmware = ensure_all(store, archive, variant).entry(Product.FIRMWARE)
 
     def path(name: str) -> Path:
         return store.path_of(firmware.artifact(name).sha256)
@@ -134,7 +134,7 @@ def rack_spec(options: Options, folder: Path, files: RackFirmware) -> RackSpec:
     return RackSpec(nodes=options.nodes, firmware=options.firmware, workdir=folder, files=files)
 
 
-def daemon_config(folder: Path, *, socket: Path, key: Path) -> Path:
+def daemon_config(folder: Path, *, socket: Path, key: Path, variant: Variant = Variant.CLOUD) -> Path:
     """Writes the configuration file that `appliance.config` reads, and returns its path."""
     state_dir = folder / "state"
     state_dir.mkdir(mode=0o700, exist_ok=True)
@@ -144,7 +144,7 @@ def daemon_config(folder: Path, *, socket: Path, key: Path) -> Path:
         "site": SITE,
         "images_dir": IMAGES,
         "ssh_key": key,
-        "ramdisk": Variant.CLOUD,
+        "ramdisk": variant,
         "console": "ttyS0,115200",
     }
     config = folder / "innervate.toml"

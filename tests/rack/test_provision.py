@@ -16,11 +16,12 @@ import pytest
 
 from appliance.cli.apply import provision
 from appliance.client import Client
-from appliance.lab.demo import daemon, daemon_config, make_key, wait_until_ready
+from appliance.lab.demo import daemon, daemon_config, ensure_images, make_key, wait_until_ready
 from appliance.lab.rack import Rack
 from appliance.lab.spec import RackFirmware, RackSpec
 from appliance.model.hardware import Firmware
 from appliance.model.views import EventView, PlanView, RunState, RunView, StepView
+from images.ramdisk.modules import Variant
 
 pytestmark = [pytest.mark.rack, pytest.mark.timeout(900)]
 
@@ -87,11 +88,11 @@ def test_two_bios_machines(rack_firmware: RackFirmware) -> None:
 class Bench:
     """One rack and its daemon, which may be killed and started again."""
 
-    def __init__(self, rack: Rack, folder: Path) -> None:
+    def __init__(self, rack: Rack, folder: Path, variant: Variant = Variant.CLOUD) -> None:
         self.rack = rack
         self.folder = folder
         self.client = Client(folder / "api.sock")
-        self._config = daemon_config(folder, socket=folder / "api.sock", key=folder / "id_ed25519")
+        self._config = daemon_config(folder, socket=folder / "api.sock", key=folder / "id_ed25519", variant=variant)
 
     @contextmanager
     def daemon(self) -> Iterator[subprocess.Popen[bytes]]:
@@ -118,6 +119,20 @@ def bench(rack_firmware: RackFirmware, tmp_path: Path) -> Iterator[Bench]:
     spec = RackSpec(nodes=1, firmware=Firmware.UEFI, workdir=tmp_path, files=rack_firmware)
     with Rack.start(spec) as rack:
         yield Bench(rack, tmp_path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("firmware", list(Firmware))
+def test_the_kernels_for_physical_servers(firmware: Firmware, tmp_path: Path) -> None:
+    """The generic ramdisk and image: their drivers and file systems are modules where the cloud kernel has them built in."""
+    files = ensure_images(variant=Variant.GENERIC)
+    make_key(tmp_path)
+    with Rack.start(RackSpec(nodes=1, firmware=firmware, workdir=tmp_path, files=files)) as rack:
+        bench = Bench(rack, tmp_path, Variant.GENERIC)
+        with bench.daemon():
+            outcome = provision(bench.client, lambda _plan: None, follow(bench))
+            assert [run.state for run in outcome.runs] == [RunState.DONE, RunState.DONE], bench.log()
+            assert bench.client.machine("node-0").phase.value == "active"
 
 
 def follow(bench: Bench) -> Callable[[RunView], RunView]:

@@ -124,7 +124,7 @@ def bench(rack_firmware: RackFirmware, tmp_path: Path) -> Iterator[Bench]:
 @pytest.mark.long
 @pytest.mark.parametrize("firmware", list(Firmware))
 def test_the_kernels_for_physical_servers(firmware: Firmware, tmp_path: Path) -> None:
-    """The generic ramdisk and image: their drivers and file systems are modules where the cloud kernel has them built in."""
+    """The generic ramdisk and image: their drivers and file systems are modules, in the cloud kernel built in."""
     files = ensure_images(variant=Variant.GENERIC)
     make_key(tmp_path)
     with Rack.start(RackSpec(nodes=1, firmware=firmware, workdir=tmp_path, files=files)) as rack:

@@ -134,6 +134,8 @@ def _wanted(policy: DiskPolicy) -> str:
 def _remedy(facts: HardwareFacts, reasons: dict[str, str]) -> str:
     if any(reason.startswith("not blank") for reason in reasons.values()):
         return "save what the disk holds, then allow Overwrite.ANYTHING, or name another disk"
+    if reasons and all(reason.startswith("too small") for reason in reasons.values()):
+        return "put a larger disk in, or install a smaller image"
     names = ", ".join(sorted(disk.serial or disk.wwn for disk in facts.disks if disk.serial or disk.wwn))
     return (
         f"name one of the disks present by its serial number or WWN ({names})"

@@ -75,7 +75,7 @@ def test_choices(disks: tuple[Disk, ...], policy: DiskPolicy, chosen: str) -> No
         ((), SmallestDisk(), "no disk was seen", "put a disk in"),
         ((disk("sda", removable=True),), SmallestDisk(), "sda: S-sda (100.0 GB): removable", "S-sda"),
         ((disk("sda", serial=""),), SmallestDisk(), "neither serial number nor WWN", "put a disk in"),
-        ((disk("sda", 0),), SmallestDisk(), "too small, 1.0 GB are needed", "S-sda"),
+        ((disk("sda", 0),), SmallestDisk(), "too small, 1.0 GB are needed", "a larger disk"),
         ((disk("sda", contents="ext:77"),), SmallestDisk(), "not blank, it holds ext:77", "Overwrite.ANYTHING"),
         ((disk("sda", contents=""),), SmallestDisk(), "it holds something unknown", "Overwrite.ANYTHING"),
         ((disk("sda"), disk("sdb")), DiskBySerial("S-sdz"), "another serial number", "WWN (S-sda, S-sdb)"),
@@ -89,7 +89,8 @@ def test_choices(disks: tuple[Disk, ...], policy: DiskPolicy, chosen: str) -> No
         ),
         ((disk("sda", serial="X", contents="gpt:1"), disk("sdb", wwn="n", serial="X")), DiskBySerial("X"), "not", "X"),
         ((disk("sda", serial="X"), disk("sdb", wwn="n", serial="X", removable=True)), SmallestDisk(), "answers", "X"),
-        ((disk("sda", 0),), DiskBySerial("S-sda"), "too small", "S-sda"),
+        ((disk("sda", 0),), DiskBySerial("S-sda"), "too small", "a larger disk"),
+        ((disk("sda", contents="unreadable"),), DiskBySerial("S-sda"), "it cannot be read", "S-sda"),
     ],
 )
 def test_refusals(disks: tuple[Disk, ...], policy: DiskPolicy, evidence: str, next_action: str) -> None:

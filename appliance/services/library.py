@@ -49,8 +49,8 @@ class Library:
             self._seeds = {k: v for k, v in self._seeds.items() if not k.startswith(f"seed/{do.hostname}/")}
             self._seeds[name] = BytesContent(data=volume, digest=digest)
             self._offer(ContentTable({**self._artifacts, **self._seeds}))
-        return PublishedSeed(path=f"/artifact/{name}", sha256=digest, size=len(volume))
+        return PublishedSeed(path=artifact_path(name), sha256=digest, size=len(volume))
 
 
-def artifact_path(digest: str) -> str:
-    return f"/artifact/{digest}"
+def artifact_path(name: str) -> str:
+    return f"/artifact/{name}"

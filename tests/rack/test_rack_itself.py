@@ -20,6 +20,7 @@ from appliance.lab.spec import Accelerator, RackFirmware, RackNode, RackSpec
 from appliance.model.bmc import BootTarget, PowerCommand, PowerState
 from appliance.model.codec import to_json
 from appliance.model.hardware import Firmware
+from appliance.system import SystemClock
 
 pytestmark = [pytest.mark.rack, pytest.mark.skipif(os.geteuid() != 0, reason="a rack needs root")]
 
@@ -33,17 +34,6 @@ rack = Rack.start(from_json(RackSpec, Path(sys.argv[1]).read_bytes()))
 print("up", flush=True)
 sys.stdin.read()
 """
-
-
-class WallClock:
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
@@ -78,7 +68,7 @@ def play(rack: Rack, node: RackNode, *commands: PowerCommand, boot: BootTarget |
         return await bmc.power_state()
 
     async def dialled() -> PowerState:
-        dialler = RedfishDialler(WallClock())
+        dialler = RedfishDialler(SystemClock())
         try:
             return await scenario(dialler.dial(node.bmc))
         finally:

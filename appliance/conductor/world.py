@@ -47,6 +47,7 @@ from appliance.store.records import (
     Problem,
     RunEnded,
     RunStarted,
+    SegmentNoted,
     StepIntent,
     StepResult,
 )
@@ -174,6 +175,8 @@ class World:
                 self._begin(intent, entry.time)
             case StepResult() as result:
                 self._end(result, entry.time)
+            case SegmentNoted():
+                pass
             case record:
                 machine = _observe(self.machine(record.machine), record, entry.time)
                 self.machines[machine.name] = machine

@@ -35,6 +35,7 @@ from appliance.store.records import (
     Record,
     RunEnded,
     RunStarted,
+    SegmentNoted,
     StepIntent,
     StepResult,
     machine_of,
@@ -176,7 +177,7 @@ def describe(record: Record) -> str:
             return f"held: {reason}"
         case HoldReleased():
             return "released"
-        case Noted(text=text):
+        case Noted(text=text) | SegmentNoted(text=text):
             return text
         case _:
             assert_never(record)

@@ -170,6 +170,15 @@ class Noted:
     record: Literal["noted"] = "noted"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentNoted:
+    """Of the boot network, not of one machine: a rival DHCP server, a pool that runs full."""
+
+    kind: str
+    text: str
+    record: Literal["segment-noted"] = "segment-noted"
+
+
 Record = (
     PlanStored
     | RunStarted
@@ -186,6 +195,7 @@ Record = (
     | HoldPlaced
     | HoldReleased
     | Noted
+    | SegmentNoted
 )
 
 
@@ -207,7 +217,7 @@ class Entry:
 
 def machine_of(record: Record) -> MachineName | None:
     match record:
-        case PlanStored() | RunStarted() | RunEnded():
+        case PlanStored() | RunStarted() | RunEnded() | SegmentNoted():
             return None
         case _:
             return record.machine

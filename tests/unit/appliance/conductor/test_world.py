@@ -44,6 +44,7 @@ from appliance.store.records import (
     Record,
     RunEnded,
     RunStarted,
+    SegmentNoted,
     StepIntent,
     StepResult,
 )
@@ -388,6 +389,11 @@ def test_only_the_named_machine_changes() -> None:
     world = folded((*SMOKED, Noted(machine=MachineName("node-1"), kind="k", text="t")))
     assert world.machine(MachineName("node-1")) == MachineState(name=MachineName("node-1"))
     assert set(world.machines) == {NODE, "node-1"}
+
+
+def test_a_note_on_the_segment_changes_no_machine() -> None:
+    world = folded((*SMOKED, SegmentNoted(kind="k", text="t")))
+    assert world.machines == folded(SMOKED).machines
 
 
 def test_runs() -> None:

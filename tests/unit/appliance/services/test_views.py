@@ -32,6 +32,7 @@ SENTENCES = (
     "held: fan",
     "released",
     "not JSON",
+    "another DHCP server",
 )
 
 

@@ -27,6 +27,7 @@ from appliance.store.records import (
     Record,
     RunEnded,
     RunStarted,
+    SegmentNoted,
     StepIntent,
     StepResult,
 )
@@ -82,4 +83,5 @@ SAMPLES: tuple[Record, ...] = (
     HoldPlaced(machine=NODE, reason="fan"),
     HoldReleased(machine=NODE),
     Noted(machine=NODE, kind="facts-refused", text="not JSON"),
+    SegmentNoted(kind="rival", text="another DHCP server"),
 )

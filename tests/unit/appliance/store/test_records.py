@@ -17,6 +17,7 @@ from appliance.store.records import (
     Record,
     RunEnded,
     RunStarted,
+    SegmentNoted,
     StepIntent,
     StepResult,
     machine_of,
@@ -66,7 +67,9 @@ def test_round_trip_of_any_result(
 
 @pytest.mark.parametrize("record", SAMPLES, ids=lambda record: record.record)
 def test_whose_it_is(record: Record) -> None:
-    assert machine_of(record) == (None if isinstance(record, PlanStored | RunStarted | RunEnded) else NODE)
+    assert machine_of(record) == (
+        None if isinstance(record, PlanStored | RunStarted | RunEnded | SegmentNoted) else NODE
+    )
     assert run_of(record) == (RUN if isinstance(record, RunStarted | RunEnded | StepIntent | StepResult) else None)
 
 

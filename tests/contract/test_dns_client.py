@@ -1,11 +1,13 @@
-"""dnslib's client and dig against our server, over UDP and TCP, and malformed queries by hand."""
+"""Clients nobody here wrote against our server: dnslib, dig, kdig, dnsperf, busybox; malformed queries by hand."""
 
+import re
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
+from pathlib import Path
 
 import pytest
 from dnslib import DNSRecord
@@ -126,3 +128,58 @@ def test_rubbish_does_not_stop_the_server(server: DnsServer) -> None:
     with socket.create_connection((str(ADDRESS), server.port), DEADLINE) as sock:
         sock.sendall(b"\0\0\0\3abc\xff\xff")
     assert ask(server, "node-1.rack.test").rr
+
+
+def tool(name: str) -> str:
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def said(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, timeout=60, text=True).stdout
+
+
+def kdig(server: DnsServer, *words: str) -> str:
+    return said(tool("kdig"), f"@{ADDRESS}", "-p", str(server.port), "+retry=0", "+timeout=5", *words)
+
+
+@pytest.mark.parametrize("words", [(), ("+tcp",), ("+tcp", "+keepopen"), ("+bufsize=4096", "+cookie"), ("+padding",)])
+def test_kdig(server: DnsServer, words: tuple[str, ...]) -> None:
+    text = kdig(server, *words, "NODE-1.rack.test", "A", "NODE-1.rack.test", "AAAA")
+    assert text.count("status: NOERROR") == 2
+    assert "10.0.0.11" in text
+    assert "WARNING" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (("nothing.rack.test",), "NXDOMAIN"),
+        (("example.com",), "REFUSED"),
+        (("node-1.rack.test", "TYPE65280"), "NOERROR"),
+        (("+edns=3", "node-1.rack.test"), "BADVERS"),
+    ],
+)
+def test_kdig_status(server: DnsServer, words: tuple[str, ...], status: str) -> None:
+    assert f"status: {status}" in kdig(server, *words)
+
+
+@pytest.mark.parametrize("mode", ["udp", "tcp"])
+def test_dnsperf(server: DnsServer, mode: str, tmp_path: Path) -> None:
+    """Nothing is lost and each answer is what it must be: two of three names exist."""
+    names = tmp_path / "names"
+    names.write_text("node-1.rack.test A\nHost-001.rack.TEST A\nnothing.rack.test A\n")
+    where = ("-s", str(ADDRESS), "-p", str(server.port), "-m", mode)
+    text = said(tool("dnsperf"), *where, "-d", str(names), "-n", "200", "-c", "4", "-q", "20", "-e")
+    assert re.search(r"Queries sent: +600\b", text)
+    assert re.search(r"Queries completed: +600 \(100\.00%\)", text)
+    assert re.search(r"NOERROR 400 .*NXDOMAIN 200 ", text)
+
+
+def test_busybox_nslookup(server: DnsServer) -> None:
+    text = said(tool("busybox"), "nslookup", "-type=a", "node-1.rack.test", f"{ADDRESS}:{server.port}")
+    assert "Address: 10.0.0.11" in text
+    text = said(tool("busybox"), "nslookup", "10.0.0.11", f"{ADDRESS}:{server.port}")
+    assert "name = node-1.rack.test" in text

@@ -161,6 +161,14 @@ def pack_data(block: int, payload: bytes) -> bytes:
     return b"\0\3" + (block & _U16).to_bytes(2) + payload
 
 
+def pack_blocks(first: int, content: bytes, size: int, count: int) -> bytes:
+    """`count` DATA packets, one behind the other, from block `first`: each `size` + 4 bytes but the last one.
+
+    `content` starts with block `first`.
+    """
+    return b"".join(pack_data(first + index, content[index * size : (index + 1) * size]) for index in range(count))
+
+
 def _pack_options(options: Options) -> bytes:
     return b"".join(_words(name, value) for name, value in options)
 

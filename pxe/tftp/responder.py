@@ -9,17 +9,31 @@ block that the client confirmed, `sent` the last that left. A block is sent agai
 A duplicate ACK is never a reason: answering it doubles every later packet (Sorcerer's Apprentice, RFC 1123 section
 4.2.3.1). When the first block of a window is lost, though, the gap report *is* a duplicate ACK. It is believed once
 and then not again until a window went by without one, so a doubled packet can never start a chain.
+
+Nobody vouches for the source of a request. Until it has answered, it gets the OACK, or one block when it asked for no
+options, and that at most `1 + UNPROVEN_RETRIES` times.
+
+Nearly all ACKs are ordinary, and in lockstep there is one for each block: even a new `Transfer` for each would cost as
+much as the system call that sends the block. So the server counts them in plain numbers (`awaited`) and asks for the
+transfer that they lead to (`caught_up`) when something else happens.
 """
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
+from pxe.errors import ConfigError
 from pxe.tftp.packet import Ack, Error, ErrorCode, OptionAck, Options, Packet, ReadRequest, WriteRequest
 
 MAX_RETRIES = 5
+UNPROVEN_RETRIES = 3
+SHORTEST_WAIT = 0.2
 LONGEST_WAIT = 8.0
+OVERHEAD = 32  # IP, UDP and TFTP headers in bytes
 
 _U16 = 0xFFFF
+_SMALLEST_BLOCK = 8
+_LARGEST_BLOCK = 65464
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +42,14 @@ class Limits:
 
     block_size: int = 1468
     window: int = 64
+
+    def __post_init__(self) -> None:
+        if not (_SMALLEST_BLOCK <= self.block_size <= _LARGEST_BLOCK and 1 <= self.window <= _U16):
+            raise ConfigError("TFTP limits out of the range of RFC 2348 and RFC 7440", evidence=repr(self))
+
+    def on_route(self, mtu: int) -> "Limits":
+        """`mtu` of the route to the client in bytes: no block is cut into fragments."""
+        return replace(self, block_size=max(_SMALLEST_BLOCK, min(self.block_size, mtu - OVERHEAD)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +81,14 @@ class Phase(Enum):
     CLOSED = "closed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transfer:
-    """`deadline` is on the clock that `now` is read from, in seconds."""
+class Transfer(NamedTuple):
+    """`deadline` is on the clock that `now` is read from, in seconds. `window` and `last_block` are those of `terms`,
+    at hand. `proven`: the client has answered, so the source of its request was no forgery. `patience` is the wait in
+    seconds before blocks leave a second time."""
 
     terms: Terms
+    window: int
+    last_block: int
     phase: Phase
     deadline: float
     acked: int = 0
@@ -72,6 +97,8 @@ class Transfer:
     retransmits: int = 0
     gap_believed: bool = False
     gap_in_window: bool = False
+    proven: bool = False
+    patience: float = 1.0
 
     @property
     def acked_bytes(self) -> int:
@@ -107,7 +134,10 @@ Step = tuple[Transfer, tuple[Action, ...]]
 
 
 def refuse(request: Packet, *, found: bool) -> Error | None:
-    """The error for a packet to the listening port, None when it is a read request that we serve."""
+    """The error for a packet to the listening port, None when it is a read request that we serve.
+
+    Netascii would need a translation of each line end and a size that nobody knows before; no firmware asks for it.
+    """
     match request:
         case ReadRequest(mode="octet"):
             return Error(code=ErrorCode.NOT_FOUND, message="no such file") if not found else None
@@ -121,10 +151,12 @@ def refuse(request: Packet, *, found: bool) -> Error | None:
 
 def begin(request: ReadRequest, size: int, limits: Limits, now: float) -> Step:
     terms = negotiate(request.options, size, limits)
+    transfer = Transfer(
+        terms, terms.window, terms.last_block, Phase.NEGOTIATING, now + terms.timeout, patience=terms.timeout
+    )
     if terms.accepted:
-        transfer = Transfer(terms=terms, phase=Phase.NEGOTIATING, deadline=now + terms.timeout)
         return transfer, (SendPacket(packet=OptionAck(options=terms.accepted)),)
-    return _next_window(Transfer(terms=terms, phase=Phase.SENDING, deadline=now), now)
+    return _next_window(transfer, now)
 
 
 def negotiate(options: Options, size: int, limits: Limits) -> Terms:
@@ -133,7 +165,7 @@ def negotiate(options: Options, size: int, limits: Limits) -> Terms:
     accepted: list[tuple[str, str]] = []
     for name, text in options:
         value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-        if name == "blksize" and 8 <= value <= 65464:
+        if name == "blksize" and _SMALLEST_BLOCK <= value <= _LARGEST_BLOCK:
             terms = replace(terms, block_size=min(value, limits.block_size))
             accepted.append((name, str(terms.block_size)))
         elif name == "windowsize" and 1 <= value <= _U16:
@@ -145,6 +177,17 @@ def negotiate(options: Options, size: int, limits: Limits) -> Terms:
         elif name == "tsize" and value >= 0:
             accepted.append((name, str(size)))
     return replace(terms, accepted=tuple(accepted))
+
+
+def next_window_limit(limit: int, top: int, transfer: Transfer) -> int:
+    """The largest window for the client's next transfer, after one that ended; `top` is the configured maximum.
+
+    A window cannot shrink under way: the client waits for all of it (RFC 7440 section 4). So a client that lost more
+    than one block in fifty gets half the window the next time, and the double after a transfer without loss.
+    """
+    if transfer.retransmits * 50 > transfer.acked:
+        return max(1, min(limit, transfer.window) // 2) if transfer.window > 1 else limit
+    return min(top, limit * 2) if transfer.retransmits == 0 else limit
 
 
 def step(transfer: Transfer, event: Packet | TimePassed, now: float) -> Step:
@@ -162,10 +205,30 @@ def step(transfer: Transfer, event: Packet | TimePassed, now: float) -> Step:
             return transfer, ()
 
 
+def awaited(transfer: Transfer) -> int:
+    """The number on the wire of the ordinary ACK: all that was sent has arrived, and more blocks follow.
+
+    -1: no ACK is ordinary now, `step` decides.
+    """
+    doubtful = transfer.gap_believed or transfer.gap_in_window or not transfer.proven
+    if doubtful or transfer.phase is not Phase.SENDING or transfer.sent == transfer.last_block:
+        return -1
+    return transfer.sent & _U16
+
+
+def caught_up(transfer: Transfer, sent: int, now: float) -> Transfer:
+    """What `step` makes of ordinary ACKs in a row, the last one at `now`, until block `sent` has left."""
+    if sent == transfer.sent:
+        return transfer
+    whole = (sent - transfer.sent - 1) // transfer.window
+    acked = transfer.sent + whole * transfer.window
+    return transfer._replace(acked=acked, sent=sent, retries=0, deadline=now + transfer.patience)
+
+
 def _acknowledged(transfer: Transfer, wire_block: int, now: float) -> Step:
     ahead = (wire_block - transfer.acked) & _U16
     if transfer.phase is Phase.NEGOTIATING:
-        return _next_window(transfer, now) if wire_block == 0 else (transfer, ())
+        return _next_window(_proven(transfer, now)._replace(retries=0), now) if wire_block == 0 else (transfer, ())
     if ahead > transfer.sent - transfer.acked:
         return transfer, ()
     if ahead == 0:
@@ -174,15 +237,13 @@ def _acknowledged(transfer: Transfer, wire_block: int, now: float) -> Step:
 
 
 def _progressed(transfer: Transfer, acked: int, now: float) -> Step:
-    if acked == transfer.terms.last_block:
-        done = replace(transfer, acked=acked, phase=Phase.CLOSED)
+    if acked == transfer.last_block:
+        done = transfer._replace(acked=acked, phase=Phase.CLOSED)
         return done, (Close(outcome=Outcome.FINISHED),)
-    again = transfer.sent - acked
-    moved = replace(
-        transfer,
+    moved = _proven(transfer, now)._replace(
         acked=acked,
         retries=0,
-        retransmits=transfer.retransmits + again,
+        retransmits=transfer.retransmits + transfer.sent - acked,
         gap_believed=transfer.gap_believed and transfer.gap_in_window,
         gap_in_window=False,
     )
@@ -190,37 +251,55 @@ def _progressed(transfer: Transfer, acked: int, now: float) -> Step:
 
 
 def _gap_at_start(transfer: Transfer, now: float) -> Step:
-    seen = replace(transfer, gap_in_window=True)
-    if transfer.terms.window == 1 or transfer.gap_believed:
+    seen = transfer._replace(gap_in_window=True)
+    if transfer.window == 1 or transfer.gap_believed:
         return seen, ()
     again = transfer.sent - transfer.acked
-    return _next_window(replace(seen, gap_believed=True, retransmits=transfer.retransmits + again), now)
+    return _next_window(seen._replace(gap_believed=True, retransmits=transfer.retransmits + again), now)
 
 
 def _next_window(transfer: Transfer, now: float) -> Step:
-    terms = transfer.terms
-    last = min(transfer.acked + terms.window, terms.last_block)
-    wait = min(terms.timeout * 2**transfer.retries, max(terms.timeout, LONGEST_WAIT))
-    moved = replace(transfer, phase=Phase.SENDING, sent=last, deadline=now + wait)
+    last = min(transfer.acked + transfer.window, transfer.last_block)
+    moved = transfer._replace(phase=Phase.SENDING, sent=last, deadline=now + _wait(transfer))
     return moved, (SendBlocks(first=transfer.acked + 1, last=last),)
 
 
+def _proven(transfer: Transfer, now: float) -> Transfer:
+    """The first answer shows how long answers take (RFC 1123 section 4.2.3.2: the timeout adapts), unless the client
+    has named a timeout or the answer may be to a repetition."""
+    if transfer.proven:
+        return transfer
+    named = any(name == "timeout" for name, _ in transfer.terms.accepted)
+    took = now - (transfer.deadline - transfer.patience)
+    adapts = not named and transfer.retries == 0
+    patience = min(max(SHORTEST_WAIT, 4 * took), transfer.terms.timeout) if adapts else transfer.patience
+    return transfer._replace(proven=True, patience=patience)
+
+
+def _wait(transfer: Transfer) -> float:
+    longest = max(transfer.terms.timeout, LONGEST_WAIT)
+    return longest if transfer.retries == MAX_RETRIES else min(transfer.patience * (1 << transfer.retries), longest)
+
+
 def _timed_out(transfer: Transfer, now: float) -> Step:
-    if transfer.retries == MAX_RETRIES:
-        reason = f"no answer to block {transfer.sent} of {transfer.terms.last_block}"
-        return replace(transfer, phase=Phase.CLOSED), (Close(outcome=Outcome.FAILED, reason=reason),)
-    again = replace(transfer, retries=transfer.retries + 1)
+    if transfer.retries == (MAX_RETRIES if transfer.proven else UNPROVEN_RETRIES):
+        reason = f"no answer to block {transfer.sent} of {transfer.last_block}"
+        return transfer._replace(phase=Phase.CLOSED), (Close(outcome=Outcome.FAILED, reason=reason),)
+    return answer_again(transfer._replace(retries=transfer.retries + 1), now)
+
+
+def answer_again(transfer: Transfer, now: float) -> Step:
+    """What is on its way leaves once more."""
     if transfer.phase is Phase.NEGOTIATING:
-        wait = min(transfer.terms.timeout * 2**again.retries, max(transfer.terms.timeout, LONGEST_WAIT))
-        again = replace(again, deadline=now + wait, retransmits=transfer.retransmits + 1)
+        again = transfer._replace(deadline=now + _wait(transfer), retransmits=transfer.retransmits + 1)
         return again, (SendPacket(packet=OptionAck(options=transfer.terms.accepted)),)
     resent = transfer.sent - transfer.acked
-    return _next_window(replace(again, retransmits=transfer.retransmits + resent), now)
+    return _next_window(transfer._replace(retransmits=transfer.retransmits + resent), now)
 
 
 def _aborted(transfer: Transfer, error: Error) -> Step:
     """UEFI asks for tsize, hangs up with an ERROR and comes back for the file: that is no failure."""
-    closed = replace(transfer, phase=Phase.CLOSED)
+    closed = transfer._replace(phase=Phase.CLOSED)
     if transfer.acked == 0 and transfer.terms.accepted:
         return closed, (Close(outcome=Outcome.PROBED, reason="the client only wanted to know the options"),)
     said = "".join(c if c.isprintable() else "?" for c in error.message[:128])

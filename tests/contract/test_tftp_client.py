@@ -17,7 +17,7 @@ import tftpy
 from pxe.content import BytesContent, ContentTable, FileContent
 from pxe.tftp.packet import Ack, Data, Error, OptionAck, ReadRequest, WriteRequest, pack, parse
 from pxe.tftp.responder import Outcome
-from pxe.tftp.server import Caps, TftpEvent, TftpServer
+from pxe.tftp.server import Caps, SameForAll, TftpEvent, TftpServer
 
 ADDRESS = IPv4Address("127.69.0.1")
 SIZES = {"empty": 0, "one": 1, "block": 512, "blocks": 1428 * 7, "odd": 100_001}
@@ -74,7 +74,7 @@ def server(tmp_path: Path, events: Events) -> Iterator[TftpServer]:
     server = TftpServer(
         address=ADDRESS,
         port=0,
-        lookup=ContentTable(entries),
+        lookup=SameForAll(ContentTable(entries)),
         clock=SystemClock(),
         observe=events.observe,
         caps=Caps(per_client=3),

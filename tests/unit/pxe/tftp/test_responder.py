@@ -8,6 +8,7 @@ import pytest
 from pxe.tftp.packet import Ack, Data, Error, OptionAck, Packet, ReadRequest, WriteRequest, pack, pack_data, parse
 from pxe.tftp.responder import (
     MAX_RETRIES,
+    UNPROVEN_RETRIES,
     Action,
     Close,
     Limits,
@@ -121,16 +122,27 @@ def test_refuse(packet: Packet, found: bool, code: int | None) -> None:
     assert (None if error is None else error.code) == code
 
 
-def test_retries_end() -> None:
-    transfer, sent = opened(600)
-    now, waits, repeats = 0.0, [], 0
+@pytest.mark.parametrize(
+    ("start", "waits"),
+    [
+        (opened(2000), [1, 2, 4, 8]),
+        (opened(2000, ("timeout", "20")), [20, 20, 20, 20]),
+        (after(opened(2000), Ack(block=1)), [0.2, 0.4, 0.8, 1.6, 3.2, 8]),
+        (after(opened(2000, ("timeout", "2")), Ack(block=0)), [2, 4, 8, 8, 8, 8]),
+    ],
+    ids=["nobody answered", "its own timeout", "a quick answer", "a named timeout and an answer"],
+)
+def test_retries_end(start: Step, waits: list[float]) -> None:
+    transfer, sent = start
+    now, waited, repeats = 0.0, [], 0
     while transfer.phase is not Phase.CLOSED:
-        waits.append(transfer.deadline - now)
+        waited.append(transfer.deadline - now)
         now = transfer.deadline
         transfer, sent = step(transfer, TimePassed(), now)
-        repeats += sent == blocks(1, 1)
-    assert repeats == MAX_RETRIES == transfer.retransmits
-    assert waits == [1, 2, 4, 8, 8, 8]
+        repeats += sent == start[1]
+    assert waited == pytest.approx(waits)
+    assert repeats == len(waits) - 1 == transfer.retransmits
+    assert len(waits) - 1 == (MAX_RETRIES if transfer.proven else UNPROVEN_RETRIES)
     assert isinstance(sent[0], Close)
     assert sent[0].outcome is Outcome.FAILED
 

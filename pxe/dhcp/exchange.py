@@ -1,17 +1,15 @@
 """The values that pass between the DHCP socket and the decisions."""
 
-from dataclasses import dataclass
+from collections.abc import Container
 from enum import Enum
-from ipaddress import IPv4Address
+from typing import NamedTuple
 
-from pxe.boot import BootAnswer
-from pxe.client import Client
+from pxe.dhcp.address import LIMITED_BROADCAST, Address
 from pxe.dhcp.leases import Change, Lease, Offer
 from pxe.dhcp.packet import DhcpPacket
 
 SERVER_PORT = 67
 CLIENT_PORT = 68
-LIMITED_BROADCAST = IPv4Address("255.255.255.255")
 
 
 class Kind(Enum):
@@ -35,59 +33,63 @@ class Route(Enum):
     """To an address that the client does not answer ARP for yet: the frame goes to its chaddr."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
+class Destination(NamedTuple):
     route: Route
-    address: IPv4Address
+    address: Address
     port: int = CLIENT_PORT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """Where a packet came from."""
-
-    address: IPv4Address
-    port: int
+BROADCAST = Destination(Route.BROADCAST, LIMITED_BROADCAST)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """`answer` is what this client boots, None for nothing; `now` in seconds since the epoch."""
+class Request(NamedTuple):
+    """`source` is the sender in the IP header; `now` in seconds since the epoch.
+
+    Addresses in `avoid` are offered to nobody: they were found in use.
+    """
 
     packet: DhcpPacket
-    client: Client
-    arrival: Arrival
-    answer: BootAnswer | None
+    source: Address
     now: float
+    avoid: Container[Address] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """`change` is applied at once; a `Lease` is also made durable before `packet` is sent.
+class Reply(NamedTuple):
+    """`change` is applied to the table of `link` at once; a `Lease` is also made durable before `data` is sent.
 
-    `maximum` is the UDP payload that the client takes, in bytes.
+    `unproven`: an OFFER of an address that this machine holds no lease of. Whether somebody else uses it without a
+    lease is not known; whoever probes withholds the reply and asks again, with the address in `avoid` if it is used.
     """
 
     kind: Kind
-    packet: DhcpPacket
+    data: bytes
     destination: Destination
-    maximum: int
+    link: int
     change: Lease | Offer | None = None
     reason: str = ""
+    filename: bytes = b""
+    unproven: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accept:
+class Accept(NamedTuple):
     """No answer, but something to remember."""
 
     kind: Kind
+    link: int
     change: Change
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ignore:
+class Ignore(NamedTuple):
     reason: str
+
+    @property
+    def kind(self) -> Kind:
+        return Kind.IGNORED
+
+    @property
+    def change(self) -> None:
+        return None
 
 
 Outcome = Reply | Accept | Ignore

@@ -5,21 +5,29 @@
 
 Later lines replace earlier ones. A power cut tears at most the tail; lines that fail their checksum are dropped
 and counted. Opening rewrites the file to one line a lease (write, fsync, rename, fsync of the directory).
+
+The file is filled up with zeros ahead of what is written: a flush then writes the lines alone and not the file's
+length too, which halves its time, and a full disk is noticed while there is room for more.
 """
 
+import math
 import os
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
+from socket import inet_ntoa
 from typing import Protocol
 
 from pxe.client import Mac
+from pxe.dhcp.address import Address, Hardware, packed
 from pxe.dhcp.leases import Lease, LeaseState
 from pxe.errors import PxeError, ServiceError
 
 _MAGIC = b"innervate-leases 1\n"
+_AHEAD = 1 << 18
+_LONGEST_NAME = 63
 
 
 class Journal(Protocol):
@@ -55,6 +63,7 @@ class LeaseJournal:
         self._path = path
         self._fd = -1
         self._size = 0
+        self._room = 0
         self._lines = 0
 
     @property
@@ -64,14 +73,22 @@ class LeaseJournal:
     def append(self, leases: Sequence[Lease]) -> None:
         data = b"".join(map(_line, leases))
         try:
-            # Also forgets pages that an earlier failed flush left marked as clean: they are written anew.
-            os.ftruncate(self._fd, self._size)
+            if self._size + len(data) > self._room:
+                self._extend(len(data))
             _write_all(self._fd, data, self._size)
             os.fdatasync(self._fd)
         except OSError as error:
+            # Whatever reached the file is no longer counted as room: the next append cuts it off first. This also
+            # forgets pages that the failed flush left marked as clean: they are written anew.
+            self._room = 0
             raise self._failure("cannot write the lease journal", error) from error
         self._size += len(data)
         self._lines += len(leases)
+
+    def _extend(self, size: int) -> None:
+        os.ftruncate(self._fd, self._size)
+        _write_all(self._fd, bytes(size + _AHEAD), self._size)
+        self._room = self._size + size + _AHEAD
 
     def rewrite(self, leases: Iterable[Lease]) -> None:
         lines = [_line(lease) for lease in leases]
@@ -81,7 +98,7 @@ class LeaseJournal:
             fd = _write_new(temporary, data)
             _rename(temporary, self._path, fd)
             self.close()
-            self._fd, self._size, self._lines = fd, len(data), len(lines)
+            self._fd, self._size, self._room, self._lines = fd, len(data), len(data), len(lines)
             _sync_directory(self._path.parent)
         except OSError as error:
             raise self._failure("cannot rewrite the lease journal", error) from error
@@ -120,9 +137,9 @@ def recover(data: bytes, name: str) -> Recovery:
         raise ServiceError(
             "not a lease journal", evidence=f"{name}: {data[:32]!r}", next_action="name another file or move it away"
         )
-    latest: dict[IPv4Address, Lease] = {}
+    latest: dict[Address, Lease] = {}
     damaged = 0
-    for line in data[len(_MAGIC) :].splitlines(keepends=True):
+    for line in data[len(_MAGIC) :].rstrip(b"\0").splitlines(keepends=True):
         lease = _read_line(line)
         if lease is None:
             damaged += 1
@@ -133,7 +150,8 @@ def recover(data: bytes, name: str) -> Recovery:
 
 
 def _line(lease: Lease) -> bytes:
-    text = f"{lease.state.value} {lease.address} {lease.mac} {lease.expires!r} {lease.hostname}".encode()
+    address, mac, state, expires, hostname = lease
+    text = f"{state.value} {inet_ntoa(address)} {mac.hex(':')} {expires!r} {hostname}".encode()
     return b"%08x %s\n" % (zlib.crc32(text), text)
 
 
@@ -144,15 +162,16 @@ def _read_line(line: bytes) -> Lease | None:
         return None
     try:
         state, address, mac, expires, hostname = text.decode().split(" ")
-        return Lease(
+        lease = Lease(
+            address=packed(IPv4Address(address)),
+            mac=Hardware(bytes(Mac(mac))),
             state=LeaseState(state),
-            address=IPv4Address(address),
-            mac=Mac(mac),
             expires=float(expires),
             hostname=hostname,
         )
     except (ValueError, PxeError):
         return None
+    return lease if not math.isnan(lease.expires) and len(hostname) <= _LONGEST_NAME else None
 
 
 def _write_new(path: Path, data: bytes) -> int:

@@ -1,25 +1,19 @@
-"""Who holds which address: the memory of the DHCP server.
+"""Who holds which address of one link: the memory of the DHCP server.
 
-Every question takes the time and changes nothing; only `apply` and `expire` change the table. An address of
-the pool is in exactly one place: free (least recently used first), offered, bound, or in quarantine. `expire`
-moves addresses back to free, so it is called before each batch of packets; a claim that has run out counts
+Every question takes the time and changes nothing; only `apply` and `expire` change the table. An address of a
+pool is in exactly one place: free (least recently used first), offered, bound, or in quarantine. `expire`
+moves addresses back to free, so it is called before each group of packets; a claim that has run out counts
 as none even before that.
 """
 
 import heapq
 import math
-import re
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Sequence
 from enum import Enum
-from ipaddress import IPv4Address
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
-from pxe.client import Mac
-from pxe.errors import ConfigError
-
-_HOSTNAME = re.compile(r"[A-Za-z0-9-]{0,63}")
+from pxe.dhcp.address import Address, Hardware
 
 
 class LeaseState(Enum):
@@ -28,38 +22,34 @@ class LeaseState(Enum):
     DECLINED = "declined"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """`expires` in seconds since the epoch, infinite for ever; of a declined address, the end of its quarantine."""
+class Lease(NamedTuple):
+    """`expires` in seconds since the epoch, infinite for ever; of a declined address, the end of its quarantine.
 
-    address: IPv4Address
-    mac: Mac
+    `hostname` is one DNS label, or empty.
+    """
+
+    address: Address
+    mac: Hardware
     state: LeaseState
     expires: float
     hostname: str = ""
 
-    def __post_init__(self) -> None:
-        if math.isnan(self.expires) or not _HOSTNAME.fullmatch(self.hostname):
-            raise ConfigError("not a lease", evidence=f"{self.address} {self.expires} {self.hostname[:64]!r}")
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(NamedTuple):
     """An address held for a client that has not asked for it yet; never outlives the process."""
 
-    address: IPv4Address
-    mac: Mac
+    address: Address
+    mac: Hardware
     expires: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawal:
+class Withdrawal(NamedTuple):
     """The client took another server's offer."""
 
-    mac: Mac
+    mac: Hardware
 
 
-def _excludes(lease: Lease, mac: Mac) -> bool:
+def _excludes(lease: Lease, mac: Hardware) -> bool:
     match lease.state:
         case LeaseState.BOUND:
             return lease.mac != mac
@@ -75,18 +65,19 @@ Change = Lease | Offer | Withdrawal
 
 
 class LeaseTable:
-    """At most one lease per machine, plus the quarantined addresses."""
+    """At most one lease per machine, plus the quarantined addresses. Pools are named by their position."""
 
-    def __init__(self, pool: Iterable[IPv4Address], leases: Iterable[Lease] = ()) -> None:
-        """`pool` are the addresses to give to anyone, in order; `leases` the oldest first."""
-        self._free: OrderedDict[IPv4Address, None] = OrderedDict.fromkeys(pool)
-        self._pool = frozenset(self._free)
-        self._leases: dict[IPv4Address, Lease] = {}
-        self._address_of: dict[Mac, IPv4Address] = {}
-        self._offers: dict[Mac, Offer] = {}
-        self._offered: dict[IPv4Address, Offer] = {}
-        self._scheduled: dict[IPv4Address, float] = {}
-        self._ends: list[tuple[float, int]] = []
+    def __init__(self, pools: Sequence[Iterable[Address]], leases: Iterable[Lease] = ()) -> None:
+        """Each pool has the addresses to give to anyone, in order; `leases` the oldest first."""
+        self._free: list[OrderedDict[Address, None]] = [OrderedDict.fromkeys(pool) for pool in pools]
+        self._pool_of = {address: number for number, pool in enumerate(self._free) for address in pool}
+        self._quarantined = [0] * len(self._free)
+        self._leases: dict[Address, Lease] = {}
+        self._address_of: dict[Hardware, Address] = {}
+        self._offers: dict[Hardware, Offer] = {}
+        self._offered: dict[Address, Offer] = {}
+        self._scheduled: dict[Address, float] = {}
+        self._ends: list[tuple[float, Address]] = []
         for lease in leases:
             self.apply(lease)
 
@@ -94,34 +85,49 @@ class LeaseTable:
         """The least recently changed first, also those that have run out."""
         return tuple(self._leases.values())
 
-    def lease_of(self, mac: Mac) -> Lease | None:
+    def offers(self) -> tuple[Offer, ...]:
+        return tuple(self._offers.values())
+
+    def lease_of(self, mac: Hardware) -> Lease | None:
         """The last lease of this machine, even if it has run out."""
         address = self._address_of.get(mac)
         return None if address is None else self._leases[address]
 
-    def offer_of(self, mac: Mac, now: float) -> Offer | None:
+    def offer_of(self, mac: Hardware, now: float) -> Offer | None:
         offer = self._offers.get(mac)
         return offer if offer is not None and offer.expires > now else None
 
-    def available(self, address: IPv4Address, mac: Mac, now: float) -> bool:
-        """Nobody else holds it and it is not in quarantine. Says nothing about the pool."""
+    def available(self, address: Address, mac: Hardware, now: float) -> bool:
+        """Nobody else holds it and it is not in quarantine. Says nothing about the pools."""
         lease = self._leases.get(address)
         if lease is not None and lease.expires > now and _excludes(lease, mac):
             return False
         offer = self._offered.get(address)
         return offer is None or offer.mac == mac or offer.expires <= now
 
-    def least_recently_used(self) -> IPv4Address | None:
-        """None when the pool is exhausted."""
-        return next(iter(self._free), None)
+    def least_recently_used(self, pool: int, avoid: Container[Address] = ()) -> Address | None:
+        """None when the pool has no other address free."""
+        return next((address for address in self._free[pool] if address not in avoid), None)
+
+    def pool_of(self, address: Address) -> int | None:
+        return self._pool_of.get(address)
+
+    def free(self, pool: int) -> int:
+        return len(self._free[pool])
+
+    def quarantined(self, pool: int) -> int:
+        return self._quarantined[pool]
 
     def apply(self, change: Change) -> None:
         match change:
             case Lease():
-                self._withdraw(change.mac)
+                self._withdraw(change.mac, but=change.address)
                 self._grant(change)
             case Offer():
-                self._withdraw(change.mac)
+                self._withdraw(change.mac, but=change.address)
+                previous = self._offered.get(change.address)
+                if previous is not None:
+                    self._offers.pop(previous.mac, None)
                 self._offers[change.mac] = self._offered[change.address] = change
                 self._settle(change.address)
             case Withdrawal():
@@ -132,8 +138,7 @@ class LeaseTable:
     def expire(self, now: float) -> None:
         """Frees what has run out by `now`; costs nothing when nothing has."""
         while self._ends and self._ends[0][0] <= now:
-            end, number = heapq.heappop(self._ends)
-            address = IPv4Address(number)
+            end, address = heapq.heappop(self._ends)
             if self._scheduled.get(address) != end:
                 continue
             del self._scheduled[address]
@@ -144,53 +149,72 @@ class LeaseTable:
 
     def _grant(self, lease: Lease) -> None:
         """One machine, one lease: drops the last holder of the address and the last address of the machine."""
-        previous = self._leases.pop(lease.address, None)
-        if previous is not None and self._address_of.get(previous.mac) == lease.address:
+        address, mac = lease.address, lease.mac
+        previous = self._forget(address)
+        if previous is not None and previous.mac != mac and self._address_of.get(previous.mac) == address:
             del self._address_of[previous.mac]
-        left = self._address_of.pop(lease.mac, None)
-        if left is not None:
-            del self._leases[left]
+        left = self._address_of.pop(mac, address)
+        if left != address:
+            self._forget(left)
             self._settle(left)
-        self._leases[lease.address] = lease
-        if lease.state is not LeaseState.DECLINED:
-            self._address_of[lease.mac] = lease.address
-        self._settle(lease.address)
+        self._leases[address] = lease
+        if lease.state is LeaseState.DECLINED:
+            self._count_quarantine(address, 1)
+        else:
+            self._address_of[mac] = address
+        self._settle(address)
 
-    def _withdraw(self, mac: Mac) -> None:
+    def _forget(self, address: Address) -> Lease | None:
+        lease = self._leases.pop(address, None)
+        if lease is not None and lease.state is LeaseState.DECLINED:
+            self._count_quarantine(address, -1)
+        return lease
+
+    def _count_quarantine(self, address: Address, step: int) -> None:
+        pool = self._pool_of.get(address)
+        if pool is not None:
+            self._quarantined[pool] += step
+
+    def _withdraw(self, mac: Hardware, but: Address | None = None) -> None:
+        """`but` is an address that the caller settles."""
         offer = self._offers.pop(mac, None)
         if offer is not None and self._offered.get(offer.address) is offer:
             del self._offered[offer.address]
-            self._settle(offer.address)
+            if offer.address != but:
+                self._settle(offer.address)
 
-    def _clear(self, address: IPv4Address) -> None:
+    def _clear(self, address: Address) -> None:
         """Nothing holds it any more. The lease of a machine stays, so that it gets the same address again."""
         offer = self._offered.pop(address, None)
         if offer is not None and self._offers.get(offer.mac) is offer:
             del self._offers[offer.mac]
         lease = self._leases.get(address)
         if lease is not None and lease.state is LeaseState.DECLINED:
-            del self._leases[address]
+            self._forget(address)
         self._release(address)
 
-    def _held_until(self, address: IPv4Address) -> float:
+    def _held_until(self, address: Address) -> float:
         """When the last claim ends; 0 when there is none."""
         lease, offer = self._leases.get(address), self._offered.get(address)
         lease_end = 0.0 if lease is None or lease.state is LeaseState.RELEASED else lease.expires
-        return max(lease_end, 0.0 if offer is None else offer.expires)
+        return lease_end if offer is None or offer.expires < lease_end else offer.expires
 
-    def _settle(self, address: IPv4Address) -> None:
+    def _settle(self, address: Address) -> None:
         """Puts the address where its claims say: free, or held until the last of them ends."""
         end = self._held_until(address)
         if not end:
             self._release(address)
             return
-        self._free.pop(address, None)
+        pool = self._pool_of.get(address)
+        if pool is not None:
+            self._free[pool].pop(address, None)
         # One entry an address, unless a claim ends sooner than the one before: a flood cannot grow the heap.
         if end < math.inf and end < self._scheduled.get(address, math.inf):
             self._scheduled[address] = end
-            heapq.heappush(self._ends, (end, int(address)))
+            heapq.heappush(self._ends, (end, address))
 
-    def _release(self, address: IPv4Address) -> None:
-        if address in self._pool:
-            self._free[address] = None
-            self._free.move_to_end(address)
+    def _release(self, address: Address) -> None:
+        pool = self._pool_of.get(address)
+        if pool is not None:
+            self._free[pool][address] = None
+            self._free[pool].move_to_end(address)

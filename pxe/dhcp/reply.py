@@ -1,108 +1,192 @@
 """Builds DHCP replies: which fields and options, in which order, how long, and sent to where."""
 
-from dataclasses import replace
+from collections.abc import Container, Mapping
 from ipaddress import IPv4Address
-from types import MappingProxyType
-from typing import assert_never
+from typing import Final, NamedTuple
 
-from pxe.boot import BootAnswer
 from pxe.client import Stage
-from pxe.dhcp.exchange import LIMITED_BROADCAST, SERVER_PORT, Destination, Ignore, Kind, Reply, Request, Route
-from pxe.dhcp.leases import Lease, Offer
-from pxe.dhcp.packet import BOOTREPLY, BROADCAST_FLAG, UNSPECIFIED, DhcpPacket, MessageType, Option, pack
-from pxe.dhcp.subnet import INFINITE_LEASE, Subnet
+from pxe.dhcp.address import UNSPECIFIED, Address, Hardware
+from pxe.dhcp.exchange import BROADCAST, SERVER_PORT, Destination, Ignore, Kind, Reply, Route
+from pxe.dhcp.leases import Lease, LeaseTable, Offer
+from pxe.dhcp.packet import (
+    BOOTREPLY,
+    BROADCAST_FLAG,
+    COOKIE,
+    END,
+    FILE_SIZE,
+    HEADER,
+    SMALLEST,
+    DhcpPacket,
+    MessageType,
+    Option,
+    Traits,
+    pack,
+    pack_option,
+    parse,
+)
+from pxe.dhcp.policy import Boot, Policy, Reserved, Segment, Template
+from pxe.dhcp.relay import SERVER_IDENTIFIER_OVERRIDE, relay_address
+from pxe.dhcp.subnet import INFINITE_LEASE, ClientClass
 from pxe.errors import PacketError
 
-_IP_AND_UDP_HEADERS = 28
-LINK_SELECTION = 5  # RFC 3527
-_SERVER_ID_OVERRIDE = 11  # RFC 5107
+_IP_AND_UDP_HEADERS: Final = 28
+_NAME: Final = int(Option.HOST_NAME)
+_PARAMETERS: Final = int(Option.PARAMETER_REQUEST_LIST)
+_MAXIMUM: Final = int(Option.MAXIMUM_SIZE)
+_FILE: Final = int(Option.BOOT_FILE)
+_UUID: Final = int(Option.CLIENT_UUID)
+_ECHOED: Final = (int(Option.CLIENT_IDENTIFIER), int(Option.RELAY_INFORMATION))
 # Option 43, sub-option 6 PXE_DISCOVERY_CONTROL = 8: use the boot file of this packet, look for no boot server.
 _NO_DISCOVERY = bytes((6, 1, 8, 255))
 # Option 175, sub-option 176 no-pxedhcp = 1: iPXE then does not wait for a proxyDHCP server.
 _NO_PROXY = bytes((176, 1, 1))
-# Left out in this order when the client accepts only short messages.
-_EXPENDABLE = (
-    Option.BROADCAST_ADDRESS,
-    Option.DOMAIN_NAME,
-    Option.HOST_NAME,
-    Option.RENEWAL_TIME,
-    Option.REBINDING_TIME,
-    Option.TFTP_SERVER_NAME,
-    Option.CLIENT_UUID,
+# Kept when the client accepts only short messages; of the rest, what comes first here is left out last.
+_NEEDED = (
+    Option.MESSAGE_TYPE,
+    Option.SERVER_IDENTIFIER,
+    Option.LEASE_TIME,
+    Option.SUBNET_MASK,
+    Option.ROUTER,
+    Option.VENDOR_CLASS,
+    Option.VENDOR_SPECIFIC,
+    Option.IPXE,
+    Option.CLIENT_IDENTIFIER,
+    Option.RELAY_INFORMATION,
+)
+_WANTED = (
+    Option.BOOT_FILE,
+    Option.CLASSLESS_ROUTES,
     Option.DNS_SERVERS,
+    Option.CLIENT_UUID,
+    Option.TFTP_SERVER_NAME,
+    Option.REBINDING_TIME,
+    Option.RENEWAL_TIME,
+    Option.HOST_NAME,
+    Option.DOMAIN_NAME,
 )
 
 
-def refuse(request: Request, subnet: Subnet, reason: str) -> Reply:
-    packet = request.packet
+class Asked(NamedTuple):
+    """A request together with what we know about its sender and its link."""
+
+    packet: DhcpPacket
+    mac: Hardware
+    traits: Traits
+    group: ClientClass | None
+    link: int
+    segments: tuple[Segment, ...]
+    reserved: Reserved | None
+    source: Address
+    now: float
+    avoid: Container[Address]
+    policy: Policy
+    table: LeaseTable
+
+
+def refuse(asked: Asked, reason: str) -> Reply:
+    packet = asked.packet
     relayed = packet.giaddr != UNSPECIFIED
     options: dict[int, bytes] = {
         Option.MESSAGE_TYPE: bytes((MessageType.NAK,)),
-        Option.SERVER_IDENTIFIER: identifier(packet, subnet).packed,
-        Option.MESSAGE: reason.encode(),
+        Option.SERVER_IDENTIFIER: identifier(packet, asked.segments[0]),
+        Option.MESSAGE: reason.encode()[:255],
     }
-    flags = packet.flags | BROADCAST_FLAG if relayed else packet.flags
-    reply = _reply(request, _with_echoes(options, packet), flags=flags)
-    return Reply(
-        kind=Kind.NAK,
-        packet=reply,
-        destination=_to_relay(packet) if relayed else _BROADCAST,
-        maximum=_maximum(packet),
-        reason=reason,
-    )
-
-
-def grant(request: Request, subnet: Subnet, kind: MessageType, address: IPv4Address | None) -> DhcpPacket:
-    """OFFER or ACK; without an address the answer to an INFORM."""
-    packet, answer = request.packet, request.answer
-    options: dict[int, bytes] = {
-        Option.MESSAGE_TYPE: bytes((kind,)),
-        Option.SERVER_IDENTIFIER: identifier(packet, subnet).packed,
-    }
-    if address is not None:
-        options |= _times(subnet.lease_seconds)
-    options |= _requested(request, subnet)
-    if answer is not None:
-        options |= _boot_options(request, answer)
-    file = answer.filename.encode() if answer is not None else b""
-    return _reply(
-        request,
-        _with_echoes(options, packet),
-        ciaddr=packet.ciaddr if kind is MessageType.ACK else UNSPECIFIED,
-        yiaddr=UNSPECIFIED if address is None else address,
-        siaddr=UNSPECIFIED if answer is None else answer.next_server,
-        file=file if len(file) < 128 else b"",
-    )
-
-
-def _reply(
-    request: Request,
-    options: dict[int, bytes],
-    *,
-    flags: int | None = None,
-    ciaddr: IPv4Address = UNSPECIFIED,
-    yiaddr: IPv4Address = UNSPECIFIED,
-    siaddr: IPv4Address = UNSPECIFIED,
-    file: bytes = b"",
-) -> DhcpPacket:
-    """RFC 2131 table 3: what is copied from the request, and what is zero."""
-    packet = request.packet
-    return DhcpPacket(
+    options |= {code: packet.options[code] for code in _ECHOED if code in packet.options}
+    reply = DhcpPacket(
         op=BOOTREPLY,
-        htype=packet.htype,
         xid=packet.xid,
-        flags=packet.flags if flags is None else flags,
-        giaddr=packet.giaddr,
         chaddr=packet.chaddr,
-        ciaddr=ciaddr,
-        yiaddr=yiaddr,
-        siaddr=siaddr,
-        file=file,
-        options=MappingProxyType(options),
+        flags=packet.flags | BROADCAST_FLAG if relayed else packet.flags,
+        giaddr=packet.giaddr,
+        options=options,
     )
+    destination = Destination(Route.UNICAST, packet.giaddr, SERVER_PORT) if relayed else BROADCAST
+    return Reply(Kind.NAK, pack(reply), destination, asked.link, None, reason)
+
+
+def grant(
+    asked: Asked,
+    segment: Segment,
+    kind: MessageType,
+    *,
+    seconds: int,
+    change: Lease | Offer | None,
+    unproven: bool = False,
+) -> Reply | Ignore:
+    """OFFER or ACK for `seconds`; without a change the answer to an INFORM."""
+    packet = asked.packet
+    boot = asked.policy.boot_of(packet, asked.traits, asked.group)
+    template = _template(asked, segment, kind, seconds, boot)
+    own = _own_options(packet, boot)
+    named = template.named and asked.reserved is not None
+    name = asked.reserved.hostname.encode() if named and asked.reserved is not None else b""
+    options = template.head + (pack_option(_NAME, name) if name else b"") + template.tail
+    for code, value in own:
+        options += pack_option(code, value)
+    yiaddr = UNSPECIFIED if change is None else change.address
+    ciaddr = packet.ciaddr if kind is MessageType.ACK else UNSPECIFIED
+    maximum = _maximum(packet)
+    if len(options) <= maximum - HEADER.size - 1:
+        data = _packed(packet, ciaddr, yiaddr, boot, options)
+    else:
+        everything = template.options | ({_NAME: name} if name else {}) | dict(own)
+        data = _shortened(_packed(packet, ciaddr, yiaddr, boot, b""), everything, maximum)
+        if not data:
+            return Ignore(f"a useful reply does not fit into the {maximum} bytes that the client accepts")
+    return Reply(
+        Kind.OFFER if kind is MessageType.OFFER else Kind.INFORM if change is None else Kind.ACK,
+        data,
+        _destination(asked, yiaddr),
+        asked.link,
+        change,
+        "",
+        b"" if boot is None else boot.filename,
+        unproven,
+    )
+
+
+def _template(asked: Asked, segment: Segment, kind: MessageType, seconds: int, boot: Boot | None) -> Template:
+    packet, traits, group = asked.packet, asked.traits, asked.group
+    parameters = packet.options.get(_PARAMETERS)
+    wanted = None if parameters is None else parameters[:255]
+    server = identifier(packet, segment)
+    class_name = None if group is None else group.name
+    how = None if boot is None else boot.next_server + bytes((boot.http_boot,))
+    key = (segment, kind, seconds, traits, wanted, server, class_name, how)
+    return asked.policy.template(key) or asked.policy.remember(
+        key, _build(asked, segment, kind, seconds, boot, wanted, server)
+    )
+
+
+def _build(
+    asked: Asked,
+    segment: Segment,
+    kind: MessageType,
+    seconds: int,
+    boot: Boot | None,
+    wanted: bytes | None,
+    server: Address,
+) -> Template:
+    """Mask and router always; the rest as asked for and in that order, or all of it when the client does not say."""
+    options: dict[int, bytes] = {Option.MESSAGE_TYPE: bytes((kind,)), Option.SERVER_IDENTIFIER: server}
+    options |= _times(seconds)
+    known = {**segment.options, **({} if asked.group is None else asked.group.options), _NAME: b""}
+    order = (Option.SUBNET_MASK, Option.ROUTER, *(known if wanted is None else wanted))
+    options |= {code: known[code] for code in order if code in known}
+    if boot is not None:
+        options |= _boot_options(asked.traits, boot)
+    named = _NAME in options
+    codes = list(options)
+    middle = codes.index(_NAME) if named else len(codes)
+    options.pop(_NAME, None)
+    packed = [pack_option(code, value) for code, value in options.items()]
+    return Template(options, b"".join(packed[:middle]), b"".join(packed[middle:]), named)
 
 
 def _times(seconds: int) -> dict[int, bytes]:
+    """Nothing for none."""
+    if not seconds:
+        return {}
     options: dict[int, bytes] = {Option.LEASE_TIME: seconds.to_bytes(4)}
     if seconds != INFINITE_LEASE:
         options[Option.RENEWAL_TIME] = (seconds // 2).to_bytes(4)
@@ -110,117 +194,93 @@ def _times(seconds: int) -> dict[int, bytes]:
     return options
 
 
-def _requested(request: Request, subnet: Subnet) -> dict[int, bytes]:
-    """Mask and router always; the rest as asked for and in that order, or all of it when the client does not say."""
-    known = subnet.fixed_options
-    reservation = subnet.reservations.get(request.client.mac)
-    if reservation is not None and reservation.hostname:
-        known = {**known, Option.HOST_NAME: reservation.hostname.encode()}
-    asked = request.packet.options.get(Option.PARAMETER_REQUEST_LIST)
-    order = (Option.SUBNET_MASK, Option.ROUTER, *(known if asked is None else asked))
-    return {code: known[code] for code in order if code in known}
-
-
-def _boot_options(request: Request, answer: BootAnswer) -> dict[int, bytes]:
-    """The boot file is in the header too: U-Boot reads only that, UEFI HTTP Boot only option 67."""
-    packet, stage = request.packet, request.client.stage
-    options: dict[int, bytes] = {Option.BOOT_FILE: answer.filename.encode()}
-    if answer.http_boot:
-        return options | {Option.VENDOR_CLASS: b"HTTPClient"}
-    options[Option.TFTP_SERVER_NAME] = str(answer.next_server).encode()
-    if packet.options.get(Option.VENDOR_CLASS, b"").startswith(b"PXEClient"):
+def _boot_options(traits: Traits, boot: Boot) -> dict[int, bytes]:
+    if boot.http_boot:
+        return {Option.VENDOR_CLASS: b"HTTPClient"}
+    options: dict[int, bytes] = {Option.TFTP_SERVER_NAME: str(IPv4Address(boot.next_server)).encode()}
+    if traits.pxe:
         options |= {Option.VENDOR_CLASS: b"PXEClient", Option.VENDOR_SPECIFIC: _NO_DISCOVERY}
-    if stage is Stage.IPXE:
+    if traits.stage is Stage.IPXE:
         options[Option.IPXE] = _NO_PROXY
-    if Option.CLIENT_UUID in packet.options:
-        options[Option.CLIENT_UUID] = packet.options[Option.CLIENT_UUID]
     return options
 
 
-def _with_echoes(options: dict[int, bytes], packet: DhcpPacket) -> dict[int, bytes]:
-    """RFC 6842 for the client identifier; RFC 3046 section 2.2: relay information verbatim and last."""
-    for code in (Option.CLIENT_IDENTIFIER, Option.RELAY_INFORMATION):
-        if code in packet.options:
-            options[code] = packet.options[code]
-    return options
+def _own_options(packet: DhcpPacket, boot: Boot | None) -> list[tuple[int, bytes]]:
+    """What only this machine is told. The boot file is in the header too: U-Boot reads only that, UEFI HTTP Boot only
+    option 67. RFC 6842 for the client identifier; RFC 3046 section 2.2: relay information verbatim and last."""
+    own: list[tuple[int, bytes]] = []
+    options = packet.options
+    if boot is not None:
+        own.append((_FILE, boot.filename))
+        if not boot.http_boot and _UUID in options:
+            own.append((_UUID, options[_UUID]))
+    own += [(code, options[code]) for code in _ECHOED if code in options]
+    return own
 
 
-def fit(request: Request, packet: DhcpPacket, change: Lease | Offer | None) -> Reply | Ignore:
-    """Leaves out what the client can do without until the reply is no longer than the client accepts."""
-    maximum = _maximum(request.packet)
-    reply = Reply(
-        kind=_kind(change),
-        packet=packet,
-        destination=_destination(request.packet, packet.yiaddr),
-        maximum=maximum,
-        change=change,
+def _packed(packet: DhcpPacket, ciaddr: Address, yiaddr: Address, boot: Boot | None, options: bytes) -> bytes:
+    """RFC 2131 table 3: what is copied from the request, and what is zero."""
+    next_server, file = (UNSPECIFIED, b"") if boot is None else (boot.next_server, boot.filename)
+    header = HEADER.pack(
+        BOOTREPLY,
+        packet.htype,
+        len(packet.chaddr),
+        0,
+        packet.xid,
+        0,
+        packet.flags,
+        ciaddr,
+        yiaddr,
+        next_server,
+        packet.giaddr,
+        packet.chaddr,
+        b"",
+        file if len(file) < FILE_SIZE else b"",
+        COOKIE,
     )
-    if 241 + sum(len(value) + 2 for value in packet.options.values()) <= maximum:
-        return reply
-    options = dict(packet.options)
-    for code in (None, *_EXPENDABLE, *((Option.BOOT_FILE,) if packet.file else ())):
-        options.pop(code or 0, None)
-        shorter = replace(packet, options=MappingProxyType(dict(options)))
-        if _packs(shorter, maximum):
-            return replace(reply, packet=shorter)
-    return Ignore(reason=f"a useful reply does not fit into the {maximum} bytes that the client accepts")
+    return (header + options + END).ljust(SMALLEST, b"\0")
 
 
-def _packs(packet: DhcpPacket, maximum: int) -> bool:
-    try:
-        pack(packet, maximum=maximum)
-    except PacketError:
-        return False
-    return True
+def _shortened(bare: bytes, options: Mapping[int, bytes], maximum: int) -> bytes:
+    """`bare` is the reply without options. Empty when even the needed options do not fit.
+
+    Leaves out what the client can do without until the reply is no longer than the client accepts.
+    """
+    wanted = [code for code in _WANTED if code in options]
+    others = [code for code in options if code not in _NEEDED and code not in _WANTED]
+    dispensable: list[int | None] = [*others[::-1], *wanted[::-1]]
+    header = parse(bare)
+    if not header.file and wanted[:1] == [Option.BOOT_FILE]:
+        dispensable.pop()
+    left = dict(options)
+    for code in (None, *dispensable):
+        left.pop(code or 0, None)
+        try:
+            return pack(header._replace(options=left), maximum=maximum)
+        except PacketError:
+            continue
+    return b""
 
 
-def _kind(change: Lease | Offer | None) -> Kind:
-    match change:
-        case Lease():
-            return Kind.ACK
-        case Offer():
-            return Kind.OFFER
-        case None:
-            return Kind.INFORM
-        case _:
-            assert_never(change)
-
-
-_BROADCAST = Destination(route=Route.BROADCAST, address=LIMITED_BROADCAST)
-
-
-def _to_relay(packet: DhcpPacket) -> Destination:
-    return Destination(route=Route.UNICAST, address=packet.giaddr, port=SERVER_PORT)
-
-
-def _destination(packet: DhcpPacket, yiaddr: IPv4Address) -> Destination:
-    """RFC 2131 section 4.1."""
+def _destination(asked: Asked, yiaddr: Address) -> Destination:
+    """RFC 2131 section 4.1. Some clients leave ciaddr of an INFORM empty and only use the address as their source."""
+    packet = asked.packet
     if packet.giaddr != UNSPECIFIED:
-        return _to_relay(packet)
+        return Destination(Route.UNICAST, packet.giaddr, SERVER_PORT)
     if packet.ciaddr != UNSPECIFIED:
-        return Destination(route=Route.UNICAST, address=packet.ciaddr)
+        return Destination(Route.UNICAST, packet.ciaddr)
+    if yiaddr == UNSPECIFIED:
+        return Destination(Route.UNICAST, asked.source)
     if packet.flags & BROADCAST_FLAG:
-        return _BROADCAST
-    return Destination(route=Route.HARDWARE, address=yiaddr)
+        return BROADCAST
+    return Destination(Route.HARDWARE, yiaddr)
 
 
 def _maximum(packet: DhcpPacket) -> int:
     """Option 57 counts the whole datagram, 576 at least (RFC 2132 section 9.10); never more than one frame."""
-    stated = int.from_bytes(packet.options.get(Option.MAXIMUM_SIZE, b"")[:2])
+    stated = int.from_bytes(packet.options.get(_MAXIMUM, b"")[:2])
     return min(max(stated, 576), 1500) - _IP_AND_UDP_HEADERS
 
 
-def identifier(packet: DhcpPacket, subnet: Subnet) -> IPv4Address:
-    return relay_address(packet, _SERVER_ID_OVERRIDE) or subnet.server
-
-
-def relay_address(packet: DhcpPacket, code: int) -> IPv4Address | None:
-    """An address among the sub-options of option 82."""
-    information = packet.options.get(Option.RELAY_INFORMATION, b"")
-    position = 0
-    while position + 2 <= len(information):
-        end = position + 2 + information[position + 1]
-        if information[position] == code and end - position == 6 <= len(information) - position:
-            return IPv4Address(information[position + 2 : end])
-        position = end
-    return None
+def identifier(packet: DhcpPacket, segment: Segment) -> Address:
+    return relay_address(packet, SERVER_IDENTIFIER_OVERRIDE) or segment.server

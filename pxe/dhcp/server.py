@@ -1,8 +1,12 @@
-"""The DHCP socket: drain, decide, make durable, send.
+"""The DHCP socket: receive, decide, make durable, send.
 
-All packets that wait in the socket form one group: each is answered in turn against the lease table, the new
-leases of the whole group go to disk with one flush, and only then do the replies leave. A thousand machines
-that start at once therefore cost a few flushes, and an acknowledged lease survives a power cut.
+All packets that wait in the socket form one group: each is answered in turn against the lease tables, the new
+leases of the whole group go to disk with one flush, and only then do their replies leave; offers leave before it. A
+thousand machines that start at once therefore cost a few flushes, and an acknowledged lease survives a power cut.
+
+When the disk refuses, the replies that depend on it are withheld, renewals too: an ACK promises a time that would not
+survive us, and a machine at half its lease asks again until the disk is well. What the disk refused is kept and
+written with the next group.
 
 A reply to a client without an address needs its hardware address: it is entered into the kernel's ARP table
 first. This is what dnsmasq does, so firmware, iPXE, udhcpc and systemd-networkd are all used to it, and a boot
@@ -10,7 +14,6 @@ storm does not wake every machine of the segment. When the kernel refuses (table
 is broadcast, which RFC 2131 section 4.1 allows and the same clients accept.
 """
 
-import contextlib
 import fcntl
 import logging
 import os
@@ -18,22 +21,22 @@ import selectors
 import socket
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import assert_never
-from uuid import UUID
+from typing import NamedTuple, assert_never
 
-from pxe.boot import Endpoints, answer
-from pxe.client import Arch, Client, Mac, Stage
+from pxe.batch import Datagrams, Peer, datagrams, host, peer
+from pxe.boot import Chain, Endpoints, answer
+from pxe.dhcp.address import LIMITED_BROADCAST, Address, Hardware
+from pxe.dhcp.alarm import Level, PoolAlarm, level_of
+from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import (
-    LIMITED_BROADCAST,
+    CLIENT_PORT,
     SERVER_PORT,
-    Arrival,
     Destination,
     Ignore,
-    Kind,
     Outcome,
     Reply,
     Request,
@@ -41,73 +44,92 @@ from pxe.dhcp.exchange import (
 )
 from pxe.dhcp.journal import Journal, Recovery, open_journal
 from pxe.dhcp.leases import Lease, LeaseTable, Offer
-from pxe.dhcp.packet import DhcpPacket, Option, client_of, pack, parse
+from pxe.dhcp.packet import DhcpPacket, Option, parse, traits_of
+from pxe.dhcp.policy import Policy, Segment
 from pxe.dhcp.responder import respond
-from pxe.dhcp.subnet import Subnet
+from pxe.dhcp.subnet import DhcpConfig
 from pxe.errors import PacketError, PxeError, ServiceError
 from pxe.ports import Clock
 
 _log = logging.getLogger(__name__)
 
 _GROUP = 512
+_GROUP_SECONDS = 0.005
 _LARGEST_DATAGRAM = 9216
 _BUFFER_BYTES = 8 << 20
 _REWRITE_AFTER_LINES = 100_000
 _STOP_SECONDS = 10
 _SO_RCVBUFFORCE = 33
 _SO_SNDBUFFORCE = 32
-_IP_PKTINFO = 8
 _SIOCSARP = 0x8955
 _ARPHRD_ETHER = 1
 _ATF_COM = 2
 _ARPREQ = struct.Struct("=HH4s8xH6s8xi16x16s")  # struct arpreq, net/if_arp.h
+_TO = {port: bytes(peer(IPv4Address(0), port)[:4]) for port in (SERVER_PORT, CLIENT_PORT)}
+_ADDRESS_IN_PEER = slice(4, 8)
+_UUID = int(Option.CLIENT_UUID)
+_RELAY = int(Option.RELAY_INFORMATION)
+
+Observed = DhcpEvent | PoolAlarm
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DhcpEvent:
-    """What was seen and done. `address` is the one given, kept, declined or released; `filename` what DHCP named."""
+class _Answered(NamedTuple):
+    """`lease` must be on disk before anybody hears of it."""
 
-    kind: Kind
-    mac: Mac
-    stage: Stage
-    arch: Arch | None
-    uuid: UUID | None
-    address: IPv4Address | None = None
-    filename: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answered:
-    client: Client
+    packet: DhcpPacket
     outcome: Outcome
+    lease: Lease | None
+
+
+class _Serving(NamedTuple):
+    """What packets are decided by: replaced whole, between two groups."""
+
+    policy: Policy
+    tables: tuple[LeaseTable, ...]
+    homeless: tuple[Lease, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Running:
+    socket: socket.socket
+    datagrams: Datagrams
+    journal: Journal
+    wake: int
+    thread: threading.Thread
 
 
 class DhcpServer:
-    """Serves one segment from a thread of its own. `observe` is called in that thread and must be quick."""
+    """Serves one interface from a thread of its own. `observe` and `chain_of` are called there and must be quick."""
 
     def __init__(
         self,
         *,
         device: str,
-        subnet: Subnet,
+        config: DhcpConfig,
         endpoints: Endpoints,
         journal: Path,
         clock: Clock,
-        observe: Callable[[DhcpEvent], None],
+        observe: Callable[[Observed], None],
+        chain_of: Callable[[Hardware], Chain] = lambda _: Chain.IPXE,
         open_journal: Callable[[Path], tuple[Journal, Recovery]] = open_journal,
     ) -> None:
         self._device = device
-        self._subnet = subnet
         self._endpoints = endpoints
         self._path = journal
         self._clock = clock
         self._observe = observe
+        self._chain_of = chain_of
         self._open_journal = open_journal
         self._lock = threading.Lock()
-        self._table = LeaseTable(subnet.dynamic_addresses())
-        self._source = [(socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("=i4s4x", 0, subnet.server.packed))]
+        self._serving = self._prepared(config, ())
+        self._unsaved: dict[Address, Lease] = {}
+        self._failing = False
+        self._levels: dict[Segment, Level] = {}
         self._running: _Running | None = None
+
+    def _prepared(self, config: DhcpConfig, leases: Iterable[Lease]) -> _Serving:
+        policy = Policy(config, lambda client, chain: answer(client, self._endpoints, chain), self._chain_of)
+        return _Serving(policy, *policy.tables(leases))
 
     def start(self) -> None:
         """Returns when packets are being received. ServiceError when the journal or the socket refuses."""
@@ -120,11 +142,16 @@ class DhcpServer:
         if recovery.damaged_lines:
             _log.warning("lease journal %s: %d damaged lines dropped", self._path, recovery.damaged_lines)
         with self._lock:
-            self._table = LeaseTable(self._subnet.dynamic_addresses(), recovery.leases)
-        wake = os.eventfd(0)
-        thread = threading.Thread(target=self._run, name=f"dhcp-{self._device}")
-        self._running = _Running(socket=endpoint, journal=journal, wake=wake, thread=thread)
-        thread.start()
+            self._serving = self._prepared(self._serving.policy.config, recovery.leases)
+        source = IPv4Address(self._serving.policy.server)
+        self._running = _Running(
+            socket=endpoint,
+            datagrams=datagrams(endpoint, size=_LARGEST_DATAGRAM, source=source),
+            journal=journal,
+            wake=os.eventfd(0),
+            thread=threading.Thread(target=self._run, name=f"dhcp-{self._device}"),
+        )
+        self._running.thread.start()
 
     def _open_socket(self) -> socket.socket:
         """Before the journal: whoever has the port is the one writer."""
@@ -150,10 +177,31 @@ class DhcpServer:
         running.journal.close()
         os.close(running.wake)
 
-    def leases(self) -> tuple[Lease, ...]:
-        """The least recently changed first, also those that have run out."""
+    def reconfigure(self, config: DhcpConfig) -> None:
+        """From any thread, between two groups. The interface's own first `server` address cannot change.
+
+        No lease is dropped: one whose address is no longer given away lasts as long as it was granted for, one of a
+        subnet that is gone stays in the journal. Changed reservations count from the next renewal.
+        """
         with self._lock:
-            return self._table.leases()
+            before = self._serving
+            if config.local[0].server != before.policy.config.local[0].server:
+                raise ServiceError(
+                    "the server's address cannot change while it serves",
+                    evidence=str(config.local[0].server),
+                    next_action="stop it and start it anew",
+                )
+            after = self._prepared(config, _leases(before))
+            for offer in (offer for table in before.tables for offer in table.offers()):
+                segment = after.policy.segment_of(offer.address)
+                if segment is not None:
+                    after.tables[segment.link].apply(offer)
+            self._serving, self._levels = after, {}
+
+    def leases(self) -> tuple[Lease, ...]:
+        """The least recently changed first in each link, also those that have run out."""
+        with self._lock:
+            return _leases(self._serving)
 
     def _run(self) -> None:
         running = self._running
@@ -164,92 +212,125 @@ class DhcpServer:
             selector.register(running.wake, selectors.EVENT_READ)
             while running.wake not in {key.fileobj for key, _ in selector.select()}:
                 try:
-                    self._serve(running, _drain(running.socket))
+                    self._serve(running)
                 except PxeError as error:
-                    _log.error(
-                        "DHCP group failed, its unsent replies are withheld: %s (%s); %s",
-                        error,
-                        error.evidence,
-                        error.next_action,
-                    )
+                    _log.error("%s (%s); %s", error, error.evidence, error.next_action)
                 except Exception:
                     _log.exception("DHCP group failed")
 
-    def _serve(self, running: "_Running", group: Sequence[tuple[bytes, Arrival]]) -> None:
-        now = self._clock.now()
+    def _serve(self, running: _Running) -> None:
+        """One group."""
         with self._lock:
-            self._table.expire(now)
-            answered = [one for data, arrival in group if (one := self._answer(data, arrival, now)) is not None]
-        leases = [lease for one in answered if (lease := _durable(one.outcome)) is not None]
+            answered = self._decide(running.datagrams)
+            alarms = self._alarms()
+        for alarm in alarms:
+            self._tell(alarm)
+        self._finish(running, [one for one in answered if one.lease is None])
+        leases = [one.lease for one in answered if one.lease is not None]
         if leases:
-            running.journal.append(leases)
-        for one in answered:
-            self._finish(running.socket, one)
+            self._commit(running.journal, leases)
+            self._finish(running, [one for one in answered if one.lease is not None])
         self._compact(running.journal)
+
+    def _decide(self, source: Datagrams) -> list[_Answered]:
+        """Until nothing waits any more, or the group is large or old enough: those at its head wait for all of it."""
+        now, end = self._clock.now(), self._clock.monotonic() + _GROUP_SECONDS
+        for table in self._serving.tables:
+            table.expire(now)
+        answered: list[_Answered] = []
+        while batch := source.receive():
+            answered += [one for data, sender in batch if (one := self._answer(data, sender, now)) is not None]
+            if len(answered) >= _GROUP or self._clock.monotonic() >= end:
+                break
+        return answered
+
+    def _answer(self, data: bytes, sender: Peer, now: float) -> _Answered | None:
+        """None for what is not from a client that we can name, and for our own mistakes."""
+        policy, tables, _ = self._serving
+        try:
+            packet = parse(data)
+            outcome = respond(Request(packet, Address(sender[_ADDRESS_IN_PEER]), now), policy, tables)
+            if isinstance(outcome, Ignore):
+                return _Answered(packet, outcome, None)
+            change = outcome.change
+            if change is not None:
+                tables[outcome.link].apply(change)
+        except PacketError as error:
+            _log.debug("packet from %s dropped: %s (%s)", host(sender), error, error.evidence)
+            return None
+        except Exception:
+            _log.exception("packet from %s not answered", host(sender))
+            _log.debug("it was %s", data.hex())
+            return None
+        return _Answered(packet, outcome, change if isinstance(change, Lease) else None)
+
+    def _commit(self, journal: Journal, leases: Iterable[Lease]) -> None:
+        unsaved = self._unsaved
+        for lease in leases:
+            # Later lines win, so the order counts: a second change of an address goes behind the first.
+            unsaved.pop(lease.address, None)
+            unsaved[lease.address] = lease
+        try:
+            journal.append(list(unsaved.values()))
+        except ServiceError:
+            self._failing = True
+            raise
+        unsaved.clear()
+        if self._failing:
+            self._failing = False
+            _log.warning("the lease journal is written again: %s", self._path)
 
     def _compact(self, journal: Journal) -> None:
         """Each renewal is a line; a file that only grows stalls the start and fills the disk."""
         if journal.lines > _REWRITE_AFTER_LINES:
-            leases = self._table.leases()
+            leases = self.leases()
             if journal.lines > 4 * len(leases):
                 journal.rewrite(leases)
 
-    def _answer(self, data: bytes, arrival: Arrival, now: float) -> _Answered | None:
-        """None for what is not from a client that we can name, and for our own mistakes."""
-        try:
-            packet = parse(data)
-            client = client_of(packet)
-            request = Request(
-                packet=packet, client=client, arrival=arrival, answer=answer(client, self._endpoints), now=now
-            )
-            outcome = respond(request, self._subnet, self._table)
-            if not isinstance(outcome, Ignore) and outcome.change is not None:
-                self._table.apply(outcome.change)
-        except PacketError as error:
-            _log.debug("packet from %s dropped: %s (%s)", arrival.address, error, error.evidence)
-            return None
-        except Exception:
-            _log.exception("packet from %s not answered", arrival.address)
-            _log.debug("it was %s", data.hex())
-            return None
-        return _Answered(client=client, outcome=outcome)
+    def _finish(self, running: _Running, answered: list[_Answered]) -> None:
+        messages = [
+            (one.outcome.data, self._reach(running.socket, one.outcome.destination, one.packet.chaddr))
+            for one in answered
+            if isinstance(one.outcome, Reply)
+        ]
+        if messages:
+            sent = running.datagrams.send(messages)
+            if sent < len(messages):
+                _log.warning("%d of %d replies not sent", len(messages) - sent, len(messages))
+        for one in answered:
+            self._tell(_event(one))
 
-    def _finish(self, endpoint: socket.socket, answered: _Answered) -> None:
+    def _tell(self, observed: Observed) -> None:
         try:
-            event = _event(answered)
-            if isinstance(answered.outcome, Reply):
-                self._send(endpoint, answered.outcome)
-            self._observe(event)
-        except (OSError, PacketError) as error:
-            _log.warning("reply to %s not sent: %s", answered.client.mac, error)
+            self._observe(observed)
         except Exception:
             _log.exception("observer failed")
 
-    def _send(self, endpoint: socket.socket, reply: Reply) -> None:
-        data = pack(reply.packet, maximum=reply.maximum)
-        address = self._reach(endpoint, reply.destination, reply.packet.chaddr)
-        endpoint.sendmsg([data], self._source, 0, (address, reply.destination.port))
+    def _alarms(self) -> list[PoolAlarm]:
+        policy, tables, _ = self._serving
+        alarms: list[PoolAlarm] = []
+        for segment in policy.segments:
+            used = segment.pool_size - tables[segment.link].free(segment.pool)
+            before = self._levels.get(segment, Level.NORMAL)
+            level = level_of(used, segment.pool_size, before)
+            if level is not before:
+                self._levels[segment] = level
+                alarms.append(PoolAlarm(network=segment.network, level=level, used=used, size=segment.pool_size))
+        return alarms
 
-    def _reach(self, endpoint: socket.socket, destination: Destination, chaddr: bytes) -> str:
-        """The IP address to send to."""
-        match destination.route:
+    def _reach(self, endpoint: socket.socket, destination: Destination, chaddr: bytes) -> Peer:
+        route, address, port = destination
+        match route:
             case Route.UNICAST | Route.BROADCAST:
-                return str(destination.address)
+                pass
             case Route.HARDWARE:
-                with contextlib.suppress(OSError):
-                    _enter_arp(endpoint, self._device, destination.address, chaddr)
-                    return str(destination.address)
-                return str(LIMITED_BROADCAST)
+                try:
+                    _enter_arp(endpoint, self._device, address, chaddr)
+                except OSError:
+                    address = LIMITED_BROADCAST
             case _:
-                assert_never(destination.route)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Running:
-    socket: socket.socket
-    journal: Journal
-    wake: int
-    thread: threading.Thread
+                assert_never(route)
+        return Peer(_TO[port] + address + bytes(8))
 
 
 def _open_socket(device: str) -> socket.socket:
@@ -270,41 +351,27 @@ def _open_socket(device: str) -> socket.socket:
     return endpoint
 
 
-def _drain(endpoint: socket.socket) -> list[tuple[bytes, Arrival]]:
-    """What waits in the socket, at most one group."""
-    group: list[tuple[bytes, Arrival]] = []
-    with contextlib.suppress(BlockingIOError):
-        while len(group) < _GROUP:
-            data, (address, port) = endpoint.recvfrom(_LARGEST_DATAGRAM)
-            group.append((data, Arrival(address=IPv4Address(address), port=port)))
-    return group
-
-
-def _enter_arp(endpoint: socket.socket, device: str, address: IPv4Address, chaddr: bytes) -> None:
-    request = _ARPREQ.pack(socket.AF_INET, 0, address.packed, _ARPHRD_ETHER, chaddr, _ATF_COM, device.encode())
+def _enter_arp(endpoint: socket.socket, device: str, address: Address, chaddr: bytes) -> None:
+    request = _ARPREQ.pack(socket.AF_INET, 0, address, _ARPHRD_ETHER, chaddr, _ATF_COM, device.encode())
     fcntl.ioctl(endpoint, _SIOCSARP, request)
 
 
-def _durable(outcome: Outcome) -> Lease | None:
-    if isinstance(outcome, Ignore) or not isinstance(outcome.change, Lease):
-        return None
-    return outcome.change
+def _leases(serving: _Serving) -> tuple[Lease, ...]:
+    return serving.homeless + tuple(lease for table in serving.tables for lease in table.leases())
 
 
 def _event(answered: _Answered) -> DhcpEvent:
-    client, outcome = answered.client, answered.outcome
-    change = None if isinstance(outcome, Ignore) else outcome.change
+    packet, outcome, _ = answered
+    traits, find = traits_of(packet), packet.options.get
+    change = outcome.change
     return DhcpEvent(
-        kind=Kind.IGNORED if isinstance(outcome, Ignore) else outcome.kind,
-        mac=client.mac,
-        stage=client.stage,
-        arch=client.arch,
-        uuid=client.uuid,
-        address=change.address if isinstance(change, Lease | Offer) else None,
-        filename=_filename(outcome.packet) if isinstance(outcome, Reply) else "",
-        reason=outcome.reason,
+        outcome.kind,
+        Hardware(packet.chaddr),
+        traits.stage,
+        traits.arch,
+        find(_UUID, b""),
+        change.address if isinstance(change, Lease | Offer) else None,
+        outcome.filename if isinstance(outcome, Reply) else b"",
+        outcome.reason,
+        find(_RELAY, b""),
     )
-
-
-def _filename(packet: DhcpPacket) -> str:
-    return (packet.file or packet.options.get(Option.BOOT_FILE, b"")).decode("ascii", "replace")

@@ -1,9 +1,14 @@
-"""The real DHCP server on a veth pair, against clients that we did not write: busybox udhcpc and scapy."""
+"""The real DHCP server on a veth pair, against clients that we did not write.
+
+busybox udhcpc, dhclient, dhcpcd and perfdhcp get addresses; scapy plays firmware and sends what is malformed; dhcrelay
+stands between.
+"""
 
 import ctypes
 import json
 import os
 import queue
+import re
 import shutil
 import socket
 import subprocess
@@ -12,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -20,12 +25,15 @@ import pytest
 
 from pxe.boot import Endpoints
 from pxe.client import Arch, Mac, Stage
+from pxe.dhcp.address import packed
+from pxe.dhcp.alarm import Level, PoolAlarm
+from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Kind
 from pxe.dhcp.journal import Journal, Recovery, open_journal, recover
 from pxe.dhcp.leases import Lease
 from pxe.dhcp.packet import DhcpPacket, MessageType, pack, parse
-from pxe.dhcp.server import DhcpEvent, DhcpServer
-from pxe.dhcp.subnet import Subnet
+from pxe.dhcp.server import DhcpServer, Observed
+from pxe.dhcp.subnet import DhcpConfig, Subnet
 from pxe.errors import ServiceError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -42,6 +50,7 @@ SUBNET = Subnet(
     domain="rack.example",
     lease_seconds=600,
 )
+CONFIG = DhcpConfig(local=(SUBNET,))
 CLONE_NEWNET = 0x40000000
 DEADLINE = 10
 
@@ -108,12 +117,12 @@ Open = Callable[[Path], tuple[Journal, Recovery]]
 @dataclass
 class Running:
     server: DhcpServer
-    events: "queue.Queue[DhcpEvent]"
+    events: "queue.Queue[Observed]"
 
     def event(self, kind: Kind) -> DhcpEvent:
         while True:
             event = self.events.get(timeout=DEADLINE)
-            if event.kind is kind:
+            if isinstance(event, DhcpEvent) and event.kind is kind:
                 return event
 
 
@@ -123,13 +132,14 @@ def serving(
     path: Path,
     *,
     opener: Open = open_journal,
-    observe: Callable[[DhcpEvent], None] | None = None,
+    observe: Callable[[Observed], None] | None = None,
     device: str = "srv",
+    config: DhcpConfig = CONFIG,
 ) -> Iterator[Running]:
-    events: queue.Queue[DhcpEvent] = queue.Queue()
+    events: queue.Queue[Observed] = queue.Queue()
     server = DhcpServer(
         device=device,
-        subnet=SUBNET,
+        config=config,
         endpoints=Endpoints(address=SERVER),
         journal=path,
         clock=RealClock(),
@@ -167,7 +177,7 @@ def relayed(kind: MessageType, number: int, xid: int, address: str = "") -> Dhcp
     if kind is MessageType.REQUEST:
         options |= {54: SERVER.packed, 50: IPv4Address(address).packed}
     chaddr = bytes.fromhex("5254000100") + bytes((number,))
-    return DhcpPacket(op=1, xid=xid, chaddr=chaddr, giaddr=RELAY, options=options)
+    return DhcpPacket(op=1, xid=xid, chaddr=chaddr, giaddr=packed(RELAY), options=options)
 
 
 UDHCPC_SCRIPT = """#!/bin/sh
@@ -291,9 +301,9 @@ def test_lease_survives_a_restart(wire: Wire, tmp_path: Path) -> None:
         ask(client, relayed(MessageType.REQUEST, 1, 1, "10.20.0.42"))
         assert hear(client).message_type is MessageType.ACK
     with serving(wire, path) as running, relay(wire) as client:
-        assert [lease.address for lease in running.server.leases()] == [IPv4Address("10.20.0.42")]
+        assert [lease.address for lease in running.server.leases()] == [packed(IPv4Address("10.20.0.42"))]
         ask(client, relayed(MessageType.DISCOVER, 1, 2))
-        assert hear(client).yiaddr == IPv4Address("10.20.0.42")
+        assert hear(client).yiaddr == packed(IPv4Address("10.20.0.42"))
         ask(client, relayed(MessageType.REQUEST, 2, 3, "10.20.0.42"))
         assert hear(client).message_type is MessageType.NAK
 
@@ -335,7 +345,8 @@ def test_ack_leaves_only_after_its_lease_is_on_disk(wire: Wire, tmp_path: Path) 
         journals.append(Recording(journal, order, failures=1))
         return journals[0], recovery
 
-    def observe(event: DhcpEvent) -> None:
+    def observe(event: Observed) -> None:
+        assert isinstance(event, DhcpEvent)
         order.append(event.kind.value)
 
     with serving(wire, path, opener=opener, observe=observe), relay(wire) as client:
@@ -374,14 +385,14 @@ def test_journal_of_many_renewals_is_compacted(wire: Wire, tmp_path: Path, monke
             ask(client, relayed(MessageType.REQUEST, 1, xid, "10.20.0.42"))
             assert hear(client).xid == xid
         leases = running.server.leases()
-    assert len(path.read_bytes().splitlines()) < 10
+    assert len(path.read_bytes().rstrip(b"\0").splitlines()) < 10
     assert recover(path.read_bytes(), "leases").leases == leases
 
 
 def test_hostile_bytes_and_a_broken_observer_do_not_end_the_service(wire: Wire, tmp_path: Path) -> None:
-    seen: list[DhcpEvent] = []
+    seen: list[Observed] = []
 
-    def observe(event: DhcpEvent) -> None:
+    def observe(event: Observed) -> None:
         seen.append(event)
         raise RuntimeError("observer is broken")
 
@@ -391,7 +402,7 @@ def test_hostile_bytes_and_a_broken_observer_do_not_end_the_service(wire: Wire, 
         for xid in (1, 2):
             ask(client, relayed(MessageType.DISCOVER, 1, xid))
             assert hear(client).xid == xid
-    assert [event.kind for event in seen] == [Kind.OFFER, Kind.OFFER]
+    assert [event.kind for event in seen if isinstance(event, DhcpEvent)] == [Kind.OFFER, Kind.OFFER]
 
 
 def test_second_server_on_the_device_is_refused_and_stop_frees_it(wire: Wire, tmp_path: Path) -> None:
@@ -415,3 +426,158 @@ def test_unknown_device_and_foreign_journal_are_service_errors(wire: Wire, tmp_p
         pass
     with serving(wire, tmp_path / "leases"):
         pass
+
+
+def installed(program: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+@contextmanager
+def process(namespace: str, *argv: str) -> Iterator["subprocess.Popen[str]"]:
+    started = subprocess.Popen(
+        ["ip", "netns", "exec", namespace, *argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield started
+    finally:
+        started.terminate()
+        started.communicate(timeout=DEADLINE)
+
+
+@installed("dhclient")
+def test_dhclient_gets_an_address(wire: Wire, tmp_path: Path) -> None:
+    files = ["-sf", "/bin/true", "-cf", "/dev/null", "-lf", str(tmp_path / "l"), "-pf", str(tmp_path / "p")]
+    with serving(wire, tmp_path / "leases") as running:
+        with process(wire.far, "dhclient", "-4", "-d", "-1", *files, "cli") as client:
+            assert client.stdout is not None
+            assert any(line.startswith("bound to 10.20.0.10") for line in iter(client.stdout.readline, ""))
+            assert running.event(Kind.ACK).address == IPv4Address("10.20.0.10")
+        assert "fixed-address 10.20.0.10;" in (tmp_path / "l").read_text()
+
+
+@installed("dhcpcd")
+def test_dhcpcd_gets_an_address_with_its_duid(wire: Wire, tmp_path: Path) -> None:
+    # `ip netns exec` has a mount namespace of its own: the DUID and the lease stay inside.
+    private = "mount -t tmpfs tmpfs /var/lib/dhcpcd && mkdir -p /run/dhcpcd && mount -t tmpfs tmpfs /run/dhcpcd"
+    flags = "-4 -B -1 -A -t 10 --noipv4ll -c /bin/true -f /dev/null"
+    with serving(wire, tmp_path / "leases") as running:
+        done = wire.run(["sh", "-c", f"{private} && exec dhcpcd {flags} cli"])
+        assert "leased 10.20.0.10" in done.stderr, done.stderr
+        assert running.event(Kind.ACK).address == IPv4Address("10.20.0.10")
+    # It takes the kernel's own routes for its own.
+    ip("-n", wire.far, "addr", "flush", "dev", "cli")
+    ip("-n", wire.far, "addr", "add", f"{RELAY}/24", "dev", "cli")
+
+
+@installed("perfdhcp")
+def test_perfdhcp_loses_nothing_at_500_a_second(wire: Wire, tmp_path: Path) -> None:
+    config = DhcpConfig(local=(replace(SUBNET, pool_last=IPv4Address("10.20.0.250")),))
+    with serving(wire, tmp_path / "leases", config=config, observe=lambda _: None):
+        done = wire.run(
+            ["perfdhcp", "-4", "-l", "cli", "-r", "500", "-p", "2", "-R", "200", "-W", "2000000", str(SERVER)]
+        )
+    drops = re.findall(r"drops: (\d+)", done.stdout)
+    received = re.findall(r"received packets: (\d+)", done.stdout)
+    assert drops == ["0", "0"], done.stdout
+    assert int(received[1]) > 500
+
+
+@installed("dhcrelay")
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="busybox is not installed")
+def test_client_behind_dhcrelay_gets_an_address_of_its_own_subnet(wire: Wire, tmp_path: Path) -> None:
+    edge = Wire(near=wire.far, far=f"dhcp-edge-{os.getpid()}")
+    network = IPv4Network("10.30.0.0/24")
+    behind = Subnet(network=network, server=SERVER, pool_first=network[10], pool_last=network[99], router=network[1])
+    ip("netns", "add", edge.far)
+    try:
+        ip("-n", edge.near, "link", "add", "edge", "type", "veth", "peer", "name", "cli", "netns", edge.far)
+        ip("-n", edge.near, "addr", "add", "10.30.0.1/24", "dev", "edge")
+        ip("-n", edge.near, "link", "set", "edge", "up")
+        ip("-n", edge.far, "link", "set", "cli", "up")
+        ip("-n", wire.near, "route", "replace", str(network), "via", str(RELAY))
+        config = DhcpConfig(local=(SUBNET,), relayed=((behind,),))
+        relaying = ["dhcrelay", "-4", "-d", "-a", "-pf", str(tmp_path / "pid"), "-iu", "cli", "-id", "edge"]
+        with serving(wire, tmp_path / "leases", config=config) as running:
+            with process(edge.near, *relaying, str(SERVER)) as relay_agent:
+                assert relay_agent.stdout is not None
+                assert any("fallback" in line for line in iter(relay_agent.stdout.readline, "")), "it listens"
+                got = udhcpc(edge, tmp_path)
+            assert (got["ip"], got["router"]) == ("10.30.0.10", "10.30.0.1")
+            assert running.event(Kind.ACK).circuit_id == "edge"
+    finally:
+        ip("netns", "del", edge.far)
+        subprocess.run(["ip", "-n", wire.near, "route", "del", str(network)], check=False, capture_output=True)
+        subprocess.run(["ip", "-n", edge.near, "link", "del", "edge"], check=False, capture_output=True)
+
+
+SCAPY_MALFORMED = """
+import random, sys
+from scapy.all import BOOTP, DHCP, IP, UDP, conf, fuzz, raw, send
+conf.verb = 0
+random.seed(7)
+packets = []
+for number in range(300):
+    layer = fuzz(BOOTP(op=1, hlen=6, options=b"c\\x82Sc")) / fuzz(DHCP())
+    data = bytearray(raw(layer)[:1400])
+    for _ in range(number % 7):
+        data[random.randrange(len(data))] = random.randrange(256)
+    packets.append(IP(dst="10.20.0.1") / UDP(sport=67, dport=67) / bytes(data[: random.randrange(1, len(data))]))
+send(packets)
+"""
+
+
+def test_malformed_packets_of_scapy_end_nothing(wire: Wire, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(wire, tmp_path / "leases") as running, relay(wire) as client:
+        assert wire.run([sys.executable, "-c", SCAPY_MALFORMED]).returncode == 0
+        ask(client, relayed(MessageType.REQUEST, 1, 77, "10.20.0.42"))
+        while hear(client).xid != 77:
+            continue
+        assert running.event(Kind.ACK).mac == Mac("52:54:00:01:00:01")
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+def test_reload_between_two_packets_drops_no_lease(wire: Wire, tmp_path: Path) -> None:
+    path, moved = tmp_path / "leases", replace(SUBNET, pool_first=IPv4Address("10.20.0.50"))
+    with serving(wire, path) as running, relay(wire) as client:
+        ask(client, relayed(MessageType.REQUEST, 1, 1, "10.20.0.42"))
+        assert hear(client).message_type is MessageType.ACK
+        running.server.reconfigure(DhcpConfig(local=(moved,)))
+        renewal = relayed(MessageType.REQUEST, 1, 2, "10.20.0.42")
+        ask(client, renewal._replace(ciaddr=packed(IPv4Address("10.20.0.42")), options={53: b"\3"}))
+        assert hear(client).message_type is MessageType.ACK
+        ask(client, relayed(MessageType.DISCOVER, 2, 3))
+        assert hear(client).yiaddr == packed(IPv4Address("10.20.0.50"))
+        with pytest.raises(ServiceError):
+            running.server.reconfigure(DhcpConfig(local=(replace(SUBNET, server=IPv4Address("10.20.0.3")),)))
+
+
+def test_pool_that_fills_up_is_told_once(wire: Wire, tmp_path: Path) -> None:
+    small = replace(SUBNET, pool_last=IPv4Address("10.20.0.19"))
+    config = DhcpConfig(local=(small,), kept_percent=0)
+    with serving(wire, tmp_path / "leases", config=config) as running, relay(wire) as client:
+        for number in range(10):
+            ask(client, relayed(MessageType.REQUEST, number, number, f"10.20.0.{10 + number}"))
+            assert hear(client).xid == number
+    told = [event for event in running.events.queue if isinstance(event, PoolAlarm)]
+    assert [(alarm.level, alarm.used, alarm.size) for alarm in told] == [
+        (Level.HIGH, 8, 10),
+        (Level.FULL, 10, 10),
+    ]
+
+
+def test_what_the_disk_refused_is_written_with_the_next_group(wire: Wire, tmp_path: Path) -> None:
+    path, journals = tmp_path / "leases", list[Recording]()
+
+    def opener(where: Path) -> tuple[Journal, Recovery]:
+        journal, recovery = open_journal(where)
+        journals.append(Recording(journal, [], failures=1))
+        return journals[0], recovery
+
+    with serving(wire, path, opener=opener) as running, relay(wire) as client:
+        ask(client, relayed(MessageType.REQUEST, 1, 1, "10.20.0.42"))
+        assert journals[0].refused.wait(DEADLINE)
+        ask(client, relayed(MessageType.REQUEST, 2, 2, "10.20.0.43"))
+        assert hear(client).xid == 2
+        leases = running.server.leases()
+    assert len(leases) == 2
+    assert recover(path.read_bytes(), "leases").leases == leases

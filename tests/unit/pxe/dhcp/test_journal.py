@@ -1,11 +1,10 @@
 import math
 import os
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
-from pxe.client import Mac
+from pxe.dhcp.address import Address, Hardware
 from pxe.dhcp.journal import open_journal, recover
 from pxe.dhcp.leases import Lease, LeaseState
 from pxe.errors import ServiceError
@@ -13,8 +12,8 @@ from pxe.errors import ServiceError
 
 def lease(number: int, *, expires: float = 1000.5, hostname: str = "") -> Lease:
     return Lease(
-        address=IPv4Address(f"10.0.0.{number}"),
-        mac=Mac(f"52:54:00:00:00:{number:02x}"),
+        address=Address(bytes((10, 0, 0, number))),
+        mac=Hardware(bytes.fromhex("525400000000")[:5] + bytes((number,))),
         state=LeaseState.BOUND,
         expires=expires,
         hostname=hostname,
@@ -60,7 +59,7 @@ def test_tail_torn_at_any_byte_loses_the_last_line_only(path: Path) -> None:
     journal, _ = open_journal(path)
     journal.append([lease(1), lease(2)])
     journal.close()
-    data = path.read_bytes()
+    data = path.read_bytes().rstrip(b"\0")
     last = data.rindex(b"\n", 0, -1) + 1
     for size in range(last + 1, len(data)):
         recovery = recover(data[:size], "leases")
@@ -86,6 +85,35 @@ def test_damage_in_the_middle_costs_one_line() -> None:
         [b"47c1bf65 bound 10.0.0.1 garbage\n", b"\xff\xfe\n", b"\n", b"00000000 \n"]
     )
     assert recover(lines, "leases").damaged_lines == 4
+
+
+def test_block_that_never_reached_the_disk_costs_its_lines_only(path: Path) -> None:
+    journal, _ = open_journal(path)
+    journal.append([lease(1), lease(2), lease(3)])
+    journal.close()
+    data = bytearray(path.read_bytes())
+    start = data.index(b"\n", 20) + 5
+    data[start : start + 20] = bytes(20)
+    recovery = recover(bytes(data), "leases")
+    assert (recovery.leases, recovery.damaged_lines) == ((lease(1), lease(3)), 1)
+
+
+def test_file_grows_ahead_of_what_is_written(path: Path) -> None:
+    journal, _ = open_journal(path)
+    journal.append([lease(1)])
+    size = path.stat().st_size
+    journal.append([lease(number) for number in range(1, 200)])
+    assert path.stat().st_size == size > 200_000
+    for _ in range(60):
+        journal.append([lease(number) for number in range(1, 200)])
+    journal.close()
+    assert path.stat().st_size > size
+    assert reopened(path) == tuple(lease(number) for number in range(1, 200))
+
+
+def test_file_written_before_the_file_grew_ahead_is_read(path: Path) -> None:
+    path.write_bytes(b"innervate-leases 1\n9d65e17d bound 10.0.0.1 52:54:00:00:00:01 1000.5 \n")
+    assert reopened(path) == (lease(1),)
 
 
 def test_leftover_of_an_interrupted_compaction_is_ignored(path: Path) -> None:

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 from uuid import UUID
@@ -7,7 +6,8 @@ import pytest
 from scapy.layers.dhcp import BOOTP, DHCP
 
 from pxe.client import Arch, Mac, Stage
-from pxe.dhcp.packet import DhcpPacket, MessageType, Option, client_of, pack, parse
+from pxe.dhcp.address import packed
+from pxe.dhcp.packet import DhcpPacket, MessageType, Option, client_of, pack, parse, traits_of
 from pxe.errors import PacketError
 
 MAC = bytes.fromhex("525400000001")
@@ -90,15 +90,15 @@ def test_refused(data: bytes) -> None:
 @pytest.mark.parametrize("fields", [{"xid": -1}, {"flags": 70000}, {"hops": 256}])
 def test_header_field_out_of_range_cannot_be_packed(fields: dict[str, Any]) -> None:
     with pytest.raises(PacketError):
-        pack(replace(BASE, **fields))
+        pack(BASE._replace(**fields))
 
 
 @pytest.mark.parametrize(
     "fields", [{"file": b"a\0b"}, {"sname": b"x" * 65}, {"chaddr": bytes(17)}, {"options": {52: b"\1"}}]
 )
-def test_impossible_value_cannot_be_made(fields: dict[str, Any]) -> None:
+def test_impossible_value_cannot_be_packed(fields: dict[str, Any]) -> None:
     with pytest.raises(PacketError):
-        replace(BASE, **fields)
+        pack(BASE._replace(**fields))
 
 
 def test_unknown_message_type_is_none() -> None:
@@ -156,7 +156,7 @@ def test_uuid(value: bytes, uuid: UUID | None) -> None:
 @pytest.mark.parametrize("fields", [{"htype": 32}, {"chaddr": bytes(8)}, {"chaddr": b""}])
 def test_only_ethernet_has_clients(fields: dict[str, Any]) -> None:
     with pytest.raises(PacketError):
-        client_of(replace(BASE, **fields))
+        client_of(BASE._replace(**fields))
 
 
 def test_what_scapy_builds_is_read() -> None:
@@ -165,15 +165,16 @@ def test_what_scapy_builds_is_read() -> None:
     )
     packet = parse(bytes(built))
     assert (packet.xid, packet.flags, packet.chaddr) == (9, 0x8000, MAC)
-    assert (packet.ciaddr, packet.giaddr) == (IPv4Address("10.0.0.9"), IPv4Address("10.0.0.2"))
+    assert (packet.ciaddr, packet.giaddr) == (bytes((10, 0, 0, 9)), bytes((10, 0, 0, 2)))
     assert packet.message_type is MessageType.REQUEST
-    assert packet.address(Option.REQUESTED_ADDRESS) == IPv4Address("10.0.0.5")
+    assert packet.address(Option.REQUESTED_ADDRESS) == bytes((10, 0, 0, 5))
     assert packet.options[Option.HOST_NAME] == b"node"
 
 
 def test_what_we_pack_is_read_by_scapy() -> None:
     options = {53: b"\2", 54: b"\x0a\0\0\1", 51: b"\0\0\x0e\x10", 12: b"node"}
-    packet = DhcpPacket(op=2, xid=3, chaddr=MAC, yiaddr=IPv4Address("10.0.0.7"), file=b"snponly.efi", options=options)
+    yiaddr = packed(IPv4Address("10.0.0.7"))
+    packet = DhcpPacket(op=2, xid=3, chaddr=MAC, yiaddr=yiaddr, file=b"snponly.efi", options=options)
     read = BOOTP(pack(packet))
     assert (read.yiaddr, read.file.rstrip(b"\0")) == ("10.0.0.7", b"snponly.efi")
     assert read[DHCP].options[:4] == [
@@ -182,3 +183,9 @@ def test_what_we_pack_is_read_by_scapy() -> None:
         ("lease_time", 3600),
         ("hostname", b"node"),
     ]
+
+
+def test_what_machines_of_one_kind_say_is_remembered_once() -> None:
+    ours = [BASE._replace(chaddr=bytes((2, 0, 0, 0, 0, i)), options={60: b"PXEClient", 93: b"\0\7"}) for i in (1, 2)]
+    assert traits_of(ours[0]) is traits_of(ours[1])
+    assert traits_of(ours[0]) is not traits_of(BASE)

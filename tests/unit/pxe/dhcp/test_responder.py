@@ -12,14 +12,15 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from pxe.client import Mac
-from pxe.dhcp.exchange import Accept, Arrival, Ignore, Kind, Outcome, Reply, Request
-from pxe.dhcp.leases import Lease, LeaseState, LeaseTable
-from pxe.dhcp.packet import DhcpPacket, MessageType, client_of
+from pxe.dhcp.address import UNSPECIFIED, Address, Hardware, packed
+from pxe.dhcp.exchange import Accept, Ignore, Kind, Outcome, Reply, Request
+from pxe.dhcp.leases import Lease, LeaseState
+from pxe.dhcp.packet import DhcpPacket, MessageType, parse
+from pxe.dhcp.policy import Policy
 from pxe.dhcp.responder import respond
-from pxe.dhcp.subnet import INFINITE_LEASE, Reservation, Subnet
+from pxe.dhcp.subnet import INFINITE_LEASE, DhcpConfig, Reservation, Subnet
 
 SERVER = IPv4Address("10.0.0.1")
-NOWHERE = IPv4Address(0)
 SUBNET = Subnet(
     network=IPv4Network("10.0.0.0/24"),
     server=SERVER,
@@ -45,41 +46,53 @@ def said(line: str) -> DhcpPacket:
         op=1,
         xid=1,
         chaddr=bytes.fromhex("5254000000") + bytes((int(fields.get("m", 1)),)),
-        ciaddr=IPv4Address(fields.get("ci", "0.0.0.0")),
-        giaddr=IPv4Address(fields.get("gi", "0.0.0.0")),
+        ciaddr=packed(IPv4Address(fields.get("ci", "0.0.0.0"))),
+        giaddr=packed(IPv4Address(fields.get("gi", "0.0.0.0"))),
         flags=int(fields.get("flags", "0"), 16),
         options=options,
     )
 
 
-def decide(packet: DhcpPacket, table: LeaseTable, now: float, subnet: Subnet = SUBNET) -> Outcome:
-    table.expire(now)
-    arrival = Arrival(address=packet.ciaddr, port=68)
-    request = Request(packet=packet, client=client_of(packet), arrival=arrival, answer=None, now=now)
-    outcome = respond(request, subnet, table)
-    if not isinstance(outcome, Ignore) and outcome.change is not None:
-        table.apply(outcome.change)
-    return outcome
+class Server:
+    """The decisions over lease tables that they change, as the server makes them."""
+
+    def __init__(self, config: DhcpConfig | Subnet = SUBNET) -> None:
+        self.policy = Policy(config if isinstance(config, DhcpConfig) else DhcpConfig(local=(config,)), lambda *_: None)
+        self.tables, self.homeless = self.policy.tables(())
+
+    def reload(self, config: DhcpConfig) -> None:
+        leases = [lease for table in self.tables for lease in table.leases()]
+        self.policy = Policy(config, lambda *_: None)
+        self.tables, self.homeless = self.policy.tables([*self.homeless, *leases])
+
+    def decide(self, packet: DhcpPacket, now: float, avoid: frozenset[Address] = frozenset()) -> Outcome:
+        for table in self.tables:
+            table.expire(now)
+        outcome = respond(Request(packet, packet.ciaddr, now, avoid), self.policy, self.tables)
+        if not isinstance(outcome, Ignore) and outcome.change is not None:
+            self.tables[outcome.link].apply(outcome.change)
+        return outcome
 
 
 def heard(outcome: Outcome) -> str:
     if not isinstance(outcome, Reply):
         return "-"
-    assert outcome.packet.message_type is not None
-    yiaddr = "" if outcome.packet.yiaddr == NOWHERE else f" {outcome.packet.yiaddr}"
-    port = "" if outcome.destination.port == 68 else f":{outcome.destination.port}"
-    to = f" to {outcome.destination.address}{port}" if outcome.destination.route.value == "unicast" else ""
-    return f"{outcome.packet.message_type.name}{yiaddr} {outcome.destination.route.value}{to}"
+    packet = parse(outcome.data)
+    assert packet.message_type is not None
+    yiaddr = "" if packet.yiaddr == UNSPECIFIED else f" {IPv4Address(packet.yiaddr)}"
+    route, address, port = outcome.destination
+    to = f" to {IPv4Address(address)}{'' if port == 68 else f':{port}'}" if route.value == "unicast" else ""
+    return f"{packet.message_type.name}{yiaddr} {route.value}{to}"
 
 
-def play(conversation: str) -> None:
-    table, now, answers = LeaseTable(SUBNET.dynamic_addresses()), 1000.0, iter([""])
+def play(conversation: str, server: Server) -> None:
+    now, answers = 1000.0, iter([""])
     for line in filter(None, map(str.strip, conversation.splitlines())):
         mark, text = line.split(maxsplit=1)
         if mark == "++":
             now += float(text)
         elif mark == ">>":
-            answers = iter([heard(decide(said(text), table, now))])
+            answers = iter([heard(server.decide(said(text), now))])
         else:
             assert next(answers) == text, f"at {line!r}"
 
@@ -334,16 +347,16 @@ CONVERSATIONS = {
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_conversation(name: str) -> None:
-    play(CONVERSATIONS[name])
+    play(CONVERSATIONS[name], Server())
 
 
 def test_ack_carries_the_lease_to_make_durable() -> None:
-    outcome = decide(said("REQUEST m=9 ip=10.0.0.99 sid=10.0.0.1"), LeaseTable([]), 1000)
+    outcome = Server().decide(said("REQUEST m=9 ip=10.0.0.99 sid=10.0.0.1"), 1000)
     assert isinstance(outcome, Reply)
     assert outcome.kind is Kind.ACK
     assert outcome.change == Lease(
-        address=IPv4Address("10.0.0.99"),
-        mac=Mac("52:54:00:00:00:09"),
+        address=packed(IPv4Address("10.0.0.99")),
+        mac=Hardware(bytes(Mac("52:54:00:00:00:09"))),
         state=LeaseState.BOUND,
         expires=1600,
         hostname="node9",
@@ -351,26 +364,26 @@ def test_ack_carries_the_lease_to_make_durable() -> None:
 
 
 def test_infinite_lease_never_ends() -> None:
-    subnet = replace(SUBNET, lease_seconds=INFINITE_LEASE)
-    table = LeaseTable(subnet.dynamic_addresses())
-    outcome = decide(said("REQUEST ip=10.0.0.10 sid=10.0.0.1"), table, 1000, subnet)
+    server = Server(replace(SUBNET, lease_seconds=INFINITE_LEASE))
+    outcome = server.decide(said("REQUEST ip=10.0.0.10 sid=10.0.0.1"), 1000)
     assert isinstance(outcome, Reply)
-    assert outcome.packet.options[51] == b"\xff\xff\xff\xff"
-    assert not {58, 59} & outcome.packet.options.keys()
-    assert not table.available(IPv4Address("10.0.0.10"), Mac("52:54:00:00:00:02"), 1e12)
+    options = parse(outcome.data).options
+    assert options[51] == b"\xff\xff\xff\xff"
+    assert not {58, 59} & options.keys()
+    assert heard(server.decide(said("DISCOVER m=2 ip=10.0.0.10"), 1e12)) == "OFFER 10.0.0.12 hardware"
 
 
 def test_what_is_ignored_has_a_reason() -> None:
     for line in ("DISCOVER gi=172.16.0.1", "REQUEST ci=10.0.0.10", "RELEASE ci=10.0.0.10", "DECLINE ip=10.0.0.10"):
-        outcome = decide(said(line), LeaseTable([]), 0)
+        outcome = Server().decide(said(line), 0)
         assert isinstance(outcome, Ignore)
         assert outcome.reason
 
 
 def test_decline_and_release_are_events_with_a_durable_change() -> None:
-    table = LeaseTable(SUBNET.dynamic_addresses())
-    decide(said("REQUEST ip=10.0.0.10 sid=10.0.0.1"), table, 0)
-    released = decide(said("RELEASE ci=10.0.0.10 sid=10.0.0.1"), table, 5)
+    server = Server()
+    server.decide(said("REQUEST ip=10.0.0.10 sid=10.0.0.1"), 0)
+    released = server.decide(said("RELEASE ci=10.0.0.10 sid=10.0.0.1"), 5)
     assert isinstance(released, Accept)
     assert released.kind is Kind.RELEASE
     assert isinstance(released.change, Lease)
@@ -378,12 +391,188 @@ def test_decline_and_release_are_events_with_a_durable_change() -> None:
 
 
 def test_malformed_address_option_is_ignored_with_a_reason() -> None:
-    packet = replace(said("REQUEST sid=10.0.0.1"), options={53: b"\3", 50: b"abc"})
-    assert decide(packet, LeaseTable([]), 0) == Ignore(reason="option 50 is not an address")
+    packet = said("REQUEST sid=10.0.0.1")._replace(options={53: b"\3", 50: b"abc"})
+    assert Server().decide(packet, 0) == Ignore("option 50 is not an address")
 
 
 def test_our_own_packets_come_back_unanswered() -> None:
-    packet = said("DISCOVER")
-    arrival = Arrival(address=SERVER, port=67)
-    request = Request(packet=packet, client=client_of(packet), arrival=arrival, answer=None, now=0)
-    assert isinstance(respond(request, SUBNET, LeaseTable(SUBNET.dynamic_addresses())), Ignore)
+    server = Server()
+    request = Request(said("DISCOVER"), packed(SERVER), 0)
+    assert isinstance(respond(request, server.policy, server.tables), Ignore)
+
+
+def at(text: str) -> Address:
+    return packed(IPv4Address(text))
+
+
+def offer_of(outcome: Outcome) -> tuple[str, bool]:
+    assert isinstance(outcome, Reply)
+    return heard(outcome), outcome.unproven
+
+
+def test_offer_is_unproven_until_the_machine_holds_a_lease_of_the_address() -> None:
+    server = Server()
+    assert offer_of(server.decide(said("DISCOVER"), 0)) == ("OFFER 10.0.0.10 hardware", True)
+    assert offer_of(server.decide(said("DISCOVER"), 1)) == ("OFFER 10.0.0.10 hardware", True)
+    server.decide(said("REQUEST ip=10.0.0.10 sid=10.0.0.1"), 2)
+    assert offer_of(server.decide(said("DISCOVER"), 3)) == ("OFFER 10.0.0.10 hardware", False)
+    assert offer_of(server.decide(said("DISCOVER"), 700)) == ("OFFER 10.0.0.10 hardware", True)
+
+
+def test_address_found_in_use_is_offered_to_nobody() -> None:
+    server = Server()
+    assert offer_of(server.decide(said("DISCOVER"), 0, frozenset({at("10.0.0.10")})))[0] == "OFFER 10.0.0.12 hardware"
+    wanted = said("DISCOVER m=2 ip=10.0.0.10")
+    assert isinstance(server.decide(wanted, 1, frozenset({at("10.0.0.10")})), Ignore)
+    reserved = server.decide(said("DISCOVER m=9"), 2, frozenset({at("10.0.0.99")}))
+    assert offer_of(reserved)[0] == "OFFER 10.0.0.10 hardware"
+
+
+LARGE = replace(SUBNET, pool_first=IPv4Address("10.0.0.100"), pool_last=IPv4Address("10.0.0.199"), reservations={})
+
+
+def stranger(number: int, line: str = "DISCOVER") -> DhcpPacket:
+    return said(line)._replace(chaddr=b"\x02\xee" + number.to_bytes(4))
+
+
+def test_flood_of_strangers_leaves_known_machines_their_share() -> None:
+    named = frozenset(Mac(f"52:54:00:00:00:{number:02x}") for number in range(11, 21))
+    server = Server(DhcpConfig(local=(LARGE,), known=named))
+    offers = [server.decide(stranger(number), 0) for number in range(10_000)]
+    assert sum(isinstance(outcome, Reply) for outcome in offers) == 90
+    assert all(heard(server.decide(said(f"DISCOVER m={m}"), 1)).startswith("OFFER") for m in range(11, 21))
+    taken = server.decide(stranger(20_000, "REQUEST ip=10.0.0.199 sid=10.0.0.1"), 31)
+    assert heard(taken).startswith("ACK"), "offers have run out"
+
+
+def test_stranger_cannot_take_of_the_kept_share_without_an_offer() -> None:
+    server = Server(DhcpConfig(local=(LARGE,)))
+    for number in range(90):
+        address = f"10.0.0.{100 + number}"
+        assert heard(server.decide(stranger(number, f"REQUEST ip={address} sid=10.0.0.1"), 0)).startswith("ACK")
+    assert heard(server.decide(stranger(500, "REQUEST ip=10.0.0.199 sid=10.0.0.1"), 1)) == "NAK broadcast"
+    assert heard(server.decide(stranger(3, "REQUEST ci=10.0.0.103"), 2)).startswith("ACK"), "renewals always work"
+    assert heard(server.decide(stranger(3, "DISCOVER"), 700)).startswith("OFFER"), "it has held a lease"
+
+
+def test_decline_flood_leaves_half_of_the_pool() -> None:
+    server, reasons = Server(DhcpConfig(local=(LARGE,))), list[str]()
+    for number in range(500):
+        offer = server.decide(stranger(number), 1000)
+        assert isinstance(offer, Reply)
+        address = IPv4Address(parse(offer.data).yiaddr)
+        done = server.decide(stranger(number, f"DECLINE ip={address} sid=10.0.0.1"), 1000)
+        assert isinstance(done, Accept)
+        reasons.append(done.reason)
+    assert heard(server.decide(said("DISCOVER"), 1000)).startswith("OFFER")
+    assert server.tables[0].quarantined(0) == 50
+    assert "half of the pool" in reasons[50]
+    assert "half of the pool" not in reasons[49]
+
+
+SECOND = Subnet(
+    network=IPv4Network("10.0.1.0/24"),
+    server=SERVER,
+    pool_first=IPv4Address("10.0.1.10"),
+    pool_last=IPv4Address("10.0.1.99"),
+    router=IPv4Address("10.0.1.254"),
+)
+FAR = Subnet(
+    network=IPv4Network("10.9.0.0/24"),
+    server=SERVER,
+    pool_first=IPv4Address("10.9.0.10"),
+    pool_last=IPv4Address("10.9.0.99"),
+    router=IPv4Address("10.9.0.254"),
+    reservations={Mac("52:54:00:00:00:09"): Reservation(address=IPv4Address("10.9.0.200"), hostname="node9")},
+)
+
+SITE_CONVERSATIONS = {
+    "the second subnet of the link when the first is full": """
+        >> DISCOVER m=1
+        << OFFER 10.0.0.10 hardware
+        >> DISCOVER m=2
+        << OFFER 10.0.0.12 hardware
+        >> DISCOVER m=3
+        << OFFER 10.0.1.10 hardware
+        >> REQUEST m=3 ip=10.0.1.10 sid=10.0.0.1
+        << ACK 10.0.1.10 hardware
+        >> REQUEST m=3 ip=10.0.1.10
+        << ACK 10.0.1.10 hardware
+    """,
+    "each link has its own addresses and reservations": """
+        >> DISCOVER m=9
+        << OFFER 10.0.0.99 hardware
+        >> DISCOVER m=9 gi=10.9.0.254
+        << OFFER 10.9.0.200 unicast to 10.9.0.254:67
+        >> REQUEST m=1 ip=10.0.0.10 sid=10.0.0.1
+        << ACK 10.0.0.10 hardware
+        >> REQUEST m=1 ip=10.9.0.10 sid=10.0.0.1 gi=10.9.0.254
+        << ACK 10.9.0.10 unicast to 10.9.0.254:67
+        >> REQUEST m=1 ci=10.0.0.10
+        << ACK 10.0.0.10 unicast to 10.0.0.10
+    """,
+    "a renewal that was routed to us": """
+        >> REQUEST m=1 ip=10.9.0.10 sid=10.0.0.1 gi=10.9.0.254
+        << ACK 10.9.0.10 unicast to 10.9.0.254:67
+        >> REQUEST m=1 ci=10.9.0.10
+        << ACK 10.9.0.10 unicast to 10.9.0.10
+        >> RELEASE m=1 ci=10.9.0.10 sid=10.0.0.1
+        << -
+        >> INFORM ci=10.9.0.77
+        << ACK unicast to 10.9.0.77
+    """,
+    "a machine that was moved to another link": """
+        >> REQUEST m=1 ip=10.9.0.10 sid=10.0.0.1 gi=10.9.0.254
+        << ACK 10.9.0.10 unicast to 10.9.0.254:67
+        >> REQUEST m=1 ip=10.9.0.10
+        << NAK broadcast
+        >> REQUEST m=1 ip=10.0.0.10 gi=10.9.0.254
+        << NAK unicast to 10.9.0.254:67
+    """,
+}
+
+
+@pytest.mark.parametrize("name", SITE_CONVERSATIONS)
+def test_conversation_with_several_links(name: str) -> None:
+    play(SITE_CONVERSATIONS[name], Server(DhcpConfig(local=(SUBNET, SECOND), relayed=((FAR,),))))
+
+
+def test_reload_drops_no_lease() -> None:
+    server = Server(DhcpConfig(local=(SUBNET,), relayed=((FAR,),)))
+    server.decide(said("REQUEST m=1 ip=10.0.0.10 sid=10.0.0.1"), 1000)
+    server.decide(said("REQUEST m=2 ip=10.9.0.10 sid=10.0.0.1 gi=10.9.0.254"), 1000)
+    server.reload(DhcpConfig(local=(replace(SUBNET, pool_first=IPv4Address("10.0.0.12")),)))
+    assert [lease.address for lease in server.homeless] == [at("10.9.0.10")]
+
+    renewed = server.decide(said("REQUEST m=1 ci=10.0.0.10"), 1200)
+    assert isinstance(renewed, Reply)
+    assert parse(renewed.data).options[51] == (400).to_bytes(4), "for the rest of its time"
+    assert heard(server.decide(said("REQUEST m=1 ci=10.0.0.10"), 1600)) == "NAK broadcast"
+    assert heard(server.decide(said("DISCOVER m=1"), 1601)) == "OFFER 10.0.0.12 hardware"
+
+    server.reload(DhcpConfig(local=(SUBNET,), relayed=((FAR,),)))
+    assert heard(server.decide(said("REQUEST m=2 ci=10.9.0.10"), 1500)) == "ACK 10.9.0.10 unicast to 10.9.0.10"
+
+
+def test_reload_gives_a_new_reservation_at_the_next_renewal() -> None:
+    server = Server()
+    server.decide(said("REQUEST m=1 ip=10.0.0.10 sid=10.0.0.1"), 1000)
+    server.decide(said("REQUEST m=2 ip=10.0.0.12 sid=10.0.0.1"), 1000)
+    reserved = {Mac("52:54:00:00:00:01"): Reservation(address=IPv4Address("10.0.0.12"))}
+    server.reload(DhcpConfig(local=(replace(SUBNET, reservations=reserved),)))
+    kept = "ACK 10.0.0.10 unicast to 10.0.0.10"
+    assert heard(server.decide(said("REQUEST m=1 ci=10.0.0.10"), 1100)) == kept, "the other one still holds it"
+    assert heard(server.decide(said("REQUEST m=2 ci=10.0.0.12"), 1100)) == "ACK 10.0.0.12 unicast to 10.0.0.12"
+    assert heard(server.decide(said("REQUEST m=2 ci=10.0.0.12"), 1600)) == "NAK broadcast"
+    assert heard(server.decide(said("REQUEST m=1 ci=10.0.0.10"), 1600)) == "NAK broadcast"
+    assert heard(server.decide(said("DISCOVER m=1"), 1601)) == "OFFER 10.0.0.12 hardware"
+
+
+def test_what_is_remembered_between_packets_is_bounded() -> None:
+    server = Server()
+    for number in range(3000):
+        packet = said("DISCOVER")
+        hostile = {60: b"PXEClient:%d" % number, 55: number.to_bytes(2), 77: bytes(number % 999), 61: b"x"}
+        server.decide(packet._replace(options={**packet.options, **hostile}), 0)
+    assert len(server.policy._templates) <= 1024
+    assert len(server.policy._boots) <= 1024

@@ -40,7 +40,12 @@ def intent_for(state: MachineState, ramdisk: Ramdisk) -> BootIntent:
     if state.boot_nonce is None:
         return Wait(reason=f"{state.name} is waiting for an approved plan", seconds=15)
     words = (f"innervate.server={ramdisk.server_url}", f"innervate.nonce={state.boot_nonce}")
-    return RunKernel(kernel=ramdisk.kernel, initrd=ramdisk.initrd, arguments=(*words, *ramdisk.arguments))
+    return RunKernel(
+        kernel=ramdisk.kernel,
+        initrd=ramdisk.initrd,
+        arguments=(*words, *ramdisk.arguments),
+        attempt=state.boot_nonce,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

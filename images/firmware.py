@@ -8,12 +8,19 @@ from images.recipe import Recipe, ensure
 from images.store import Entry, Store
 
 NAME = "firmware"
-_PACKAGES = ("ovmf", "ipxe", "ipxe-qemu")
+_PACKAGES = ("ovmf", "ipxe", "ipxe-qemu", "shim-signed", "grub-efi-amd64-signed")
 _FILES = {
     "OVMF_CODE_4M.fd": "usr/share/OVMF/OVMF_CODE_4M.fd",
     "OVMF_VARS_4M.fd": "usr/share/OVMF/OVMF_VARS_4M.fd",
-    "snponly.efi": "usr/lib/ipxe/snponly.efi",
+    "OVMF_CODE_4M.secboot.fd": "usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+    "OVMF_VARS_4M.ms.fd": "usr/share/OVMF/OVMF_VARS_4M.ms.fd",
     "undionly.kpxe": "usr/lib/ipxe/undionly.kpxe",
+    "ipxe.pxe": "usr/lib/ipxe/ipxe.pxe",
+    "snponly.efi": "usr/lib/ipxe/snponly.efi",
+    "ipxe.efi": "usr/lib/ipxe/ipxe-amd64.efi",
+    "ipxe-arm64.efi": "usr/lib/ipxe/ipxe-arm64.efi",
+    "shimx64.efi": "usr/lib/shim/shimx64.efi.signed",
+    "grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed",
     # The option ROM of a virtio NIC in a BIOS machine; the 2019 build of older QEMUs waits 18 s for an IPv6 router.
     "pxe-virtio.rom": "usr/share/qemu/pxe-virtio.rom",
 }

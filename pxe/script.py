@@ -1,17 +1,23 @@
-"""The iPXE scripts that carry out a boot intent.
+"""The boot scripts, for iPXE and for GRUB, that carry out a boot intent.
 
-A script never ends: whatever fails is tried again with back-off (5 s more each time, up to 60 s), because a
-switch port in spanning tree, or a server that is being restarted, is back within minutes. The back-off lives
-in an iPXE setting, which survives from one script to the next; `chain --replace` keeps the stack flat.
+A script never ends: whatever fails is tried again with back-off, up to 60 s, because a switch port in spanning tree,
+or a server that is being restarted, is back within minutes.
+
+* iPXE: 5 s more each time. The back-off lives in an iPXE setting, which survives from one script to the next;
+  `chain --replace` keeps the stack flat.
+* GRUB: its first configuration is the loop, and sources that of the machine in each round. A configuration that sourced
+  the next one would nest for ever; one that ends comes back to the loop. GRUB cannot add, so the back-off is a list.
 
 `exit 1` leaves iPXE on UEFI: EFI_SUCCESS makes the boot manager stop and show its menu (UEFI 2.10, 3.1.1;
 edk2 BootBootOptions), an error makes it try the next boot option. BIOS has no next option: INT 13h drive 0x80.
+GRUB 2.12 leaves with EFI_SUCCESS whatever it is told, so it starts the disk's own loader, and leaves only without one.
 """
 
 import re
 from typing import assert_never
 
 from pxe.boot import BootIntent, Endpoints, LocalDisk, RunKernel, Wait
+from pxe.client import Client
 from pxe.errors import ConfigError
 from templates import render
 
@@ -23,18 +29,47 @@ _LONGEST_WAIT = 3600
 
 # netX is the device that was opened last, the one that boots; a bare ${mac} would be net0's on every machine.
 _SCRIPT_PATH = "/boot.ipxe?mac=${netX/mac:hexhyp}&uuid=${uuid}&serial=${serial:uristring}"
+_CONFIG_PATH = "/boot.grub?mac="
 
 
-def boot_script(intent: BootIntent, endpoints: Endpoints) -> str:
-    """Raises ConfigError when a value of the intent could be read by iPXE as anything but itself."""
+def boot_script(intent: BootIntent, client: Client, endpoints: Endpoints) -> str:
+    """For iPXE. Raises ConfigError when a value of the intent could be read by iPXE as anything but itself."""
     script_url = endpoints.url(_SCRIPT_PATH)
     match intent:
         case LocalDisk():
             return render("ipxe/local_disk.ipxe.j2", {"script_url": script_url})
         case RunKernel():
-            return _run_kernel(intent, endpoints, script_url)
+            return render(
+                "ipxe/run_kernel.ipxe.j2",
+                {
+                    "script_url": script_url,
+                    "kernel_url": endpoints.url(_fetched(intent.kernel, intent, client)),
+                    "initrd_url": endpoints.url(_fetched(intent.initrd, intent, client)),
+                    "arguments": [_word(argument) for argument in intent.arguments],
+                },
+            )
         case Wait():
-            return _wait(intent, script_url)
+            return render("ipxe/wait.ipxe.j2", {"script_url": script_url, **_pause(intent)})
+        case _:
+            assert_never(intent)
+
+
+def boot_config(intent: BootIntent, client: Client, endpoints: Endpoints) -> str:
+    """For GRUB, which reads every word in single quotes as itself. Raises ConfigError as `boot_script` does."""
+    match intent:
+        case LocalDisk():
+            return render("grub/local_disk.cfg.j2", {})
+        case RunKernel():
+            return render(
+                "grub/run_kernel.cfg.j2",
+                {
+                    "kernel_file": _grub_file(endpoints, _fetched(intent.kernel, intent, client)),
+                    "initrd_file": _grub_file(endpoints, _fetched(intent.initrd, intent, client)),
+                    "arguments": [_word(argument) for argument in intent.arguments],
+                },
+            )
+        case Wait():
+            return render("grub/wait.cfg.j2", _pause(intent))
         case _:
             assert_never(intent)
 
@@ -44,29 +79,33 @@ def autoexec_script(endpoints: Endpoints) -> str:
     return render("ipxe/autoexec.ipxe.j2", {"script_url": endpoints.url(_SCRIPT_PATH)})
 
 
-def _run_kernel(intent: RunKernel, endpoints: Endpoints, script_url: str) -> str:
-    return render(
-        "ipxe/run_kernel.ipxe.j2",
-        {
-            "script_url": script_url,
-            "kernel_url": endpoints.url(_path(intent.kernel)),
-            "initrd_url": endpoints.url(_path(intent.initrd)),
-            "arguments": [_word(argument) for argument in intent.arguments],
-        },
-    )
+def start_config(endpoints: Endpoints) -> str:
+    """What TFTP serves as grub/grub.cfg."""
+    return render("grub/start.cfg.j2", {"config_file": _grub_file(endpoints, _CONFIG_PATH)})
 
 
-def _wait(intent: Wait, script_url: str) -> str:
+def attempt_path(path: str, attempt: str, client: Client) -> str:
+    """Where this client finds `path` while the attempt is the one that counts: /a/MAC[.UUID]/ATTEMPT/..."""
+    uuid = "" if client.uuid is None else f".{client.uuid}"
+    return f"/a/{client.mac.text.replace(':', '-')}{uuid}/{attempt}{path}"
+
+
+def _fetched(path: str, intent: RunKernel, client: Client) -> str:
+    if not path.startswith("/"):
+        raise ConfigError("not an absolute path", evidence=path[:80], next_action="start it with a slash")
+    return _word(attempt_path(path, intent.attempt, client) if intent.attempt else path)
+
+
+def _grub_file(endpoints: Endpoints, path: str) -> str:
+    port = "" if endpoints.http_port == 80 else f":{endpoints.http_port}"
+    return f"(http,{endpoints.address}{port}){path}"
+
+
+def _pause(intent: Wait) -> dict[str, str | int]:
     if not 1 <= intent.seconds <= _LONGEST_WAIT:
         raise ConfigError("waiting time out of range", evidence=str(intent.seconds), next_action="use 1 to 3600 s")
     reason = _NOT_IN_REASON.sub("?", intent.reason[:_LONGEST_REASON]).strip() or "no reason given"
-    return render("ipxe/wait.ipxe.j2", {"script_url": script_url, "reason": reason, "seconds": intent.seconds})
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/"):
-        raise ConfigError("not an absolute path", evidence=text[:80], next_action="start it with a slash")
-    return _word(text)
+    return {"reason": reason, "seconds": intent.seconds}
 
 
 def _word(text: str) -> str:

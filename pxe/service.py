@@ -1,52 +1,73 @@
 """The boot services of one segment: DHCP, TFTP, HTTP and DNS, wired to one boot policy.
 
 DHCP  names the network boot program              (pxe.boot.answer)
-TFTP  hands it out, and iPXE's first script       (pxe.routes.with_autoexec)
+TFTP  hands it out, and iPXE's first script       (pxe.routes.with_scripts)
 HTTP  hands out boot scripts and artefacts        (pxe.routes.BootRoutes)
 DNS   knows the rack's names
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from pxe.boot import NBP_NAMES, BootPolicy, Endpoints
+from pxe.boot import NBP_NAMES, BootPolicy, Chain, Endpoints
+from pxe.client import Mac
 from pxe.content import ContentTable
+from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.leases import Lease
-from pxe.dhcp.server import DhcpEvent, DhcpServer
-from pxe.dhcp.subnet import Subnet
+from pxe.dhcp.server import DhcpServer, Observed
+from pxe.dhcp.subnet import DhcpConfig
 from pxe.dns.responder import Zone
 from pxe.dns.server import DnsServer
 from pxe.errors import ConfigError
-from pxe.http.server import HttpEvent, HttpServer
+from pxe.http.server import TLS_PORT, HttpEvent, HttpServer, Tls
+from pxe.ladder import ChainChanged, Ladder
 from pxe.ports import Clock
-from pxe.routes import Application, BootRoutes, ScriptEvent, with_autoexec
-from pxe.tftp.server import TftpEvent, TftpServer
+from pxe.routes import Application, BootRoutes, ScriptEvent, with_scripts
+from pxe.tftp.server import SameForAll, TftpEvent, TftpServer
+from pxe.tls import Credential, server_context
 
 log = logging.getLogger(__name__)
 
-PxeEvent = DhcpEvent | TftpEvent | HttpEvent | ScriptEvent
+PxeEvent = Observed | TftpEvent | HttpEvent | ScriptEvent | ChainChanged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsConfig:
+    """Boot HTTP over TLS as well; at most one credential of each kind of key."""
+
+    credentials: tuple[Credential, ...]
+    port: int = TLS_PORT
+
+    def __post_init__(self) -> None:
+        server_context(self.credentials)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceConfig:
-    """`programs` are the network boot programs under the names of `pxe.boot.NBP_NAMES`, at least one of them."""
+    """`programs` are the network boot programs under the names of `pxe.boot.PROGRAM_NAMES`, one of NBP_NAMES at least.
+
+    `chains` states what machines are known to run; what the others run is found out (`pxe.ladder`).
+    """
 
     device: str
-    subnet: Subnet
+    dhcp: DhcpConfig
     endpoints: Endpoints
     journal: Path
     zone: Zone
     programs: ContentTable
+    tls: TlsConfig | None = None
+    chains: Mapping[Mac, Chain] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.endpoints.address not in self.subnet.network:
+        networks = [subnet.network for subnet in self.dhcp.local]
+        if not any(self.endpoints.address in network for network in networks):
             raise ConfigError(
                 "machines of the segment could not reach the boot server",
-                evidence=f"{self.endpoints.address}, {self.subnet.network}",
+                evidence=f"{self.endpoints.address}, {', '.join(map(str, networks))}",
                 next_action="serve from an address of the segment",
             )
         if not NBP_NAMES & set(self.programs):
@@ -83,15 +104,16 @@ class BootServices:
         self._clock = clock
         self._observe = observe
         self._zone = config.zone
-        self._programs = with_autoexec(config.programs, config.endpoints)
+        self._programs = with_scripts(config.programs, config.endpoints)
         self._routes = BootRoutes(
             endpoints=config.endpoints,
             programs=self._programs,
             artifacts=artifacts,
             policy=policy,
             application=application,
-            observe=observe,
+            observe=self._notice,
         )
+        self._ladder = Ladder(stated=config.chains, available=config.programs, report=observe)
         self._dns: DnsServer | None = None
         self._http: HttpServer | None = None
         self._dhcp: DhcpServer | None = None
@@ -129,12 +151,22 @@ class BootServices:
         if self._dns is not None:
             self._dns.set_zone(zone)
 
+    def set_dhcp(self, dhcp: DhcpConfig) -> None:
+        """From any thread: leases stay, answers follow the new subnets. ServiceError when our own address changes."""
+        if self._dhcp is not None:
+            self._dhcp.reconfigure(dhcp)
+
     def leases(self) -> tuple[Lease, ...]:
         return () if self._dhcp is None else self._dhcp.leases()
 
     def sent_bytes(self, client: IPv4Address) -> int:
         """HTTP body bytes that this address took since the start, downloads under way included."""
         return 0 if self._http is None else self._http.sent_bytes(client)
+
+    def _notice(self, event: Observed | TftpEvent | HttpEvent | ScriptEvent) -> None:
+        if isinstance(event, DhcpEvent | TftpEvent | HttpEvent | ScriptEvent):
+            self._ladder.observe(event)
+        self._observe(event)
 
     def _run(self, server: _S) -> _S:
         self._running.append(server)
@@ -147,26 +179,29 @@ class BootServices:
     def _tftp_server(self) -> TftpServer:
         return TftpServer(
             address=self._config.endpoints.address,
-            lookup=self._programs,
+            lookup=SameForAll(self._programs),
             clock=self._clock,
-            observe=self._observe,
+            observe=self._notice,
         )
 
     def _http_server(self) -> HttpServer:
+        tls = self._config.tls
         return HttpServer(
             address=self._config.endpoints.address,
             port=self._config.endpoints.http_port,
             routes=self._routes,
             clock=self._clock,
-            observe=self._observe,
+            observe=self._notice,
+            tls=None if tls is None else Tls(context=server_context(tls.credentials), port=tls.port),
         )
 
     def _dhcp_server(self) -> DhcpServer:
         return DhcpServer(
             device=self._config.device,
-            subnet=self._config.subnet,
+            config=self._config.dhcp,
             endpoints=self._config.endpoints,
             journal=self._config.journal,
             clock=self._clock,
-            observe=self._observe,
+            observe=self._notice,
+            chain_of=self._ladder.chain_of,
         )

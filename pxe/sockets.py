@@ -6,6 +6,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import Literal
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 Transport = Literal["udp", "tcp"]
 
+_SLOW_SECONDS = 0.05
+_BATCH = 256
 _KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 
 
@@ -58,7 +61,8 @@ def _bind_advice(code: int | None, transport: Transport, port: int, address: IPv
 class Loop:
     """One thread around one epoll. Only that thread calls handlers and `tick`, so servers need no locks.
 
-    `tick` is called about every `period` seconds. A handler that raises is logged and called again.
+    `tick` is called about every `period` seconds. A handler that raises is logged and called again; one that takes
+    longer than 50 ms is named in the log.
     """
 
     def __init__(self, *, name: str, tick: Callable[[], None], period: float) -> None:
@@ -95,15 +99,30 @@ class Loop:
         os.close(self._wake)
 
     def _run(self) -> None:
+        now = time.monotonic()
+        due = now + self._period
         while not self._stopping:
-            for fd, events in self._epoll.poll(self._period):
+            for fd, events in self._epoll.poll(max(0.0, due - now), _BATCH):
+                began = time.monotonic()
                 handler = self._handlers.get(fd)
                 if handler is not None:
-                    self._guarded(handler, events)
-            self._guarded(lambda _: self._tick(), 0)
+                    try:
+                        handler(events)
+                    except Exception:
+                        log.exception(_FAILED, self._thread.name)
+                    self._note(time.monotonic() - began)
+            now = time.monotonic()
+            if now >= due:
+                due = now + self._period
+                try:
+                    self._tick()
+                except Exception:
+                    log.exception(_FAILED, self._thread.name)
 
-    def _guarded(self, handler: Callable[[int], None], events: int) -> None:
-        try:
-            handler(events)
-        except Exception:
-            log.exception("a handler failed; the service goes on thread=%s", self._thread.name)
+    def _note(self, seconds: float) -> None:
+        """While one handler runs, every other client of the service waits."""
+        if seconds > _SLOW_SECONDS:
+            log.warning("a handler held its service up thread=%s ms=%.0f", self._thread.name, seconds * 1000)
+
+
+_FAILED = "a handler failed; the service goes on thread=%s"

@@ -1,6 +1,6 @@
 """The demo: a virtual rack from powered off to running, by the product's own daemon and front-end.
 
-`./run demo [--nodes N] [--firmware uefi|bios] [--headless] [--json FILE] [--keep]`
+`./run demo [--nodes N] [--firmware uefi|bios|http] [--headless] [--json FILE] [--keep]`
 """
 
 import argparse
@@ -24,7 +24,7 @@ from appliance.client import Client
 from appliance.errors import AbsentError, InnervateError, MachineryError
 from appliance.lab.rack import Rack
 from appliance.lab.report import DemoReport, report
-from appliance.lab.spec import MAX_NODES, RackFirmware, RackSpec
+from appliance.lab.spec import MAX_NODES, RackFirmware, RackSpec, UefiKind
 from appliance.lab.topology import VARIABLE
 from appliance.model.codec import to_json
 from appliance.model.hardware import Firmware
@@ -41,6 +41,11 @@ from images.store import Store
 _HOME = Path(appliance.__file__).parents[1]
 SITE = _HOME / "examples" / "lab_rack.py"
 IMAGES = Path("~/.cache/innervate/images").expanduser()
+_FIRMWARE = {
+    "uefi": (Firmware.UEFI, UefiKind.PXE),
+    "bios": (Firmware.BIOS, UefiKind.PXE),
+    "http": (Firmware.UEFI, UefiKind.HTTP),
+}
 _READY_SECONDS = 60.0
 _READY_PAUSE = 0.05
 _LOOK_PAUSE = 0.5
@@ -49,10 +54,11 @@ _STOP_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`json` is "-" for standard output, empty for no report."""
+    """`uefi` counts where `firmware` is UEFI. `json` is "-" for standard output, empty for no report."""
 
     nodes: int
     firmware: Firmware
+    uefi: UefiKind
     headless: bool
     json: str
     keep: bool
@@ -76,14 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parse(argv: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="./run demo", description="Provision a virtual rack, from power-off to SSH.")
     parser.add_argument("--nodes", type=int, default=2, choices=range(1, MAX_NODES + 1), help="default 2")
-    parser.add_argument("--firmware", choices=[kind.value for kind in Firmware], default=Firmware.UEFI.value)
+    parser.add_argument("--firmware", choices=list(_FIRMWARE), default="uefi")
     parser.add_argument("--headless", action="store_true", help="a line per change, no live table")
     parser.add_argument("--json", default="", metavar="FILE", help='write the report there ("-": standard output)')
     parser.add_argument("--keep", action="store_true", help="leave the rack running until Ctrl-C")
     given = parser.parse_args(argv)
+    firmware, uefi = _FIRMWARE[given.firmware]
     return Options(
         nodes=given.nodes,
-        firmware=Firmware(given.firmware),
+        firmware=firmware,
+        uefi=uefi,
         headless=given.headless,
         json=given.json,
         keep=given.keep,
@@ -91,7 +99,7 @@ def parse(argv: Sequence[str] | None) -> Options:
 
 
 def demo(options: Options, folder: Path) -> int:
-    files = ensure_images()
+    files = ensure_images(uefi=options.uefi)
     key = make_key(folder)
     start = time.monotonic()
     with Rack.start(rack_spec(options, folder, files)) as rack:
@@ -109,8 +117,13 @@ def demo(options: Options, folder: Path) -> int:
     return Exit.OK if result.all_active else Exit.FAILURE
 
 
-def ensure_images(folder: Path = IMAGES, variant: Variant = Variant.CLOUD) -> RackFirmware:
-    """The ramdisk and the OS image for the daemon, the firmware for the rack; minutes the first time."""
+def ensure_images(
+    folder: Path = IMAGES, variant: Variant = Variant.CLOUD, uefi: UefiKind = UefiKind.PXE
+) -> RackFirmware:
+    """The ramdisk and the OS image for the daemon, the firmware for the rack; minutes the first time.
+
+    `uefi` is not ARM64: nothing is built for it.
+    """
     store = Store(folder)
     archive = Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_say)
     firmware = ensure_all(store, archive, variant).entry(Product.FIRMWARE)
@@ -119,7 +132,9 @@ def ensure_images(folder: Path = IMAGES, variant: Variant = Variant.CLOUD) -> Ra
         return store.path_of(firmware.artifact(name).sha256)
 
     return RackFirmware(
-        ovmf_code=path("OVMF_CODE_4M.fd"), ovmf_vars=path("OVMF_VARS_4M.fd"), virtio_rom=path("pxe-virtio.rom")
+        ovmf_code=path("OVMF_CODE_4M.secboot.fd" if uefi.is_secure else "OVMF_CODE_4M.fd"),
+        ovmf_vars=path("OVMF_VARS_4M.ms.fd" if uefi.is_secure else "OVMF_VARS_4M.fd"),
+        virtio_rom=path("pxe-virtio.rom"),
     )
 
 
@@ -131,7 +146,7 @@ def make_key(folder: Path) -> Path:
 
 
 def rack_spec(options: Options, folder: Path, files: RackFirmware) -> RackSpec:
-    return RackSpec(nodes=options.nodes, firmware=options.firmware, workdir=folder, files=files)
+    return RackSpec(nodes=options.nodes, firmware=options.firmware, uefi=options.uefi, workdir=folder, files=files)
 
 
 def daemon_config(folder: Path, *, socket: Path, key: Path, variant: Variant = Variant.CLOUD) -> Path:

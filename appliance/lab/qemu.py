@@ -4,12 +4,15 @@
   "UEFI PXE" is iPXE and not EDK2's client, which is what real servers run.
 * As soon as one device has a bootindex, OVMF drops those without from its boot order: each disk and NIC has one.
 * When PXE over IPv4 fails, OVMF tries IPv6 for a long time: fw_cfg turns that off (OVMF 2025.02).
+* HTTP Boot comes first where PXE is turned off altogether: OVMF has one boot entry for each.
+* Secure Boot is worth something only where the guest cannot write to the variables: they are behind SMM.
 * SeaBIOS and iPXE write to the serial console only where the machine has no graphics.
 """
 
 from collections.abc import Sequence
+from typing import assert_never
 
-from appliance.lab.spec import MANUFACTURER, PRODUCT, Accelerator, BootDevice, NodeSpec
+from appliance.lab.spec import MANUFACTURER, PRODUCT, Accelerator, BootDevice, NodeSpec, UefiKind
 from appliance.model.hardware import Firmware
 
 
@@ -17,9 +20,9 @@ def argv(node: NodeSpec, accelerator: Accelerator, order: Sequence[BootDevice]) 
     """`order` names every boot device once, first choice first."""
     index = {device: place for place, device in enumerate(order, start=1)}
     return (
-        "qemu-system-x86_64",
+        "qemu-system-aarch64" if node.uefi is UefiKind.ARM64 else "qemu-system-x86_64",
         *("-name", node.name, "-no-user-config", "-nodefaults", "-display", "none"),
-        *("-accel", accelerator.value, "-cpu", _cpu(accelerator)),
+        *_processor(node, accelerator),
         *("-m", str(node.memory_mib), "-smp", "1", "-rtc", "base=utc"),
         *_identity(node),
         *_console(node),
@@ -30,9 +33,11 @@ def argv(node: NodeSpec, accelerator: Accelerator, order: Sequence[BootDevice]) 
     )
 
 
-def _cpu(accelerator: Accelerator) -> str:
+def _processor(node: NodeSpec, accelerator: Accelerator) -> tuple[str, ...]:
+    if node.uefi is UefiKind.ARM64:
+        return ("-accel", Accelerator.TCG.value, "-cpu", "cortex-a57")
     # Emulated, a newer model only adds instructions that cost time: "max" takes 8 s longer to a Linux prompt.
-    return "host" if accelerator is Accelerator.KVM else "Nehalem"
+    return ("-accel", accelerator.value, "-cpu", "host" if accelerator is Accelerator.KVM else "Nehalem")
 
 
 def _identity(node: NodeSpec) -> tuple[str, ...]:
@@ -79,7 +84,28 @@ def _firmware(node: NodeSpec) -> tuple[str, ...]:
     if node.firmware is Firmware.BIOS or node.files is None:
         return ("-machine", "q35,graphics=off")
     return (
-        *("-machine", "q35", "-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"),
+        *_machine(node.uefi),
+        *("-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"),
         *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={node.files.ovmf_code}"),
         *("-drive", f"if=pflash,format=raw,unit=1,file={node.nvram}"),
     )
+
+
+_NO_PXE = ("-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=n")
+_SECURE = ("-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on")
+
+
+def _machine(kind: UefiKind) -> tuple[str, ...]:
+    match kind:
+        case UefiKind.PXE:
+            return ("-machine", "q35")
+        case UefiKind.HTTP:
+            return ("-machine", "q35", *_NO_PXE)
+        case UefiKind.SECURE:
+            return _SECURE
+        case UefiKind.SECURE_HTTP:
+            return (*_SECURE, *_NO_PXE)
+        case UefiKind.ARM64:
+            return ("-machine", "virt")
+        case _:
+            assert_never(kind)

@@ -33,6 +33,22 @@ class BootDevice(Enum):
     NIC = "nic0"
 
 
+class UefiKind(Enum):
+    """How a UEFI node boots from the network, and what it is. PXE and SECURE go on to HTTP Boot when PXE failed."""
+
+    PXE = "pxe"
+    HTTP = "http"
+    SECURE = "secure"
+    """Secure Boot is on, with Microsoft's keys."""
+    SECURE_HTTP = "secure-http"
+    ARM64 = "arm64"
+    """PXE on a 64-bit Arm machine; always emulated."""
+
+    @property
+    def is_secure(self) -> bool:
+        return self in (UefiKind.SECURE, UefiKind.SECURE_HTTP)
+
+
 class Accelerator(Enum):
     TCG = "tcg,thread=multi"
     KVM = "kvm"
@@ -40,7 +56,10 @@ class Accelerator(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RackFirmware:
-    """Firmware files. `virtio_rom` is the iPXE option ROM of the NIC; UEFI nodes run EDK2's own client instead."""
+    """Firmware files. `virtio_rom` is the iPXE option ROM of the NIC; UEFI nodes run EDK2's own client instead.
+
+    `ovmf_code` and `ovmf_vars` are those of the nodes' `UefiKind`.
+    """
 
     ovmf_code: Path
     ovmf_vars: Path
@@ -55,6 +74,7 @@ class RackSpec:
     firmware: Firmware
     workdir: Path
     files: RackFirmware | None = None
+    uefi: UefiKind = UefiKind.PXE
     memory_mib: int = 1024
     disk_gib: int = 4
 
@@ -63,6 +83,8 @@ class RackSpec:
             raise UsageError(f"a rack has 1 to {MAX_NODES} nodes", evidence=str(self.nodes))
         if self.firmware is Firmware.UEFI and self.files is None:
             raise UsageError("UEFI nodes need firmware files", next_action="give the rack an OVMF image")
+        if self.firmware is Firmware.BIOS and self.uefi is not UefiKind.PXE:
+            raise UsageError("BIOS nodes have no UEFI", evidence=self.uefi.value)
         if not self.workdir.is_absolute() or len(str(self.workdir)) > _MAX_WORKDIR:
             raise UsageError(
                 f"the rack's folder must be an absolute path of at most {_MAX_WORKDIR} characters",
@@ -87,6 +109,7 @@ class NodeSpec:
     bmc_address: IPv4Address
     firmware: Firmware
     files: RackFirmware | None
+    uefi: UefiKind
     memory_mib: int
     disk_gib: int
     folder: Path
@@ -164,6 +187,7 @@ def _node(spec: RackSpec, index: int) -> NodeSpec:
         bmc_address=FIRST_BMC_ADDRESS + index,
         firmware=spec.firmware,
         files=spec.files,
+        uefi=spec.uefi,
         memory_mib=spec.memory_mib,
         disk_gib=spec.disk_gib,
         folder=spec.workdir / name,

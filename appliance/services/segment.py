@@ -11,7 +11,7 @@ from appliance.services.stock import Stock
 from appliance.topology import Rack
 from pxe.boot import Endpoints
 from pxe.client import Mac
-from pxe.dhcp.subnet import Reservation, Subnet
+from pxe.dhcp.subnet import DhcpConfig, Reservation, Subnet
 from pxe.dns.responder import Zone
 from pxe.service import ServiceConfig
 
@@ -37,7 +37,7 @@ def service_config(rack: Rack, stock: Stock, settings: Settings) -> ServiceConfi
     network = rack.boot_network
     return ServiceConfig(
         device=network.device,
-        subnet=_subnet(rack),
+        dhcp=DhcpConfig(local=(_subnet(rack),), known=frozenset(stated_macs(rack).values())),
         endpoints=endpoints_of(network),
         journal=settings.state_dir / "leases.journal",
         zone=Zone(

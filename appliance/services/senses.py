@@ -31,9 +31,10 @@ from appliance.store.records import (
 from images.agent.protocol import Hello
 from pxe.boot import RunKernel
 from pxe.client import Client, Stage
+from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Kind
-from pxe.dhcp.server import DhcpEvent
 from pxe.http.server import HttpEvent
+from pxe.ladder import ChainChanged
 from pxe.routes import ScriptEvent
 from pxe.service import PxeEvent
 from pxe.tftp.responder import Outcome
@@ -88,7 +89,7 @@ class Senses:
 
     # on the loop ---------------------------------------------------------------------------------------------
 
-    def _boot_event(self, event: DhcpEvent | TftpEvent | ScriptEvent) -> None:
+    def _boot_event(self, event: PxeEvent) -> None:
         match event:
             case DhcpEvent(kind=Kind.ACK, address=IPv4Address() as address):
                 self._leased(event, address)
@@ -96,6 +97,8 @@ class Senses:
                 self._stage(self._address_of.get(event.client), BootStage.TFTP, _tftp(event))
             case ScriptEvent():
                 self._script(event)
+            case ChainChanged():
+                self._chain_changed(event)
             case _:
                 return
 
@@ -116,6 +119,11 @@ class Senses:
         machine = self._current().machine_of(Client(mac=event.mac, stage=Stage.IPXE, uuid=event.uuid))
         if event.intent is RunKernel:
             self._stage(machine, BootStage.SCRIPT, f"boot script to {event.address}")
+
+    def _chain_changed(self, event: ChainChanged) -> None:
+        machine = self._current().machine_of(Client(mac=event.mac, stage=Stage.FIRMWARE))
+        if machine is not None:
+            self._memory.note(Noted(machine=machine, kind="boot-program", text=event.reason))
 
     def _stage(self, machine: MachineName | None, stage: BootStage, detail: str) -> None:
         if machine is not None and stage.value not in self._memory.world.machine(machine).stages:

@@ -12,7 +12,7 @@ from images.errors import ImagesError
 from images.manifest import Manifest
 from images.ramdisk.modules import Variant
 from images.store import Artifact, Entry, Store
-from pxe.boot import NBP_NAMES
+from pxe.boot import PROGRAM_NAMES
 from pxe.content import Content, ContentTable, FileContent
 
 
@@ -42,7 +42,7 @@ def take_stock(settings: Settings) -> Stock:
     firmware, ramdisk = found.entry(Product.FIRMWARE), found.entry(Product.RAMDISK)
     served = (*ramdisk.artifacts, *found.entry(Product.DEBIAN).artifacts)
     return Stock(
-        programs=ContentTable({a.name: _content(a, store) for a in firmware.artifacts if a.name in NBP_NAMES}),
+        programs=ContentTable({a.name: _content(a, store) for a in firmware.artifacts if a.name in PROGRAM_NAMES}),
         artifacts={artifact.sha256: _content(artifact, store) for artifact in served},
         kernel_sha256=ramdisk.artifact("vmlinuz").sha256,
         initrd_sha256=ramdisk.artifact("initrd.zst").sha256,

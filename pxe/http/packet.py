@@ -1,20 +1,22 @@
 """HTTP/1.x request and response heads: bytes <-> values (RFC 9112, RFC 9110).
 
-Strict where a loose reading could hide a second request, tolerant where firmware is known to be odd: any Host or
-none, absolute-form targets, an empty line before the request.
+Strict where a loose reading could hide a second request (RFC 9112 section 11.2): bare line feeds, folded lines,
+repeated Host or Content-Length, and any Transfer-Encoding are refused. Tolerant where firmware is known to be odd:
+absolute-form targets, an empty line before the request, repeated slashes (shim asks for //grubx64.efi).
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote, unquote_plus
 
 from pxe.errors import PacketError
 
 MAX_HEAD = 16 * 1024
-MAX_TARGET = 2 * 1024
+MAX_TARGET = 8000
 MAX_BODY = 8 * 1024 * 1024
 MAX_HEADERS = 100
 MAX_FIELDS = 64
@@ -23,6 +25,10 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")
 _LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([!-~\x80-\xff]+) HTTP/(\d)\.(\d)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
+_HOST = re.compile(r"[\w.~%-]*(:\d*)?|\[[0-9A-Fa-f:.]+\](:\d*)?", re.ASCII)
+_SLASHES = re.compile(r"/{2,}")
+_BARE_FEED = re.compile(rb"(?<!\r)\n")
+_STATUS_LINES = MappingProxyType({int(status): f"HTTP/1.1 {int(status)} {status.phrase}\r\n" for status in HTTPStatus})
 
 
 class RequestError(PacketError):
@@ -35,8 +41,8 @@ class RequestError(PacketError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHead:
-    """`path` is percent-decoded and starts with /; header names are lower case; of a repeated query field the last
-    counts; `length` is that of the body, in bytes."""
+    """`path` is percent-decoded, starts with / and has no empty segment before others; header names are lower case; of
+    a repeated query field the last counts; `length` is that of the body, in bytes."""
 
     method: str
     path: str
@@ -47,7 +53,10 @@ class RequestHead:
 
     @property
     def keep_alive(self) -> bool:
-        wishes = {word.strip().lower() for word in self.headers.get("connection", "").split(",")}
+        said = self.headers.get("connection")
+        if said is None:
+            return self.minor > 0
+        wishes = {word.strip().lower() for word in said.split(",")}
         return "close" not in wishes if self.minor else "keep-alive" in wishes
 
     @property
@@ -62,69 +71,106 @@ def parse_head(buffer: bytes | bytearray) -> tuple[RequestHead, int] | None:
         start += 2
     end = buffer.find(b"\r\n\r\n", start, MAX_HEAD)
     if end < 0:
-        if len(buffer) >= MAX_HEAD:
-            raise RequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is longer than 16 KiB")
+        _require_hope(buffer)
         return None
-    line, *fields = bytes(buffer[start:end]).decode("latin-1").split("\r\n")
+    line, _, fields = buffer[start:end].decode("latin-1").partition("\r\n")
     return _head(line, fields), end + 4
 
 
-def _head(line: str, fields: list[str]) -> RequestHead:
+def _require_hope(buffer: bytes | bytearray) -> None:
+    """Raises RequestError when no more bytes can make this a request head."""
+    if len(buffer) >= MAX_HEAD:
+        raise RequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is longer than 16 KiB")
+    if _BARE_FEED.search(buffer):
+        raise RequestError(HTTPStatus.BAD_REQUEST, "lines end with CR LF")
+
+
+def _head(line: str, fields: str) -> RequestHead:
     found = _LINE.fullmatch(line)
     if found is None:
         raise RequestError(HTTPStatus.BAD_REQUEST, "not an HTTP/1.x request line")
-    method, target, major, minor = found.groups()
+    method, target, major, digit = found.groups()
     if major != "1":
         raise RequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.0 and HTTP/1.1 are spoken here")
+    minor = min(int(digit), 1)
     path, query = _target(target)
-    headers = _headers(fields)
+    headers, length = _headers(fields)
+    _require_host(headers, minor)
     return RequestHead(
-        method=method,
-        path=path,
-        query=query,
-        headers=MappingProxyType(headers),
-        minor=min(int(minor), 1),
-        length=_length(headers),
+        method=method, path=path, query=MappingProxyType(query), headers=headers, minor=minor, length=length
     )
 
 
-def _target(target: str) -> tuple[str, Mapping[str, str]]:
+def _target(target: str) -> tuple[str, dict[str, str]]:
     if len(target) > MAX_TARGET:
-        raise RequestError(HTTPStatus.REQUEST_URI_TOO_LONG, "the request target is longer than 2 KiB")
+        raise RequestError(HTTPStatus.REQUEST_URI_TOO_LONG, "the request target is longer than 8000 bytes")
+    if not target.startswith("/"):
+        target = _origin_form(target)
+    path, _, query = target.partition("#")[0].partition("?")
+    if "%" in path:
+        path = unquote(path, errors="replace")
+    return _SLASHES.sub("/", path) if "//" in path else path, _query(query) if query else {}
+
+
+def _origin_form(target: str) -> str:
     absolute = _ABSOLUTE.match(target)
-    origin = target[absolute.end() :] if absolute else target
-    if absolute and not origin.startswith("/"):
-        origin = "/" + origin
-    if not origin.startswith("/"):
+    if absolute is None:
         raise RequestError(HTTPStatus.BAD_REQUEST, "the request target is not a path")
-    path, _, query = origin.partition("#")[0].partition("?")
-    try:
-        fields = parse_qsl(query, keep_blank_values=True, encoding="utf-8", errors="replace", max_num_fields=MAX_FIELDS)
-    except ValueError as cause:
-        raise RequestError(HTTPStatus.BAD_REQUEST, "too many query fields") from cause
-    return unquote(path, errors="replace"), MappingProxyType(dict(fields))
+    origin = target[absolute.end() :]
+    return origin if origin.startswith("/") else "/" + origin
 
 
-def _headers(fields: list[str]) -> dict[str, str]:
+def _query(text: str) -> dict[str, str]:
+    fields = text.split("&", MAX_FIELDS)
+    if len(fields) > MAX_FIELDS:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "too many query fields")
+    pairs = (field.partition("=") for field in fields if field)
+    return {_plain(name): _plain(value) for name, _, value in pairs}
+
+
+def _plain(text: str) -> str:
+    return unquote_plus(text, errors="replace") if "%" in text or "+" in text else text
+
+
+# Firmware sends the same fields with every request, and so does every machine of one model.
+@lru_cache(maxsize=128)
+def _headers(text: str) -> tuple[Mapping[str, str], int]:
+    """The header fields, and the length of the body that they announce."""
+    if _CONTROL.search(text.replace("\r\n", "")):
+        raise RequestError(HTTPStatus.BAD_REQUEST, "a control character in the request head")
+    fields = text.split("\r\n") if text else []
     if len(fields) > MAX_HEADERS:
         raise RequestError(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "more than 100 header fields")
     headers: dict[str, str] = {}
-    for text in fields:
-        name, colon, value = text.partition(":")
-        if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+    for field_ in fields:
+        name, colon, value = field_.partition(":")
+        if not colon or not _TOKEN.fullmatch(name):
             raise RequestError(HTTPStatus.BAD_REQUEST, "not a header field")
         key, value = name.lower(), value.strip(" \t")
-        headers[key] = f"{headers[key]}, {value}" if key in headers else value
-    return headers
+        if key in headers:
+            if key == "host":
+                raise RequestError(HTTPStatus.BAD_REQUEST, "more than one Host")
+            value = f"{headers[key]}, {value}"
+        headers[key] = value
+    return MappingProxyType(headers), _length(headers)
+
+
+def _require_host(headers: Mapping[str, str], minor: int) -> None:
+    """RFC 9112 section 3.2; which name it is does not matter here."""
+    host = headers.get("host")
+    if host is None and minor == 0:
+        return
+    if host is None or not _HOST.fullmatch(host):
+        raise RequestError(HTTPStatus.BAD_REQUEST, "a valid Host is required")
 
 
 def _length(headers: Mapping[str, str]) -> int:
+    text = headers.get("content-length")
     coding = headers.get("transfer-encoding")
     if coding is not None:
-        chunked = coding.lower() == "chunked"
-        status = HTTPStatus.LENGTH_REQUIRED if chunked else HTTPStatus.NOT_IMPLEMENTED
-        raise RequestError(status, "send the body with a Content-Length")
-    text = headers.get("content-length", "0")
+        _refuse_coding(coding.lower(), text)
+    if text is None:
+        return 0
     if not (text.isascii() and text.isdigit() and len(text) < 20):
         raise RequestError(HTTPStatus.BAD_REQUEST, "not a content length")
     if int(text) > MAX_BODY:
@@ -132,11 +178,19 @@ def _length(headers: Mapping[str, str]) -> int:
     return int(text)
 
 
+def _refuse_coding(coding: str, length: str | None) -> None:
+    """RFC 9112 section 6.1: with both, one of two readers is being fooled."""
+    if length is not None:
+        raise RequestError(HTTPStatus.BAD_REQUEST, "Transfer-Encoding and Content-Length in one request")
+    if coding == "chunked":
+        raise RequestError(HTTPStatus.LENGTH_REQUIRED, "send the body with a Content-Length")
+    raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "transfer codings are not spoken here")
+
+
 def pack_head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
     """A line break inside a value would start a header of its own: it becomes a space."""
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
-    lines = [f"HTTP/1.1 {status} {phrase}", *(f"{name}: {_CONTROL.sub(' ', value)}" for name, value in headers)]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
+    lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]
+    for name, value in headers:
+        lines.append(f"{name}: {_CONTROL.sub(' ', value)}\r\n")
+    lines.append("\r\n")
+    return "".join(lines).encode("latin-1", "replace")

@@ -11,7 +11,11 @@ from pxe.http.packet import RequestHead
 
 TEXT = "text/plain; charset=utf-8"
 
-_RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII)
+# A known method that we do not allow is 405, any other 501 (RFC 9110 section 9.1).
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
+_NO_BODY = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED))
+
+_RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII | re.IGNORECASE)
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -40,23 +44,30 @@ class HttpReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """The body is `count` bytes of `content` from `start`; `length` is what Content-Length says (HEAD: count is 0)."""
+    """The body is `count` bytes of `content` from `start`. `length` is what Content-Length says: that of the same GET
+    for HEAD and 304, whose count is 0; None where RFC 9110 section 8.6 forbids the field."""
 
     status: int
     headers: Headers
     content: Content
     start: int
     count: int
-    length: int
+    length: int | None
 
 
 def respond(head: RequestHead, content: Content | None) -> Response:
-    """Static content: GET and HEAD with at most one byte range (RFC 9110 section 14); several ranges get it all."""
+    """Static content: GET and HEAD, preconditions in the order of RFC 9110 section 13.2.2, at most one byte range.
+
+    Several ranges get the whole content, which section 14.2 allows: no boot client can read multipart/byteranges.
+    """
     if head.method not in ("GET", "HEAD"):
-        allow = HttpReply(status=HTTPStatus.METHOD_NOT_ALLOWED, body=b"read only\n", headers=(("Allow", "GET, HEAD"),))
-        return from_reply(head, allow)
+        return from_reply(head, _refusal(head.method))
     if content is None:
         return from_reply(head, HttpReply(status=HTTPStatus.NOT_FOUND, body=b"no such file\n"))
+    if not _listed(head.headers.get("if-match"), content, weak=False, absent=True):
+        return from_reply(head, HttpReply(status=HTTPStatus.PRECONDITION_FAILED, body=b"the file has changed\n"))
+    if _listed(head.headers.get("if-none-match"), content, weak=True, absent=False):
+        return _static(head, content, HTTPStatus.NOT_MODIFIED, range(content.size))
     wanted = _range(head, content)
     if wanted is None:
         return _static(head, content, HTTPStatus.OK, range(content.size))
@@ -67,15 +78,31 @@ def respond(head: RequestHead, content: Content | None) -> Response:
 
 
 def from_reply(head: RequestHead, reply: HttpReply) -> Response:
-    body = BytesContent(data=reply.body, media_type=reply.media_type)
+    body = BytesContent(data=b"" if reply.status in _NO_BODY else reply.body, media_type=reply.media_type)
     return Response(
         status=int(reply.status),
         headers=(("Content-Type", reply.media_type), ("Cache-Control", "no-store"), *reply.headers),
         content=body,
         start=0,
         count=0 if head.method == "HEAD" else body.size,
-        length=body.size,
+        length=None if reply.status in _NO_BODY else body.size,
     )
+
+
+def busy(why: str, seconds: int) -> HttpReply:
+    """iPXE tries again by itself after Retry-After; GRUB and UEFI HTTP Boot give up (see `pxe.http.admission`)."""
+    return HttpReply(
+        status=HTTPStatus.SERVICE_UNAVAILABLE,
+        body=f"{why}; try again in {seconds} s\n".encode(),
+        headers=(("Retry-After", str(seconds)),),
+    )
+
+
+def _refusal(method: str) -> HttpReply:
+    if method in _METHODS:
+        allow = (("Allow", "GET, HEAD"),)
+        return HttpReply(status=HTTPStatus.METHOD_NOT_ALLOWED, body=b"read only\n", headers=allow)
+    return HttpReply(status=HTTPStatus.NOT_IMPLEMENTED, body=b"no such method\n")
 
 
 def _static(head: RequestHead, content: Content, status: HTTPStatus, wanted: range) -> Response:
@@ -89,15 +116,18 @@ def _static(head: RequestHead, content: Content, status: HTTPStatus, wanted: ran
         headers=tuple(headers),
         content=content,
         start=wanted.start,
-        count=0 if head.method == "HEAD" else len(wanted),
+        count=0 if head.method == "HEAD" or status is HTTPStatus.NOT_MODIFIED else len(wanted),
         length=len(wanted),
     )
 
 
 def _range(head: RequestHead, content: Content) -> range | None:
-    """None: send everything. An empty range: nothing of what was asked exists."""
-    found = _RANGE.fullmatch(head.headers.get("range", ""))
-    stale = head.headers.get("if-range", _etag(content)) != _etag(content)
+    """None: send everything. An empty range: nothing of what was asked exists. Ranges are for GET alone (14.2)."""
+    asked = head.headers.get("range")
+    if asked is None or head.method != "GET":
+        return None
+    found = _RANGE.fullmatch(asked)
+    stale = not _listed(head.headers.get("if-range"), content, weak=False, absent=True)
     if found is None or stale or found.groups() == ("", ""):
         return None
     first, last = found.groups()
@@ -106,6 +136,16 @@ def _range(head: RequestHead, content: Content) -> range | None:
     if last and int(last) < int(first):
         return None
     return range(int(first), min(int(last) + 1, content.size) if last else content.size)
+
+
+def _listed(field: str | None, content: Content, *, weak: bool, absent: bool) -> bool:
+    """Whether the content's entity tag is in the field (RFC 9110 section 8.8.3.2); content without one matches `*`."""
+    if field is None:
+        return absent
+    if field == "*":
+        return True
+    tags = (tag.strip(" \t") for tag in field.split(","))
+    return bool(content.digest) and _etag(content) in {tag.removeprefix("W/") if weak else tag for tag in tags}
 
 
 def _etag(content: Content) -> str:

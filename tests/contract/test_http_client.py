@@ -1,14 +1,19 @@
-"""http.client and curl against our boot server, and what only a raw socket can ask."""
+"""http.client, curl and openssl against our boot server, and what only a raw socket can ask."""
 
+import contextlib
 import hashlib
 import http.client
 import re
 import shutil
 import socket
+import ssl
+import struct
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -16,7 +21,8 @@ import pytest
 
 from pxe.content import BytesContent, Content, ContentTable, FileContent
 from pxe.http.responder import HttpReply, HttpRequest
-from pxe.http.server import Caps, HttpEvent, HttpServer
+from pxe.http.server import Caps, HttpEvent, HttpServer, Tls
+from pxe.tls import Credential, KeyKind, issue, make_authority, server_context
 
 ADDRESS = IPv4Address("127.80.0.1")
 CLIENT = IPv4Address("127.80.0.2")
@@ -49,10 +55,12 @@ class Events:
 
 
 class Site:
-    """/dynamic/echo answers what it was sent, /dynamic/broken raises."""
+    """/dynamic/echo answers what it was sent, /dynamic/broken raises, /dynamic/slow/ sets `entered`, waits to leave."""
 
     def __init__(self, table: ContentTable) -> None:
         self._table = table
+        self.entered = threading.Event()
+        self.leave = threading.Event()
 
     def content(self, path: str) -> Content | None:
         return self._table.content(path.removeprefix("/"))
@@ -60,9 +68,15 @@ class Site:
     def is_dynamic(self, path: str) -> bool:
         return path.startswith("/dynamic/")
 
+    def is_slow(self, path: str) -> bool:
+        return path.startswith("/dynamic/slow/")
+
     def handle(self, request: HttpRequest) -> HttpReply:
         if request.path == "/dynamic/broken":
             raise RuntimeError("this handler is broken on purpose")
+        if self.is_slow(request.path):
+            self.entered.set()
+            assert self.leave.wait(DEADLINE)
         words = f"{request.method} {request.query.get('a')} {request.client} ".encode()
         return HttpReply(body=words + request.body, media_type="application/json")
 
@@ -83,26 +97,37 @@ def events() -> Events:
     return Events()
 
 
-def started(large: Path, events: Events, caps: Caps) -> HttpServer:
-    table = ContentTable(
-        {
-            "large": FileContent(path=large, size=LARGE, digest="d1"),
-            "small.efi": BytesContent(data=b"0123456789", media_type="application/efi"),
-            "empty": BytesContent(data=b""),
-            "gone": FileContent(path=large.parent / "gone", size=1),
-        }
+def site_of(large: Path) -> Site:
+    return Site(
+        ContentTable(
+            {
+                "large": FileContent(path=large, size=LARGE, digest="d1"),
+                "small.efi": BytesContent(data=b"0123456789", media_type="application/efi"),
+                "empty": BytesContent(data=b""),
+                "gone": FileContent(path=large.parent / "gone", size=1),
+            }
+        )
     )
+
+
+@pytest.fixture
+def site(large: Path) -> Site:
+    return site_of(large)
+
+
+def started(site: Site, events: Events, caps: Caps, tls: Tls | None = None) -> HttpServer:
     server = HttpServer(
-        address=ADDRESS, port=0, routes=Site(table), clock=SystemClock(), observe=events.observe, caps=caps
+        address=ADDRESS, port=0, routes=site, clock=SystemClock(), observe=events.observe, caps=caps, tls=tls
     )
     server.start()
     return server
 
 
 @pytest.fixture
-def server(large: Path, events: Events) -> Iterator[HttpServer]:
-    server = started(large, events, Caps())
+def server(site: Site, events: Events) -> Iterator[HttpServer]:
+    server = started(site, events, Caps())
     yield server
+    site.leave.set()
     server.stop()
 
 
@@ -184,10 +209,10 @@ def test_body_of_eight_mebibytes(client: http.client.HTTPConnection) -> None:
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
-        (b"POST /dynamic/echo HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n" + b"x" * 3_000_000, 413),
-        (b"POST /dynamic/echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 411),
+        (b"POST /dynamic/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n" + b"x" * 3_000_000, 413),
+        (b"POST /dynamic/echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 411),
         (b"\x16\x03\x01 a TLS hello, say\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000, 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000, 431),
     ],
 )
 def test_refusal_reaches_the_client_and_closes(server: HttpServer, request_: bytes, status: int) -> None:
@@ -203,7 +228,10 @@ def test_http_1_0_and_absolute_form(server: HttpServer) -> None:
 
 def test_pipelining(server: HttpServer) -> None:
     """More requests in one buffer than Python would let us recurse."""
-    requests = b"GET /small.efi HTTP/1.1\r\n\r\n" * 3000 + b"GET /empty HTTP/1.1\r\nConnection: close\r\n\r\n"
+    requests = (
+        b"GET /small.efi HTTP/1.1\r\nHost: a\r\n\r\n" * 3000
+        + b"GET /empty HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
     reply = raw(server, requests)
     assert len(re.findall(rb"HTTP/1\.1 200 OK", reply)) == 3001
     assert reply.count(b"0123456789") == 3000
@@ -211,7 +239,7 @@ def test_pipelining(server: HttpServer) -> None:
 
 def test_expect_continue(server: HttpServer) -> None:
     with socket.create_connection((str(ADDRESS), server.port), DEADLINE) as sock:
-        sock.sendall(b"POST /dynamic/echo HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        sock.sendall(b"POST /dynamic/echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
         assert sock.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         sock.sendall(b"ok")
         assert sock.recv(1000).endswith(b"ok")
@@ -219,20 +247,20 @@ def test_expect_continue(server: HttpServer) -> None:
 
 def test_client_that_takes_nothing_blocks_nobody(server: HttpServer, client: http.client.HTTPConnection) -> None:
     with socket.create_connection((str(ADDRESS), server.port), DEADLINE) as lazy:
-        lazy.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+        lazy.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         assert len(ask(client, "GET", "/large")[1]) == LARGE
 
 
 def test_broken_download_is_reported(server: HttpServer, events: Events) -> None:
     with socket.create_connection((str(ADDRESS), server.port), DEADLINE) as sock:
-        sock.sendall(b"GET /large HTTP/1.1\r\n\r\n")
+        sock.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
         assert sock.recv(1000)
     event = events.first(lambda event: event.path == "/large")
     assert 0 < event.sent < event.total == LARGE
 
 
-def test_too_many_connections(large: Path, events: Events) -> None:
-    server = started(large, events, Caps(connections=1))
+def test_too_many_connections(site: Site, events: Events) -> None:
+    server = started(site, events, Caps(connections=1))
     try:
         first = connect(server)
         assert ask(first, "GET", "/empty")[0].status == 200
@@ -244,11 +272,20 @@ def test_too_many_connections(large: Path, events: Events) -> None:
         server.stop()
 
 
-@pytest.mark.parametrize("start", [b"", b"GET / HT", b"POST /dynamic/echo HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"])
-def test_idle_client_is_let_go(large: Path, events: Events, start: bytes) -> None:
-    server = started(large, events, Caps(idle=0.05))
+@pytest.mark.parametrize(
+    ("start", "answer"),
+    [
+        (b"", b""),
+        (b"GET / HT", b"HTTP/1.1 408 "),
+        (b"POST /dynamic/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab", b"HTTP/1.1 408 "),
+    ],
+)
+def test_slow_client_is_let_go(site: Site, events: Events, start: bytes, answer: bytes) -> None:
+    server = started(site, events, Caps(idle=0.05, head=0.05, grace=0.05))
     try:
-        assert raw(server, start) == b""
+        reply = raw(server, start)
+        assert reply.startswith(answer)
+        assert bool(reply) is bool(answer)
     finally:
         server.stop()
 
@@ -262,3 +299,155 @@ def test_curl_resumes(server: HttpServer, tmp_path: Path) -> None:
     url = f"http://{ADDRESS}:{server.port}/large"
     subprocess.run([curl, "-sSf", "-C", "-", "-o", str(target), url], check=True, timeout=60)
     assert target.read_bytes() == pattern(LARGE)
+
+
+def test_slow_handler_holds_nobody_up(site: Site, server: HttpServer, client: http.client.HTTPConnection) -> None:
+    slow = connect(server)
+    slow.request("GET", "/dynamic/slow/report")
+    assert site.entered.wait(DEADLINE)
+    assert ask(client, "GET", "/small.efi")[0].status == 200
+    site.leave.set()
+    assert slow.getresponse().status == 200
+    slow.close()
+
+
+def test_client_that_leaves_a_slow_handler_is_let_go(site: Site, server: HttpServer, events: Events) -> None:
+    with socket.create_connection((str(ADDRESS), server.port), DEADLINE) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.sendall(b"GET /dynamic/slow/a HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert site.entered.wait(DEADLINE)
+    site.leave.set()
+    other = connect(server)
+    assert ask(other, "GET", "/dynamic/slow/b")[0].status == 200
+    other.close()
+    events.first(lambda event: event.path == "/dynamic/slow/b")
+
+
+def test_handlers_line_is_bounded(site: Site, events: Events) -> None:
+    server = started(site, events, Caps(workers=1, waiting=1))
+    clients = [connect(server) for _ in range(3)]
+    try:
+        clients[0].request("GET", "/dynamic/slow/0")
+        assert site.entered.wait(DEADLINE)
+        clients[1].request("GET", "/dynamic/slow/1")
+        assert ask(clients[2], "GET", "/small.efi")[0].status == 200
+        response, body = ask(clients[2], "GET", "/dynamic/slow/2")
+        assert (response.status, response.headers["Retry-After"]) == (503, "2")
+        assert b"1 requests are waiting" in body
+        site.leave.set()
+        assert [one.getresponse().status for one in clients[:2]] == [200, 200]
+    finally:
+        site.leave.set()
+        for one in clients:
+            one.close()
+        server.stop()
+
+
+def test_one_client_cannot_take_all_connections(site: Site, events: Events) -> None:
+    server = started(site, events, Caps(per_client=1))
+    try:
+        first = connect(server)
+        assert ask(first, "GET", "/empty")[0].status == 200
+        assert ask(connect(server), "GET", "/empty")[0].status == 503
+        with socket.create_connection((str(ADDRESS), server.port), DEADLINE) as other:
+            other.sendall(b"GET /empty HTTP/1.0\r\n\r\n")
+            assert other.recv(1000).startswith(b"HTTP/1.1 200")
+        first.close()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def authority() -> Credential:
+    return make_authority(name="test rack", now=datetime.now(UTC))
+
+
+@pytest.fixture(scope="module")
+def secured(authority: Credential, large: Path) -> Iterator[HttpServer]:
+    now = datetime.now(UTC)
+    old = make_authority(name="old test rack", now=now, kind=KeyKind.RSA_2048)
+    credentials = (
+        issue(authority, addresses=[ADDRESS], names=["boot.rack.test"], now=now),
+        issue(old, addresses=[ADDRESS], now=now, kind=KeyKind.RSA_2048),
+    )
+    server = started(site_of(large), Events(), Caps(), Tls(context=server_context(credentials), port=0))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def trusted(authority: Credential, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tls") / "ca.pem"
+    path.write_bytes(authority.certificate)
+    return path
+
+
+def test_python_over_tls(secured: HttpServer, trusted: Path) -> None:
+    context = ssl.create_default_context(cafile=trusted)
+    client = http.client.HTTPSConnection(str(ADDRESS), secured.tls_port, timeout=DEADLINE, context=context)
+    assert ask(client, "GET", "/small.efi")[1] == b"0123456789"
+    sock = client.sock
+    assert ask(client, "POST", "/dynamic/echo", b"{}")[1].endswith(b"{}")
+    body = ask(client, "GET", "/large")[1]
+    assert hashlib.sha256(body).digest() == hashlib.sha256(pattern(LARGE)).digest()
+    assert client.sock is sock
+    client.close()
+
+
+def test_curl_over_tls(secured: HttpServer, trusted: Path, tmp_path: Path) -> None:
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not installed")
+    target, resolve = tmp_path / "got", f"boot.rack.test:{secured.tls_port}:{ADDRESS}"
+    url = f"https://boot.rack.test:{secured.tls_port}/large"
+    argv = [curl, "-sSf", "--cacert", str(trusted), "--resolve", resolve, "-r", "1000000-", "-o", str(target), url]
+    subprocess.run(argv, check=True, timeout=60)
+    assert target.read_bytes() == pattern(LARGE)[1_000_000:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (("-tls1_2", "-sigalgs", "RSA+SHA256"), b"Peer signature type: RSA"),
+        (("-tls1_2", "-sigalgs", "ECDSA+SHA256"), b"Peer signature type: ECDSA"),
+        (("-tls1_3",), b"TLSv1.3"),
+    ],
+)
+def test_openssl_gets_the_credential_it_can_verify(
+    secured: HttpServer, arguments: tuple[str, ...], word: bytes
+) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    argv = [openssl, "s_client", "-connect", f"{ADDRESS}:{secured.tls_port}", *arguments]
+    done = subprocess.run(argv, input=b"", capture_output=True, check=True, timeout=30)
+    assert word in done.stdout
+
+
+def test_tls_1_1_and_plain_text_are_refused_on_the_tls_port(secured: HttpServer) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    with socket.create_connection((str(ADDRESS), secured.tls_port), DEADLINE) as sock, pytest.raises(ssl.SSLError):
+        context.wrap_socket(sock)
+    with socket.create_connection((str(ADDRESS), secured.tls_port), DEADLINE) as sock:
+        sock.sendall(b"GET /small.efi HTTP/1.0\r\n\r\n")
+        with contextlib.suppress(ConnectionResetError):
+            assert not sock.recv(1000).startswith(b"HTTP")
+
+
+def test_handshakes_under_way_are_bounded_and_block_nobody(authority: Credential, large: Path) -> None:
+    context = server_context([issue(authority, addresses=[ADDRESS], now=datetime.now(UTC))])
+    server = started(site_of(large), Events(), Caps(handshakes=1), Tls(context=context, port=0))
+    try:
+        with socket.create_connection((str(ADDRESS), server.tls_port), DEADLINE):
+            plain = connect(server)
+            assert ask(plain, "GET", "/small.efi")[0].status == 200
+            plain.close()
+            with socket.create_connection((str(ADDRESS), server.tls_port), DEADLINE) as second:
+                assert second.recv(1) == b""
+    finally:
+        server.stop()

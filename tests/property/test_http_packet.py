@@ -11,11 +11,14 @@ from pxe.http.responder import respond
 printable = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40)
 text = st.text(max_size=30).filter(lambda s: s.isprintable())
 names = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True).filter(
-    lambda name: name.lower() not in ("content-length", "transfer-encoding")
+    lambda name: name.lower() not in ("content-length", "host", "transfer-encoding")
 )
 
 
-@given(st.binary(max_size=400) | st.binary(max_size=200).map(lambda tail: b"GET / HTTP/1.1\r\n" + tail + b"\r\n\r\n"))
+@given(
+    st.binary(max_size=400)
+    | st.binary(max_size=200).map(lambda tail: b"GET / HTTP/1.1\r\nHost: a\r\n" + tail + b"\r\n\r\n")
+)
 def test_parse_is_total(raw: bytes) -> None:
     found = None
     with contextlib.suppress(RequestError):
@@ -25,17 +28,21 @@ def test_parse_is_total(raw: bytes) -> None:
         assert found[1] <= len(raw)
 
 
-@given(text, st.dictionaries(text, text, max_size=8), st.dictionaries(names.map(str.lower), printable, max_size=8))
+# An empty segment is not kept: shim asks for //grubx64.efi.
+paths = text.filter(lambda s: "//" not in "/" + s)
+
+
+@given(paths, st.dictionaries(text, text, max_size=8), st.dictionaries(names.map(str.lower), printable, max_size=8))
 def test_request_round_trip(path: str, query: dict[str, str], headers: dict[str, str]) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    raw = f"GET /{quote(path)}?{urlencode(query)} HTTP/1.1\r\n{lines}\r\n".encode()
-    if len(raw) > 1500:
+    raw = f"GET /{quote(path)}?{urlencode(query)} HTTP/1.1\r\nHost: a\r\n{lines}\r\n".encode()
+    if len(raw) > 7500:
         return
     found = parse_head(raw)
     assert found is not None
     head, used = found
     assert (head.path, dict(head.query), used) == ("/" + path, query, len(raw))
-    assert dict(head.headers) == {name: value.strip(" \t") for name, value in headers.items()}
+    assert dict(head.headers) == {"host": "a"} | {name: value.strip(" \t") for name, value in headers.items()}
 
 
 @given(st.integers(100, 599), st.lists(st.tuples(names, text), max_size=5))

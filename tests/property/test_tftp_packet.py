@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pxe.errors import PacketError
 from pxe.tftp.packet import Ack, Data, Error, OptionAck, Packet, ReadRequest, WriteRequest, candidates, pack, parse
-from pxe.tftp.responder import Limits, TimePassed, begin, negotiate, step
+from pxe.tftp.responder import Limits, SendBlocks, TimePassed, awaited, begin, caught_up, negotiate, step
 
 words = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=20)
 names = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
@@ -59,3 +59,21 @@ def test_transfer_is_total_and_bounded(events: list[Packet | TimePassed], size: 
         transfer, _ = step(transfer, event, float(now))
         assert 0 <= transfer.acked <= transfer.sent <= transfer.terms.last_block
         assert transfer.sent - transfer.acked <= window
+
+
+@given(st.integers(100, 40_000), st.integers(1, 20), st.integers(1, 40))
+def test_ordinary_acks_may_be_counted(size: int, window: int, count: int) -> None:
+    """The server's short cut comes to the same transfer, block by block, as a step for each ACK."""
+    request = ReadRequest(name="a", options=(("windowsize", str(window)), ("blksize", "8")))
+    start, _ = step(begin(request, size, Limits(), 0.0)[0], Ack(block=0), 0.1)
+    transfer, sent = start, start.sent
+    for number in range(count):
+        expected = awaited(transfer)
+        if expected < 0:
+            assert transfer.sent == transfer.last_block
+            break
+        now = 1.0 + number
+        transfer, actions = step(transfer, Ack(block=expected), now)
+        first, sent = sent + 1, min(sent + window, transfer.last_block)
+        assert actions == (SendBlocks(first=first, last=sent),)
+        assert caught_up(start, sent, now) == transfer

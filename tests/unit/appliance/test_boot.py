@@ -23,6 +23,7 @@ RUN_A = RunKernel(
     kernel="/k",
     initrd="/i",
     arguments=("innervate.server=http://10.77.0.1", "innervate.nonce=na", "console=ttyS0"),
+    attempt="na",
 )
 
 

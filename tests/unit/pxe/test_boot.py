@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from pxe.boot import NBP_NAMES, BootAnswer, Endpoints, answer
+from pxe.boot import NBP_NAMES, PROGRAM_NAMES, BootAnswer, Chain, Endpoints, answer, programs_for
 from pxe.client import Arch, Client, Mac, Stage
 from pxe.errors import ConfigError
 
@@ -16,12 +16,12 @@ TABLE = [
     (Stage.FIRMWARE, Arch.BIOS, "undionly.kpxe"),
     (Stage.FIRMWARE, Arch.EFI_BC, "snponly.efi"),
     (Stage.FIRMWARE, Arch.EFI_X64, "snponly.efi"),
-    (Stage.FIRMWARE, Arch.EFI_ARM64, "arm64/snponly.efi"),
+    (Stage.FIRMWARE, Arch.EFI_ARM64, "ipxe-arm64.efi"),
     (Stage.FIRMWARE, Arch.EFI_IA32, None),
     (Stage.FIRMWARE, Arch.HTTP_X64, None),
     (Stage.HTTP_BOOT, Arch.HTTP_X64, "http://10.20.0.1/nbp/snponly.efi"),
     (Stage.HTTP_BOOT, Arch.EFI_X64, "http://10.20.0.1/nbp/snponly.efi"),
-    (Stage.HTTP_BOOT, Arch.HTTP_ARM64, "http://10.20.0.1/nbp/arm64/snponly.efi"),
+    (Stage.HTTP_BOOT, Arch.HTTP_ARM64, "http://10.20.0.1/nbp/ipxe-arm64.efi"),
     (Stage.HTTP_BOOT, Arch.HTTP_IA32, None),
     (Stage.HTTP_BOOT, Arch.BIOS, None),
     (Stage.HTTP_BOOT, None, None),
@@ -48,8 +48,34 @@ def test_script_url_names_the_machine_and_the_port() -> None:
 
 def test_nbp_names_are_exactly_what_tftp_is_asked_for() -> None:
     clients = [Client(mac=MAC, stage=Stage.FIRMWARE, arch=arch) for arch in (None, *Arch)]
-    answers = [answer(client, Endpoints(address=ADDRESS)) for client in clients]
+    answers = [answer(client, Endpoints(address=ADDRESS), chain) for client in clients for chain in Chain]
     assert {one.filename for one in answers if one is not None} == NBP_NAMES
+    assert {"grubx64.efi"} == PROGRAM_NAMES - NBP_NAMES
+
+
+CHAINS = [
+    (Stage.FIRMWARE, Arch.EFI_X64, Chain.SIGNED, "shimx64.efi"),
+    (Stage.FIRMWARE, Arch.EFI_X64, Chain.DRIVERS, "ipxe.efi"),
+    (Stage.HTTP_BOOT, Arch.HTTP_X64, Chain.SIGNED, "http://10.20.0.1/nbp/shimx64.efi"),
+    (Stage.FIRMWARE, Arch.BIOS, Chain.DRIVERS, "ipxe.pxe"),
+    (Stage.FIRMWARE, Arch.BIOS, Chain.SIGNED, "undionly.kpxe"),
+    (Stage.FIRMWARE, Arch.EFI_ARM64, Chain.SIGNED, "ipxe-arm64.efi"),
+]
+
+
+@pytest.mark.parametrize(("stage", "arch", "chain", "filename"), CHAINS)
+def test_answer_by_chain_or_else_the_first_program(stage: Stage, arch: Arch, chain: Chain, filename: str) -> None:
+    got = answer(Client(mac=MAC, stage=stage, arch=arch), Endpoints(address=ADDRESS), chain)
+    assert got is not None
+    assert got.filename == filename
+
+
+@pytest.mark.parametrize("chain", list(Chain))
+def test_chain_is_nothing_to_who_needs_no_program(chain: Chain) -> None:
+    for stage in (Stage.IPXE, Stage.SYSTEM):
+        client = Client(mac=MAC, stage=stage, arch=Arch.EFI_X64)
+        assert answer(client, Endpoints(address=ADDRESS), chain) == answer(client, Endpoints(address=ADDRESS))
+        assert not programs_for(stage, Arch.EFI_X64)
 
 
 def test_longest_script_url_fits_the_header_field() -> None:

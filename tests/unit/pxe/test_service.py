@@ -18,8 +18,8 @@ from dnslib import DNSRecord
 from pxe.boot import BootIntent, Endpoints, RunKernel
 from pxe.client import Client, Mac
 from pxe.content import BytesContent, ContentTable
-from pxe.dhcp.server import DhcpEvent
-from pxe.dhcp.subnet import Subnet
+from pxe.dhcp.event import DhcpEvent
+from pxe.dhcp.subnet import DhcpConfig, Subnet
 from pxe.dns.responder import Zone
 from pxe.errors import ConfigError, ServiceError
 from pxe.http.responder import HttpReply, HttpRequest
@@ -69,6 +69,13 @@ class Events:
         with self._changed:
             assert self._changed.wait_for(lambda: set(kinds) <= set(map(type, self.seen)), DEADLINE), self.seen
 
+    def await_response(self, path: str) -> None:
+        def ended() -> bool:
+            return any(isinstance(event, HttpEvent) and event.path == path for event in self.seen)
+
+        with self._changed:
+            assert self._changed.wait_for(ended, DEADLINE), self.seen
+
 
 def in_namespace(act: Callable[[], None]) -> None:
     """Threads and processes that `act` starts are in the namespace too; it ends with the last of them."""
@@ -94,11 +101,15 @@ def in_namespace(act: Callable[[], None]) -> None:
 def config(journal: Path) -> ServiceConfig:
     return ServiceConfig(
         device="lo",
-        subnet=Subnet(
-            network=IPv4Network("10.9.0.0/24"),
-            server=SERVER,
-            pool_first=IPv4Address("10.9.0.100"),
-            pool_last=IPv4Address("10.9.0.200"),
+        dhcp=DhcpConfig(
+            local=(
+                Subnet(
+                    network=IPv4Network("10.9.0.0/24"),
+                    server=SERVER,
+                    pool_first=IPv4Address("10.9.0.100"),
+                    pool_last=IPv4Address("10.9.0.200"),
+                ),
+            )
         ),
         endpoints=Endpoints(address=SERVER),
         journal=journal,
@@ -166,6 +177,7 @@ def test_a_machine_boots(tmp_path: Path) -> None:
             assert fetch("/nbp/snponly.efi")[0] == 200
             assert fetch("/agent/hello", "POST", b"abc") == (201, b"cba")
             assert resolve("node-1.rack.test") == [str(MACHINE)]
+            events.await_response("/agent/hello")
             assert running.sent_bytes(MACHINE) == len(script) + 8 + 7000 + 3
             events.await_kinds(DhcpEvent, TftpEvent, HttpEvent, ScriptEvent)
         finally:
@@ -219,7 +231,7 @@ def test_config_without_programs_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no network boot program"):
         ServiceConfig(
             device=good.device,
-            subnet=good.subnet,
+            dhcp=good.dhcp,
             endpoints=good.endpoints,
             journal=good.journal,
             zone=good.zone,
@@ -232,7 +244,7 @@ def test_config_with_a_server_out_of_reach_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="could not reach"):
         ServiceConfig(
             device=good.device,
-            subnet=good.subnet,
+            dhcp=good.dhcp,
             endpoints=Endpoints(address=IPv4Address("192.168.1.1")),
             journal=good.journal,
             zone=good.zone,

@@ -40,8 +40,9 @@ from images.agent.protocol import BadTask, Task
 from images.agent.tasks import Ledger, answer, finish, report
 from pxe.boot import LocalDisk, RunKernel, Wait
 from pxe.client import Arch, Client, Mac, Stage
+from pxe.dhcp.address import Hardware, packed
+from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Kind
-from pxe.dhcp.server import DhcpEvent
 from pxe.http.responder import HttpReply, HttpRequest
 from pxe.routes import ScriptEvent
 from pxe.tftp.responder import Outcome
@@ -139,12 +140,12 @@ class Machine:
     def _dhcp(self) -> DhcpEvent:
         return DhcpEvent(
             kind=Kind.ACK,
-            mac=self.mac,
+            hardware=Hardware(bytes(self.mac)),
             stage=Stage.FIRMWARE,
             arch=Arch.EFI_X64,
-            uuid=self.uuid,
-            address=self.address,
-            filename="snponly.efi",
+            guid=b"\0" + self.uuid.bytes_le,
+            given=packed(self.address),
+            file=b"snponly.efi",
         )
 
     async def _agent(self, boot_id: str, nonce: str) -> None:

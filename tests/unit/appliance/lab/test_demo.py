@@ -6,14 +6,20 @@ import pytest
 from appliance.config import load
 from appliance.errors import AbsentError, MachineryError
 from appliance.lab.demo import Options, daemon_config, parse, wait_until_ready
+from appliance.lab.spec import UefiKind
 from appliance.model.hardware import Firmware
 from appliance.model.views import HealthView
 
 
 def test_parse() -> None:
-    assert parse([]) == Options(nodes=2, firmware=Firmware.UEFI, headless=False, json="", keep=False)
+    assert parse([]) == Options(nodes=2, firmware=Firmware.UEFI, uefi=UefiKind.PXE, headless=False, json="", keep=False)
     given = parse(["--nodes", "4", "--firmware", "bios", "--headless", "--json", "-", "--keep"])
-    assert given == Options(nodes=4, firmware=Firmware.BIOS, headless=True, json="-", keep=True)
+    assert given == Options(nodes=4, firmware=Firmware.BIOS, uefi=UefiKind.PXE, headless=True, json="-", keep=True)
+
+
+def test_parse_http_boot() -> None:
+    given = parse(["--firmware", "http"])
+    assert (given.firmware, given.uefi) == (Firmware.UEFI, UefiKind.HTTP)
 
 
 def test_the_daemon_reads_its_configuration(tmp_path: Path) -> None:

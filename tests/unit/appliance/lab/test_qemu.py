@@ -6,15 +6,15 @@ import pytest
 
 from appliance.lab import qemu
 from appliance.lab.accelerator import probe_rom
-from appliance.lab.spec import Accelerator, BootDevice, NodeSpec, RackFirmware, RackSpec, nodes_of
+from appliance.lab.spec import Accelerator, BootDevice, NodeSpec, RackFirmware, RackSpec, UefiKind, nodes_of
 from appliance.model.hardware import Firmware
 
 FILES = RackFirmware(ovmf_code=Path("/f/code.fd"), ovmf_vars=Path("/f/vars.fd"), virtio_rom=Path("/f/virtio.rom"))
 ORDER = (BootDevice.DISK, BootDevice.NIC)
 
 
-def node(firmware: Firmware, files: RackFirmware | None = FILES) -> NodeSpec:
-    return nodes_of(RackSpec(nodes=1, firmware=firmware, workdir=Path("/r"), files=files))[0]
+def node(firmware: Firmware, files: RackFirmware | None = FILES, uefi: UefiKind = UefiKind.PXE) -> NodeSpec:
+    return nodes_of(RackSpec(nodes=1, firmware=firmware, uefi=uefi, workdir=Path("/r"), files=files))[0]
 
 
 def argument(argv: tuple[str, ...], start: str) -> str:
@@ -30,6 +30,31 @@ def test_uefi_node() -> None:
     assert "IPv6PXESupport,string=n" in text
     assert "graphics=off" not in text
     assert "-cpu Nehalem" in text
+
+
+NO_PXE = "name=opt/org.tianocore/IPv4PXESupport,string=n"
+SMM = "q35,smm=on"
+
+
+@pytest.mark.parametrize(
+    ("uefi", "present", "absent"),
+    [
+        (UefiKind.PXE, {"q35"}, {NO_PXE, SMM}),
+        (UefiKind.HTTP, {"q35", NO_PXE}, {SMM}),
+        (UefiKind.SECURE, {SMM, "driver=cfi.pflash01,property=secure,value=on"}, {NO_PXE}),
+        (UefiKind.SECURE_HTTP, {SMM, "driver=cfi.pflash01,property=secure,value=on", NO_PXE}, set()),
+        (UefiKind.ARM64, {"qemu-system-aarch64", "virt"}, {"q35", NO_PXE}),
+    ],
+)
+def test_kinds_of_uefi(uefi: UefiKind, present: set[str], absent: set[str]) -> None:
+    argv = set(qemu.argv(node(Firmware.UEFI, uefi=uefi), Accelerator.TCG, ORDER))
+    assert present <= argv
+    assert not absent & argv
+
+
+def test_arm64_is_emulated_whatever_the_host_can_do() -> None:
+    text = " ".join(qemu.argv(node(Firmware.UEFI, uefi=UefiKind.ARM64), Accelerator.KVM, ORDER))
+    assert "-accel tcg,thread=multi -cpu cortex-a57" in text
 
 
 def test_bios_node_runs_the_given_rom_on_the_device_it_is_for() -> None:

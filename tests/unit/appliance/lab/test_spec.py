@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import UsageError
-from appliance.lab.spec import RackFirmware, RackSpec, network_batch, nodes_of
+from appliance.lab.spec import RackFirmware, RackSpec, UefiKind, network_batch, nodes_of
 from appliance.model.codec import from_json, to_json
 from appliance.model.hardware import Firmware
 from pxe.client import Mac
@@ -38,6 +38,7 @@ def test_spec_survives_json() -> None:
         ({"nodes": 0}, "1 to 8"),
         ({"nodes": 9}, "1 to 8"),
         ({"files": None}, "firmware files"),
+        ({"firmware": Firmware.BIOS, "uefi": UefiKind.SECURE}, "no UEFI"),
         ({"workdir": Path("relative")}, "absolute"),
         ({"workdir": Path("/" + "x" * 100)}, "at most"),
         ({"workdir": Path("/a,b")}, "comma"),

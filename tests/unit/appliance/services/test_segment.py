@@ -33,10 +33,10 @@ def test_service_config(settings: Settings) -> None:
     nameless = replace(rack.servers[1], mac=None)
     config = service_config(replace(rack, servers=(rack.servers[0], nameless)), STOCK, settings)
     assert config.device == rack.boot_network.device
-    assert config.endpoints.address == config.subnet.server == rack.boot_network.address
+    assert config.endpoints.address == config.dhcp.local[0].server == rack.boot_network.address
     assert config.journal == settings.state_dir / "leases.journal"
     first = rack.servers[0]
-    assert {mac: (r.address, r.hostname) for mac, r in config.subnet.reservations.items()} == {
+    assert {mac: (r.address, r.hostname) for mac, r in config.dhcp.local[0].reservations.items()} == {
         first.mac: (first.address, "node-0")
     }
     assert dict(config.zone.hosts) == {server.name: server.address for server in rack.servers}

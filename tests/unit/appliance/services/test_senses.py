@@ -14,11 +14,13 @@ from appliance.services.reports import FirstBoot
 from appliance.services.views import describe
 from appliance.store.records import FactsReceived, FirstBootSeen, Noted, PowerCommanded
 from images.agent import protocol
-from pxe.boot import RunKernel, Wait
+from pxe.boot import Chain, RunKernel, Wait
 from pxe.client import Arch, Mac, Stage
+from pxe.dhcp.address import Hardware, packed
+from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Kind
-from pxe.dhcp.server import DhcpEvent
 from pxe.http.server import HttpEvent
+from pxe.ladder import ChainChanged
 from pxe.routes import ScriptEvent
 from pxe.service import PxeEvent
 from pxe.tftp.responder import Outcome
@@ -28,10 +30,13 @@ from tests.unit.appliance.conductor.virtual import run
 from tests.unit.appliance.store.samples import ADDRESS, NODE
 
 MAC = Mac("52:54:00:77:00:01")
-ACK = DhcpEvent(kind=Kind.ACK, mac=MAC, stage=Stage.FIRMWARE, arch=Arch.BIOS, uuid=None, address=ADDRESS)
+ACK = DhcpEvent(
+    kind=Kind.ACK, hardware=Hardware(bytes(MAC)), stage=Stage.FIRMWARE, arch=Arch.BIOS, given=packed(ADDRESS)
+)
 TFTP = TftpEvent(client=ADDRESS, name="undionly.kpxe\x1b[2J", outcome=Outcome.FINISHED, sent=9, seconds=0.5)
 SCRIPT = ScriptEvent(mac=MAC, uuid=None, intent=RunKernel, address=ADDRESS)
 HTTP = HttpEvent(client=ADDRESS, method="GET", path="/", status=200, sent=1, total=1, seconds=0.1)
+CHANGED = ChainChanged(mac=MAC, chain=Chain.SIGNED, filename="shimx64.efi", reason="it refused snponly.efi twice")
 STRANGER = Mac("52:54:00:00:00:99")
 LEASED = "address 10.77.0.51 leased"
 DHCP_SEEN = "dhcp: 10.77.0.51 to 52:54:00:77:00:01, firmware, BIOS"
@@ -61,11 +66,13 @@ async def said(net: Net) -> list[str]:
         ([ACK], [LEASED, DHCP_SEEN]),
         ([ACK, ACK, ACK], [LEASED, DHCP_SEEN]),
         ([ACK, TFTP, TFTP, SCRIPT, SCRIPT], [LEASED, DHCP_SEEN, TFTP_SEEN, SCRIPT_SEEN]),
-        ([replace(ACK, stage=Stage.SYSTEM)], [LEASED]),
-        ([replace(ACK, kind=Kind.OFFER)], []),
-        ([replace(ACK, address=None)], []),
-        ([replace(ACK, mac=STRANGER)], []),
+        ([ACK._replace(stage=Stage.SYSTEM)], [LEASED]),
+        ([ACK._replace(kind=Kind.OFFER)], []),
+        ([ACK._replace(given=None)], []),
+        ([ACK._replace(hardware=Hardware(bytes(STRANGER)))], []),
         ([TFTP], []),
+        ([CHANGED], [CHANGED.reason]),
+        ([replace(CHANGED, mac=STRANGER)], []),
         (
             [ACK, replace(TFTP, outcome=Outcome.PROBED), replace(TFTP, client=IPv4Address("10.77.0.9"))],
             [LEASED, DHCP_SEEN],

@@ -2,7 +2,7 @@ import pytest
 
 from pxe.content import BytesContent
 from pxe.http.packet import RequestHead
-from pxe.http.responder import HttpReply, from_reply, respond
+from pxe.http.responder import HttpReply, busy, from_reply, respond
 
 CONTENT = BytesContent(data=b"0123456789", media_type="application/efi", digest="abc")
 
@@ -25,6 +25,7 @@ def asked(method: str = "GET", **headers: str) -> RequestHead:
         ("bytes=4-2", 200, 0, 10, None),
         ("bytes=-", 200, 0, 10, None),
         ("bytes=0-1,3-4", 200, 0, 10, None),
+        ("Bytes=0-1", 206, 0, 2, "bytes 0-1/10"),
         ("lines=0-1", 200, 0, 10, None),
         ("bytes=" + "9" * 30 + "-", 200, 0, 10, None),
     ],
@@ -55,8 +56,44 @@ def test_what_is_not_there_and_what_is_not_allowed() -> None:
     assert respond(asked(), None).status == 404
     refused = respond(asked("PUT"), CONTENT)
     assert (refused.status, dict(refused.headers)["Allow"]) == (405, "GET, HEAD")
+    assert respond(asked("BREW"), CONTENT).status == 501
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "status"),
+    [
+        ("if_none_match", '"abc"', 304),
+        ("if_none_match", 'W/"abc"', 304),
+        ("if_none_match", '"old", "abc"', 304),
+        ("if_none_match", "*", 304),
+        ("if_none_match", '"old"', 200),
+        ("if_match", '"abc"', 200),
+        ("if_match", "*", 200),
+        ("if_match", 'W/"abc"', 412),
+        ("if_match", '"old"', 412),
+    ],
+)
+def test_precondition(field: str, value: str, status: int) -> None:
+    assert respond(asked(**{field: value}), CONTENT).status == status
+
+
+def test_content_without_a_digest_has_no_entity_tag_to_compare() -> None:
+    nameless = BytesContent(data=b"0123456789")
+    assert respond(asked(if_none_match='""'), nameless).status == 200
+    assert respond(asked(range="bytes=1-", if_range='""'), nameless).status == 200
+    assert "ETag" not in dict(respond(asked(), nameless).headers)
 
 
 def test_reply_to_head_keeps_its_length() -> None:
     response = from_reply(asked("HEAD"), HttpReply(body=b"script"))
     assert (response.length, response.count) == (6, 0)
+
+
+def test_reply_without_content_has_no_length() -> None:
+    response = from_reply(asked("POST"), HttpReply(status=204, body=b"dropped"))
+    assert (response.length, response.count) == (None, 0)
+
+
+def test_who_must_come_back_is_told_why_and_when() -> None:
+    reply = busy("too many", 7)
+    assert (reply.status, reply.headers, reply.body) == (503, (("Retry-After", "7"),), b"too many; try again in 7 s\n")

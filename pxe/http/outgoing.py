@@ -1,0 +1,115 @@
+"""A response on its way: its head, then bytes or a file, a turn at a time."""
+
+import os
+from dataclasses import dataclass
+
+from pxe.content import BytesContent, FileContent
+from pxe.http.packet import pack_head
+from pxe.http.responder import Response
+from pxe.http.stream import Stream
+
+_TURN = 2 * 1024 * 1024
+_SMALL = 64 * 1024
+_LONG = 1024 * 1024
+_AHEAD = 8 * 1024 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Outgoing:
+    """`pending` is what is left of the head, with a small body behind it; `sent` counts bytes of the body. `fd` is -1
+    for bytes."""
+
+    method: str
+    path: str
+    response: Response
+    pending: bytes
+    fd: int
+    started: float
+    keep_alive: bool
+    sent: int = 0
+    advised: int = 0
+
+    def begin(self, stream: Stream) -> None:
+        if self.response.count > _LONG:
+            stream.flow(steady=True)
+
+    def push(self, stream: Stream) -> bool:
+        """At most one turn's worth, so that a fast client shares the thread; True when all is sent. Raises what the
+        stream raises."""
+        if self.pending:
+            self._push_pending(stream)
+        turn = _TURN
+        while turn > 0 and not self.pending and self.sent < self.response.count:
+            most = min(turn, self.response.count - self.sent)
+            taken = self._push_body(stream, most)
+            self.sent += taken
+            turn -= taken
+            if taken < most:
+                break
+        return not self.pending and self.sent == self.response.count
+
+    def finish(self, stream: Stream) -> None:
+        if self.response.count > _LONG:
+            stream.flow(steady=False)
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def _push_pending(self, stream: Stream) -> None:
+        """Counted from the end: what is left of head and body is all body once it is no longer than that."""
+        count = self.response.count
+        behind = _is_behind_head(self.response)
+        self.pending = self.pending[stream.send(self.pending, more=count > 0 and not behind) :]
+        if behind:
+            self.sent = count - min(len(self.pending), count)
+
+    def _push_body(self, stream: Stream, most: int) -> int:
+        content = self.response.content
+        start = self.response.start + self.sent
+        if isinstance(content, BytesContent):
+            return stream.send(memoryview(content.data)[start : start + most])
+        if start + _AHEAD // 2 >= self.advised:
+            self.advised = _read_ahead(self.fd, start, content.size)
+        taken = stream.send_file(self.fd, start, most)
+        if taken == 0:
+            raise OSError(f"{content.path} ended early")
+        return taken
+
+
+def packed(response: Response, date: str, *, keep_alive: bool) -> bytes:
+    length = () if response.length is None else (("Content-Length", str(response.length)),)
+    connection = ("Connection", "keep-alive" if keep_alive else "close")
+    head = pack_head(response.status, (("Date", date), *response.headers, *length, connection))
+    content = response.content
+    if _is_behind_head(response) and isinstance(content, BytesContent):
+        return head + content.data[response.start : response.start + response.count]
+    return head
+
+
+def open_content(response: Response) -> int:
+    """-1 for bytes. HEAD opens the file too: what cannot be had should not be promised. Raises OSError."""
+    content = response.content
+    if not isinstance(content, FileContent):
+        return -1
+    fd = os.open(content.path, os.O_RDONLY | os.O_CLOEXEC)
+    if os.fstat(fd).st_size != content.size:
+        os.close(fd)
+        raise OSError(f"{content.path} is not {content.size} bytes long")
+    return fd
+
+
+def _is_behind_head(response: Response) -> bool:
+    return response.count <= _SMALL and isinstance(response.content, BytesContent)
+
+
+def _read_ahead(fd: int, start: int, size: int) -> int:
+    """Sendfile waits for a cold disk with the whole thread: asks for the pages well before, and returns up to where.
+    Looking at the last of them is far cheaper than to have the kernel look for each."""
+    end = min(start + _AHEAD, size)
+    try:
+        os.preadv(fd, [bytearray(1)], end - 1, os.RWF_NOWAIT)
+    except OSError:
+        os.posix_fadvise(fd, start, _AHEAD, os.POSIX_FADV_WILLNEED)
+    return end

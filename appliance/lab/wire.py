@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from appliance.errors import UsageError
-from appliance.ports import Clock
+from pxe.ports import Clock
 
 log = logging.getLogger(__name__)
 

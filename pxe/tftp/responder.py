@@ -8,7 +8,8 @@ block that the client confirmed, `sent` the last that left. A block is sent agai
 
 A duplicate ACK is never a reason: answering it doubles every later packet (Sorcerer's Apprentice, RFC 1123 section
 4.2.3.1). When the first block of a window is lost, though, the gap report *is* a duplicate ACK. It is believed once
-and then not again until a window went by without one, so a doubled packet can never start a chain.
+and then not again until a window went by without one, so a doubled packet can never start a chain. Nor is it believed
+behind another gap report: EDK2 acknowledges each block of the window that comes after the gap.
 
 Nobody vouches for the source of a request. Until it has answered, it gets the OACK, or one block when it asked for no
 options, and that at most `1 + UNPROVEN_RETRIES` times.
@@ -84,7 +85,7 @@ class Phase(Enum):
 class Transfer(NamedTuple):
     """`deadline` is on the clock that `now` is read from, in seconds. `window` and `last_block` are those of `terms`,
     at hand. `proven`: the client has answered, so the source of its request was no forgery. `patience` is the wait in
-    seconds before blocks leave a second time."""
+    seconds before what left last leaves again; `measured`: it is made from the time that an answer took."""
 
     terms: Terms
     window: int
@@ -99,6 +100,7 @@ class Transfer(NamedTuple):
     gap_in_window: bool = False
     proven: bool = False
     patience: float = 1.0
+    measured: bool = False
 
     @property
     def acked_bytes(self) -> int:
@@ -210,7 +212,7 @@ def awaited(transfer: Transfer) -> int:
 
     -1: no ACK is ordinary now, `step` decides.
     """
-    doubtful = transfer.gap_believed or transfer.gap_in_window or not transfer.proven
+    doubtful = transfer.gap_believed or transfer.gap_in_window or not transfer.measured
     if doubtful or transfer.phase is not Phase.SENDING or transfer.sent == transfer.last_block:
         return -1
     return transfer.sent & _U16
@@ -228,7 +230,7 @@ def caught_up(transfer: Transfer, sent: int, now: float) -> Transfer:
 def _acknowledged(transfer: Transfer, wire_block: int, now: float) -> Step:
     ahead = (wire_block - transfer.acked) & _U16
     if transfer.phase is Phase.NEGOTIATING:
-        return _next_window(_proven(transfer, now)._replace(retries=0), now) if wire_block == 0 else (transfer, ())
+        return _next_window(_answered(transfer, now), now) if wire_block == 0 else (transfer, ())
     if ahead > transfer.sent - transfer.acked:
         return transfer, ()
     if ahead == 0:
@@ -240,11 +242,12 @@ def _progressed(transfer: Transfer, acked: int, now: float) -> Step:
     if acked == transfer.last_block:
         done = transfer._replace(acked=acked, phase=Phase.CLOSED)
         return done, (Close(outcome=Outcome.FINISHED),)
-    moved = _proven(transfer, now)._replace(
+    gap = acked < transfer.sent
+    answered = _gap_reported(transfer) if gap else _answered(transfer, now)
+    moved = answered._replace(
         acked=acked,
-        retries=0,
         retransmits=transfer.retransmits + transfer.sent - acked,
-        gap_believed=transfer.gap_believed and transfer.gap_in_window,
+        gap_believed=gap or (transfer.gap_believed and transfer.gap_in_window),
         gap_in_window=False,
     )
     return _next_window(moved, now)
@@ -260,38 +263,50 @@ def _gap_at_start(transfer: Transfer, now: float) -> Step:
 
 def _next_window(transfer: Transfer, now: float) -> Step:
     last = min(transfer.acked + transfer.window, transfer.last_block)
-    moved = transfer._replace(phase=Phase.SENDING, sent=last, deadline=now + _wait(transfer))
+    moved = transfer._replace(phase=Phase.SENDING, sent=last, deadline=now + transfer.patience)
     return moved, (SendBlocks(first=transfer.acked + 1, last=last),)
 
 
-def _proven(transfer: Transfer, now: float) -> Transfer:
-    """The first answer shows how long answers take (RFC 1123 section 4.2.3.2: the timeout adapts), unless the client
-    has named a timeout or the answer may be to a repetition."""
-    if transfer.proven:
-        return transfer
+def _answered(transfer: Transfer, now: float) -> Transfer:
+    """How long this answer took says how long to wait for the next (RFC 1123 section 4.2.3.2: the timeout adapts).
+
+    The client may have named a timeout, which stands. An answer to what left twice says nothing, it may be to either:
+    until one comes that is to one sending alone, the doubled wait stays (Karn's rule), or a client that takes longer
+    than that would get each block twice.
+    """
+    known = transfer._replace(proven=True, retries=0)
+    if transfer.retries or transfer.measured:
+        return known
     named = any(name == "timeout" for name, _ in transfer.terms.accepted)
     took = now - (transfer.deadline - transfer.patience)
-    adapts = not named and transfer.retries == 0
-    patience = min(max(SHORTEST_WAIT, 4 * took), transfer.terms.timeout) if adapts else transfer.patience
-    return transfer._replace(proven=True, patience=patience)
+    timeout = transfer.terms.timeout
+    return known._replace(measured=True, patience=timeout if named else min(max(SHORTEST_WAIT, 4 * took), timeout))
 
 
-def _wait(transfer: Transfer) -> float:
-    longest = max(transfer.terms.timeout, LONGEST_WAIT)
-    return longest if transfer.retries == MAX_RETRIES else min(transfer.patience * (1 << transfer.retries), longest)
+def _gap_reported(transfer: Transfer) -> Transfer:
+    """It comes at once, so it does not say how long a window takes. But the client is there: where every window has a
+    gap, the wait would double with each loss and never shrink."""
+    known = transfer._replace(proven=True, retries=0)
+    return known if transfer.retries else known._replace(patience=min(transfer.patience, transfer.terms.timeout))
+
+
+def _longest_wait(transfer: Transfer) -> float:
+    return max(transfer.terms.timeout, LONGEST_WAIT)
 
 
 def _timed_out(transfer: Transfer, now: float) -> Step:
     if transfer.retries == (MAX_RETRIES if transfer.proven else UNPROVEN_RETRIES):
         reason = f"no answer to block {transfer.sent} of {transfer.last_block}"
         return transfer._replace(phase=Phase.CLOSED), (Close(outcome=Outcome.FAILED, reason=reason),)
-    return answer_again(transfer._replace(retries=transfer.retries + 1), now)
+    retries, longest = transfer.retries + 1, _longest_wait(transfer)
+    patience = longest if retries == MAX_RETRIES else min(2 * transfer.patience, longest)
+    return answer_again(transfer._replace(retries=retries, patience=patience, measured=False), now)
 
 
 def answer_again(transfer: Transfer, now: float) -> Step:
     """What is on its way leaves once more."""
     if transfer.phase is Phase.NEGOTIATING:
-        again = transfer._replace(deadline=now + _wait(transfer), retransmits=transfer.retransmits + 1)
+        again = transfer._replace(deadline=now + transfer.patience, retransmits=transfer.retransmits + 1)
         return again, (SendPacket(packet=OptionAck(options=transfer.terms.accepted)),)
     resent = transfer.sent - transfer.acked
     return _next_window(transfer._replace(retransmits=transfer.retransmits + resent), now)

@@ -27,6 +27,7 @@ _UDP_SEGMENT = 103
 _SEGMENTS = 64
 _LONGEST = 65507
 _FULL = (errno.EAGAIN, errno.EWOULDBLOCK, errno.ENOBUFS)
+_CANNOT_CUT = (errno.EIO, errno.EINVAL, errno.EOPNOTSUPP)
 
 # One slot: struct iovec, struct sockaddr_in, then struct cmsghdr with the segment size behind it.
 _SLOT = 64
@@ -129,7 +130,7 @@ class NativeSender:
             at += done
             if error in _FULL:
                 return todo[at:]
-            if error and not plain:
+            if error in _CANNOT_CUT and not plain:
                 self._segment, plain = False, True
                 todo, at = self._messages(todo[at:], plain=True), 0
                 log.info(

@@ -26,7 +26,7 @@ from pxe.batch import Datagrams, Peer, datagrams
 from pxe.content import Content, ContentTable
 from pxe.errors import ConfigError, PacketError
 from pxe.ports import Clock
-from pxe.sockets import Loop, bind
+from pxe.sockets import Loop, bind, deepen
 from pxe.tftp.body import Bodies, Body
 from pxe.tftp.packet import (
     MAX_REQUEST,
@@ -72,8 +72,6 @@ _REPEATED_AFTER = 0.5
 _REMEMBERED_CLIENTS = 4096
 _LEAST_MTU = 576  # RFC 791: what every host takes
 _IP_MTU = 14  # ip(7) and socket(7); Python does not name them
-_SO_RCVBUFFORCE = 33
-_RECEIVE_BYTES = 4 << 20
 _ACK = b"\0\4"
 
 
@@ -121,7 +119,7 @@ class _Port:
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
-        _make_room(sock)
+        deepen(sock)
         self.sender: Sender = sender(sock)
         self.datagrams: Datagrams = datagrams(sock, size=MAX_REQUEST)
         self.sessions: dict[Peer, _Session] = {}
@@ -134,14 +132,6 @@ class _Port:
 
     def serves(self, address: bytes) -> bool:
         return any(peer[4:8] == address for peer in self.sessions)
-
-
-def _make_room(sock: socket.socket) -> None:
-    """The ACKs of a whole rack at once; the second way is cut to net.core.rmem_max."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BYTES)
-    except PermissionError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -348,11 +338,12 @@ class TftpServer:
         self._flush(home)
 
     def _home_for(self, peer: Peer) -> _Port:
-        """One that does not serve this client, if any; not the one it had last; the busiest of those."""
+        """Not the one that this client had last: what still comes late for that transfer must find another TID. If
+        possible one that does not serve it now; the busiest of those."""
         address = peer[4:8]
         last = self._known(address).last_home
         self._ports.append(self._ports.pop(0))
-        return min(self._ports, key=lambda port: (port.serves(address), port is last, -len(port.sessions)))
+        return min(self._ports, key=lambda port: (port is last, port.serves(address), -len(port.sessions)))
 
     def _known(self, address: bytes) -> "_Client":
         client = self._clients.pop(address, None) or _Client(window=self._limits.window)

@@ -1,5 +1,6 @@
 """TFTP by the RFCs: bytes in, bytes out, through the product's own server on loopback."""
 
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -155,6 +156,42 @@ def test_rfc1350_4_the_next_transfer_of_a_client_has_another_port(bench: Bench, 
     client.ask("short")
     client.receive()
     assert client.peer != before
+
+
+def fetch_short(bench: Bench, client: Client) -> int:
+    """The server's port."""
+    seen = len(bench.events)
+    client.ask("short")
+    client.receive()
+    client.ack(1)
+    with bench.ended:
+        assert bench.ended.wait_for(lambda: len(bench.events) > seen, DEADLINE)
+    return client.peer[1]
+
+
+@pytest.mark.parametrize("others", [0, 1, 3, 6])
+def test_rfc1350_4_consecutive_transfers_from_one_port_differ(bench: Bench, client: Client, others: int) -> None:
+    for _ in range(others):
+        other = bench.client()
+        other.ask("long")
+        other.receive()
+    ports = [fetch_short(bench, client) for _ in range(9)]
+    assert all(before != after for before, after in itertools.pairwise(ports))
+
+
+def test_rfc1350_4_what_comes_late_does_not_disturb_the_next_transfer(bench: Bench, client: Client) -> None:
+    fetch_short(bench, client)
+    late = client.peer
+    client.ask("long")
+    client.receive()
+    peer, client.peer = client.peer, late
+    client.ack(1)
+    assert client.receive()[:4] == ERROR + b"\0\5"
+    assert client.peer == late
+    assert client.silent(bench.server)
+    client.peer = peer
+    client.ack(1)
+    assert client.receive()[:4] == DATA + b"\0\2"
 
 
 def test_rfc1350_4_a_wrong_transfer_id_gets_error_5_and_the_transfer_lives(bench: Bench, client: Client) -> None:

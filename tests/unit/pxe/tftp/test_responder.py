@@ -147,6 +147,18 @@ def test_retries_end(start: Step, waits: list[float]) -> None:
     assert sent[0].outcome is Outcome.FAILED
 
 
+def test_a_gap_report_ends_the_doubling_of_the_wait() -> None:
+    """Where every window has a gap, no answer would ever measure it anew."""
+    transfer, _ = windowed(400)
+    for _ in range(4):
+        transfer, _ = step(transfer, TimePassed(), transfer.deadline)
+    now = transfer.deadline - 0.1
+    transfer, _ = step(transfer, Ack(block=2), now)
+    assert transfer.deadline == pytest.approx(now + 3.2), "the answer may be to either sending"
+    transfer, _ = step(transfer, Ack(block=4), now)
+    assert transfer.deadline == pytest.approx(now + 1.0)
+
+
 def test_timeout_resends_oack() -> None:
     start = opened(600, ("timeout", "2"), now=10.0)
     assert step(start[0], TimePassed(), 11.9)[1] == ()

@@ -92,21 +92,33 @@ class Refusing:
         return -1 if self.errors else count
 
 
-def test_full_buffer_leaves_the_rest(line: Line) -> None:
-    refusing = Refusing([errno.EAGAIN])
+@pytest.mark.parametrize("error", [errno.EAGAIN, errno.ENOBUFS])
+def test_full_buffer_leaves_the_rest(line: Line, error: int) -> None:
+    refusing = Refusing([error])
     sender = NativeSender(line.out, refusing.native(), segment=False)
     _, run = blocks(sender, line.to, 3, 1)
     assert len(sender.send([run])) == 3
     assert sender.send([run]) == []
 
 
-def test_a_device_that_cannot_cut_gets_single_blocks(line: Line) -> None:
-    refusing = Refusing([errno.EIO])
+@pytest.mark.parametrize("error", [errno.EIO, errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_device_that_cannot_cut_gets_single_blocks(line: Line, error: int) -> None:
+    refusing = Refusing([error])
     sender = NativeSender(line.out, refusing.native())
     _, run = blocks(sender, line.to, 3, 1)
     assert sender.send([run]) == []
     assert sender.send([run]) == []
     assert refusing.counts == [1, 3, 3]
+
+
+@pytest.mark.parametrize("error", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENOBUFS])
+def test_trouble_with_one_peer_does_not_end_cutting(line: Line, error: int) -> None:
+    refusing = Refusing([error])
+    sender = NativeSender(line.out, refusing.native())
+    _, run = blocks(sender, line.to, 3, 1)
+    sender.send([run, run])
+    sender.send([run])
+    assert refusing.counts[-1] == 1
 
 
 def test_one_refused_datagram_costs_no_other(line: Line) -> None:

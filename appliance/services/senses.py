@@ -18,6 +18,7 @@ from appliance.inventory.facts import parse_facts
 from appliance.model.hardware import Firmware
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.text import clean
+from appliance.services.inbox import Inbox
 from appliance.services.reports import FirstBoot
 from appliance.store.records import (
     AddressLeased,
@@ -46,7 +47,7 @@ _LOG_KEPT = 4 << 20
 
 class Senses:
     def __init__(self, memory: Memory, current: Callable[[], Snapshot], state_dir: Path) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._inbox = Inbox(asyncio.get_running_loop())
         self._memory = memory
         self._current = current
         self._facts_dir = state_dir / "facts"
@@ -61,18 +62,18 @@ class Senses:
 
     def observe(self, event: PxeEvent) -> None:
         if not isinstance(event, HttpEvent):
-            self._loop.call_soon_threadsafe(self._boot_event, event)
+            self._inbox.put(self._boot_event, event)
 
     def hello(self, machine: MachineName, nonce: Nonce, hello: Hello, client: IPv4Address) -> None:
-        self._loop.call_soon_threadsafe(self._hello, machine, nonce, hello, client)
+        self._inbox.put(self._hello, machine, nonce, hello, client)
 
     def facts(self, machine: MachineName, nonce: Nonce, body: bytes) -> None:
         digest = sha256(body).hexdigest()
         (self._facts_dir / f"{digest}.json").write_bytes(body)
-        self._loop.call_soon_threadsafe(self._facts, machine, nonce, body, digest)
+        self._inbox.put(self._facts, machine, nonce, body, digest)
 
     def polled(self, machine: MachineName) -> None:
-        self._loop.call_soon_threadsafe(self._memory.pulse, machine)
+        self._inbox.put(self._memory.pulse, machine)
 
     def log(self, machine: MachineName, offset: int, text: bytes) -> None:
         """Offset 0 starts a new log: the agent of a new boot."""
@@ -82,10 +83,10 @@ class Senses:
                 log.write(text)
 
     def first_boot(self, machine: MachineName, report: FirstBoot, client: IPv4Address) -> None:
-        self._loop.call_soon_threadsafe(self._first_boot, machine, report, client)
+        self._inbox.put(self._first_boot, machine, report, client)
 
     def refused(self, client: IPv4Address, why: str) -> None:
-        self._loop.call_soon_threadsafe(self._refused, client, why)
+        self._inbox.put(self._refused, client, why)
 
     # on the loop ---------------------------------------------------------------------------------------------
 

@@ -19,10 +19,15 @@ from pathlib import Path
 from pxe.boot import BootIntent
 from pxe.client import Client
 from pxe.config import Standalone, StaticPolicy, load
+from pxe.dhcp.conflict import AddressInUse
 from pxe.dhcp.event import DhcpEvent
+from pxe.dhcp.flood import FloodAlarm
+from pxe.dhcp.identity import keep_identity
+from pxe.dhcp.rivals import Foreign, RivalGone, RivalSeen, Stands, refusal, sentence
+from pxe.dhcp.watch import ProxyIgnored
 from pxe.errors import ConfigError, PxeError
 from pxe.http.responder import HttpReply, HttpRequest
-from pxe.service import BootServices, PxeEvent
+from pxe.service import BootServices, Mode, PxeEvent, ServiceConfig
 
 log = logging.getLogger("pxe")
 
@@ -77,7 +82,17 @@ def explain(error: PxeError) -> str:
 
 
 def describe(event: PxeEvent) -> str:
-    """One line: what it was and each field that says something. Text of a client is quoted and escaped."""
+    """One line: a sentence, or what it was and each field that says something. Text of a client is escaped."""
+    match event:
+        case Stands() | RivalSeen() | RivalGone():
+            return f"rivals: {sentence(event)}"
+        case AddressInUse() | FloodAlarm() | ProxyIgnored():
+            return f"{type(event).__name__.lower()}: {event.sentence}"
+        case _:
+            return _fields(event)
+
+
+def _fields(event: PxeEvent) -> str:
     names = _DHCP_WORDS if isinstance(event, DhcpEvent) else [field.name for field in dataclasses.fields(event)]
     words = (f"{name}={_word(value)}" for name in names if (value := getattr(event, name)) not in (None, ""))
     return " ".join((type(event).__name__.removesuffix("Event").lower(), *words))
@@ -103,9 +118,9 @@ def _serve(path: Path, standalone: Standalone) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     # Before the first thread: the signals then wait for sigwait whichever thread they reach.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    current = _Current(standalone.policy)
+    current, config = _Current(standalone.policy), _with_identity(standalone)
     services = BootServices(
-        config=standalone.service,
+        config=config,
         policy=current,
         artifacts=standalone.artifacts,
         application=_Nobody(),
@@ -113,8 +128,11 @@ def _serve(path: Path, standalone: Standalone) -> None:
         clock=_Clock(),
     )
     services.start()
-    log.info("serving device=%s address=%s", standalone.service.device, standalone.service.endpoints.address)
     try:
+        standing = services.settle()
+        if isinstance(standing, Foreign):
+            raise refusal(standing)
+        log.info("serving device=%s address=%s mode=%s", config.device, config.endpoints.address, config.mode.value)
         while signal.sigwait(_SIGNALS) is signal.SIGHUP:
             _reload(path, services, current)
     finally:
@@ -122,10 +140,18 @@ def _serve(path: Path, standalone: Standalone) -> None:
         log.info("stopped")
 
 
+def _with_identity(standalone: Standalone) -> ServiceConfig:
+    config, identity = standalone.service, standalone.identity
+    if identity is None or config.mode is not Mode.FULL:
+        return config
+    return dataclasses.replace(config, guards=dataclasses.replace(config.guards, identity=keep_identity(identity)))
+
+
 def _reload(path: Path, services: BootServices, current: _Current) -> None:
     try:
         standalone = load(path)
-        services.set_dhcp(standalone.service.dhcp)
+        if standalone.service.dhcp is not None:
+            services.set_dhcp(standalone.service.dhcp)
     except PxeError as error:
         log.error("nothing is changed: %s", explain(error))
         return

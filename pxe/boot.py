@@ -9,7 +9,7 @@ The intent comes from the caller through `BootPolicy`; everything here is a pure
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address
 from types import MappingProxyType
@@ -55,15 +55,17 @@ class Endpoints:
 
     address: IPv4Address
     http_port: int = 80
+    _origin: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.http_port < 65536:
             raise ConfigError("not a TCP port", evidence=str(self.http_port), next_action="use 1 to 65535")
+        port = "" if self.http_port == 80 else f":{self.http_port}"
+        object.__setattr__(self, "_origin", f"http://{self.address}{port}")
 
     def url(self, path: str) -> str:
         """`path` starts with a slash."""
-        port = "" if self.http_port == 80 else f":{self.http_port}"
-        return f"http://{self.address}{port}{path}"
+        return self._origin + path
 
 
 class BootPolicy(Protocol):

@@ -48,8 +48,8 @@ class Mac:
     @classmethod
     def parse(cls, text: str) -> "Mac":
         """Accepts colons, dashes or no separator, any case."""
-        digits = re.sub(r"[:.-]", "", text.strip().lower())
-        return cls(":".join(digits[i : i + 2] for i in range(0, len(digits), 2)))
+        digits = text.strip().lower().replace(":", "").replace("-", "").replace(".", "")
+        return cls(f"{digits[:2]}:{digits[2:4]}:{digits[4:6]}:{digits[6:8]}:{digits[8:10]}:{digits[10:]}")
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> "Mac":

@@ -5,25 +5,27 @@ is not known is an error, and every error names its key.
 """
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
 
-from pxe.boot import BootIntent, Endpoints, LocalDisk, RunKernel, Wait
-from pxe.client import Client, Mac, Stage
+from pxe.boot import BootIntent, Chain, Endpoints, LocalDisk, RunKernel, Wait
+from pxe.client import Arch, Client, Mac, Stage
 from pxe.content import OCTETS, Content, ContentTable, FileContent
-from pxe.dhcp.subnet import DhcpConfig, Reservation, Subnet
+from pxe.dhcp.flood import Limits, Rate
+from pxe.dhcp.guards import Guards
+from pxe.dhcp.subnet import ClientClass, DhcpConfig, Reservation, Subnet
+from pxe.dns.forward import Forwarding
 from pxe.dns.responder import Zone
-from pxe.errors import ConfigError, PacketError
+from pxe.dns.server import PORT as DNS_PORT
+from pxe.errors import ConfigError
 from pxe.http.server import TLS_PORT
 from pxe.script import boot_script
-from pxe.service import ServiceConfig, TlsConfig
+from pxe.service import Mode, ServiceConfig, TlsConfig
 from pxe.tls import Credential, PrivateKey, read_credential
-
-T = TypeVar("T")
+from pxe.toml import Table
 
 _PEM = "-----BEGIN "
 _ANYBODY = Client(mac=Mac("00:00:00:00:00:00"), stage=Stage.IPXE)
@@ -50,7 +52,10 @@ class StaticPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standalone:
+    """`identity`: the file by which other appliances know us; None where the segment is ours alone."""
+
     service: ServiceConfig
+    identity: Path | None
     artifacts: ContentTable
     policy: StaticPolicy
 
@@ -61,12 +66,13 @@ class _Machine:
     boot: str
     address: IPv4Address | None
     name: str
+    chain: Chain | None
 
 
 def load(path: Path) -> Standalone:
     """Reads the file and lists its two folders. Raises ConfigError."""
     try:
-        root = _Table(tomllib.loads(path.read_text()), "")
+        root = Table(tomllib.loads(path.read_text()), "")
     except (OSError, UnicodeDecodeError) as cause:
         raise ConfigError(
             f"cannot read {path}", evidence=str(cause), next_action="give a TOML file that exists"
@@ -80,39 +86,60 @@ def load(path: Path) -> Standalone:
     return found
 
 
-def _standalone(root: "_Table", base: Path) -> Standalone:
+def _standalone(root: Table, base: Path) -> Standalone:
     endpoints = Endpoints(address=root.take("address", IPv4Address), http_port=root.number("http_port", 80))
     artifacts = _folder(root, "artifacts", base)
     machines = [_machine(table) for table in root.tables("machine")]
     policy = _policy(root, machines, artifacts, endpoints)
-    device, journal = root.text("device"), base / root.text("leases")
-    dhcp = _dhcp(root, endpoints, machines)
+    mode = root.choice("mode", Mode) if "mode" in root else Mode.FULL
+    # A proxy gives out no addresses; what the file says of them is read all the same, for the day it is to.
+    gives = mode is Mode.FULL or "subnet" in root
+    device, journal = root.text("device"), base / root.text("leases") if gives else None
+    dhcp = _dhcp(root, endpoints, machines) if gives else None
+    guards, identity = _guards(root.table("guards"), base)
     zone = _zone(root.table("zone"), endpoints, machines)
     programs = _folder(root, "programs", base)
     tls = _tls(root.table("tls"), base)
+    forwarding, chain = _forwarding(root.table("dns")), _chain(root)
     service = root.build(
         lambda: ServiceConfig(
-            device=device, dhcp=dhcp, endpoints=endpoints, journal=journal, zone=zone, programs=programs, tls=tls
+            device=device,
+            endpoints=endpoints,
+            zone=zone,
+            programs=programs,
+            mode=mode,
+            dhcp=dhcp,
+            journal=journal,
+            guards=guards,
+            forwarding=forwarding,
+            tls=tls,
+            chains={one.mac: one.chain for one in machines if one.chain is not None},
+            chain=chain,
         )
     )
-    return Standalone(service=service, artifacts=artifacts, policy=policy)
+    return Standalone(service=service, identity=identity, artifacts=artifacts, policy=policy)
 
 
-def _machine(table: "_Table") -> _Machine:
+def _machine(table: Table) -> _Machine:
     machine = _Machine(
         mac=table.take("mac", Mac.parse),
         boot=table.text("boot", ""),
         address=table.take("address", IPv4Address) if "address" in table else None,
         name=table.text("name", ""),
+        chain=_chain(table),
     )
     table.finish()
     return machine
 
 
+def _chain(table: Table) -> Chain | None:
+    return table.choice("chain", Chain) if "chain" in table else None
+
+
 # Boot policy
 
 
-def _policy(root: "_Table", machines: list[_Machine], artifacts: ContentTable, endpoints: Endpoints) -> StaticPolicy:
+def _policy(root: Table, machines: list[_Machine], artifacts: ContentTable, endpoints: Endpoints) -> StaticPolicy:
     for mac in (one.mac for number, one in enumerate(machines) if one.mac in {two.mac for two in machines[:number]}):
         raise ConfigError(f"machine {mac}: listed twice", next_action="remove one of the two")
     intents = {name: _intent(table, artifacts, endpoints) for name, table in root.named("intent").items()}
@@ -133,7 +160,7 @@ def _known(intents: Mapping[str, BootIntent], name: str, where: str) -> BootInte
     return intents[name]
 
 
-def _intent(table: "_Table", artifacts: ContentTable, endpoints: Endpoints) -> BootIntent:
+def _intent(table: Table, artifacts: ContentTable, endpoints: Endpoints) -> BootIntent:
     action = table.text("action")
     intent: BootIntent
     match action:
@@ -154,7 +181,7 @@ def _intent(table: "_Table", artifacts: ContentTable, endpoints: Endpoints) -> B
     return intent
 
 
-def _artifact(table: "_Table", key: str, artifacts: ContentTable) -> str:
+def _artifact(table: Table, key: str, artifacts: ContentTable) -> str:
     name = table.text(key)
     if artifacts.content(name) is None:
         raise table.error(key, "no such file among the artifacts", name, "put it into the artifacts folder")
@@ -164,7 +191,7 @@ def _artifact(table: "_Table", key: str, artifacts: ContentTable) -> str:
 # Addresses and names
 
 
-def _dhcp(root: "_Table", endpoints: Endpoints, machines: list[_Machine]) -> DhcpConfig:
+def _dhcp(root: Table, endpoints: Endpoints, machines: list[_Machine]) -> DhcpConfig:
     subnets = [_subnet(table, endpoints, machines) for table in root.tables("subnet")]
     local = tuple(subnet for subnet in subnets if endpoints.address in subnet.network)
     served = [subnet.network for subnet in subnets]
@@ -183,10 +210,11 @@ def _dhcp(root: "_Table", endpoints: Endpoints, machines: list[_Machine]) -> Dhc
         )
     relayed = tuple((subnet,) for subnet in subnets if subnet not in local)
     known = frozenset(one.mac for one in machines)
-    return root.build(lambda: DhcpConfig(local=local, relayed=relayed, known=known))
+    classes = tuple(map(_class, root.tables("class")))
+    return root.build(lambda: DhcpConfig(local=local, relayed=relayed, known=known, classes=classes))
 
 
-def _subnet(table: "_Table", endpoints: Endpoints, machines: list[_Machine]) -> Subnet:
+def _subnet(table: Table, endpoints: Endpoints, machines: list[_Machine]) -> Subnet:
     network = table.take("network", IPv4Network)
     reserved = {
         one.mac: Reservation(address=one.address, hostname=one.name)
@@ -212,7 +240,61 @@ def _subnet(table: "_Table", endpoints: Endpoints, machines: list[_Machine]) -> 
     )
 
 
-def _zone(table: "_Table", endpoints: Endpoints, machines: list[_Machine]) -> Zone:
+def _class(table: Table) -> ClientClass:
+    name, archs = table.text("name"), frozenset(table.each("archs", _arch))
+    vendor_class, user_class = table.text("vendor_class", "").encode(), table.text("user_class", "").encode()
+    mac_prefix = table.take("mac_prefix", _hexadecimal) if "mac_prefix" in table else b""
+    lease_seconds = table.number("lease_seconds", 0) or None
+    next_server = table.take("next_server", IPv4Address) if "next_server" in table else None
+    boot_file = table.text("boot_file", "") or None
+    ignore, known_only = table.flag("ignore", False), table.flag("known_only", False)
+    codes = table.table("options")
+    options = {int(code): codes.take(code, _option) for code in codes.names() if _is_number(codes, code)}
+    table.finish()
+    return table.build(
+        lambda: ClientClass(
+            name=name,
+            archs=archs,
+            vendor_class=vendor_class,
+            user_class=user_class,
+            mac_prefix=mac_prefix,
+            ignore=ignore,
+            known_only=known_only,
+            lease_seconds=lease_seconds,
+            next_server=next_server,
+            boot_file=boot_file,
+            options=options,
+        )
+    )
+
+
+def _arch(name: str) -> Arch:
+    found = Arch.__members__.get(name.upper().replace("-", "_"))
+    if found is None:
+        raise ValueError("no such architecture, known: " + ", ".join(map(_arch_name, Arch)))
+    return found
+
+
+def _arch_name(arch: Arch) -> str:
+    return arch.name.lower().replace("_", "-")
+
+
+def _hexadecimal(text: str) -> bytes:
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _option(text: str) -> bytes:
+    """Text, or bytes in hexadecimal behind 0x."""
+    return bytes.fromhex(text[2:]) if text.startswith("0x") else text.encode()
+
+
+def _is_number(codes: Table, code: str) -> bool:
+    if not (code.isascii() and code.isdigit()):
+        raise codes.error(code, "not the number of an option", code, "name options by their numbers")
+    return True
+
+
+def _zone(table: Table, endpoints: Endpoints, machines: list[_Machine]) -> Zone:
     domain, extra = table.text("domain"), table.table("hosts")
     table.finish()
     hosts = {name: extra.take(name, IPv4Address) for name in extra.names()}
@@ -220,10 +302,50 @@ def _zone(table: "_Table", endpoints: Endpoints, machines: list[_Machine]) -> Zo
     return table.build(lambda: Zone(domain=domain, server=endpoints.address, hosts=hosts))
 
 
+# Guards and forwarding
+
+
+def _guards(table: Table, base: Path) -> tuple[Guards, Path | None]:
+    identity, alone = base / table.text("identity", "identity"), table.flag("alone", False)
+    probe, flood = table.flag("probe", True), table.flag("flood", True)
+    limits = _limits(table.table("limits"))
+    table.finish()
+    return Guards(probe=probe, limits=limits if flood else None), None if alone else identity
+
+
+def _limits(table: Table) -> Limits:
+    usual = Limits()
+    limits = Limits(
+        machine=_rate(table, "machine", usual.machine),
+        known_machine=_rate(table, "known_machine", usual.known_machine),
+        port=_rate(table, "port", usual.port),
+        machine_declines=_rate(table, "machine_declines", usual.machine_declines),
+        port_declines=_rate(table, "port_declines", usual.port_declines),
+    )
+    table.finish()
+    return limits
+
+
+def _rate(table: Table, key: str, usual: Rate) -> Rate:
+    rate = table.table(key)
+    burst, per_second = rate.number("burst", usual.burst), rate.decimal("per_second", usual.per_second)
+    rate.finish()
+    return rate.build(lambda: Rate(burst=burst, per_second=per_second))
+
+
+def _forwarding(table: Table) -> Forwarding | None:
+    upstreams = tuple((address, DNS_PORT) for address in table.each("forward", IPv4Address))
+    private_domains = table.texts("private_domains")
+    table.finish()
+    if not upstreams:
+        return None
+    return table.build(lambda: Forwarding(upstreams=upstreams, private_domains=private_domains))
+
+
 # Files
 
 
-def _tls(table: "_Table", base: Path) -> TlsConfig | None:
+def _tls(table: Table, base: Path) -> TlsConfig | None:
     if not table.names():
         return None
     certificate, key = table.text("certificate"), table.text("key")
@@ -238,7 +360,7 @@ def _credential(certificate: str, key: str, base: Path) -> Credential:
     return read_credential(base / certificate, base / key)
 
 
-def _folder(root: "_Table", key: str, base: Path) -> ContentTable:
+def _folder(root: Table, key: str, base: Path) -> ContentTable:
     folder = base / root.text(key)
     if not folder.is_dir():
         raise root.error(key, "no such folder", str(folder), "create it or correct the path")
@@ -255,93 +377,3 @@ def _file(path: Path) -> Content:
         media_type=_MEDIA_TYPES.get(path.suffix.lower(), OCTETS),
         digest=f"{status.st_mtime_ns:x}-{status.st_size:x}",
     )
-
-
-# TOML
-
-
-class _Table:
-    """A TOML table that is taken apart key by key; `finish` finds what nobody asked for."""
-
-    def __init__(self, values: Mapping[str, object], path: str) -> None:
-        self._values = values
-        self._path = path
-        self._asked: set[str] = set()
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._values
-
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._values)
-
-    def error(self, key: str, message: str, evidence: str, next_action: str) -> ConfigError:
-        return ConfigError(f"{self._where(key)}: {message}", evidence=evidence[:200], next_action=next_action)
-
-    def text(self, key: str, default: str | None = None) -> str:
-        return self._typed(key, str, default)
-
-    def number(self, key: str, default: int) -> int:
-        return self._typed(key, int, default)
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        found = self._items(key)
-        if not all(isinstance(item, str) for item in found):
-            raise self.error(key, "not a list of texts", repr(found), "put each into quotes")
-        return tuple(map(str, found))
-
-    def take(self, key: str, parse: Callable[[str], T]) -> T:
-        text = self.text(key)
-        try:
-            return parse(text)
-        except (ValueError, PacketError) as cause:
-            raise self.error(key, str(cause), text, "correct the value") from cause
-
-    def table(self, key: str) -> "_Table":
-        """An absent one is empty."""
-        self._asked.add(key)
-        return self._table(self._values.get(key, {}), key)
-
-    def tables(self, key: str) -> list["_Table"]:
-        return [self._table(item, f"{key}[{number}]") for number, item in enumerate(self._items(key))]
-
-    def named(self, key: str) -> dict[str, "_Table"]:
-        group = self.table(key)
-        return {name: group.table(name) for name in group.names()}
-
-    def build(self, make: Callable[[], T]) -> T:
-        """The values' own errors know no key: they get the name of this table."""
-        try:
-            return make()
-        except ConfigError as error:
-            where = f"{self._path}: " if self._path else ""
-            raise ConfigError(f"{where}{error}", evidence=error.evidence, next_action=error.next_action) from error
-
-    def finish(self) -> None:
-        for key in self._values:
-            if key not in self._asked:
-                known = ", ".join(sorted(self._asked))
-                raise self.error(key, "unknown key", f"known here: {known}", "correct or remove it")
-
-    def _where(self, key: str) -> str:
-        return f"{self._path}.{key}" if self._path else key
-
-    def _table(self, value: object, key: str) -> "_Table":
-        if not isinstance(value, dict):
-            raise self.error(key, "not a table", repr(value), f"write it as [{self._where(key)}]")
-        return _Table(value, self._where(key))
-
-    def _items(self, key: str) -> list[object]:
-        self._asked.add(key)
-        found = self._values.get(key, [])
-        if not isinstance(found, list):
-            raise self.error(key, "not a list", repr(found), "put it into brackets")
-        return found
-
-    def _typed(self, key: str, kind: type[T], default: T | None) -> T:
-        self._asked.add(key)
-        found = self._values.get(key, default)
-        if found is None:
-            raise self.error(key, "missing", "", f"add {key} = ...")
-        if not isinstance(found, kind) or isinstance(found, bool):
-            raise self.error(key, f"not of type {kind.__name__}", repr(found), "see tests/golden/pxe.toml")
-        return found

@@ -92,13 +92,20 @@ def heard(standing: Standing) -> Standing:
 class Ladder:
     """The standings of the machines that were seen last, for the threads of all servers.
 
-    `stated` is what the site says of a machine, and wins. `available` are the names of the programs that are served.
+    `stated` is what the site says of a machine, and wins; `default` is what it says of all others. `available` are the
+    names of the programs that are served.
     """
 
     def __init__(
-        self, *, stated: Mapping[Mac, Chain], available: Iterable[str], report: Callable[[ChainChanged], None]
+        self,
+        *,
+        stated: Mapping[Mac, Chain],
+        available: Iterable[str],
+        report: Callable[[ChainChanged], None],
+        default: Chain | None = None,
     ) -> None:
         self._stated = {Hardware(bytes(mac)): chain for mac, chain in stated.items()}
+        self._default = default
         self._available = frozenset(available)
         self._report = report
         self._standings: OrderedDict[Hardware, Standing] = OrderedDict()
@@ -107,7 +114,7 @@ class Ladder:
 
     def chain_of(self, machine: Hardware) -> Chain:
         """What `pxe.boot.answer` is to be given. Changes nothing."""
-        if (stated := self._stated.get(machine)) is not None:
+        if (stated := self._stated.get(machine, self._default)) is not None:
             return stated
         standing = self._standings.get(machine)
         return Chain.IPXE if standing is None else due(standing)
@@ -140,7 +147,8 @@ class Ladder:
     def _asked(self, event: DhcpEvent) -> None:
         every = programs_for(event.stage, event.arch)
         programs = {chain: name for chain, name in every.items() if name in self._available}
-        if not programs or event.address is None or event.hardware in self._stated:
+        is_stated = self._default is not None or event.hardware in self._stated
+        if not programs or event.address is None or is_stated:
             return
         with self._lock:
             before = self._standings.get(event.hardware)

@@ -38,7 +38,7 @@ _APPLICATION = ("/agent/", "/report")
 _ATTEMPT = re.compile(
     r"/a/(?P<mac>([0-9a-f]{2}-){5}[0-9a-f]{2})(\.(?P<uuid>[0-9a-f-]{36}))?/(?P<attempt>[^/]{1,128})(?P<path>/artifact/.+)"
 )
-_BOGUS_UUIDS = (UUID(int=0), UUID(int=2**128 - 1))
+_BOGUS_UUIDS = frozenset((0, 2**128 - 1))
 
 
 class Application(Protocol):
@@ -137,7 +137,7 @@ def _uuid(text: str) -> UUID | None:
         uuid = UUID(text[:64])
     except ValueError:
         return None
-    return None if uuid in _BOGUS_UUIDS else uuid
+    return None if uuid.int in _BOGUS_UUIDS else uuid
 
 
 _STALE = HttpReply(

@@ -21,9 +21,9 @@ from pxe.client import Client
 from pxe.errors import ConfigError
 from templates import render
 
-_WORD = re.compile(r"[A-Za-z0-9._:/=,@+?&~-]+")
+# "&&" alone would be iPXE's operator; every other word of the whitelist is literal to it.
+_WORD = re.compile(r"(?!.*&&)[A-Za-z0-9._:/=,@+?&~-]{1,1024}")
 _NOT_IN_REASON = re.compile(r"[^A-Za-z0-9._:/=,@+?~ -]")
-_LONGEST_WORD = 1024
 _LONGEST_REASON = 200
 _LONGEST_WAIT = 3600
 
@@ -34,18 +34,20 @@ _CONFIG_PATH = "/boot.grub?mac="
 
 def boot_script(intent: BootIntent, client: Client, endpoints: Endpoints) -> str:
     """For iPXE. Raises ConfigError when a value of the intent could be read by iPXE as anything but itself."""
-    script_url = endpoints.url(_SCRIPT_PATH)
+    origin = endpoints.url("")
+    script_url = origin + _SCRIPT_PATH
     match intent:
         case LocalDisk():
             return render("ipxe/local_disk.ipxe.j2", {"script_url": script_url})
         case RunKernel():
+            kernel, initrd, *arguments = _words(intent, client)
             return render(
                 "ipxe/run_kernel.ipxe.j2",
                 {
                     "script_url": script_url,
-                    "kernel_url": endpoints.url(_fetched(intent.kernel, intent, client)),
-                    "initrd_url": endpoints.url(_fetched(intent.initrd, intent, client)),
-                    "arguments": [_word(argument) for argument in intent.arguments],
+                    "kernel_url": origin + kernel,
+                    "initrd_url": origin + initrd,
+                    "arguments": arguments,
                 },
             )
         case Wait():
@@ -60,12 +62,13 @@ def boot_config(intent: BootIntent, client: Client, endpoints: Endpoints) -> str
         case LocalDisk():
             return render("grub/local_disk.cfg.j2", {})
         case RunKernel():
+            kernel, initrd, *arguments = _words(intent, client)
             return render(
                 "grub/run_kernel.cfg.j2",
                 {
-                    "kernel_file": _grub_file(endpoints, _fetched(intent.kernel, intent, client)),
-                    "initrd_file": _grub_file(endpoints, _fetched(intent.initrd, intent, client)),
-                    "arguments": [_word(argument) for argument in intent.arguments],
+                    "kernel_file": _grub_file(endpoints, kernel),
+                    "initrd_file": _grub_file(endpoints, initrd),
+                    "arguments": arguments,
                 },
             )
         case Wait():
@@ -90,10 +93,22 @@ def attempt_path(path: str, attempt: str, client: Client) -> str:
     return f"/a/{client.mac.text.replace(':', '-')}{uuid}/{attempt}{path}"
 
 
-def _fetched(path: str, intent: RunKernel, client: Client) -> str:
-    if not path.startswith("/"):
-        raise ConfigError("not an absolute path", evidence=path[:80], next_action="start it with a slash")
-    return _word(attempt_path(path, intent.attempt, client) if intent.attempt else path)
+def _words(intent: RunKernel, client: Client) -> tuple[str, ...]:
+    """The paths of the kernel and of the initrd, then the arguments."""
+    kernel, initrd = intent.kernel, intent.initrd
+    for path in (kernel, initrd):
+        if not path.startswith("/"):
+            raise ConfigError("not an absolute path", evidence=path[:80], next_action="start it with a slash")
+    own = attempt_path("", intent.attempt, client) if intent.attempt else ""
+    words = (own + kernel, own + initrd, *intent.arguments)
+    if not all(map(_WORD.fullmatch, words)):
+        bad = next(word for word in words if not _WORD.fullmatch(word))
+        raise ConfigError(
+            "value not allowed in a boot script",
+            evidence=repr(bad[:80]),
+            next_action="use letters, digits and ._:/=,@+?&~- only",
+        )
+    return words
 
 
 def _grub_file(endpoints: Endpoints, path: str) -> str:
@@ -106,14 +121,3 @@ def _pause(intent: Wait) -> dict[str, str | int]:
         raise ConfigError("waiting time out of range", evidence=str(intent.seconds), next_action="use 1 to 3600 s")
     reason = _NOT_IN_REASON.sub("?", intent.reason[:_LONGEST_REASON]).strip() or "no reason given"
     return {"reason": reason, "seconds": intent.seconds}
-
-
-def _word(text: str) -> str:
-    # "&&" alone would be iPXE's operator; every other word of the whitelist is literal to it.
-    if len(text) > _LONGEST_WORD or not _WORD.fullmatch(text) or "&&" in text:
-        raise ConfigError(
-            "value not allowed in a boot script",
-            evidence=repr(text[:80]),
-            next_action="use letters, digits and ._:/=,@+?&~- only",
-        )
-    return text

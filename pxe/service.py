@@ -1,6 +1,6 @@
 """The boot services of one segment: DHCP, TFTP, HTTP and DNS, wired to one boot policy.
 
-DHCP  names the network boot program              (pxe.boot.answer)
+DHCP  gives addresses and names the network boot program, or only the latter beside another server (pxe.boot.answer)
 TFTP  hands it out, and iPXE's first script       (pxe.routes.with_scripts)
 HTTP  hands out boot scripts and artefacts        (pxe.routes.BootRoutes)
 DNS   knows the rack's names
@@ -9,17 +9,25 @@ DNS   knows the rack's names
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from http import HTTPStatus
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, assert_never
 
-from pxe.boot import NBP_NAMES, BootPolicy, Chain, Endpoints
-from pxe.client import Mac
+from pxe.boot import NBP_NAMES, BootAnswer, BootPolicy, Chain, Endpoints, answer
+from pxe.client import Client, Mac
 from pxe.content import ContentTable
+from pxe.dhcp.address import Hardware, packed
 from pxe.dhcp.event import DhcpEvent
+from pxe.dhcp.exchange import Kind
+from pxe.dhcp.guards import ALONE, Guards
 from pxe.dhcp.leases import Lease
+from pxe.dhcp.proxy_server import ProxyEvent, ProxyObserved, ProxyServer
+from pxe.dhcp.rivals import Active, Standing
 from pxe.dhcp.server import DhcpServer, Observed
 from pxe.dhcp.subnet import DhcpConfig
+from pxe.dns.forward import Forwarding
 from pxe.dns.responder import Zone
 from pxe.dns.server import DnsServer
 from pxe.errors import ConfigError
@@ -27,12 +35,20 @@ from pxe.http.server import TLS_PORT, HttpEvent, HttpServer, Tls
 from pxe.ladder import ChainChanged, Ladder
 from pxe.ports import Clock
 from pxe.routes import Application, BootRoutes, ScriptEvent, with_scripts
+from pxe.tftp.responder import Outcome
 from pxe.tftp.server import SameForAll, TftpEvent, TftpServer
 from pxe.tls import Credential, server_context
 
 log = logging.getLogger(__name__)
 
-PxeEvent = Observed | TftpEvent | HttpEvent | ScriptEvent | ChainChanged
+PxeEvent = Observed | ProxyObserved | TftpEvent | HttpEvent | ScriptEvent | ChainChanged
+
+
+class Mode(Enum):
+    FULL = "full"
+    """We give out the addresses."""
+    PROXY = "proxy"
+    """Another server does; we only name the boot program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,21 +66,30 @@ class TlsConfig:
 class ServiceConfig:
     """`programs` are the network boot programs under the names of `pxe.boot.PROGRAM_NAMES`, one of NBP_NAMES at least.
 
-    `chains` states what machines are known to run; what the others run is found out (`pxe.ladder`).
+    `dhcp` and `journal` are what full mode needs; of `guards`, proxy mode takes the `limits` alone.
+
+    `chains` states what machines are known to run, and `chain` what all others do; else it is found out (`pxe.ladder`).
+    `forwarding`: whom the DNS server asks for names that are not ours; None for nobody.
     """
 
     device: str
-    dhcp: DhcpConfig
     endpoints: Endpoints
-    journal: Path
     zone: Zone
     programs: ContentTable
+    mode: Mode = Mode.FULL
+    dhcp: DhcpConfig | None = None
+    journal: Path | None = None
+    guards: Guards = ALONE
+    forwarding: Forwarding | None = None
     tls: TlsConfig | None = None
     chains: Mapping[Mac, Chain] = field(default_factory=dict)
+    chain: Chain | None = None
 
     def __post_init__(self) -> None:
-        networks = [subnet.network for subnet in self.dhcp.local]
-        if not any(self.endpoints.address in network for network in networks):
+        if self.mode is Mode.FULL:
+            self.full()
+        networks = [] if self.dhcp is None else [subnet.network for subnet in self.dhcp.local]
+        if networks and not any(self.endpoints.address in network for network in networks):
             raise ConfigError(
                 "machines of the segment could not reach the boot server",
                 evidence=f"{self.endpoints.address}, {', '.join(map(str, networks))}",
@@ -76,6 +101,16 @@ class ServiceConfig:
                 evidence=", ".join(self.programs),
                 next_action="provide at least one of " + ", ".join(sorted(NBP_NAMES)),
             )
+
+    def full(self) -> tuple[DhcpConfig, Path]:
+        """What a server that gives out addresses needs. ConfigError without it."""
+        if self.dhcp is None or self.journal is None:
+            raise ConfigError(
+                "full DHCP without subnets or a journal of leases",
+                evidence=f"mode {self.mode.value}",
+                next_action="give both, or use proxy mode",
+            )
+        return self.dhcp, self.journal
 
 
 class _Server(Protocol):
@@ -113,10 +148,11 @@ class BootServices:
             application=application,
             observe=self._notice,
         )
-        self._ladder = Ladder(stated=config.chains, available=config.programs, report=observe)
+        self._ladder = Ladder(stated=config.chains, default=config.chain, available=config.programs, report=observe)
         self._dns: DnsServer | None = None
         self._http: HttpServer | None = None
         self._dhcp: DhcpServer | None = None
+        self._proxy: ProxyServer | None = None
         self._running: list[_Server] = []
 
     def start(self) -> None:
@@ -130,14 +166,14 @@ class BootServices:
             self._dns = self._run(self._dns_server())
             self._run(self._tftp_server())
             self._http = self._run(self._http_server())
-            self._dhcp = self._run(self._dhcp_server())
+            self._start_dhcp()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """Transfers under way break off; a lease that was acknowledged is on disk. May be called twice."""
-        self._dns = self._http = self._dhcp = None
+        self._dns = self._http = self._dhcp = self._proxy = None
         while self._running:
             self._running.pop().stop()
 
@@ -156,6 +192,15 @@ class BootServices:
         if self._dhcp is not None:
             self._dhcp.reconfigure(dhcp)
 
+    def settle(self) -> Standing:
+        """See `DhcpServer.settle`; beside another server, in proxy mode, there is nothing to settle."""
+        return Active() if self._dhcp is None else self._dhcp.settle()
+
+    def take_over(self) -> None:
+        """See `DhcpServer.take_over`."""
+        if self._dhcp is not None:
+            self._dhcp.take_over()
+
     def leases(self) -> tuple[Lease, ...]:
         return () if self._dhcp is None else self._dhcp.leases()
 
@@ -163,10 +208,24 @@ class BootServices:
         """HTTP body bytes that this address took since the start, downloads under way included."""
         return 0 if self._http is None else self._http.sent_bytes(client)
 
-    def _notice(self, event: Observed | TftpEvent | HttpEvent | ScriptEvent) -> None:
+    def _notice(self, event: Observed | ProxyObserved | TftpEvent | HttpEvent | ScriptEvent) -> None:
         if isinstance(event, DhcpEvent | TftpEvent | HttpEvent | ScriptEvent):
             self._ladder.observe(event)
+        if self._proxy is not None:
+            self._follow(self._proxy, event)
         self._observe(event)
+
+    def _follow(
+        self, proxy: ProxyServer, event: Observed | ProxyObserved | TftpEvent | HttpEvent | ScriptEvent
+    ) -> None:
+        """Beside another server we see no leases, but what machines ask for and fetch."""
+        match event:
+            case ProxyEvent():
+                self._ladder.observe(_as_granted(event))
+            case TftpEvent(outcome=Outcome.FINISHED) | HttpEvent(method="GET", status=HTTPStatus.OK):
+                proxy.fetched(event.client)
+            case _:
+                return
 
     def _run(self, server: _S) -> _S:
         self._running.append(server)
@@ -174,7 +233,8 @@ class BootServices:
         return server
 
     def _dns_server(self) -> DnsServer:
-        return DnsServer(address=self._config.endpoints.address, zone=self._zone, clock=self._clock)
+        address, forwarding = self._config.endpoints.address, self._config.forwarding
+        return DnsServer(address=address, zone=self._zone, clock=self._clock, forwarding=forwarding)
 
     def _tftp_server(self) -> TftpServer:
         return TftpServer(
@@ -195,13 +255,48 @@ class BootServices:
             tls=None if tls is None else Tls(context=server_context(tls.credentials), port=tls.port),
         )
 
+    def _start_dhcp(self) -> None:
+        match self._config.mode:
+            case Mode.FULL:
+                self._dhcp = self._run(self._dhcp_server())
+            case Mode.PROXY:
+                self._proxy = self._run(self._proxy_server())
+            case _ as never:
+                assert_never(never)
+
     def _dhcp_server(self) -> DhcpServer:
+        dhcp, journal = self._config.full()
         return DhcpServer(
             device=self._config.device,
-            config=self._config.dhcp,
+            config=dhcp,
             endpoints=self._config.endpoints,
-            journal=self._config.journal,
+            journal=journal,
             clock=self._clock,
             observe=self._notice,
+            guards=self._config.guards,
             chain_of=self._ladder.chain_of,
         )
+
+    def _proxy_server(self) -> ProxyServer:
+        return ProxyServer(
+            device=self._config.device,
+            server=self._config.endpoints.address,
+            answer=self._answer,
+            clock=self._clock,
+            observe=self._notice,
+            limits=self._config.guards.limits,
+        )
+
+    def _answer(self, client: Client) -> BootAnswer | None:
+        return answer(client, self._config.endpoints, self._ladder.chain_of(Hardware(bytes(client.mac))))
+
+
+def _as_granted(event: ProxyEvent) -> DhcpEvent:
+    """What the ladder would hear if we gave out the addresses: it learns which machine has which one from an ACK."""
+    return DhcpEvent(
+        kind=Kind.ACK,
+        hardware=Hardware(bytes(event.mac)),
+        stage=event.stage,
+        arch=event.arch,
+        given=None if event.address is None else packed(event.address),
+    )

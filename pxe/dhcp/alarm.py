@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import IntEnum
 from ipaddress import IPv4Network
+from typing import assert_never
 
 _HYSTERESIS = 5
 
@@ -24,6 +25,19 @@ class PoolAlarm:
     level: Level
     used: int
     size: int
+
+    @property
+    def sentence(self) -> str:
+        state = f"the pool of {self.network} has {self.used} of {self.size} addresses in use"
+        match self.level:
+            case Level.NORMAL:
+                return f"{state}: enough are free again"
+            case Level.HIGH | Level.CRITICAL:
+                return f"{state}: make the pool larger or the leases shorter before strangers get none"
+            case Level.FULL:
+                return f"{state}: a machine without a reservation or a lease gets no address; make the pool larger"
+            case _:
+                assert_never(self.level)
 
 
 def level_of(used: int, size: int, before: Level) -> Level:

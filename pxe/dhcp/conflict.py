@@ -6,19 +6,42 @@ an unproven address leave only if it `passes`.
 
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Generic, TypeVar
 
+from pxe.client import Mac
 from pxe.dhcp.address import Address, Hardware
-from pxe.dhcp.probe import ARP_TIMING, ECHO_TIMING, Holds, InUse, ProbeLedger, Released, Verdict
+from pxe.dhcp.probe import ARP_TIMING, ECHO_TIMING, Holds, InUse, ProbeLedger, Verdict
 from pxe.dhcp.prober import Prober
 from pxe.ports import Clock
 
 _BUSY_PERIOD = 0.05
 _IDLE_PERIOD = 1.0
+_SHORTEST_PERIOD = 0.02
 _LOCAL_AHEAD = 64
 _RELAYED_AHEAD = 16
+_TOLD = 1024
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressInUse:
+    """Somebody answers for an address that we would give out. `holder` is None behind a relay, where nobody tells."""
+
+    address: IPv4Address
+    holder: Mac | None
+
+    @property
+    def sentence(self) -> str:
+        who = "a machine behind a relay" if self.holder is None else str(self.holder)
+        return (
+            f"{who} answers for {self.address}, which is ours to give: it is offered to nobody else; take it from that "
+            "machine or out of the pool"
+        )
+
+
+Answered = tuple[Address, Hardware]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +50,10 @@ class _Side(Generic[T]):
     ledger: ProbeLedger
     holds: Holds[T]
 
-    def turn(self, upcoming: Iterable[Address], now: float) -> list[Released[T]]:
-        for address, mac in self.prober.answers():
-            self.ledger.answered(address, mac, now)
+    def answers(self, now: float) -> list[Answered]:
+        return [answer for answer in self.prober.answers() if self.ledger.answered(*answer, now)]
+
+    def turn(self, upcoming: Iterable[Address], now: float) -> list[T]:
         released = self.holds.released(self.ledger, now)
         self.prober.ask(self.ledger.due(now, upcoming))
         return released
@@ -52,10 +76,13 @@ class Conflicts(Generic[T]):
         self._clock = clock
         self._local = _Side(local, ProbeLedger(ARP_TIMING, ahead=_LOCAL_AHEAD), Holds[T]())
         self._relayed = _Side(relayed, ProbeLedger(ECHO_TIMING, ahead=_RELAYED_AHEAD), Holds[T]())
+        self._due = clock.monotonic()
+        self._told: dict[Address, Hardware] = {}
+        self._found: list[AddressInUse] = []
 
     @property
     def period(self) -> float:
-        """Seconds after which the next `turn` is due even if neither prober is readable."""
+        """Seconds after which the next `turn` is due. The probers need not be waited for: silence takes longer."""
         busy = self._local.ledger.busy or self._relayed.ledger.busy
         return _BUSY_PERIOD if busy else _IDLE_PERIOD
 
@@ -73,13 +100,29 @@ class Conflicts(Generic[T]):
         side.holds.hold(address, mac, item)
         return False
 
-    def turn(self, local: Iterable[Address], relayed: Iterable[Address]) -> list[Released[T]]:
-        """Hears the answers, asks what is due, returns what need not be held any more: FREE is to be sent now, TAKEN to
-        be decided again. The arguments are the addresses that the pools give out next, the next one first.
+    def turn(self, local: Iterable[Address], relayed: Iterable[Address]) -> list[T]:
+        """Hears the answers, asks what is due, and returns what need not be held any more: to be decided anew, when
+        either the same address `passes` or another one is found. The arguments are the addresses that the pools give
+        out next, the next one first.
         """
         now = self._clock.monotonic()
+        if now < self._due:
+            return []  # a storm makes many rounds a second
+        self._due = now + _SHORTEST_PERIOD
+        for address, holder in (*self._local.answers(now), *self._relayed.answers(now)):
+            self._note(address, holder)
         return self._local.turn(local, now) + self._relayed.turn(relayed, now)
 
-    def close(self) -> None:
-        self._local.prober.close()
-        self._relayed.prober.close()
+    def found(self) -> list[AddressInUse]:
+        """Since it was last asked, and each holder once."""
+        found, self._found = self._found, []
+        return found
+
+    def _note(self, address: Address, holder: Hardware) -> None:
+        if self._told.get(address) == holder:
+            return
+        if len(self._told) >= _TOLD:
+            self._told.clear()
+        self._told[address] = holder
+        mac = Mac.from_bytes(holder) if holder else None
+        self._found.append(AddressInUse(address=IPv4Address(address), holder=mac))

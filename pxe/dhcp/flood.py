@@ -15,15 +15,17 @@ share one bucket, since forged circuit ids would otherwise have one each.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pxe.dhcp.address import Hardware
-from pxe.dhcp.packet import DhcpPacket, Option
+from pxe.dhcp.packet import DhcpPacket, MessageType, Option
 from pxe.dhcp.relay import CIRCUIT_ID, suboption
 from pxe.errors import ConfigError
 
 _MACHINES = 8192
 _PORTS = 4096
+_TELL_EVERY = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,3 +139,55 @@ def _pass(meters: tuple[tuple[_Meter, bytes], ...], now: float) -> str | None:
     for meter, key in meters:
         meter.charge(key, now)
     return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloodAlarm:
+    """Told when a limit is hit, then once a minute while it is. `refused` packets since it was last told, the last of
+    them of `sender`, which is a hardware address as it came."""
+
+    reason: str
+    sender: str
+    refused: int
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.reason}: {self.refused} dropped, the last of {self.sender}"
+
+
+@dataclass(slots=True)
+class _Tally:
+    told: float
+    untold: int = 0
+
+
+class FloodGuard:
+    """A gate that counts what it refuses. Without `limits` all packets pass."""
+
+    def __init__(self, limits: Limits | None) -> None:
+        self._gate = None if limits is None else FloodGate(limits)
+        self._tallies: dict[str, _Tally] = {}
+        self._alarms: list[FloodAlarm] = []
+
+    def refuses(self, packet: DhcpPacket, now: float, *, known: Callable[[Hardware], bool]) -> bool:
+        if self._gate is None:
+            return False
+        mac = Hardware(packet.chaddr)
+        is_known = known(mac)
+        judge = self._gate.decline_refusal if packet.message_type is MessageType.DECLINE else self._gate.refusal
+        reason = judge(mac, b"" if is_known else port_of(packet), now, known=is_known)
+        if reason is not None:
+            self._count(reason, mac, now)
+        return reason is not None
+
+    def alarms(self) -> list[FloodAlarm]:
+        """Since it was last asked."""
+        alarms, self._alarms = self._alarms, []
+        return alarms
+
+    def _count(self, reason: str, mac: Hardware, now: float) -> None:
+        tally = self._tallies.setdefault(reason, _Tally(now - _TELL_EVERY))
+        tally.untold += 1
+        if now >= tally.told + _TELL_EVERY:
+            self._alarms.append(FloodAlarm(reason=reason, sender=mac.hex(":"), refused=tally.untold))
+            self._tallies[reason] = _Tally(now)

@@ -9,9 +9,9 @@ as none even before that.
 import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from enum import Enum
-from typing import NamedTuple, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from pxe.dhcp.address import Address, Hardware
 
@@ -47,6 +47,10 @@ class Withdrawal(NamedTuple):
     """The client took another server's offer."""
 
     mac: Hardware
+
+
+_RELEASED: Final = LeaseState.RELEASED  # Python 3.11 is slow to look up the members of an enum
+_DECLINED: Final = LeaseState.DECLINED
 
 
 def _excludes(lease: Lease, mac: Hardware) -> bool:
@@ -107,7 +111,14 @@ class LeaseTable:
 
     def least_recently_used(self, pool: int, avoid: Container[Address] = ()) -> Address | None:
         """None when the pool has no other address free."""
-        return next((address for address in self._free[pool] if address not in avoid), None)
+        for address in self._free[pool]:
+            if address not in avoid:
+                return address
+        return None
+
+    def upcoming(self, pool: int) -> Iterator[Address]:
+        """What `least_recently_used` gives out next, the next one first."""
+        return iter(self._free[pool])
 
     def pool_of(self, address: Address) -> int | None:
         return self._pool_of.get(address)
@@ -158,7 +169,7 @@ class LeaseTable:
             self._forget(left)
             self._settle(left)
         self._leases[address] = lease
-        if lease.state is LeaseState.DECLINED:
+        if lease.state is _DECLINED:
             self._count_quarantine(address, 1)
         else:
             self._address_of[mac] = address
@@ -166,7 +177,7 @@ class LeaseTable:
 
     def _forget(self, address: Address) -> Lease | None:
         lease = self._leases.pop(address, None)
-        if lease is not None and lease.state is LeaseState.DECLINED:
+        if lease is not None and lease.state is _DECLINED:
             self._count_quarantine(address, -1)
         return lease
 
@@ -196,7 +207,7 @@ class LeaseTable:
     def _held_until(self, address: Address) -> float:
         """When the last claim ends; 0 when there is none."""
         lease, offer = self._leases.get(address), self._offered.get(address)
-        lease_end = 0.0 if lease is None or lease.state is LeaseState.RELEASED else lease.expires
+        lease_end = 0.0 if lease is None or lease.state is _RELEASED else lease.expires
         return lease_end if offer is None or offer.expires < lease_end else offer.expires
 
     def _settle(self, address: Address) -> None:

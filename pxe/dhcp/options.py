@@ -6,6 +6,9 @@ from ipaddress import IPv4Address, IPv4Network
 from pxe.dhcp.packet import Option
 from pxe.dhcp.subnet import StaticRoute, Subnet
 
+NO_DISCOVERY = bytes((6, 1, 8))
+"""For option 43: sub-option 6 PXE_DISCOVERY_CONTROL = 8, use the boot file of this packet, look for no boot server."""
+
 _EVERYWHERE = IPv4Network("0.0.0.0/0")
 _FARTHEST_POINTER = 0x3FFF
 

@@ -32,6 +32,7 @@ _ETHERNET: Final = 1
 _OVERLOAD: Final = 52
 _TYPE: Final = 53
 _LEGAL_CODES = frozenset(range(1, 255)) - {_OVERLOAD}
+_BYTES: Final = tuple(bytes((number,)) for number in range(256))
 
 
 class MessageType(IntEnum):
@@ -188,7 +189,7 @@ def pack(packet: DhcpPacket, *, minimum: int = SMALLEST, maximum: int = 1472) ->
 def pack_option(code: int, value: bytes) -> bytes:
     """Longer ones as several fragments (RFC 3396)."""
     if len(value) < 256:
-        return bytes((code, len(value))) + value
+        return _BYTES[code] + _BYTES[len(value)] + value
     return b"".join(_fragments(code, value))
 
 

@@ -7,12 +7,11 @@ import struct
 from collections.abc import Iterator, Sequence
 
 from pxe.errors import ServiceError
+from pxe.sockets import deepen
 
 _SO_ATTACH_FILTER = 26
 _SOL_PACKET = 263
 _PACKET_IGNORE_OUTGOING = 23
-_SO_RCVBUFFORCE = 33
-_BUFFER_BYTES = 8 << 20
 _LARGEST_FRAME = 9216
 
 Instruction = tuple[int, int, int, int]
@@ -38,26 +37,18 @@ class PacketSocket:
         return self._socket.fileno()
 
     def send(self, frame: bytes) -> None:
-        """What the device has no room for is lost, as it would be on the wire."""
-        with contextlib.suppress(BlockingIOError):
+        """What the device has no room for, or is down for, is lost, as it would be on the wire."""
+        with contextlib.suppress(OSError):
             self._socket.send(frame)
 
     def drain(self, most: int) -> Iterator[bytes]:
-        """The frames that wait."""
-        with contextlib.suppress(BlockingIOError):
+        """The frames that wait; none from a device that went down."""
+        with contextlib.suppress(OSError):
             for _ in range(most):
                 yield self._socket.recv(_LARGEST_FRAME)
 
     def close(self) -> None:
         self._socket.close()
-
-
-def deepen(endpoint: socket.socket) -> None:
-    """The default receive buffer holds about 200 packets; an answer that is lost there would pass for silence."""
-    try:
-        endpoint.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
-    except PermissionError:
-        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
 
 
 def _open(device: str, protocol: int, program: Sequence[Instruction]) -> socket.socket:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from pxe.boot import BootAnswer, Chain
 from pxe.client import Client, Mac, Stage
@@ -23,6 +23,7 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 _REMEMBERED = 1024
+_IPXE: Final = Stage.IPXE
 
 
 class Boot(NamedTuple):
@@ -112,7 +113,7 @@ class Policy:
 
     def boot_of(self, packet: DhcpPacket, traits: Traits, group: ClientClass | None) -> Boot | None:
         chain = self._chain_of(Hardware(packet.chaddr))
-        if traits.stage is Stage.IPXE:
+        if traits.stage is _IPXE:
             return _boot(self._boot(client_of(packet), chain), group)
         key = (traits, "" if group is None else group.name, chain)
         try:

@@ -123,11 +123,13 @@ class ProbeLedger:
         """An address was offered: others will probably be wanted."""
         self._demand += 1
 
-    def answered(self, address: Address, mac: Hardware, now: float) -> None:
-        """Somebody has the address; `mac` may be empty. Answers to nothing that we asked are ignored."""
+    def answered(self, address: Address, mac: Hardware, now: float) -> bool:
+        """Somebody has the address; `mac` may be empty. An answer to nothing that we asked is ignored: False."""
         entry = self._open.pop(address, None)
-        if entry is not None:
-            entry.concluded, entry.holder = now, mac
+        if entry is None:
+            return False
+        entry.concluded, entry.holder = now, mac
+        return True
 
     def due(self, now: float, upcoming: Iterable[Address] = ()) -> list[Address]:
         """The addresses to send one question for, now. `upcoming`: what the pool gives out next, the next one first."""
@@ -195,12 +197,6 @@ class ProbeLedger:
         self._entries = kept
 
 
-@dataclass(frozen=True, slots=True)
-class Released(Generic[T]):
-    verdict: Verdict
-    item: T
-
-
 class Holds(Generic[T]):
     """OFFERs that wait for a verdict, one a machine; a flood pushes out the oldest."""
 
@@ -216,12 +212,11 @@ class Holds(Generic[T]):
             del self._held[next(iter(self._held))]
         self._held[mac] = (address, item)
 
-    def released(self, ledger: ProbeLedger, now: float) -> list[Released[T]]:
-        """What need not wait any more, in the order of asking: FREE is to be sent, TAKEN to be decided anew."""
-        out: list[Released[T]] = []
+    def released(self, ledger: ProbeLedger, now: float) -> list[T]:
+        """What need not wait any more, in the order of asking: its address is known to be free or taken."""
+        out: list[T] = []
         for mac, (address, item) in tuple(self._held.items()):
-            verdict = ledger.check(address, mac, now)
-            if verdict is not Verdict.UNPROVEN:
+            if ledger.check(address, mac, now) is not Verdict.UNPROVEN:
                 del self._held[mac]
-                out.append(Released(verdict, item))
+                out.append(item)
         return out

@@ -14,8 +14,9 @@ from typing import Protocol
 from pxe.dhcp import arp, icmp
 from pxe.dhcp.address import Address, Hardware
 from pxe.dhcp.frame import ETH_P_ARP
-from pxe.dhcp.packet_socket import PacketSocket, deepen
+from pxe.dhcp.packet_socket import PacketSocket
 from pxe.errors import PacketError, ServiceError
+from pxe.sockets import deepen
 
 _SOL_RAW = 255
 _ICMP_FILTER = 1

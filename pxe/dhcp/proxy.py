@@ -19,6 +19,7 @@ from pxe.boot import BootAnswer
 from pxe.client import Client, Stage
 from pxe.dhcp.address import LIMITED_BROADCAST, UNSPECIFIED, Address, packed
 from pxe.dhcp.exchange import CLIENT_PORT, SERVER_PORT
+from pxe.dhcp.options import NO_DISCOVERY
 from pxe.dhcp.packet import (
     BOOTREPLY,
     BOOTREQUEST,
@@ -36,9 +37,6 @@ from pxe.errors import PacketError
 
 BOOT_SERVER_PORT = 4011
 
-# Option 43, sub-option 6 PXE_DISCOVERY_CONTROL = 8: use the boot file of this packet, look for no boot server. There is
-# no menu and no prompt in it (sub-options 9 and 10): a prompt stops machines without a console.
-_NO_DISCOVERY = bytes((6, 1, 8))
 _BOOT_ITEM = 71
 _BOOT_ITEM_SIZE = 4
 
@@ -177,7 +175,8 @@ def _options(packet: DhcpPacket, kind: MessageType, boot: Boot, server: Address)
         options[Option.VENDOR_CLASS] = b"HTTPClient"
     else:
         options[Option.VENDOR_CLASS] = b"PXEClient"
-        options[Option.VENDOR_SPECIFIC] = _NO_DISCOVERY + _boot_item(packet) + b"\xff"
+        # No menu and no prompt (sub-options 9 and 10): a prompt stops machines without a console.
+        options[Option.VENDOR_SPECIFIC] = NO_DISCOVERY + _boot_item(packet) + b"\xff"
         options[Option.TFTP_SERVER_NAME] = str(IPv4Address(boot.next_server)).encode()
     # RFC 4578 section 2.3, RFC 6842, and last RFC 3046 section 2.2.
     for code in (Option.CLIENT_UUID, Option.CLIENT_IDENTIFIER, Option.RELAY_INFORMATION):

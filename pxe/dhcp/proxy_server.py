@@ -18,16 +18,15 @@ from uuid import UUID
 
 from pxe.boot import BootAnswer
 from pxe.client import Arch, Client, Mac, Stage
-from pxe.dhcp.address import Address, Hardware, packed
+from pxe.dhcp.address import Address, packed
 from pxe.dhcp.exchange import SERVER_PORT
-from pxe.dhcp.flood import FloodGate, port_of
+from pxe.dhcp.flood import FloodAlarm, FloodGuard, Limits
 from pxe.dhcp.packet import DhcpPacket, MessageType, Option, pack, parse
-from pxe.dhcp.packet_socket import deepen
-from pxe.dhcp.proxy import BOOT_SERVER_PORT, BootOf, ProxyReply, Silence, acknowledge, boot_by, offer, sender_of
+from pxe.dhcp.proxy import BOOT_SERVER_PORT, BootOf, ProxyReply, Silence, acknowledge, boot_by, offer
 from pxe.dhcp.watch import ProxyIgnored, ProxyWatch
 from pxe.errors import PacketError
 from pxe.ports import Clock
-from pxe.sockets import Loop, bind
+from pxe.sockets import Loop, bind, deepen
 
 _log = logging.getLogger(__name__)
 
@@ -45,15 +44,19 @@ class ProxyKind(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyEvent:
-    """What was asked and answered, `filename` what we named."""
+    """What was asked and answered, `filename` what we named. `address` is the sender's once it has one."""
 
     kind: ProxyKind
     mac: Mac
     stage: Stage
     arch: Arch | None
     uuid: UUID | None
+    address: IPv4Address | None = None
     filename: str = ""
     reason: str = ""
+
+
+ProxyObserved = ProxyEvent | ProxyIgnored | FloodAlarm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,32 +69,32 @@ class _Arrived:
 class BootServerPort:
     """Port 4011 of one address. Used by the one thread that calls `serve`."""
 
-    def __init__(self, *, device: str, server: IPv4Address, boot_of: BootOf, clock: Clock, gate: FloodGate) -> None:
+    def __init__(self, *, device: str, server: IPv4Address, boot_of: BootOf, clock: Clock, flood: FloodGuard) -> None:
         """ServiceError when the port cannot be had."""
         self._server = packed(server)
         self._boot_of = boot_of
         self._clock = clock
-        self._gate = gate
+        self._flood = flood
         # Bound to our address: the reply comes from the address that was asked, which firmware checks.
         self._socket = bind("udp", server, BOOT_SERVER_PORT, device=device)
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def serve(self) -> list[ProxyEvent]:
-        """Answers all that wait. Whenever `fileno` is readable."""
-        events = [self._answer(arrived) for arrived in _drain(self._socket)]
+    def serve(self, *, answers: bool = True) -> list[ProxyEvent]:
+        """Answers all that wait, or drops them. Whenever `fileno` is readable."""
+        arrived = _drain(self._socket)
+        events = map(self._answer, _passed(arrived, self._flood, self._clock.monotonic()) if answers else ())
         return [event for event in events if event is not None]
 
     def close(self) -> None:
         self._socket.close()
 
     def _answer(self, arrived: _Arrived) -> ProxyEvent | None:
-        refused = _refused(self._gate, arrived.packet, self._clock.monotonic())
-        outcome = refused or acknowledge(arrived.packet, arrived.source, arrived.port, self._server, self._boot_of)
+        outcome = acknowledge(arrived.packet, arrived.source, arrived.port, self._server, self._boot_of)
         if isinstance(outcome, ProxyReply):
             outcome = _sent(outcome, self._socket.sendto)
-        return _event(outcome, ProxyKind.ACK)
+        return _event(outcome, ProxyKind.ACK, IPv4Address(arrived.source))
 
 
 class ProxyServer:
@@ -104,15 +107,16 @@ class ProxyServer:
         server: IPv4Address,
         answer: Callable[[Client], BootAnswer | None],
         clock: Clock,
-        observe: Callable[[ProxyEvent | ProxyIgnored], None],
+        observe: Callable[[ProxyObserved], None],
+        limits: Limits | None,
     ) -> None:
-        """`server` is our address on the device, `answer` what each machine boots."""
+        """`server` is our address on the device, `answer` what each machine boots; `limits` as for `FloodGuard`."""
         self._device = device
         self._server = server
         self._boot_of = boot_by(answer)
         self._clock = clock
         self._observe = observe
-        self._gate = FloodGate()
+        self._flood = FloodGuard(limits)
         self._watch = ProxyWatch(server)
         self._fetched: SimpleQueue[IPv4Address] = SimpleQueue()
         self._source = [(socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("=i4s4x", 0, server.packed))]
@@ -127,7 +131,7 @@ class ProxyServer:
                 server=self._server,
                 boot_of=self._boot_of,
                 clock=self._clock,
-                gate=self._gate,
+                flood=self._flood,
             )
             opened.callback(boot_server.close)
             offers = opened.enter_context(bind("udp", IPv4Address(0), SERVER_PORT, device=self._device))
@@ -154,14 +158,13 @@ class ProxyServer:
         def send(data: bytes, address: tuple[str, int]) -> int:
             return endpoint.sendmsg([data], self._source, 0, address)
 
-        for arrived in _drain(endpoint):
-            now = self._clock.monotonic()
-            refused = _refused(self._gate, arrived.packet, now)
-            outcome = refused or offer(arrived.packet, packed(self._server), self._boot_of)
+        now = self._clock.monotonic()
+        for arrived in _passed(_drain(endpoint), self._flood, now):
+            outcome = offer(arrived.packet, packed(self._server), self._boot_of)
             if isinstance(outcome, ProxyReply):
                 outcome = _sent(outcome, send)
             self._note(arrived.packet, outcome, now)
-            self._tell(_event(outcome, ProxyKind.OFFER))
+            self._tell(_event(outcome, ProxyKind.OFFER, _wanted(arrived.packet)))
 
     def _note(self, packet: DhcpPacket, outcome: ProxyReply | Silence, now: float) -> None:
         client = outcome.client
@@ -172,9 +175,9 @@ class ProxyServer:
         elif isinstance(outcome, ProxyReply):
             self._watch.offered(client.mac, client.arch, outcome.filename, now)
         elif packet.message_type is MessageType.REQUEST:
-            requested = packet.options.get(Option.REQUESTED_ADDRESS, b"")
-            if len(requested) == 4:
-                self._watch.requested(client.mac, IPv4Address(requested), now)
+            address = _wanted(packet)
+            if address is not None:
+                self._watch.requested(client.mac, address, now)
 
     def _serve_boot(self, boot_server: BootServerPort) -> None:
         for event in boot_server.serve():
@@ -185,10 +188,12 @@ class ProxyServer:
     def _tick(self) -> None:
         while not self._fetched.empty():
             self._watch.fetched(self._fetched.get())
-        for event in self._watch.tick(self._clock.monotonic()):
-            self._tell(event)
+        for ignored in self._watch.tick(self._clock.monotonic()):
+            self._tell(ignored)
+        for alarm in self._flood.alarms():
+            self._tell(alarm)
 
-    def _tell(self, event: ProxyEvent | ProxyIgnored | None) -> None:
+    def _tell(self, event: ProxyObserved | None) -> None:
         if event is not None:
             self._observe(event)
 
@@ -206,9 +211,8 @@ def _drain(endpoint: socket.socket) -> list[_Arrived]:
     return arrived
 
 
-def _refused(gate: FloodGate, packet: DhcpPacket, now: float) -> Silence | None:
-    reason = gate.refusal(Hardware(packet.chaddr), port_of(packet), now, known=False)
-    return None if reason is None else Silence(client=sender_of(packet), reason=reason)
+def _passed(arrived: list[_Arrived], flood: FloodGuard, now: float) -> list[_Arrived]:
+    return [one for one in arrived if not flood.refuses(one.packet, now, known=lambda _: False)]
 
 
 def _sent(reply: ProxyReply, send: Callable[[bytes, tuple[str, int]], int]) -> ProxyReply | Silence:
@@ -220,7 +224,15 @@ def _sent(reply: ProxyReply, send: Callable[[bytes, tuple[str, int]], int]) -> P
     return reply
 
 
-def _event(outcome: ProxyReply | Silence, kind: ProxyKind) -> ProxyEvent | None:
+def _wanted(packet: DhcpPacket) -> IPv4Address | None:
+    """The address that a machine asks the other server for; a DISCOVER merely wishes for one."""
+    requested = packet.options.get(Option.REQUESTED_ADDRESS, b"")
+    if packet.message_type is not MessageType.REQUEST or len(requested) != 4:
+        return None
+    return IPv4Address(requested)
+
+
+def _event(outcome: ProxyReply | Silence, kind: ProxyKind, address: IPv4Address | None) -> ProxyEvent | None:
     """None for what is from nobody that we can name."""
     client = outcome.client
     if client is None:
@@ -231,6 +243,7 @@ def _event(outcome: ProxyReply | Silence, kind: ProxyKind) -> ProxyEvent | None:
         stage=client.stage,
         arch=client.arch,
         uuid=client.uuid,
+        address=address,
         filename=outcome.filename if isinstance(outcome, ProxyReply) else "",
         reason=outcome.reason if isinstance(outcome, Silence) else "",
     )

@@ -1,13 +1,16 @@
 """Builds DHCP replies: which fields and options, in which order, how long, and sent to where."""
 
 from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
-from typing import Final, NamedTuple
+from typing import Final
 
 from pxe.client import Stage
 from pxe.dhcp.address import UNSPECIFIED, Address, Hardware
 from pxe.dhcp.exchange import BROADCAST, SERVER_PORT, Destination, Ignore, Kind, Reply, Route
 from pxe.dhcp.leases import Lease, LeaseTable, Offer
+from pxe.dhcp.options import NO_DISCOVERY
 from pxe.dhcp.packet import (
     BOOTREPLY,
     BROADCAST_FLAG,
@@ -25,7 +28,6 @@ from pxe.dhcp.packet import (
     parse,
 )
 from pxe.dhcp.policy import Boot, Policy, Reserved, Segment, Template
-from pxe.dhcp.relay import SERVER_IDENTIFIER_OVERRIDE, relay_address
 from pxe.dhcp.subnet import INFINITE_LEASE, ClientClass
 from pxe.errors import PacketError
 
@@ -36,8 +38,13 @@ _MAXIMUM: Final = int(Option.MAXIMUM_SIZE)
 _FILE: Final = int(Option.BOOT_FILE)
 _UUID: Final = int(Option.CLIENT_UUID)
 _ECHOED: Final = (int(Option.CLIENT_IDENTIFIER), int(Option.RELAY_INFORMATION))
-# Option 43, sub-option 6 PXE_DISCOVERY_CONTROL = 8: use the boot file of this packet, look for no boot server.
-_NO_DISCOVERY = bytes((6, 1, 8, 255))
+# Python 3.11 is slow to look up the members of an enum.
+_OFFER: Final = MessageType.OFFER
+_ACK: Final = MessageType.ACK
+_OFFERED: Final = Kind.OFFER
+_ACKNOWLEDGED: Final = Kind.ACK
+_HARDWARE: Final = Route.HARDWARE
+_PXE_OPTIONS = NO_DISCOVERY + END
 # Option 175, sub-option 176 no-pxedhcp = 1: iPXE then does not wait for a proxyDHCP server.
 _NO_PROXY = bytes((176, 1, 1))
 # Kept when the client accepts only short messages; of the rest, what comes first here is left out last.
@@ -66,8 +73,13 @@ _WANTED = (
 )
 
 
-class Asked(NamedTuple):
-    """A request together with what we know about its sender and its link."""
+@dataclass(slots=True, eq=False)
+class Asked:
+    """A request together with what we know about its sender and its link. Made for each packet, and never changed:
+    `frozen` would treble what making it costs.
+
+    `server` is how the relay wants us to call ourselves (RFC 5107).
+    """
 
     packet: DhcpPacket
     mac: Hardware
@@ -75,6 +87,7 @@ class Asked(NamedTuple):
     group: ClientClass | None
     link: int
     segments: tuple[Segment, ...]
+    server: Address | None
     reserved: Reserved | None
     source: Address
     now: float
@@ -88,7 +101,7 @@ def refuse(asked: Asked, reason: str) -> Reply:
     relayed = packet.giaddr != UNSPECIFIED
     options: dict[int, bytes] = {
         Option.MESSAGE_TYPE: bytes((MessageType.NAK,)),
-        Option.SERVER_IDENTIFIER: identifier(packet, asked.segments[0]),
+        Option.SERVER_IDENTIFIER: identifier(asked, asked.segments[0]),
         Option.MESSAGE: reason.encode()[:255],
     }
     options |= {code: packet.options[code] for code in _ECHOED if code in packet.options}
@@ -100,7 +113,7 @@ def refuse(asked: Asked, reason: str) -> Reply:
         giaddr=packet.giaddr,
         options=options,
     )
-    destination = Destination(Route.UNICAST, packet.giaddr, SERVER_PORT) if relayed else BROADCAST
+    destination = _to_relay(packet.giaddr) if relayed else BROADCAST
     return Reply(Kind.NAK, pack(reply), destination, asked.link, None, reason)
 
 
@@ -124,8 +137,8 @@ def grant(
     for code, value in own:
         options += pack_option(code, value)
     yiaddr = UNSPECIFIED if change is None else change.address
-    ciaddr = packet.ciaddr if kind is MessageType.ACK else UNSPECIFIED
-    maximum = _maximum(packet)
+    ciaddr = packet.ciaddr if kind is _ACK else UNSPECIFIED
+    maximum = _maximum(packet.options.get(_MAXIMUM, b"")[:2])
     if len(options) <= maximum - HEADER.size - 1:
         data = _packed(packet, ciaddr, yiaddr, boot, options)
     else:
@@ -134,7 +147,7 @@ def grant(
         if not data:
             return Ignore(f"a useful reply does not fit into the {maximum} bytes that the client accepts")
     return Reply(
-        Kind.OFFER if kind is MessageType.OFFER else Kind.INFORM if change is None else Kind.ACK,
+        _OFFERED if kind is _OFFER else Kind.INFORM if change is None else _ACKNOWLEDGED,
         data,
         _destination(asked, yiaddr),
         asked.link,
@@ -149,7 +162,7 @@ def _template(asked: Asked, segment: Segment, kind: MessageType, seconds: int, b
     packet, traits, group = asked.packet, asked.traits, asked.group
     parameters = packet.options.get(_PARAMETERS)
     wanted = None if parameters is None else parameters[:255]
-    server = identifier(packet, segment)
+    server = identifier(asked, segment)
     class_name = None if group is None else group.name
     how = None if boot is None else boot.next_server + bytes((boot.http_boot,))
     key = (segment, kind, seconds, traits, wanted, server, class_name, how)
@@ -199,7 +212,7 @@ def _boot_options(traits: Traits, boot: Boot) -> dict[int, bytes]:
         return {Option.VENDOR_CLASS: b"HTTPClient"}
     options: dict[int, bytes] = {Option.TFTP_SERVER_NAME: str(IPv4Address(boot.next_server)).encode()}
     if traits.pxe:
-        options |= {Option.VENDOR_CLASS: b"PXEClient", Option.VENDOR_SPECIFIC: _NO_DISCOVERY}
+        options |= {Option.VENDOR_CLASS: b"PXEClient", Option.VENDOR_SPECIFIC: _PXE_OPTIONS}
     if traits.stage is Stage.IPXE:
         options[Option.IPXE] = _NO_PROXY
     return options
@@ -266,21 +279,26 @@ def _destination(asked: Asked, yiaddr: Address) -> Destination:
     """RFC 2131 section 4.1. Some clients leave ciaddr of an INFORM empty and only use the address as their source."""
     packet = asked.packet
     if packet.giaddr != UNSPECIFIED:
-        return Destination(Route.UNICAST, packet.giaddr, SERVER_PORT)
+        return _to_relay(packet.giaddr)
     if packet.ciaddr != UNSPECIFIED:
         return Destination(Route.UNICAST, packet.ciaddr)
     if yiaddr == UNSPECIFIED:
         return Destination(Route.UNICAST, asked.source)
     if packet.flags & BROADCAST_FLAG:
         return BROADCAST
-    return Destination(Route.HARDWARE, yiaddr)
+    return Destination(_HARDWARE, yiaddr)
 
 
-def _maximum(packet: DhcpPacket) -> int:
+@lru_cache(maxsize=64)
+def _to_relay(giaddr: Address) -> Destination:
+    return Destination(Route.UNICAST, giaddr, SERVER_PORT)
+
+
+@lru_cache(maxsize=64)
+def _maximum(stated: bytes) -> int:
     """Option 57 counts the whole datagram, 576 at least (RFC 2132 section 9.10); never more than one frame."""
-    stated = int.from_bytes(packet.options.get(_MAXIMUM, b"")[:2])
-    return min(max(stated, 576), 1500) - _IP_AND_UDP_HEADERS
+    return min(max(int.from_bytes(stated), 576), 1500) - _IP_AND_UDP_HEADERS
 
 
-def identifier(packet: DhcpPacket, segment: Segment) -> Address:
-    return relay_address(packet, SERVER_IDENTIFIER_OVERRIDE) or segment.server
+def identifier(asked: Asked, segment: Segment) -> Address:
+    return asked.server or segment.server

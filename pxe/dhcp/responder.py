@@ -30,7 +30,7 @@ from pxe.dhcp.exchange import Accept, Ignore, Kind, Outcome, Request
 from pxe.dhcp.leases import Lease, LeaseState, LeaseTable, Offer, Withdrawal
 from pxe.dhcp.packet import BOOTREQUEST, DhcpPacket, MessageType, Option, hardware_of, traits_of
 from pxe.dhcp.policy import Policy, Segment
-from pxe.dhcp.relay import LINK_SELECTION, relay_address
+from pxe.dhcp.relay import LINK_SELECTION, SERVER_IDENTIFIER_OVERRIDE, relay_address
 from pxe.dhcp.reply import Asked, grant, identifier, refuse
 from pxe.dhcp.subnet import INFINITE_LEASE
 from pxe.errors import PacketError
@@ -40,6 +40,15 @@ QUARANTINE_SECONDS = 3600
 
 _REQUESTED: Final = int(Option.REQUESTED_ADDRESS)
 _SERVER: Final = int(Option.SERVER_IDENTIFIER)
+_NAME: Final = int(Option.HOST_NAME)
+_FQDN: Final = int(Option.CLIENT_FQDN)
+# Python 3.11 is slow to look up the members of an enum.
+_DISCOVER: Final = MessageType.DISCOVER
+_OFFER: Final = MessageType.OFFER
+_REQUEST: Final = MessageType.REQUEST
+_ACK: Final = MessageType.ACK
+_INFORM: Final = MessageType.INFORM
+_BOUND: Final = LeaseState.BOUND
 _NOT_IN_HOSTNAME = re.compile(r"[^A-Za-z0-9-]+")
 
 
@@ -57,8 +66,10 @@ def respond(request: Request, policy: Policy, tables: tuple[LeaseTable, ...]) ->
         group, reserved = policy.class_of(traits, mac), policy.reservations[link].get(mac)
         if group is not None and group.ignore:
             return Ignore(f"machines of class {group.name} are not served")
-        segments, table = policy.links[link], tables[link]
-        return _decide(Asked(packet, mac, traits, group, link, segments, reserved, source, now, avoid, policy, table))
+        server, segments, table = relay_address(packet, SERVER_IDENTIFIER_OVERRIDE), policy.links[link], tables[link]
+        return _decide(
+            Asked(packet, mac, traits, group, link, segments, server, reserved, source, now, avoid, policy, table)
+        )
     except PacketError as error:
         return Ignore(str(error))
 
@@ -70,20 +81,24 @@ def _segment(packet: DhcpPacket, source: Address, policy: Policy) -> Segment | I
         return policy.segment_of(link) or Ignore(f"relayed for {_text(link)}, which is no network of ours")
     local = policy.links[0][0]
     kind = packet.message_type
-    if kind is MessageType.INFORM:
+    if kind is _INFORM:
         address = packet.ciaddr if packet.ciaddr != UNSPECIFIED else source
         return policy.segment_of(address) or Ignore(f"INFORM from {_text(address)}, which is on no network of ours")
-    if packet.ciaddr == UNSPECIFIED or kind is MessageType.DISCOVER:
+    if packet.ciaddr == UNSPECIFIED or kind is _DISCOVER:
         return local
     return policy.segment_of(packet.ciaddr) or local
 
 
 def _decide(asked: Asked) -> Outcome:
-    match asked.packet.message_type:
-        case MessageType.DISCOVER:
-            return _discover(asked)
-        case MessageType.REQUEST:
-            return _request(asked)
+    kind = asked.packet.message_type
+    # The frequent ones first: `match` looks up each member on its way.
+    if kind is _DISCOVER:
+        return _discover(asked)
+    if kind is _REQUEST:
+        return _request(asked)
+    if kind is None:
+        return Ignore("BOOTP without a DHCP message type")
+    match kind:
         case MessageType.DECLINE:
             return _decline(asked)
         case MessageType.RELEASE:
@@ -92,10 +107,8 @@ def _decide(asked: Asked) -> Outcome:
             return _inform(asked)
         case MessageType.OFFER | MessageType.ACK | MessageType.NAK:
             return Ignore("a server's message in a request")
-        case None:
-            return Ignore("BOOTP without a DHCP message type")
-        case _ as never:
-            assert_never(never)
+        case _:
+            assert_never(kind)
 
 
 def _discover(asked: Asked) -> Outcome:
@@ -110,7 +123,7 @@ def _discover(asked: Asked) -> Outcome:
     segment = _home(asked, address)
     offer = Offer(address, mac, now + OFFER_SECONDS)
     seconds = _seconds(asked, segment)
-    return grant(asked, segment, MessageType.OFFER, seconds=seconds, change=offer, unproven=not proven)
+    return grant(asked, segment, _OFFER, seconds=seconds, change=offer, unproven=not proven)
 
 
 def _choose(asked: Asked, lease: Lease | None) -> Address | None:
@@ -148,7 +161,7 @@ def _known(asked: Asked, lease: Lease | None) -> bool:
 
 
 def _holds(lease: Lease, now: float) -> bool:
-    return lease.state is LeaseState.BOUND and lease.expires > now
+    return lease.state is _BOUND and lease.expires > now
 
 
 def _home(asked: Asked, address: Address) -> Segment:
@@ -176,7 +189,7 @@ def _request(asked: Asked) -> Outcome:
 
 
 def _selecting(asked: Asked, server: Address, address: Address) -> Outcome:
-    if server != identifier(asked.packet, _home(asked, address)):
+    if server != identifier(asked, _home(asked, address)):
         return Accept(Kind.IGNORED, asked.link, Withdrawal(asked.mac), f"took the offer of {_text(server)}")
     lease = asked.table.lease_of(asked.mac)
     if asked.group is not None and asked.group.known_only and not _known(asked, lease):
@@ -201,8 +214,8 @@ def _ack(asked: Asked, address: Address, lease: Lease | None) -> Outcome | None:
     if not seconds:
         return None
     expires = math.inf if seconds == INFINITE_LEASE else asked.now + seconds
-    change = Lease(address, asked.mac, LeaseState.BOUND, expires, _hostname(asked))
-    return grant(asked, segment, MessageType.ACK, seconds=seconds, change=change)
+    change = Lease(address, asked.mac, _BOUND, expires, _hostname(asked))
+    return grant(asked, segment, _ACK, seconds=seconds, change=change)
 
 
 def _term(asked: Asked, segment: Segment, address: Address, lease: Lease | None) -> int:
@@ -227,7 +240,7 @@ def _decline(asked: Asked) -> Outcome:
     if address is None or address not in {lease and lease.address, offer and offer.address}:
         return Ignore("DECLINE of an address that this machine does not hold")
     segment = _home(asked, address)
-    if packet.address(_SERVER) not in (None, identifier(packet, segment)):
+    if packet.address(_SERVER) not in (None, identifier(asked, segment)):
         return Ignore("DECLINE to another server")
     seconds, reason = QUARANTINE_SECONDS, f"{_text(address)} is in use by somebody else"
     if table.pool_of(address) is not None and 2 * (table.quarantined(segment.pool) + 1) > segment.pool_size:
@@ -240,7 +253,7 @@ def _release(asked: Asked) -> Outcome:
     lease, packet, now = asked.table.lease_of(asked.mac), asked.packet, asked.now
     if lease is None or lease.address != packet.ciaddr or lease.state is not LeaseState.BOUND:
         return Ignore("RELEASE of an address that this machine does not hold")
-    if packet.address(_SERVER) not in (None, identifier(packet, _home(asked, lease.address))):
+    if packet.address(_SERVER) not in (None, identifier(asked, _home(asked, lease.address))):
         return Ignore("RELEASE to another server")
     return Accept(Kind.RELEASE, asked.link, lease._replace(state=LeaseState.RELEASED, expires=now))
 
@@ -248,7 +261,7 @@ def _release(asked: Asked) -> Outcome:
 def _inform(asked: Asked) -> Outcome:
     packet = asked.packet
     segment = _home(asked, packet.ciaddr if packet.ciaddr != UNSPECIFIED else asked.source)
-    return grant(asked, segment, MessageType.ACK, seconds=0, change=None)
+    return grant(asked, segment, _ACK, seconds=0, change=None)
 
 
 def _hostname(asked: Asked) -> str:
@@ -256,7 +269,7 @@ def _hostname(asked: Asked) -> str:
     if asked.reserved is not None and asked.reserved.hostname:
         return asked.reserved.hostname
     options = asked.packet.options
-    name = options.get(Option.CLIENT_FQDN, b"")[3:] or options.get(Option.HOST_NAME, b"")
+    name = options.get(_FQDN, b"")[3:] or options.get(_NAME, b"")
     if not name:
         return ""
     label = name.partition(b"\0")[0].decode("ascii", "replace").partition(".")[0]

@@ -4,7 +4,6 @@ A DHCP server cannot use its UDP socket for this: other servers' messages go to 
 """
 
 import contextlib
-import select
 from collections.abc import Callable
 from ipaddress import IPv4Address
 from typing import assert_never
@@ -12,11 +11,10 @@ from typing import assert_never
 from pxe.dhcp.frame import ETH_P_IP
 from pxe.dhcp.packet_socket import PacketSocket
 from pxe.dhcp.rival_packet import VENDOR_CLASS, pack_claim, pack_question, parse_heard
-from pxe.dhcp.rivals import Action, Answer, Ask, RivalEvent, RivalGone, Rivals, RivalSeen, Standing, Stands, Starting
+from pxe.dhcp.rivals import Action, Answer, Ask, RivalEvent, RivalGone, Rivals, RivalSeen, Standing, Stands
 from pxe.errors import PacketError
 from pxe.ports import Clock
 
-_STARTING_PERIOD = 0.1
 _GROUP = 512
 
 # UDP, unfragmented, and either from port 67 to 68, or to port 67 with a vendor class that begins as ours does: it is
@@ -52,9 +50,11 @@ class RivalWatch:
         chaddr: bytes,
         clock: Clock,
         observe: Callable[[RivalEvent], None],
+        resumes: bool = False,
     ) -> None:
         """`identity`: 16 random bytes, the same for the life of the appliance. `chaddr`: a random locally administered
         address, the same for the life of the process, so that we hold one OFFER of a foreign server and not many.
+        `resumes` as in `Rivals`.
 
         ServiceError when the packet socket refuses.
         """
@@ -64,8 +64,8 @@ class RivalWatch:
         self._clock = clock
         self._observe = observe
         self._xid = int.from_bytes(chaddr[2:])
-        now = clock.monotonic()
-        self._rivals = Rivals(identity=identity, mac=self._socket.mac, own=frozenset((server,)), now=now)
+        mac, own = self._socket.mac, frozenset((server,))
+        self._rivals = Rivals(identity=identity, mac=mac, own=own, now=clock.monotonic(), resumes=resumes)
 
     @property
     def standing(self) -> Standing:
@@ -73,13 +73,6 @@ class RivalWatch:
 
     def fileno(self) -> int:
         return self._socket.fileno()
-
-    def settle(self) -> Standing:
-        """Blocks until it is known who serves, about 5 s; what comes is never `Starting`."""
-        while isinstance(self.standing, Starting):
-            select.select([self], [], [], _STARTING_PERIOD)
-            self.serve()
-        return self.standing
 
     def serve(self) -> None:
         """Whenever `fileno` is readable, and about ten times a second while starting, else once a second."""

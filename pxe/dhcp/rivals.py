@@ -111,9 +111,61 @@ def refusal(rival: Foreign) -> ServiceError:
     name = f" ({rival.vendor})" if rival.vendor else ""
     return ServiceError(
         f"another DHCP server{name} already serves this segment",
-        evidence=f"server identifier {rival.server}, hardware address {rival.mac.hex(':')}",
-        next_action=f"stop the DHCP server {rival.server}, or run in proxy mode beside it",
+        evidence=f"server identifier {rival.server}, {_found_at(rival.mac)}",
+        next_action=f"stop the DHCP server {rival.server} and start again, or run in proxy mode beside it",
     )
+
+
+def sentence(event: RivalEvent) -> str:
+    """For people: what was seen, what we do, what they should do."""
+    match event:
+        case Stands():
+            return _stands(event.standing)
+        case RivalSeen():
+            rival = event.rival
+            return (
+                f"a second DHCP server {rival.server} ({_found_at(rival.mac)}) answers machines on this segment: they "
+                "may get its address and not boot; find its switch port by the hardware address and stop it"
+            )
+        case RivalGone():
+            return _gone(event.rival)
+        case _:
+            assert_never(event)
+
+
+def _stands(standing: Standing) -> str:
+    match standing:
+        case Starting():
+            return "listening for other DHCP servers; no machine is answered yet"
+        case Active():
+            return "no other DHCP server was heard: DHCP is served"
+        case Passive():
+            return (
+                f"another appliance serves DHCP on this segment ({_found_at(standing.mac)}): this one answers nothing; "
+                "stop the other one before this one is to take over"
+            )
+        case Foreign():
+            error = refusal(standing)
+            return f"{error} ({error.evidence}): DHCP is not served; {error.next_action}"
+        case _:
+            assert_never(standing)
+
+
+def _gone(rival: Foreign | Passive) -> str:
+    match rival:
+        case Foreign():
+            return f"the DHCP server {rival.server} has not been heard for three minutes"
+        case Passive():
+            return (
+                f"the appliance that served DHCP ({_found_at(rival.mac)}) has not been heard for three minutes: nobody "
+                "answers machines now; let this one take over, or start it again"
+            )
+        case _:
+            assert_never(rival)
+
+
+def _found_at(mac: bytes) -> str:
+    return "its hardware address was not seen" if mac == _UNSEEN else f"hardware address {mac.hex(':')}"
 
 
 @dataclass(slots=True)
@@ -129,17 +181,20 @@ class Rivals:
     Call `tick` about ten times a second while starting, else once a second.
     """
 
-    def __init__(self, *, identity: bytes, mac: bytes, own: frozenset[IPv4Address], now: float) -> None:
-        """`mac` is the hardware address of our device, `own` the server identifiers that we answer with."""
+    def __init__(
+        self, *, identity: bytes, mac: bytes, own: frozenset[IPv4Address], now: float, resumes: bool = False
+    ) -> None:
+        """`mac` is the hardware address of our device, `own` the server identifiers that we answer with. `resumes`: we
+        served until a moment ago and go on, while we ask."""
         self._rank = (identity, mac)
         self._own = own
         self._kin: set[IPv4Address] = set()
         self._sightings: dict[Foreign, _Sighting] = {}
-        self._standing: Standing = Starting()
+        self._standing: Standing = Active() if resumes else Starting()
         self._winner_heard = now
         self._started = self._next_ask = now
         self._asked = now - _SOONEST
-        self._contested_until = now
+        self._contested_until = now + START_SECONDS if resumes else now
 
     @property
     def standing(self) -> Standing:

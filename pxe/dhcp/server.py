@@ -8,6 +8,9 @@ When the disk refuses, the replies that depend on it are withheld, renewals too:
 survive us, and a machine at half its lease asks again until the disk is well. What the disk refused is kept and
 written with the next group.
 
+An OFFER of an address that nobody has asked for lately is held, and its DISCOVER decided anew once it is known whether
+somebody uses it. While another server has the segment, packets are heard and not answered (`pxe.dhcp.guards`).
+
 A reply to a client without an address needs its hardware address: it is entered into the kernel's ARP table
 first. This is what dnsmasq does, so firmware, iPXE, udhcpc and systemd-networkd are all used to it, and a boot
 storm does not wake every machine of the segment. When the kernel refuses (table full, no privilege) the reply
@@ -21,46 +24,40 @@ import selectors
 import socket
 import struct
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import NamedTuple, assert_never
 
 from pxe.batch import Datagrams, Peer, datagrams, host, peer
 from pxe.boot import Chain, Endpoints, answer
-from pxe.dhcp.address import LIMITED_BROADCAST, Address, Hardware
+from pxe.dhcp.address import LIMITED_BROADCAST, UNSPECIFIED, Address, Hardware
 from pxe.dhcp.alarm import Level, PoolAlarm, level_of
 from pxe.dhcp.event import DhcpEvent
-from pxe.dhcp.exchange import (
-    CLIENT_PORT,
-    SERVER_PORT,
-    Destination,
-    Ignore,
-    Outcome,
-    Reply,
-    Request,
-    Route,
-)
+from pxe.dhcp.exchange import CLIENT_PORT, SERVER_PORT, Destination, Ignore, Outcome, Reply, Request, Route
+from pxe.dhcp.guards import ALONE, Arrived, Guarded, Guards, Sentry, open_sentry
 from pxe.dhcp.journal import Journal, Recovery, open_journal
-from pxe.dhcp.leases import Lease, LeaseTable, Offer
-from pxe.dhcp.packet import DhcpPacket, Option, parse, traits_of
-from pxe.dhcp.policy import Policy, Segment
+from pxe.dhcp.leases import Lease, LeaseState, LeaseTable, Offer
+from pxe.dhcp.packet import DhcpPacket, Option, hardware_of, parse, traits_of
+from pxe.dhcp.policy import Boot, Policy, Segment
 from pxe.dhcp.responder import respond
+from pxe.dhcp.rivals import Standing, Starting
 from pxe.dhcp.subnet import DhcpConfig
 from pxe.errors import PacketError, PxeError, ServiceError
 from pxe.ports import Clock
+from pxe.sockets import bind, deepen
 
 _log = logging.getLogger(__name__)
 
 _GROUP = 512
 _GROUP_SECONDS = 0.005
 _LARGEST_DATAGRAM = 9216
-_BUFFER_BYTES = 8 << 20
 _REWRITE_AFTER_LINES = 100_000
 _STOP_SECONDS = 10
-_SO_RCVBUFFORCE = 33
-_SO_SNDBUFFORCE = 32
+_RESUME_SECONDS = 30.0
 _SIOCSARP = 0x8955
 _ARPHRD_ETHER = 1
 _ATF_COM = 2
@@ -70,7 +67,7 @@ _ADDRESS_IN_PEER = slice(4, 8)
 _UUID = int(Option.CLIENT_UUID)
 _RELAY = int(Option.RELAY_INFORMATION)
 
-Observed = DhcpEvent | PoolAlarm
+Observed = DhcpEvent | PoolAlarm | Guarded
 
 
 class _Answered(NamedTuple):
@@ -87,13 +84,28 @@ class _Serving(NamedTuple):
     policy: Policy
     tables: tuple[LeaseTable, ...]
     homeless: tuple[Lease, ...]
+    own: frozenset[Address]
+
+    def knows(self, mac: Hardware) -> bool:
+        """By a reservation, by a lease that it has or had, or by name."""
+        policy = self.policy
+        if policy.names(mac) or any(mac in reserved for reserved in policy.reservations):
+            return True
+        return any(table.lease_of(mac) is not None for table in self.tables)
+
+    def upcoming(self, link: int) -> Iterator[Address]:
+        """What its pools give out next."""
+        table = self.tables[link]
+        return chain.from_iterable(table.upcoming(segment.pool) for segment in self.policy.links[link])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Running:
+    sockets: ExitStack
     socket: socket.socket
     datagrams: Datagrams
     journal: Journal
+    sentry: Sentry
     wake: int
     thread: threading.Thread
 
@@ -110,6 +122,7 @@ class DhcpServer:
         journal: Path,
         clock: Clock,
         observe: Callable[[Observed], None],
+        guards: Guards = ALONE,
         chain_of: Callable[[Hardware], Chain] = lambda _: Chain.IPXE,
         open_journal: Callable[[Path], tuple[Journal, Recovery]] = open_journal,
     ) -> None:
@@ -118,6 +131,7 @@ class DhcpServer:
         self._path = journal
         self._clock = clock
         self._observe = observe
+        self._guards = guards
         self._chain_of = chain_of
         self._open_journal = open_journal
         self._lock = threading.Lock()
@@ -126,43 +140,75 @@ class DhcpServer:
         self._failing = False
         self._levels: dict[Segment, Level] = {}
         self._running: _Running | None = None
+        self._standing: Standing = Starting()
+        self._settled = threading.Event()
 
     def _prepared(self, config: DhcpConfig, leases: Iterable[Lease]) -> _Serving:
         policy = Policy(config, lambda client, chain: answer(client, self._endpoints, chain), self._chain_of)
-        return _Serving(policy, *policy.tables(leases))
+        return _Serving(policy, *policy.tables(leases), frozenset(segment.server for segment in policy.segments))
 
     def start(self) -> None:
-        """Returns when packets are being received. ServiceError when the journal or the socket refuses."""
-        endpoint = self._open_socket()
-        try:
+        """Returns when packets are being received. ServiceError when the journal or a socket refuses.
+
+        Whether they are answered is another matter: see `settle`.
+        """
+        with ExitStack() as opened:
+            # Before the journal: whoever has the port is the one writer.
+            endpoint = opened.enter_context(_open_socket(self._device))
             journal, recovery = self._open_journal(self._path)
-        except ServiceError:
-            endpoint.close()
-            raise
+            opened.callback(journal.close)
+            self._recover(recovery)
+            sentry = self._open_sentry(opened)
+            wake = os.eventfd(0)
+            opened.callback(os.close, wake)
+            source = IPv4Address(self._serving.policy.server)
+            self._running = _Running(
+                sockets=opened.pop_all(),
+                socket=endpoint,
+                datagrams=datagrams(endpoint, size=_LARGEST_DATAGRAM, source=source),
+                journal=journal,
+                sentry=sentry,
+                wake=wake,
+                thread=threading.Thread(target=self._run, name=f"dhcp-{self._device}"),
+            )
+        self._running.thread.start()
+
+    def _recover(self, recovery: Recovery) -> None:
         if recovery.damaged_lines:
             _log.warning("lease journal %s: %d damaged lines dropped", self._path, recovery.damaged_lines)
         with self._lock:
             self._serving = self._prepared(self._serving.policy.config, recovery.leases)
-        source = IPv4Address(self._serving.policy.server)
-        self._running = _Running(
-            socket=endpoint,
-            datagrams=datagrams(endpoint, size=_LARGEST_DATAGRAM, source=source),
-            journal=journal,
-            wake=os.eventfd(0),
-            thread=threading.Thread(target=self._run, name=f"dhcp-{self._device}"),
-        )
-        self._running.thread.start()
 
-    def _open_socket(self) -> socket.socket:
-        """Before the journal: whoever has the port is the one writer."""
-        try:
-            return _open_socket(self._device)
-        except OSError as error:
-            raise ServiceError(
-                "cannot open the DHCP port",
-                evidence=f"{self._device}: {error}",
-                next_action="check the device name, the privileges and that no other DHCP server runs here",
-            ) from error
+    def _open_sentry(self, sockets: ExitStack) -> Sentry:
+        return open_sentry(
+            self._guards,
+            sockets,
+            device=self._device,
+            server=IPv4Address(self._serving.policy.server),
+            boot_of=self._boot_of,
+            clock=self._clock,
+            observe=self._tell,
+            resumes=_served_lately(self._serving, self._clock.now()),
+        )
+
+    def _boot_of(self, packet: DhcpPacket) -> Boot | None:
+        policy, traits = self._serving.policy, traits_of(packet)
+        group = policy.class_of(traits, hardware_of(packet))
+        return None if group is not None and group.ignore else policy.boot_of(packet, traits, group)
+
+    def settle(self) -> Standing:
+        """Blocks until it is known who serves this segment: at once without an identity, else mostly 4.5 s.
+
+        `Starting` only if it is stopped meanwhile. Whatever comes later is told as an event.
+        """
+        self._settled.wait()
+        return self._standing
+
+    def take_over(self) -> None:
+        """From any thread, the operator's word: passive or blocked, it looks again who serves, and if nobody does,
+        it does."""
+        if self._running is not None:
+            self._running.sentry.take_over()
 
     def stop(self) -> None:
         """Answers the group in hand, then closes everything. May be called twice."""
@@ -173,9 +219,8 @@ class DhcpServer:
         running.thread.join(_STOP_SECONDS)
         if running.thread.is_alive():
             raise ServiceError("the DHCP server does not stop", next_action="look for a disk that hangs")
-        running.socket.close()
-        running.journal.close()
-        os.close(running.wake)
+        running.sockets.close()
+        self._settled.set()
 
     def reconfigure(self, config: DhcpConfig) -> None:
         """From any thread, between two groups. The interface's own first `server` address cannot change.
@@ -210,18 +255,29 @@ class DhcpServer:
         with selectors.DefaultSelector() as selector:
             selector.register(running.socket, selectors.EVENT_READ)
             selector.register(running.wake, selectors.EVENT_READ)
-            while running.wake not in {key.fileobj for key, _ in selector.select()}:
+            for source in running.sentry.sources:
+                selector.register(source, selectors.EVENT_READ)
+            ready: set[object] = set()
+            while running.wake not in ready:
                 try:
+                    running.sentry.turn(ready)
+                    self._settle(running.sentry.standing)
                     self._serve(running)
                 except PxeError as error:
                     _log.error("%s (%s); %s", error, error.evidence, error.next_action)
                 except Exception:
                     _log.exception("DHCP group failed")
+                ready = {key.fileobj for key, _ in selector.select(running.sentry.period)}
+
+    def _settle(self, standing: Standing) -> None:
+        if not isinstance(standing, Starting):
+            self._standing = standing
+            self._settled.set()
 
     def _serve(self, running: _Running) -> None:
         """One group."""
         with self._lock:
-            answered = self._decide(running.datagrams)
+            answered = self._decide(running.datagrams, running.sentry)
             alarms = self._alarms()
         for alarm in alarms:
             self._tell(alarm)
@@ -232,35 +288,52 @@ class DhcpServer:
             self._finish(running, [one for one in answered if one.lease is not None])
         self._compact(running.journal)
 
-    def _decide(self, source: Datagrams) -> list[_Answered]:
+    def _decide(self, source: Datagrams, sentry: Sentry) -> list[_Answered]:
         """Until nothing waits any more, or the group is large or old enough: those at its head wait for all of it."""
-        now, end = self._clock.now(), self._clock.monotonic() + _GROUP_SECONDS
+        now, begin = self._clock.now(), self._clock.monotonic()
         for table in self._serving.tables:
             table.expire(now)
-        answered: list[_Answered] = []
+        answered = self._answers(self._released(sentry), sentry, now)
         while batch := source.receive():
-            answered += [one for data, sender in batch if (one := self._answer(data, sender, now)) is not None]
-            if len(answered) >= _GROUP or self._clock.monotonic() >= end:
+            admitted = [one for raw in batch if (one := self._admitted(*raw, sentry, begin)) is not None]
+            answered += self._answers(admitted, sentry, now)
+            if len(answered) >= _GROUP or self._clock.monotonic() >= begin + _GROUP_SECONDS:
                 break
         return answered
 
-    def _answer(self, data: bytes, sender: Peer, now: float) -> _Answered | None:
-        """None for what is not from a client that we can name, and for our own mistakes."""
-        policy, tables, _ = self._serving
+    def _released(self, sentry: Sentry) -> list[Arrived]:
+        serving = self._serving
+        relayed = zip_longest(*map(serving.upcoming, range(1, len(serving.tables))))
+        return sentry.released(serving.upcoming(0), (one for few in relayed for one in few if one is not None))
+
+    def _admitted(self, data: bytes, sender: Peer, sentry: Sentry, monotonic: float) -> Arrived | None:
+        serving = self._serving
         try:
             packet = parse(data)
-            outcome = respond(Request(packet, Address(sender[_ADDRESS_IN_PEER]), now), policy, tables)
+        except PacketError as error:
+            _log.debug("packet from %s dropped: %s (%s)", host(sender), error, error.evidence)
+            return None
+        return Arrived(packet, sender) if sentry.admits(packet, serving.own, monotonic, serving.knows) else None
+
+    def _answers(self, arrived: Iterable[Arrived], sentry: Sentry, now: float) -> list[_Answered]:
+        return [answered for one in arrived if (answered := self._answer(one, sentry, now)) is not None]
+
+    def _answer(self, arrived: Arrived, sentry: Sentry, now: float) -> _Answered | None:
+        """None for an OFFER that is held, and for our own mistakes."""
+        serving, (packet, sender) = self._serving, arrived
+        try:
+            avoid = sentry.avoid(Hardware(packet.chaddr))
+            request = Request(packet, Address(sender[_ADDRESS_IN_PEER]), now, avoid)
+            outcome = respond(request, serving.policy, serving.tables)
             if isinstance(outcome, Ignore):
                 return _Answered(packet, outcome, None)
             change = outcome.change
             if change is not None:
-                tables[outcome.link].apply(change)
-        except PacketError as error:
-            _log.debug("packet from %s dropped: %s (%s)", host(sender), error, error.evidence)
-            return None
+                serving.tables[outcome.link].apply(change)
+            if isinstance(outcome, Reply) and outcome.unproven and not _proven(outcome, arrived, sentry):
+                return None
         except Exception:
-            _log.exception("packet from %s not answered", host(sender))
-            _log.debug("it was %s", data.hex())
+            _log.exception("packet from %s not answered: %s", host(sender), packet)
             return None
         return _Answered(packet, outcome, change if isinstance(change, Lease) else None)
 
@@ -307,7 +380,7 @@ class DhcpServer:
             _log.exception("observer failed")
 
     def _alarms(self) -> list[PoolAlarm]:
-        policy, tables, _ = self._serving
+        policy, tables = self._serving.policy, self._serving.tables
         alarms: list[PoolAlarm] = []
         for segment in policy.segments:
             used = segment.pool_size - tables[segment.link].free(segment.pool)
@@ -334,21 +407,28 @@ class DhcpServer:
 
 
 def _open_socket(device: str) -> socket.socket:
-    endpoint = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    try:
-        # The default buffer holds about 200 packets: a boot storm loses the rest and every client waits seconds.
-        for forced, polite in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
-            try:
-                endpoint.setsockopt(socket.SOL_SOCKET, forced, _BUFFER_BYTES)
-            except PermissionError:
-                endpoint.setsockopt(socket.SOL_SOCKET, polite, _BUFFER_BYTES)
-        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode() + b"\0")
-        endpoint.bind(("0.0.0.0", SERVER_PORT))
-    except OSError:
-        endpoint.close()
-        raise
+    endpoint = bind("udp", IPv4Address(0), SERVER_PORT, device=device)
+    endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    deepen(endpoint, both=True)
     return endpoint
+
+
+def _proven(reply: Reply, arrived: Arrived, sentry: Sentry) -> bool:
+    """Link 0 is the wire of our own device, the others are behind relays."""
+    address = reply.change.address if reply.change else UNSPECIFIED
+    return sentry.passes(address, arrived, relayed=reply.link != 0)
+
+
+def _served_lately(serving: _Serving, now: float) -> bool:
+    """Whether the last ACK is seconds old: what a lease was granted for tells when it was granted."""
+    for table in serving.tables:
+        for lease in reversed(table.leases()):
+            segment = serving.policy.segment_of(lease.address)
+            if lease.state is LeaseState.BOUND and segment is not None:
+                if now - _RESUME_SECONDS <= lease.expires - segment.lease_seconds <= now:
+                    return True
+                break
+    return False
 
 
 def _enter_arp(endpoint: socket.socket, device: str, address: Address, chaddr: bytes) -> None:

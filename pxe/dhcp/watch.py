@@ -36,6 +36,10 @@ class ProxyIgnored:
     why: Why
     advice: str
 
+    @property
+    def sentence(self) -> str:
+        return f"{self.mac} {self.why.value}: {self.advice}"
+
 
 @dataclass(slots=True)
 class _Machine:

@@ -22,7 +22,7 @@ from pxe.dns.streams import Streams
 from pxe.dns.table import Table
 from pxe.dns.upstream import Upstreams
 from pxe.ports import Clock
-from pxe.sockets import Loop, bind
+from pxe.sockets import Loop, bind, deepen
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class DnsServer:
         self._snapshot = self._prepared(zone)
         self._second = clock.monotonic()
         self._udp = bind("udp", address, port)
+        deepen(self._udp)
         try:
             tcp = bind("tcp", address, self.port)
         except Exception:

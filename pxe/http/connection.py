@@ -349,11 +349,13 @@ class Connection:
             response, fd = from_reply(head, _FAILED), -1
         self._enter(Phase.WRITING, self._hall.caps.idle)
         keep_alive = head.keep_alive
+        pending, body_behind = packed(response, self._hall.date(), keep_alive=keep_alive)
         self._outgoing = Outgoing(
             method=head.method,
             path=head.path,
             response=response,
-            pending=packed(response, self._hall.date(), keep_alive=keep_alive),
+            pending=pending,
+            body_behind=body_behind,
             fd=fd,
             started=self._started,
             keep_alive=keep_alive,
@@ -374,10 +376,10 @@ class Connection:
             done = False
         finally:
             self._account.sent += outgoing.sent - before
-        if outgoing.sent > before:
-            now = self._hall.clock.monotonic()
-            self.deadline = self._hall.caps.patience(started=outgoing.started, now=now, moved=outgoing.sent)
         if not done:
+            if outgoing.sent > before:
+                now = self._hall.clock.monotonic()
+                self.deadline = self._hall.caps.patience(started=outgoing.started, now=now, moved=outgoing.sent)
             self._watch(select.EPOLLOUT)
             return
         self._outgoing = None

@@ -8,21 +8,23 @@ from pxe.http.packet import pack_head
 from pxe.http.responder import Response
 from pxe.http.stream import Stream
 
-_TURN = 2 * 1024 * 1024
+_TURN = 8 * 1024 * 1024
 _SMALL = 64 * 1024
 _LONG = 1024 * 1024
 _AHEAD = 8 * 1024 * 1024
+_KEEP, _CLOSE = ("Connection", "keep-alive"), ("Connection", "close")
 
 
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
-    """`pending` is what is left of the head, with a small body behind it; `sent` counts bytes of the body. `fd` is -1
-    for bytes."""
+    """`pending` is what is left of the head and, when `body_behind`, of a small body behind it; `sent` counts bytes of
+    the body. `fd` is -1 for bytes."""
 
     method: str
     path: str
     response: Response
     pending: bytes
+    body_behind: bool
     fd: int
     started: float
     keep_alive: bool
@@ -60,9 +62,8 @@ class Outgoing:
     def _push_pending(self, stream: Stream) -> None:
         """Counted from the end: what is left of head and body is all body once it is no longer than that."""
         count = self.response.count
-        behind = _is_behind_head(self.response)
-        self.pending = self.pending[stream.send(self.pending, more=count > 0 and not behind) :]
-        if behind:
+        self.pending = self.pending[stream.send(self.pending, more=count > 0 and not self.body_behind) :]
+        if self.body_behind:
             self.sent = count - min(len(self.pending), count)
 
     def _push_body(self, stream: Stream, most: int) -> int:
@@ -78,14 +79,14 @@ class Outgoing:
         return taken
 
 
-def packed(response: Response, date: str, *, keep_alive: bool) -> bytes:
+def packed(response: Response, date: str, *, keep_alive: bool) -> tuple[bytes, bool]:
+    """The head, with a small body behind it if it says so: then all leaves in one piece."""
     length = () if response.length is None else (("Content-Length", str(response.length)),)
-    connection = ("Connection", "keep-alive" if keep_alive else "close")
-    head = pack_head(response.status, (("Date", date), *response.headers, *length, connection))
-    content = response.content
-    if _is_behind_head(response) and isinstance(content, BytesContent):
-        return head + content.data[response.start : response.start + response.count]
-    return head
+    head = pack_head(response.status, (*response.headers, *length, _KEEP if keep_alive else _CLOSE, ("Date", date)))
+    content, start, count = response.content, response.start, response.count
+    if count <= _SMALL and isinstance(content, BytesContent):
+        return head + content.data[start : start + count], True
+    return head, False
 
 
 def open_content(response: Response) -> int:
@@ -98,10 +99,6 @@ def open_content(response: Response) -> int:
         os.close(fd)
         raise OSError(f"{content.path} is not {content.size} bytes long")
     return fd
-
-
-def _is_behind_head(response: Response) -> bool:
-    return response.count <= _SMALL and isinstance(response.content, BytesContent)
 
 
 def _read_ahead(fd: int, start: int, size: int) -> int:

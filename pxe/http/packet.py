@@ -7,10 +7,10 @@ absolute-form targets, an empty line before the request, repeated slashes (shim 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from http import HTTPStatus
 from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from pxe.errors import PacketError
@@ -39,15 +39,14 @@ class RequestError(PacketError):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHead:
+class RequestHead(NamedTuple):
     """`path` is percent-decoded, starts with / and has no empty segment before others; header names are lower case; of
     a repeated query field the last counts; `length` is that of the body, in bytes."""
 
     method: str
     path: str
-    query: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    query: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
     minor: int = 1
     length: int = 0
 
@@ -56,12 +55,17 @@ class RequestHead:
         said = self.headers.get("connection")
         if said is None:
             return self.minor > 0
-        wishes = {word.strip().lower() for word in said.split(",")}
+        wishes = _wishes(said)
         return "close" not in wishes if self.minor else "keep-alive" in wishes
 
     @property
     def expects_continue(self) -> bool:
         return self.minor > 0 and self.headers.get("expect", "").lower() == "100-continue"
+
+
+@lru_cache(maxsize=32)
+def _wishes(said: str) -> frozenset[str]:
+    return frozenset(word.strip().lower() for word in said.split(","))
 
 
 def parse_head(buffer: bytes | bytearray) -> tuple[RequestHead, int] | None:
@@ -124,12 +128,14 @@ def _query(text: str) -> dict[str, str]:
     fields = text.split("&", MAX_FIELDS)
     if len(fields) > MAX_FIELDS:
         raise RequestError(HTTPStatus.BAD_REQUEST, "too many query fields")
-    pairs = (field.partition("=") for field in fields if field)
-    return {_plain(name): _plain(value) for name, _, value in pairs}
+    pairs = [field.partition("=") for field in fields if field]
+    if "%" in text or "+" in text:
+        return {_plain(name): _plain(value) for name, _, value in pairs}
+    return {name: value for name, _, value in pairs}
 
 
 def _plain(text: str) -> str:
-    return unquote_plus(text, errors="replace") if "%" in text or "+" in text else text
+    return unquote_plus(text, errors="replace")
 
 
 # Firmware sends the same fields with every request, and so does every machine of one model.
@@ -187,6 +193,8 @@ def _refuse_coding(coding: str, length: str | None) -> None:
     raise RequestError(HTTPStatus.NOT_IMPLEMENTED, "transfer codings are not spoken here")
 
 
+# Many machines are given the same kind of answer within one second.
+@lru_cache(maxsize=128)
 def pack_head(status: int, headers: tuple[tuple[str, str], ...]) -> bytes:
     """A line break inside a value would start a header of its own: it becomes a space."""
     lines = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n"]

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address
+from typing import NamedTuple
 
 from pxe.content import BytesContent, Content
 from pxe.http.packet import RequestHead
@@ -15,13 +16,14 @@ TEXT = "text/plain; charset=utf-8"
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"))
 _NO_BODY = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED))
 
+_NO_STORE = ("Cache-Control", "no-store")
+
 _RANGE = re.compile(r"bytes=\s*(\d{0,19})-(\d{0,19})\s*", re.ASCII | re.IGNORECASE)
 
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpRequest:
+class HttpRequest(NamedTuple):
     """Header names are lower case; `path` is percent-decoded; `client` is the address of the connection."""
 
     client: IPv4Address
@@ -78,14 +80,15 @@ def respond(head: RequestHead, content: Content | None) -> Response:
 
 
 def from_reply(head: RequestHead, reply: HttpReply) -> Response:
-    body = BytesContent(data=b"" if reply.status in _NO_BODY else reply.body, media_type=reply.media_type)
+    bodiless = reply.status in _NO_BODY
+    body = b"" if bodiless else reply.body
     return Response(
         status=int(reply.status),
-        headers=(("Content-Type", reply.media_type), ("Cache-Control", "no-store"), *reply.headers),
-        content=body,
+        headers=(("Content-Type", reply.media_type), _NO_STORE, *reply.headers),
+        content=BytesContent(data=body, media_type=reply.media_type),
         start=0,
-        count=0 if head.method == "HEAD" else body.size,
-        length=None if reply.status in _NO_BODY else body.size,
+        count=0 if head.method == "HEAD" else len(body),
+        length=None if bodiless else len(body),
     )
 
 

@@ -18,6 +18,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
+from appliance.services.inbox import Inbox
 from appliance.system import SystemClock
 from pxe.boot import BootIntent, Endpoints, RunKernel, Wait
 from pxe.client import Client, Mac, Stage
@@ -35,6 +36,10 @@ _UNKNOWN = Wait(reason="this machine is not named in the site program", seconds=
 
 def dhcp(folder: Path) -> Launch:
     return Launch(argv=_argv("dhcp", folder), udp=67)
+
+
+def dhcp_compiled(folder: Path) -> Launch:
+    return Launch(argv=(sys.executable, "-m", "pxe.compiled", *_argv("dhcp", folder)[1:]), udp=67)
 
 
 def tftp(folder: Path) -> Launch:
@@ -100,11 +105,11 @@ class _Senses:
     """What the appliance does with events, without the folding of records."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self._inbox = Inbox(loop)
         self._seen: Counter[str] = Counter()
 
     def observe(self, event: object) -> None:
-        self._loop.call_soon_threadsafe(self._note, event)
+        self._inbox.put(self._note, event)
 
     def ignore(self, event: object) -> None:
         """HTTP's responses, which the appliance does not look at."""
@@ -114,6 +119,7 @@ class _Senses:
 
 
 def _dhcp(folder: Path, senses: _Senses) -> _Server:
+    from pxe.dhcp.guards import Guards
     from pxe.dhcp.server import DhcpServer
     from pxe.dhcp.subnet import DhcpConfig, Subnet
 
@@ -132,6 +138,8 @@ def _dhcp(folder: Path, senses: _Senses) -> _Server:
         journal=folder / "leases",
         clock=SystemClock(),
         observe=senses.observe,
+        # As the peers do here: they ask for no address before they offer it, and limit nobody.
+        guards=Guards(probe=False, limits=None),
     )
 
 

@@ -6,7 +6,6 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -16,12 +15,13 @@ from scapy.layers.l2 import Ether
 
 from pxe.boot import Endpoints, answer
 from pxe.client import Mac
-from pxe.dhcp.flood import FloodGate
-from pxe.dhcp.packet import DhcpPacket, pack, parse
+from pxe.dhcp.flood import FloodAlarm, FloodGuard, Limits
+from pxe.dhcp.packet import DhcpPacket, pack
 from pxe.dhcp.proxy import BOOT_SERVER_PORT, boot_by
-from pxe.dhcp.proxy_server import BootServerPort, ProxyEvent, ProxyKind, ProxyServer
+from pxe.dhcp.proxy_server import BootServerPort, ProxyEvent, ProxyKind, ProxyObserved, ProxyServer
 from pxe.dhcp.watch import ProxyIgnored, Why
 from pxe.errors import ServiceError
+from tests.contract.firmware import EFI, firmware
 from tests.contract.segment import DEADLINE, DEVICE, RealClock, dnsmasq, inside, ip, segment, udhcpc
 
 pytestmark = [
@@ -32,7 +32,6 @@ pytestmark = [
 US = IPv4Address("10.20.0.1")
 THEM = IPv4Address("10.20.0.3")
 ENDPOINTS = Endpoints(address=US)
-EFI = {60: b"PXEClient:Arch:00007:UNDI:003000", 93: b"\0\7", 94: b"\1\3\0", 97: b"\0" + bytes(range(16))}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +50,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 @dataclass
 class Running:
-    events: "queue.Queue[ProxyEvent | ProxyIgnored]"
+    events: "queue.Queue[ProxyObserved]"
     clock: RealClock
     server: ProxyServer
 
@@ -70,7 +69,7 @@ class Running:
 
 @pytest.fixture
 def running(hosts: dict[str, str]) -> Iterator[Running]:
-    events: queue.Queue[ProxyEvent | ProxyIgnored] = queue.Queue()
+    events: queue.Queue[ProxyObserved] = queue.Queue()
     clock = RealClock()
     server = ProxyServer(
         device=DEVICE,
@@ -78,6 +77,7 @@ def running(hosts: dict[str, str]) -> Iterator[Running]:
         answer=lambda client: answer(client, ENDPOINTS),
         clock=clock,
         observe=events.put,
+        limits=Limits(),
     )
     with inside(hosts["ours"]):
         server.start()
@@ -88,52 +88,8 @@ def running(hosts: dict[str, str]) -> Iterator[Running]:
         server.stop()
 
 
-class Firmware:
-    """A PXE ROM: broadcasts from nowhere, listens to broadcasts, and asks port 4011 once it has an address."""
-
-    def __init__(self, namespace: str, mac: str) -> None:
-        self.mac = bytes.fromhex(mac.replace(":", ""))
-        self.namespace = namespace
-        self._xid = int.from_bytes(self.mac[2:])
-        with inside(namespace):
-            self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, DEVICE.encode() + b"\0")
-        self.socket.bind(("0.0.0.0", 68))
-        self.socket.settimeout(DEADLINE)
-
-    def ask(self, kind: int, options: dict[int, bytes], to: str = "255.255.255.255", port: int = 67) -> None:
-        self._xid += 1
-        fields = {53: bytes((kind,)), 55: b"\1\3\x2b\x3c\x42\x43", **options}
-        packet = DhcpPacket(op=1, xid=self._xid, chaddr=self.mac, flags=0x8000, options=fields)
-        if port == BOOT_SERVER_PORT:
-            packet = packet._replace(flags=0)
-        self.socket.sendto(pack(packet), (to, port))
-
-    def hear(self) -> tuple[DhcpPacket, tuple[str, int]]:
-        """The next answer to the last question."""
-        while True:
-            data, sender = self.socket.recvfrom(2000)
-            packet = parse(data)
-            if packet.op == 2 and packet.xid == self._xid:
-                return packet, sender
-
-    def offers(self, count: int) -> dict[str, DhcpPacket]:
-        return {sender[0]: packet for packet, sender in (self.hear() for _ in range(count))}
-
-
-@contextmanager
-def firmware(hosts: dict[str, str], mac: str) -> Iterator[Firmware]:
-    client = Firmware(hosts["client"], mac)
-    try:
-        yield client
-    finally:
-        client.socket.close()
-        ip("-n", hosts["client"], "addr", "flush", "dev", DEVICE)
-
-
 def test_firmware_boots_from_us_with_an_address_of_the_other_server(hosts: dict[str, str], running: Running) -> None:
-    with firmware(hosts, "52:54:00:aa:00:01") as client:
+    with firmware(hosts["client"], "52:54:00:aa:00:01") as client:
         client.ask(1, EFI)
         offers = client.offers(2)
         assert set(offers) == {str(US), str(THEM)}
@@ -154,7 +110,7 @@ def test_firmware_boots_from_us_with_an_address_of_the_other_server(hosts: dict[
 
 
 def test_ipxe_is_offered_its_script(hosts: dict[str, str], running: Running) -> None:
-    with firmware(hosts, "52:54:00:aa:00:02") as client:
+    with firmware(hosts["client"], "52:54:00:aa:00:02") as client:
         client.ask(1, {**EFI, 77: b"iPXE", 175: b"\x13\1\1"})
         ours = client.offers(2)[str(US)]
         assert ours.options[67].startswith(b"http://10.20.0.1/boot.ipxe?mac=52-54-00-aa-00-02")
@@ -165,7 +121,7 @@ def test_ipxe_is_offered_its_script(hosts: dict[str, str], running: Running) -> 
 def test_ordinary_client_hears_nothing_of_us(hosts: dict[str, str], running: Running) -> None:
     assert "lease of 10.20.0." in udhcpc(hosts["client"], "-B")
     assert running.event(ProxyKind.IGNORED).reason == "not a PXE client"
-    with firmware(hosts, "52:54:00:aa:00:03") as client:
+    with firmware(hosts["client"], "52:54:00:aa:00:03") as client:
         client.ask(1, {60: b"udhcp"})
         assert client.hear()[1][0] == str(THEM)
         # If ours were to come, it would be before the answer to the next question.
@@ -176,7 +132,7 @@ def test_ordinary_client_hears_nothing_of_us(hosts: dict[str, str], running: Run
 def test_our_offer_is_what_scapy_calls_an_offer(hosts: dict[str, str], running: Running) -> None:
     with inside(hosts["client"]):
         wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
-    with wire, firmware(hosts, "52:54:00:aa:00:04") as client:
+    with wire, firmware(hosts["client"], "52:54:00:aa:00:04") as client:
         wire.bind((DEVICE, 0x0800))
         wire.settimeout(DEADLINE)
         client.ask(1, EFI)
@@ -191,7 +147,7 @@ def test_our_offer_is_what_scapy_calls_an_offer(hosts: dict[str, str], running: 
 
 
 def test_firmware_that_takes_the_lease_and_never_asks_us_is_named(hosts: dict[str, str], running: Running) -> None:
-    with firmware(hosts, "52:54:00:aa:00:05") as client:
+    with firmware(hosts["client"], "52:54:00:aa:00:05") as client:
         client.ask(1, EFI)
         theirs = client.offers(2)[str(THEM)]
         client.ask(3, {**EFI, 50: theirs.yiaddr, 54: THEM.packed})
@@ -206,7 +162,7 @@ def test_firmware_that_takes_the_lease_and_never_asks_us_is_named(hosts: dict[st
 
 def test_machine_that_fetches_its_file_is_not_named(hosts: dict[str, str], running: Running) -> None:
     for mac in ("52:54:00:aa:00:06", "52:54:00:aa:00:07"):
-        with firmware(hosts, mac) as client:
+        with firmware(hosts["client"], mac) as client:
             client.ask(1, EFI)
             theirs = client.offers(2)[str(THEM)]
             client.ask(3, {**EFI, 50: theirs.yiaddr, 54: THEM.packed})
@@ -220,7 +176,7 @@ def test_machine_that_fetches_its_file_is_not_named(hosts: dict[str, str], runni
 
 
 def test_repeated_discovers_are_named(hosts: dict[str, str], running: Running) -> None:
-    with firmware(hosts, "52:54:00:aa:00:08") as client:
+    with firmware(hosts["client"], "52:54:00:aa:00:08") as client:
         for pause in (4, 8, 16, 0):
             client.ask(1, EFI)
             client.offers(2)
@@ -231,7 +187,7 @@ def test_repeated_discovers_are_named(hosts: dict[str, str], running: Running) -
 
 
 def test_hostile_bytes_do_not_end_the_service(hosts: dict[str, str], running: Running) -> None:
-    with firmware(hosts, "52:54:00:aa:00:09") as client:
+    with firmware(hosts["client"], "52:54:00:aa:00:09") as client:
         for data in (b"", b"x", bytes(240), bytes(1400), pack(DhcpPacket(1, 1, b"", options={53: b"\1"}))):
             client.socket.sendto(data, ("255.255.255.255", 67))
         client.ask(1, EFI)
@@ -239,23 +195,27 @@ def test_hostile_bytes_do_not_end_the_service(hosts: dict[str, str], running: Ru
 
 
 def test_storm_of_one_machine_is_limited(hosts: dict[str, str], running: Running) -> None:
-    with firmware(hosts, "52:54:00:aa:00:0a") as client:
+    with firmware(hosts["client"], "52:54:00:aa:00:0a") as client:
         for _ in range(100):
             client.ask(1, EFI)
-    kinds = [running.events.get(timeout=DEADLINE) for _ in range(100)]
-    limited = [event for event in kinds if isinstance(event, ProxyEvent) and "one machine" in event.reason]
-    assert 60 <= len(limited) <= 68
+    running.clock.ahead += 1
+    seen = list[ProxyObserved]()
+    while not isinstance(alarm := running.events.get(timeout=DEADLINE), FloodAlarm):
+        seen.append(alarm)
+    assert 32 <= len(seen) <= 40, "one event for each packet that passed, and one alarm for all others"
+    assert (alarm.sender, alarm.refused) == ("52:54:00:aa:00:0a", 1)
+    assert "one machine" in alarm.sentence
 
 
 def test_boot_server_port_alone(hosts: dict[str, str]) -> None:
     """As a full DHCP server uses it."""
     with inside(hosts["ours"]):
         boot_of = boot_by(lambda client: answer(client, ENDPOINTS))
-        port = BootServerPort(device=DEVICE, server=US, boot_of=boot_of, clock=RealClock(), gate=FloodGate())
+        port = BootServerPort(device=DEVICE, server=US, boot_of=boot_of, clock=RealClock(), flood=FloodGuard(Limits()))
         with pytest.raises(ServiceError) as caught:
-            BootServerPort(device=DEVICE, server=US, boot_of=boot_of, clock=RealClock(), gate=FloodGate())
+            BootServerPort(device=DEVICE, server=US, boot_of=boot_of, clock=RealClock(), flood=FloodGuard(Limits()))
         assert "4011" in str(caught.value)
-    with firmware(hosts, "52:54:00:aa:00:0b") as client:
+    with firmware(hosts["client"], "52:54:00:aa:00:0b") as client:
         ip("-n", hosts["client"], "addr", "add", "10.20.0.50/24", "dev", DEVICE)
         client.ask(3, EFI, to=str(US), port=BOOT_SERVER_PORT)
         end = time.monotonic() + DEADLINE

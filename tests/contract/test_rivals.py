@@ -76,19 +76,21 @@ def settled(*appliances: Appliance) -> Callable[[], bool]:
 
 def test_second_appliance_is_passive_within_5_seconds_and_takes_over_only_when_told(hosts: dict[str, str]) -> None:
     with appliance(hosts, "one", b"\xff" * 16) as one:
-        assert one.watch.settle() == Active()
+        serve_until(settled(one), one)
+        assert one.watch.standing == Active()
         with appliance(hosts, "two", bytes(16)) as two:
             took = serve_until(settled(two), one, two)
             assert took <= 5
-            assert two.watch.standing == Passive(identity=b"\xff" * 16, mac=bytes.fromhex("525400000100"))
+            passive = Passive(identity=b"\xff" * 16, mac=bytes.fromhex("525400000100"))
+            assert two.watch.standing == passive
             assert one.watch.standing == Active()
             # The operator is too early: the other one still serves.
             two.watch.take_over()
             serve_until(settled(two), one, two)
-            assert isinstance(two.watch.standing, Passive)
+            assert two.events[-1] == Stands(standing=passive)
             # Now it is gone.
             two.watch.take_over()
-            assert two.watch.settle() == Active()
+            serve_until(settled(two), two)
             assert two.events[-1] == Stands(standing=Active())
     assert [event for event in one.events if not isinstance(event, Stands)] == []
 
@@ -108,7 +110,9 @@ def test_of_two_that_start_together_the_lower_identity_serves(hosts: dict[str, s
 def test_foreign_server_is_found_before_we_serve_although_it_pings_first(hosts: dict[str, str], tmp_path: Path) -> None:
     with dnsmasq(hosts["foreign"], tmp_path, POOL), appliance(hosts, "one", bytes(16)) as one:
         begin = time.monotonic()
-        standing = one.watch.settle()
+        serve_until(settled(one), one)
+        standing = one.watch.standing
+        assert isinstance(standing, Foreign)
         assert time.monotonic() - begin <= 10
         assert standing == Foreign(server=FOREIGN, mac=bytes.fromhex("525400000102"), vendor="")
         assert "10.20.0.3" in refusal(standing).evidence
@@ -118,7 +122,7 @@ def test_foreign_server_is_found_before_we_serve_although_it_pings_first(hosts: 
 @pytest.mark.skipif(shutil.which("busybox") is None, reason="busybox is not installed")
 def test_foreign_server_that_comes_later_is_told_and_we_go_on(hosts: dict[str, str], tmp_path: Path) -> None:
     with appliance(hosts, "one", bytes(16)) as one:
-        one.watch.settle()
+        serve_until(settled(one), one)
         with dnsmasq(hosts["foreign"], tmp_path, POOL, "--no-ping"):
             assert "lease of 10.20.0." in udhcpc(hosts["client"], "-B")
             seen = RivalSeen(rival=Foreign(server=FOREIGN, mac=bytes.fromhex("525400000102"), vendor=""))
@@ -129,7 +133,7 @@ def test_foreign_server_that_comes_later_is_told_and_we_go_on(hosts: dict[str, s
 @needs_dnsmasq
 def test_foreign_server_that_nobody_uses_is_found_by_the_next_question(hosts: dict[str, str], tmp_path: Path) -> None:
     with appliance(hosts, "one", bytes(16)) as one:
-        one.watch.settle()
+        serve_until(settled(one), one)
         with dnsmasq(hosts["foreign"], tmp_path, POOL, "--no-ping"):
             one.clock.ahead += 61
             serve_until(lambda: any(isinstance(event, RivalSeen) for event in one.events), one)

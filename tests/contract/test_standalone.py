@@ -4,17 +4,18 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-DEADLINE = 20.0
+from pxe.dhcp.packet import MessageType
+from tests.contract.firmware import EFI, firmware
+from tests.contract.segment import DEADLINE, DEVICE, dnsmasq, segment
+from tests.contract.standalone import Server, example
+
 BACK_WITHIN = 5.0
-ROOT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
@@ -35,23 +36,23 @@ class Cable:
     """Two network namespaces with a link between them: `sw` on our end, `nic` on the machine's."""
 
     def __init__(self) -> None:
-        self._here, self._there = f"pxe-server-{os.getpid()}", f"pxe-client-{os.getpid()}"
-        for name in (self._here, self._there):
+        self.near, self._there = f"pxe-server-{os.getpid()}", f"pxe-client-{os.getpid()}"
+        for name in (self.near, self._there):
             run("ip", "netns", "add", name)
-        run("ip", "link", "add", "sw", "netns", self._here, "type", "veth", "peer", "nic", "netns", self._there)
+        run("ip", "link", "add", "sw", "netns", self.near, "type", "veth", "peer", "nic", "netns", self._there)
         run(*self.here("ip", "address", "add", "10.9.0.1/24", "dev", "sw"))
         for argv in (self.here("ip", "link", "set", "lo", "up"), self.here("ip", "link", "set", "sw", "up")):
             run(*argv)
         run(*self.there("ip", "link", "set", "nic", "up"))
 
     def here(self, *argv: str) -> tuple[str, ...]:
-        return ("ip", "netns", "exec", self._here, *argv)
+        return ("ip", "netns", "exec", self.near, *argv)
 
     def there(self, *argv: str) -> tuple[str, ...]:
         return ("ip", "netns", "exec", self._there, *argv)
 
     def close(self) -> None:
-        for name in (self._here, self._there):
+        for name in (self.near, self._there):
             run("ip", "netns", "delete", name)
 
 
@@ -60,45 +61,6 @@ def run(*argv: str, **environment: str) -> str:
         argv, check=True, capture_output=True, text=True, timeout=DEADLINE, env={**os.environ, **environment}
     )
     return done.stdout
-
-
-class Server:
-    def __init__(self, cable: Cable, config: Path) -> None:
-        self._lines: list[str] = []
-        self._changed = threading.Condition()
-        argv = cable.here(sys.executable, "-m", "pxe", str(config))
-        self._process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def await_line(self, *words: str) -> str:
-        def found() -> str:
-            return next((line for line in self._lines if all(word in line for word in words)), "")
-
-        with self._changed:
-            assert self._changed.wait_for(found, DEADLINE), (words, self._lines)
-            return found()
-
-    def tell(self, number: signal.Signals) -> None:
-        self._process.send_signal(number)
-
-    def end(self, number: signal.Signals) -> int:
-        self._process.send_signal(number)
-        status = self._process.wait(DEADLINE)
-        self._reader.join(DEADLINE)
-        return status
-
-    def close(self) -> None:
-        if self._process.poll() is None:
-            self.end(signal.SIGKILL)
-
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as lines:
-            for line in lines:
-                with self._changed:
-                    self._lines.append(line)
-                    self._changed.notify_all()
 
 
 class Machine:
@@ -134,12 +96,8 @@ class Machine:
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    path = tmp_path / "pxe.toml"
-    path.write_text((ROOT / "tests/golden/pxe.toml").read_text().replace('"eth1"', '"sw"'))
-    for name in ("programs/snponly.efi", "artifacts/installer/vmlinuz", "artifacts/installer/initrd.img"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(name.encode() * 1000)
-    return path
+    """Alone on its cable, so that it need not listen first."""
+    return example(tmp_path, device='device = "sw"', alone="alone = true", chain='chain = "ipxe"')
 
 
 @pytest.fixture
@@ -156,7 +114,7 @@ def machine(cable: Cable, tmp_path: Path) -> Machine:
 
 @pytest.fixture
 def server(cable: Cable, config: Path) -> Iterator[Server]:
-    server = Server(cable, config)
+    server = Server(cable.near, config)
     server.await_line("serving device=sw")
     yield server
     server.close()
@@ -196,7 +154,7 @@ def test_killed_server_is_back_with_its_leases(server: Server, machine: Machine,
     assert first != second
     server.end(signal.SIGKILL)
     began = time.monotonic()
-    again = Server(cable, config)
+    again = Server(cable.near, config)
     try:
         again.await_line("serving device=sw")
         assert machine.bind("52:54:00:00:00:0b")[0] == second
@@ -204,3 +162,59 @@ def test_killed_server_is_back_with_its_leases(server: Server, machine: Machine,
         assert machine.bind("52:54:00:00:00:0a")[0] == first
     finally:
         again.close()
+
+
+def test_killed_server_with_an_identity_does_not_listen_first(cable: Cable, machine: Machine, tmp_path: Path) -> None:
+    config = example(tmp_path, device='device = "sw"')
+    first = Server(cable.near, config)
+    try:
+        first.await_line("serving device=sw")
+        address = machine.bind("52:54:00:00:00:0a")[0]
+    finally:
+        first.close()
+    began = time.monotonic()
+    again = Server(cable.near, config)
+    try:
+        again.await_line("serving device=sw")
+        assert machine.bind("52:54:00:00:00:0a")[0] == address
+        assert time.monotonic() - began < BACK_WITHIN
+    finally:
+        again.close()
+
+
+needs_dnsmasq = pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="dnsmasq is not installed")
+POOL = "10.9.0.100,10.9.0.120,255.255.255.0,5m"
+
+
+@pytest.fixture
+def beside_dnsmasq(tmp_path: Path) -> Iterator[dict[str, str]]:
+    addresses = {"ours": "10.9.0.1/24", "theirs": "10.9.0.3/24", "client": ""}
+    with segment(addresses) as hosts, dnsmasq(hosts["theirs"], tmp_path, POOL, "--no-ping"):
+        yield hosts
+
+
+@needs_dnsmasq
+def test_it_refuses_to_give_out_addresses_beside_another_server(beside_dnsmasq: dict[str, str], tmp_path: Path) -> None:
+    server = Server(beside_dnsmasq["ours"], example(tmp_path, device=f'device = "{DEVICE}"'))
+    try:
+        server.await_line("ERROR", "already serves this segment", "10.9.0.3", "52:54:00:00:01:01", "proxy mode")
+        assert server.ended() == 1
+    finally:
+        server.close()
+
+
+@needs_dnsmasq
+def test_it_boots_machines_beside_another_server_in_proxy_mode(beside_dnsmasq: dict[str, str], tmp_path: Path) -> None:
+    config = example(tmp_path, device=f'device = "{DEVICE}"', mode='mode = "proxy"')
+    server = Server(beside_dnsmasq["ours"], config)
+    try:
+        server.await_line(f"serving device={DEVICE}", "mode=proxy")
+        with firmware(beside_dnsmasq["client"], "52:54:00:aa:00:01") as client:
+            client.ask(MessageType.DISCOVER, EFI)
+            offers = client.offers(2)
+            assert (offers["10.9.0.1"].yiaddr, offers["10.9.0.1"].file) == (bytes(4), b"snponly.efi")
+            assert offers["10.9.0.3"].yiaddr != bytes(4)
+        server.await_line("proxy kind=offer mac=52:54:00:aa:00:01", "filename=snponly.efi")
+        assert server.end(signal.SIGTERM) == 0
+    finally:
+        server.close()

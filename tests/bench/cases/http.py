@@ -1,6 +1,9 @@
 """HTTP: downloads of a file in the page cache, beside nginx's sendfile; boot scripts, rendered for each request.
 
-nginx cannot render: it hands out one script from a file, for information only.
+Each machine's script differs, and none is kept. Starlette renders the same template with Jinja2 in its ordinary way:
+compiled once, then `render` with values that are ready, no sandbox. Ours also finds the machine and its intent, checks
+the values, and reports an event; both must answer the same bytes. nginx cannot render: it hands out one script from a
+file, for information only.
 """
 
 from collections.abc import Callable

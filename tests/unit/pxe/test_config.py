@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pxe.boot import BootIntent, LocalDisk, RunKernel, Wait
-from pxe.client import Client, Mac, Stage
+from pxe.boot import BootIntent, Chain, LocalDisk, RunKernel, Wait
+from pxe.client import Arch, Client, Mac, Stage
 from pxe.config import Standalone, load
 from pxe.content import FileContent
+from pxe.dhcp.flood import Limits, Rate
+from pxe.dhcp.guards import Guards
+from pxe.dhcp.subnet import ClientClass
 from pxe.errors import ConfigError
+from pxe.service import Mode
 from pxe.tls import issue, make_authority
 
 EXAMPLE = Path(__file__).parents[2] / "golden" / "pxe.toml"
@@ -46,6 +50,7 @@ def test_example(folder: Path) -> None:
     service = found.service
     assert (service.device, service.endpoints.url("/"), service.tls) == ("eth1", "http://10.9.0.1/", None)
     assert service.journal == folder / "leases.journal"
+    assert service.dhcp is not None
     (local,) = service.dhcp.local
     assert [local.network, *(link[0].network for link in service.dhcp.relayed)] == [
         IPv4Network("10.9.0.0/24"),
@@ -60,6 +65,59 @@ def test_example(folder: Path) -> None:
         "node-1": IPv4Address("10.9.0.11"),
         "node-2": IPv4Address("10.9.0.12"),
     }
+
+
+def test_example_of_guards_classes_forwarding_and_chains(folder: Path) -> None:
+    found = load(folder / "pxe.toml")
+    service = found.service
+    assert (service.mode, found.identity) == (Mode.FULL, folder / "identity")
+    usual = Limits(machine_declines=Rate(burst=4, per_second=0.0167), port_declines=Rate(burst=16, per_second=0.0033))
+    assert service.guards == Guards(limits=usual), "the identity is made by whoever starts the services"
+    assert not (folder / "identity").exists()
+    assert service.dhcp is not None
+    assert service.dhcp.classes == (
+        ClientClass(name="printers", mac_prefix=bytes.fromhex("008077"), ignore=True),
+        ClientClass(
+            name="arm",
+            archs=frozenset({Arch.EFI_ARM64, Arch.HTTP_ARM64}),
+            vendor_class=b"PXEClient",
+            known_only=True,
+            lease_seconds=600,
+            boot_file="special.efi",
+            next_server=IPv4Address("10.9.0.2"),
+            options={42: bytes((10, 9, 0, 1)), 209: b"config.txt"},
+        ),
+    )
+    assert service.forwarding is not None
+    assert service.forwarding.upstreams == ((IPv4Address("192.0.2.53"), 53), (IPv4Address("192.0.2.54"), 53))
+    assert service.forwarding.private_domains == ("corp.example",)
+    assert (dict(service.chains), service.chain) == ({Mac("52:54:00:00:00:01"): Chain.SIGNED}, None)
+
+
+def test_guards_can_be_left_out_and_switched_off(edited: Editor) -> None:
+    text = EXAMPLE.read_text()
+    start, end = text.index("[guards]"), text.index("[[subnet]]")
+    guards = text[start:end]
+    found = edited(guards, "")
+    assert (found.service.guards, found.identity is None) == (Guards(), False)
+    found = edited(guards, "[guards]\nalone = true\nprobe = false\nflood = false\n")
+    assert (found.service.guards, found.identity) == (Guards(probe=False, limits=None), None)
+    found = edited(guards, "[guards.limits]\nport = { burst = 5 }\n")
+    assert found.service.guards == Guards(limits=Limits(port=Rate(burst=5, per_second=500)))
+
+
+def test_proxy_mode_needs_no_addresses(edited: Editor) -> None:
+    text = EXAMPLE.read_text()
+    found = edited('mode = "full"', 'mode = "proxy"').service
+    assert (found.mode, found.dhcp is None) == (Mode.PROXY, False)
+    bare = text[: text.index("[[subnet]]")] + text[text.index("[dns]") :]
+    bare = bare.replace('mode = "full"', 'mode = "proxy"').replace('leases = "leases.journal"\n', "")
+    found = edited(text, bare).service
+    assert (found.dhcp, found.journal) == (None, None)
+
+
+def test_chain_of_all_machines(edited: Editor) -> None:
+    assert edited('# chain = "ipxe"', 'chain = "drivers"').service.chain is Chain.DRIVERS
 
 
 def test_files_become_content(folder: Path) -> None:
@@ -148,6 +206,24 @@ def test_tls_from_files_and_from_texts(folder: Path, edited: Editor) -> None:
         ('address = "10.9.0.12"', 'address = "10.9.0.11"', r"^subnet\[0\]: address reserved twice$"),
         ("[[subnet]]", '[tls]\ncertificate = "a"\nkey = "b"\n[[subnet]]', "^tls: cannot read the TLS"),
         ("[zone.hosts]", "[zone.host]", r"^zone\.host: unknown key$"),
+        ('mode = "full"', 'mode = "half"', "^mode: no such choice$"),
+        ('chain = "signed"', 'chain = "sign"', r"^machine\[0\]\.chain: no such choice$"),
+        ("probe = true", "probe = 1", r"^guards\.probe: not of type bool$"),
+        ("alone = false", "alone = false\nlone = 1", r"^guards\.lone: unknown key$"),
+        ("burst = 32,", "burst = 0,", r"^guards\.limits\.machine: such a rate lets nothing through$"),
+        ("burst = 32,", "size = 1,", r"^guards\.limits\.machine\.size: unknown key$"),
+        (
+            "per_second = 0.0167",
+            'per_second = "1"',
+            r"^guards\.limits\.machine_declines\.per_second: not of type float$",
+        ),
+        ('"efi-arm64"', '"arm"', r"^class\[1\]\.archs: no such architecture, known: bios, efi-ia32"),
+        ('mac_prefix = "00:80:77"', 'mac_prefix = "00:8z"', r"^class\[0\]\.mac_prefix: non-hexadecimal"),
+        ("42 =", "router =", r"^class\[1\]\.options\.router: not the number of an option$"),
+        ("42 =", "53 =", r"^class\[1\]: option cannot be configured$"),
+        ("lease_seconds = 600", "lease_seconds = 6", r"^class\[1\]: lease time out of range$"),
+        ("ignore = true", "ignore = true\nknown = true", r"^class\[0\]\.known: unknown key$"),
+        ('"192.0.2.53"', '"dns.example"', r"^dns\.forward: Expected 4 octets"),
     ],
 )
 def test_error_names_its_key_and_says_what_to_do(edited: Editor, old: str, new: str, message: str) -> None:

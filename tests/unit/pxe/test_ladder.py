@@ -38,9 +38,15 @@ REFUSED = (dhcp(), tftp("snponly.efi"))
 
 
 class Seen:
-    def __init__(self, *, stated: dict[Mac, Chain] | None = None, available: frozenset[str] = PROGRAM_NAMES) -> None:
+    def __init__(
+        self,
+        *,
+        stated: dict[Mac, Chain] | None = None,
+        available: frozenset[str] = PROGRAM_NAMES,
+        default: Chain | None = None,
+    ) -> None:
         self.changes: list[ChainChanged] = []
-        self.ladder = Ladder(stated=stated or {}, available=available, report=self.changes.append)
+        self.ladder = Ladder(stated=stated or {}, available=available, report=self.changes.append, default=default)
 
     def after(self, *events: Event) -> Chain:
         for event in events:
@@ -142,6 +148,13 @@ def test_what_is_stated_wins() -> None:
     seen = Seen(stated={MAC: Chain.DRIVERS})
     assert seen.after(*REFUSED * 3, dhcp()) is Chain.DRIVERS
     assert seen.changes == []
+
+
+def test_what_is_stated_of_all_others_wins_too() -> None:
+    seen = Seen(default=Chain.SIGNED)
+    assert seen.after(*REFUSED * 3, dhcp()) is Chain.SIGNED
+    assert seen.changes == []
+    assert Seen(stated={MAC: Chain.DRIVERS}, default=Chain.SIGNED).after(dhcp()) is Chain.DRIVERS
 
 
 @pytest.mark.parametrize(

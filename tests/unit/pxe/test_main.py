@@ -8,8 +8,12 @@ from pxe.__main__ import describe, explain, main
 from pxe.boot import LocalDisk
 from pxe.client import Arch, Mac, Stage
 from pxe.dhcp.address import Address, Hardware
+from pxe.dhcp.conflict import AddressInUse
 from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Kind
+from pxe.dhcp.flood import FloodAlarm
+from pxe.dhcp.rivals import Active, Foreign, Passive, RivalGone, RivalSeen, Stands, Starting
+from pxe.dhcp.watch import ProxyIgnored, Why
 from pxe.errors import ConfigError
 from pxe.http.server import HttpEvent
 from pxe.routes import ScriptEvent
@@ -45,6 +49,35 @@ CLIENT = IPv4Address("10.9.0.50")
 )
 def test_event_is_one_line(event: PxeEvent, line: str) -> None:
     assert describe(event) == line
+
+
+FOREIGN = Foreign(server=IPv4Address("10.9.0.3"), mac=bytes(MAC), vendor="")
+PASSIVE = Passive(identity=bytes(16), mac=bytes(MAC))
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (Stands(standing=Starting()), ("rivals: ", "no machine is answered yet")),
+        (Stands(standing=Active()), ("rivals: ", "DHCP is served")),
+        (Stands(standing=PASSIVE), ("another appliance", "52:54:00:00:00:01", "answers nothing")),
+        (Stands(standing=FOREIGN), ("already serves", "10.9.0.3", "52:54:00:00:00:01", "proxy mode")),
+        (RivalSeen(rival=FOREIGN), ("a second DHCP server 10.9.0.3", "52:54:00:00:00:01", "stop it")),
+        (RivalGone(rival=FOREIGN), ("10.9.0.3", "not been heard")),
+        (RivalGone(rival=PASSIVE), ("52:54:00:00:00:01", "take over")),
+        (AddressInUse(address=CLIENT, holder=MAC), ("addressinuse: 52:54:00:00:00:01 answers for 10.9.0.50",)),
+        (AddressInUse(address=CLIENT, holder=None), ("a machine behind a relay answers for 10.9.0.50",)),
+        (FloodAlarm(reason="too many", sender="00:01", refused=3), ("floodalarm: too many: 3 dropped", "00:01")),
+        (
+            ProxyIgnored(mac=MAC, arch=None, why=Why.NO_REQUEST, advice="set option 67"),
+            ("proxyignored: 52:54:00:00:00:01 takes no offer: set option 67",),
+        ),
+    ],
+)
+def test_what_guards_tell_is_a_sentence(event: PxeEvent, words: tuple[str, ...]) -> None:
+    line = describe(event)
+    assert "\n" not in line
+    assert [word for word in words if word not in line] == [], line
 
 
 def test_error_is_one_line() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from pxe.errors import ConfigError, ServiceError
 from pxe.http.responder import HttpReply, HttpRequest
 from pxe.http.server import HttpEvent
 from pxe.routes import ScriptEvent
-from pxe.service import BootServices, PxeEvent, ServiceConfig
+from pxe.service import BootServices, Mode, PxeEvent, ServiceConfig
 from pxe.tftp.server import TftpEvent
 
 SERVER = IPv4Address("10.9.0.1")
@@ -237,6 +238,15 @@ def test_config_without_programs_is_refused(tmp_path: Path) -> None:
             zone=good.zone,
             programs=ContentTable(),
         )
+
+
+def test_full_mode_without_subnets_or_a_journal_is_refused(tmp_path: Path) -> None:
+    good = config(tmp_path / "leases")
+    with pytest.raises(ConfigError, match="without subnets or a journal"):
+        replace(good, dhcp=None)
+    with pytest.raises(ConfigError, match="without subnets or a journal"):
+        replace(good, journal=None)
+    assert replace(good, mode=Mode.PROXY, dhcp=None, journal=None).dhcp is None
 
 
 def test_config_with_a_server_out_of_reach_is_refused(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 """What a server does with OFFERs of unproven addresses, with probers made of tables."""
 
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address
 
+from pxe.client import Mac
 from pxe.dhcp.address import Address, Hardware
-from pxe.dhcp.conflict import Conflicts
-from pxe.dhcp.probe import Released, Verdict
+from pxe.dhcp.conflict import AddressInUse, Conflicts
 
 MAC = Hardware(bytes.fromhex("525400000001"))
 SQUATTER = Hardware(bytes.fromhex("525400000bad"))
@@ -29,7 +30,6 @@ class FakeProber:
     def __init__(self, holders: dict[Address, Hardware]) -> None:
         self.holders = holders
         self.asked: list[Address] = []
-        self.closed = False
         self._unheard: list[Address] = []
 
     def fileno(self) -> int:
@@ -46,7 +46,7 @@ class FakeProber:
             yield address, self.holders[address]
 
     def close(self) -> None:
-        self.closed = True
+        pass
 
 
 class Bench:
@@ -56,8 +56,8 @@ class Bench:
         self.relayed = FakeProber(holders.get("relayed", {}))
         self.conflicts = Conflicts[str](local=self.local, relayed=self.relayed, clock=self.clock)
 
-    def turns(self, seconds: float) -> list[tuple[float, Released[str]]]:
-        released, end = [], self.clock.time + seconds
+    def turns(self, seconds: float) -> list[tuple[float, str]]:
+        released, end = list[tuple[float, str]](), self.clock.time + seconds
         while self.clock.time < end:
             released += [(self.clock.time, one) for one in self.conflicts.turn(LOCAL, REMOTE)]
             self.clock.time += 0.05
@@ -75,8 +75,9 @@ def test_unproven_offer_is_held_for_a_quarter_of_a_second() -> None:
     bench = Bench()
     assert not bench.conflicts.passes(LOCAL[-1], MAC, "offer", relayed=False)
     ((after, released),) = bench.turns(1)
-    assert released == Released(Verdict.FREE, "offer")
+    assert released == "offer"
     assert after <= 0.31
+    assert bench.conflicts.passes(LOCAL[-1], MAC, "offer", relayed=False)
 
 
 def test_relayed_machine_waits_for_an_echo() -> None:
@@ -84,7 +85,7 @@ def test_relayed_machine_waits_for_an_echo() -> None:
     assert not bench.conflicts.passes(REMOTE[-1], MAC, "taken", relayed=True)
     assert not bench.conflicts.passes(REMOTE[-2], SQUATTER, "free", relayed=True)
     released = bench.turns(2)
-    assert [one for _, one in released] == [Released(Verdict.TAKEN, "taken"), Released(Verdict.FREE, "free")]
+    assert [one for _, one in released] == ["taken", "free"]
     assert released[0][0] <= 0.1
     assert 1.0 <= released[1][0] <= 1.2
     assert REMOTE[-1] not in bench.local.asked
@@ -107,8 +108,26 @@ def test_server_turns_often_only_while_something_is_open() -> None:
     assert bench.conflicts.period == 0.05
 
 
-def test_close_closes_both() -> None:
+def test_who_answers_is_told_once_by_address_and_holder() -> None:
+    bench = Bench(local={LOCAL[0]: SQUATTER}, relayed={REMOTE[0]: Hardware(b"")})
+    bench.turns(2)
+    assert bench.conflicts.found() == [
+        AddressInUse(address=IPv4Address(LOCAL[0]), holder=Mac.from_bytes(SQUATTER)),
+        AddressInUse(address=IPv4Address(REMOTE[0]), holder=None),
+    ]
+    bench.turns(120)
+    assert bench.conflicts.found() == []
+    bench.local.holders[LOCAL[0]] = MAC
+    bench.turns(120)
+    (found,) = bench.conflicts.found()
+    assert found.holder == Mac.from_bytes(MAC)
+
+
+def test_storm_of_rounds_is_no_storm_of_turns() -> None:
     bench = Bench()
-    bench.conflicts.close()
-    assert bench.local.closed
-    assert bench.relayed.closed
+    bench.conflicts.turn(LOCAL, REMOTE)
+    assert not bench.conflicts.passes(LOCAL[-1], MAC, "offer", relayed=False)
+    asked = len(bench.local.asked)
+    for _ in range(1000):
+        assert bench.conflicts.turn(LOCAL, REMOTE) == []
+    assert len(bench.local.asked) == asked

@@ -5,8 +5,8 @@ import random
 import pytest
 
 from pxe.dhcp.address import Address, Hardware
-from pxe.dhcp.flood import FloodGate, Limits, Rate, port_of
-from pxe.dhcp.packet import DhcpPacket
+from pxe.dhcp.flood import FloodAlarm, FloodGate, FloodGuard, Limits, Rate, port_of
+from pxe.dhcp.packet import DhcpPacket, MessageType, Option
 from pxe.errors import ConfigError
 
 MAC = Hardware(bytes.fromhex("525400000001"))
@@ -129,3 +129,32 @@ def test_port_is_the_relay_and_its_circuit_id(information: bytes | None, port: b
 def test_a_rate_lets_something_through(burst: int, per_second: float) -> None:
     with pytest.raises(ConfigError):
         Rate(burst=burst, per_second=per_second)
+
+
+def packet(kind: MessageType = MessageType.DISCOVER, machine: Hardware = MAC) -> DhcpPacket:
+    return DhcpPacket(op=1, xid=1, chaddr=machine, options={Option.MESSAGE_TYPE: bytes((kind,))})
+
+
+def test_guard_tells_once_and_then_once_a_minute_how_many_it_refused() -> None:
+    guard = FloodGuard(Limits(machine=Rate(burst=1, per_second=0.001)))
+    refused = [guard.refuses(packet(), second, known=lambda _: False) for second in range(100)]
+    assert refused == [False, *[True] * 99]
+    reason = "packets of one machine: more than 1 at once and 0.001 a second"
+    first = FloodAlarm(reason=reason, sender="52:54:00:00:00:01", refused=1)
+    assert guard.alarms() == [first, FloodAlarm(reason=reason, sender="52:54:00:00:00:01", refused=60)]
+    assert guard.alarms() == []
+    assert first.sentence == f"{reason}: 1 dropped, the last of 52:54:00:00:00:01"
+
+
+def test_guard_judges_declines_and_known_machines_by_their_own_rates() -> None:
+    once = Rate(burst=1, per_second=0.001)
+    guard = FloodGuard(Limits(machine=once, port_declines=once))
+    for number in (1, 2):
+        assert not guard.refuses(packet(machine=mac(number)), 0, known=lambda _: False)
+        assert guard.refuses(packet(MessageType.DECLINE, mac(number)), 0, known=lambda _: False) is (number == 2)
+    assert not guard.refuses(packet(machine=mac(1)), 0, known=lambda each: each == mac(1))
+
+
+def test_guard_without_limits_lets_all_through() -> None:
+    guard = FloodGuard(None)
+    assert not any(guard.refuses(packet(), 0, known=lambda _: False) for _ in range(1000))

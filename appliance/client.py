@@ -117,6 +117,9 @@ class Client:
     def release(self, name: str) -> MachineView:
         return self._call(MachineView, "DELETE", f"/v1/machines/{_part(name)}/hold")
 
+    def take_over(self) -> MachinesView:
+        return self._call(MachinesView, "POST", "/v1/segment/take-over")
+
     def shell(self, name: str) -> ShellView:
         return self._call(ShellView, "GET", f"/v1/machines/{_part(name)}/ssh")
 

@@ -26,6 +26,7 @@ from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.library import Library
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
+from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
 from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stock import Stock, take_stock
@@ -86,7 +87,8 @@ async def _run(settings: Settings) -> None:
         memory = _remembering(settings, closing)
         present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))
         memory.on_change(present.follow)
-        desk, services = _facing_nodes(settings, site, stock, memory, present)
+        segment = SegmentState()
+        desk, services = _facing_nodes(settings, site, stock, memory, present, segment)
         hands, waiting = _acting(settings, site, stock, memory, desk, services, closing)
         application = Appliance(
             memory=memory,
@@ -95,6 +97,8 @@ async def _run(settings: Settings) -> None:
             clock=hands.clock,
             rng=SystemRng(),
             session_of=desk.session,
+            segment=segment,
+            take_over=services.take_over,
             waiting=waiting,
             ssh_key=settings.key,
         )
@@ -121,9 +125,9 @@ def _remembering(settings: Settings, closing: AsyncExitStack) -> Memory:
 
 
 def _facing_nodes(
-    settings: Settings, site: Site[Rack], stock: Stock, memory: Memory, present: _Present
+    settings: Settings, site: Site[Rack], stock: Stock, memory: Memory, present: _Present, segment: SegmentState
 ) -> tuple[AgentDesk, BootServices]:
-    senses = Senses(memory, present.read, settings.state_dir)
+    senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir)
     desk = AgentDesk(present.read, senses, SystemClock())
     services = BootServices(
         config=service_config(site.topology, stock, settings),

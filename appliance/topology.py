@@ -63,12 +63,16 @@ class Rack:
 
     def _check_address(self, server: Server) -> None:
         here = self.boot_network
-        taken = (here.network.network_address, here.network.broadcast_address, here.address)
-        if server.address is not None and (server.address not in here.network or server.address in taken):
+        taken = {here.address, *(relayed.router for relayed in here.relayed)}
+        for network in here.networks:
+            taken |= {network.network_address, network.broadcast_address}
+        served = any(server.address in network for network in here.networks) if server.address else True
+        if not served or server.address in taken:
+            networks = ", ".join(map(str, here.networks))
             raise SiteError(
                 f"{server.name}: address {server.address} cannot be a machine's",
-                evidence=f"the network is {here.network}, the appliance has {here.address}",
-                next_action=f"give {server.name} a free address inside {here.network}",
+                evidence=f"served: {networks}; the appliance has {here.address}",
+                next_action=f"give {server.name} a free address inside {networks}",
             )
 
 

@@ -16,7 +16,7 @@ from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
 
-from pxe.boot import BootIntent
+from pxe.boot import BootIntent, Mode
 from pxe.client import Client
 from pxe.config import Standalone, StaticPolicy, load
 from pxe.dhcp.conflict import AddressInUse
@@ -27,7 +27,7 @@ from pxe.dhcp.rivals import Foreign, RivalGone, RivalSeen, Stands, refusal, sent
 from pxe.dhcp.watch import ProxyIgnored
 from pxe.errors import ConfigError, PxeError
 from pxe.http.responder import HttpReply, HttpRequest
-from pxe.service import BootServices, Mode, PxeEvent, ServiceConfig
+from pxe.service import BootServices, PxeEvent, ServiceConfig
 
 log = logging.getLogger("pxe")
 

@@ -49,6 +49,15 @@ class Wait:
 BootIntent = LocalDisk | RunKernel | Wait
 
 
+class Mode(Enum):
+    """Whose addresses the machines have."""
+
+    FULL = "full"
+    """We give out the addresses."""
+    PROXY = "proxy"
+    """Another server does; we only name the boot program."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoints:
     """Where the boot services of this segment answer."""

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from types import MappingProxyType
 
-from pxe.boot import BootIntent, Chain, Endpoints, LocalDisk, RunKernel, Wait
+from pxe.boot import BootIntent, Chain, Endpoints, LocalDisk, Mode, RunKernel, Wait
 from pxe.client import Arch, Client, Mac, Stage
 from pxe.content import OCTETS, Content, ContentTable, FileContent
 from pxe.dhcp.flood import Limits, Rate
@@ -23,7 +23,7 @@ from pxe.dns.server import PORT as DNS_PORT
 from pxe.errors import ConfigError
 from pxe.http.server import TLS_PORT
 from pxe.script import boot_script
-from pxe.service import Mode, ServiceConfig, TlsConfig
+from pxe.service import ServiceConfig, TlsConfig
 from pxe.tls import Credential, PrivateKey, read_credential
 from pxe.toml import Table
 

@@ -9,13 +9,12 @@ DNS   knows the rack's names
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Protocol, TypeVar, assert_never
 
-from pxe.boot import NBP_NAMES, BootAnswer, BootPolicy, Chain, Endpoints, answer
+from pxe.boot import NBP_NAMES, BootAnswer, BootPolicy, Chain, Endpoints, Mode, answer
 from pxe.client import Client, Mac
 from pxe.content import ContentTable
 from pxe.dhcp.address import Hardware, packed
@@ -42,13 +41,6 @@ from pxe.tls import Credential, server_context
 log = logging.getLogger(__name__)
 
 PxeEvent = Observed | ProxyObserved | TftpEvent | HttpEvent | ScriptEvent | ChainChanged
-
-
-class Mode(Enum):
-    FULL = "full"
-    """We give out the addresses."""
-    PROXY = "proxy"
-    """Another server does; we only name the boot program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,6 +49,7 @@ class FakeApplication:
     _runs: dict[str, RunView] = field(default_factory=dict)
     _events: list[EventView] = field(default_factory=list)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+    took_over: bool = False
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def health(self) -> HealthView:
@@ -127,6 +128,10 @@ class FakeApplication:
     async def release(self, name: MachineName) -> MachineView:
         self.inventory[name] = replace(self.machine(name), conditions=())
         return self.inventory[name]
+
+    def take_over(self) -> MachinesView:
+        self.took_over = True
+        return self.machines()
 
     async def shell(self, name: MachineName) -> ShellView:
         self.machine(name)

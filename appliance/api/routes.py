@@ -110,6 +110,11 @@ async def release(application: App, name: Machine) -> MachineView:
     return await application.release(name)
 
 
+@router.post("/segment/take-over", status_code=202)
+async def take_over(application: App) -> MachinesView:
+    return application.take_over()
+
+
 @router.get("/machines/{name}/ssh")
 async def shell(application: App, name: Machine) -> ShellView:
     return await application.shell(name)

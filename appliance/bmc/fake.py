@@ -76,7 +76,7 @@ class FakeBmc:
         match command:
             case PowerCommand.ON if self.power is PowerState.ON:
                 pass
-            case PowerCommand.ON | PowerCommand.FORCE_RESTART | PowerCommand.CYCLE:
+            case PowerCommand.ON | PowerCommand.GRACEFUL_RESTART | PowerCommand.FORCE_RESTART | PowerCommand.CYCLE:
                 self._boot()
             case PowerCommand.FORCE_OFF | PowerCommand.GRACEFUL_OFF:
                 self.set_power(PowerState.OFF)

@@ -35,6 +35,7 @@ _RESET_TYPES = {
     PowerCommand.ON: ("On", "ForceOn"),
     PowerCommand.GRACEFUL_OFF: ("GracefulShutdown",),
     PowerCommand.FORCE_OFF: ("ForceOff",),
+    PowerCommand.GRACEFUL_RESTART: ("GracefulRestart",),
     PowerCommand.FORCE_RESTART: ("ForceRestart", "PowerCycle"),
     PowerCommand.CYCLE: ("PowerCycle",),
     PowerCommand.NMI: ("Nmi",),
@@ -42,9 +43,11 @@ _RESET_TYPES = {
 
 _TARGETS = {
     BootTarget.NETWORK: ("Pxe",),
+    BootTarget.HTTP: ("UefiHttp",),
     BootTarget.DISK: ("Hdd",),
     # Supermicro X11 and later accept UsbCd for their virtual drive, not Cd.
     BootTarget.CD: ("Cd", "UsbCd"),
+    BootTarget.USB: ("Usb",),
     BootTarget.FIRMWARE_SETUP: ("BiosSetup",),
 }
 

@@ -38,7 +38,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_settings)
-    for verb in (plan, apply, status, events, power, ssh, hold, release):
+    for verb in (plan, apply, status, events, power, ssh, hold, release, take_over):
         app.command()(verb)
     app.command(hidden=True)(tunnel)
     return app
@@ -179,6 +179,12 @@ def release(context: typer.Context, machine: Machine) -> None:
     """End the hold on a machine."""
     _client(context).release(machine)
     print(f"{machine} is released")
+
+
+def take_over(context: typer.Context) -> None:
+    """Ask the boot network again who serves DHCP, and serve it if nobody else does."""
+    _client(context).take_over()
+    print("asked; `innervate status` shows what came of it")
 
 
 def tunnel(context: typer.Context, machine: Machine) -> None:

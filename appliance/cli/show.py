@@ -9,7 +9,16 @@ from rich.text import Text
 from appliance.cli import units
 from appliance.cli.progress import condition_text, phase_text, summary
 from appliance.model.text import clean
-from appliance.model.views import EventView, MachinesView, MachineView, PlanView, RunView, StepState, StepView
+from appliance.model.views import (
+    EventView,
+    MachinesView,
+    MachineView,
+    PlanView,
+    RunView,
+    SegmentView,
+    StepState,
+    StepView,
+)
 
 _PIPE_WIDTH = 200
 
@@ -52,6 +61,15 @@ def _destroyed(view: PlanView) -> Iterator[Text]:
 
 
 def machines(view: MachinesView, now: float) -> RenderableType:
+    return Group(_table(view, now), *(_trouble(trouble, now) for trouble in view.segment))
+
+
+def _trouble(trouble: SegmentView, now: float) -> Text:
+    since = units.duration(now - trouble.since)
+    return Text(f"boot network, since {since}: {clean(trouble.text, 500)}", style="bold yellow")
+
+
+def _table(view: MachinesView, now: float) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("machine", "phase", "in state", "serial", "address", "product", "condition"):
         table.add_column(column, no_wrap=column != "condition")

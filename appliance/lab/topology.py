@@ -50,6 +50,7 @@ def boot_network() -> BootNetwork:
         first=network.network_address + 100,
         last=network.network_address + 200,
         domain=_DOMAIN,
+        alone=True,
     )
 
 

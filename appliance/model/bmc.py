@@ -19,6 +19,7 @@ class PowerCommand(Enum):
     ON = "on"
     GRACEFUL_OFF = "graceful-off"
     FORCE_OFF = "force-off"
+    GRACEFUL_RESTART = "graceful-restart"
     FORCE_RESTART = "force-restart"
     CYCLE = "cycle"
     NMI = "nmi"
@@ -29,9 +30,110 @@ class BootTarget(Enum):
 
     NONE = "none"
     NETWORK = "network"
+    HTTP = "http"
     DISK = "disk"
     CD = "cd"
+    USB = "usb"
     FIRMWARE_SETUP = "firmware-setup"
+
+
+class BootTerm(Enum):
+    """For how long an override counts."""
+
+    DISABLED = "disabled"
+    ONCE = "once"
+    CONTINUOUS = "continuous"
+
+
+class BootMode(Enum):
+    UEFI = "uefi"
+    LEGACY = "legacy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootOverride:
+    """`mode` is None where the BMC does not say, or is to keep what it has. `http_uri` is for `BootTarget.HTTP`."""
+
+    target: BootTarget
+    term: BootTerm
+    mode: BootMode | None = None
+    http_uri: str = ""
+
+
+class Health(Enum):
+    OK = "ok"
+    WARNING = "warning"
+    CRITICAL = "critical"
+    UNKNOWN = "unknown"
+
+
+class Indicator(Enum):
+    """The identify LED."""
+
+    OFF = "off"
+    LIT = "lit"
+    BLINKING = "blinking"
+    UNKNOWN = "unknown"
+
+
+class SensorKind(Enum):
+    TEMPERATURE = "temperature"
+    FAN = "fan"
+    POWER = "power"
+    VOLTAGE = "voltage"
+    CURRENT = "current"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sensor:
+    """`reading` is None where the sensor gives none now; `unit` in UCUM: Cel, {rev}/min, W, V, A, %."""
+
+    name: str
+    kind: SensorKind
+    reading: float | None
+    unit: str
+    health: Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLogEntry:
+    """One line of the system event log. `time` is in seconds since the epoch, by the BMC's own clock, None where it has
+    none."""
+
+    id: str
+    time: float | None
+    severity: Health
+    message: str
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareItem:
+    """`id` names it within its BMC."""
+
+    id: str
+    name: str
+    version: str
+    updateable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaSlot:
+    """A virtual drive. `image` is the URL in it, "" when it is empty."""
+
+    id: str
+    media_types: frozenset[str]
+    image: str
+    inserted: bool
+
+
+class AccountRole(Enum):
+    """DSP0266 section 13.8: predefined roles."""
+
+    ADMINISTRATOR = "Administrator"
+    OPERATOR = "Operator"
+    READ_ONLY = "ReadOnly"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

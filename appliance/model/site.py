@@ -6,22 +6,48 @@ from ipaddress import IPv4Address, IPv4Network
 from appliance.errors import SiteError
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.ids import MachineName
+from pxe.boot import Chain, Mode
 from pxe.client import Mac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A bare machine: reached through its BMC; `mac` only where the BMC does not tell it."""
+    """A bare machine: reached through its BMC; `mac` only where the BMC does not tell it.
+
+    `chain`: the boot programs that it is known to run; None where that is to be found out, and for servers without
+    `mac`.
+    """
 
     name: MachineName
     bmc: BmcEndpoint
     address: IPv4Address | None = None
     mac: Mac | None = None
+    chain: Chain | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayedNetwork:
+    """A network behind a DHCP relay, which names it by giaddr or by link selection (option 82, sub-option 5)."""
+
+    network: IPv4Network
+    first: IPv4Address
+    last: IPv4Address
+    router: IPv4Address
+    domain: str = ""
+    lease_seconds: int = 3600
+
+    def __post_init__(self) -> None:
+        _check_pool(self.network, self.first, self.last, self.router)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootNetwork:
-    """The segment on which machines boot. `address` is the appliance's own, on `device`."""
+    """The segment on which machines boot. `address` is the appliance's own, on `device`.
+
+    In proxy mode another server gives out the addresses, so that the pool means nothing and nothing can be relayed.
+    `alone` promises that nobody else serves DHCP here: the appliance then does not listen for 4.5 s before it does.
+    `chain` is for servers that state none of their own. `forwarders` are DNS servers for the names of others.
+    """
 
     device: str
     network: IPv4Network
@@ -32,19 +58,38 @@ class BootNetwork:
     lease_seconds: int = 3600
     router: IPv4Address | None = None
     http_port: int = 80
+    mode: Mode = Mode.FULL
+    alone: bool = False
+    relayed: tuple[RelayedNetwork, ...] = ()
+    chain: Chain | None = None
+    forwarders: tuple[IPv4Address, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, address in (("address", self.address), ("first", self.first), ("last", self.last)):
-            if address not in self.network:
-                raise SiteError(
-                    f"boot network: {name} {address} lies outside {self.network}",
-                    next_action=f"give an address inside {self.network}",
-                )
-        if self.first > self.last or self.first <= self.address <= self.last:
+        _check_pool(self.network, self.first, self.last, self.address)
+        if self.mode is Mode.PROXY and self.relayed:
             raise SiteError(
-                f"boot network: the pool {self.first}-{self.last} is empty or holds the appliance's own address",
-                next_action="choose a pool that leaves the appliance's address out",
+                "boot network: in proxy mode no network can be relayed",
+                next_action="leave `relayed` out, or give out the addresses: Mode.FULL",
             )
+
+    @property
+    def networks(self) -> tuple[IPv4Network, ...]:
+        return (self.network, *(relayed.network for relayed in self.relayed))
+
+
+def _check_pool(network: IPv4Network, first: IPv4Address, last: IPv4Address, taken: IPv4Address) -> None:
+    """`taken` is the address that no machine can have: ours, or the router's."""
+    for address in (first, last, taken):
+        if address not in network:
+            raise SiteError(
+                f"boot network: {address} lies outside {network}",
+                next_action=f"give an address inside {network}",
+            )
+    if first > last or first <= taken <= last:
+        raise SiteError(
+            f"boot network: the pool {first}-{last} is empty or holds {taken}, which is taken",
+            next_action=f"choose a pool that leaves {taken} out",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

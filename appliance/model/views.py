@@ -83,8 +83,19 @@ class MachineView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentView:
+    """A trouble of the boot network that goes on. `subject` is the server or network that it is about, or ""."""
+
+    kind: str
+    subject: str
+    text: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachinesView:
     machines: tuple[MachineView, ...]
+    segment: tuple[SegmentView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

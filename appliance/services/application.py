@@ -24,6 +24,7 @@ from appliance.model.views import (
 from appliance.plan import ImageRef, Plan, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
+from appliance.services.segment_state import SegmentState
 from appliance.services.views import event_view, machine_view, plan_view, run_view
 from appliance.site import Site, plan_site
 from appliance.store.records import HoldPlaced, HoldReleased, PlanStored, RunStarted
@@ -50,6 +51,8 @@ class Appliance:
         clock: Clock,
         rng: Rng,
         session_of: Callable[[MachineName], Session | None],
+        segment: SegmentState,
+        take_over: Callable[[], None],
         waiting: Mapping[MachineName, str],
         ssh_key: Path,
     ) -> None:
@@ -58,6 +61,8 @@ class Appliance:
         self._images = images
         self._rng = rng
         self._session_of = session_of
+        self._segment = segment
+        self._take_over = take_over
         self._waiting = waiting
         self._ssh_key = ssh_key
         self._started = clock.now()
@@ -73,7 +78,8 @@ class Appliance:
         )
 
     def machines(self) -> MachinesView:
-        return MachinesView(machines=tuple(self._view(name) for name in self._site.topology.machines))
+        views = tuple(self._view(name) for name in self._site.topology.machines)
+        return MachinesView(machines=views, segment=self._segment.troubles)
 
     def machine(self, name: MachineName) -> MachineView:
         return self._view(self._known(name))
@@ -140,6 +146,12 @@ class Appliance:
     async def release(self, name: MachineName) -> MachineView:
         await self._memory.remember(HoldReleased(machine=self._known(name)))
         return self._view(name)
+
+    def take_over(self) -> MachinesView:
+        if not self._segment.stands_back:
+            raise ConflictError("this appliance serves DHCP already", next_action="look at `innervate status`")
+        self._take_over()
+        return self.machines()
 
     async def shell(self, name: MachineName) -> ShellView:
         state = self._memory.world.machine(self._known(name))

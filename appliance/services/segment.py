@@ -1,19 +1,25 @@
 """The site's boot network and the boot services on it: from the topology to their configuration."""
 
+from ipaddress import IPv4Network
 from types import MappingProxyType
 
 from appliance.boot import Ramdisk
 from appliance.config import Settings
 from appliance.model.ids import MachineName
-from appliance.model.site import BootNetwork
+from appliance.model.site import BootNetwork, RelayedNetwork
 from appliance.services.library import artifact_path
 from appliance.services.stock import Stock
 from appliance.topology import Rack
-from pxe.boot import Endpoints
+from pxe.boot import Endpoints, Mode
 from pxe.client import Mac
+from pxe.dhcp.guards import Guards
+from pxe.dhcp.identity import keep_identity
 from pxe.dhcp.subnet import DhcpConfig, Reservation, Subnet
+from pxe.dns.forward import Forwarding
 from pxe.dns.responder import Zone
 from pxe.service import ServiceConfig
+
+_DNS_PORT = 53
 
 
 def endpoints_of(network: BootNetwork) -> Endpoints:
@@ -34,30 +40,43 @@ def ramdisk_of(rack: Rack, stock: Stock, settings: Settings) -> Ramdisk:
 
 
 def service_config(rack: Rack, stock: Stock, settings: Settings) -> ServiceConfig:
+    """Makes the appliance's identity where it has none yet."""
     network = rack.boot_network
+    gives_addresses = network.mode is Mode.FULL
     return ServiceConfig(
         device=network.device,
-        dhcp=DhcpConfig(local=(_subnet(rack),), known=frozenset(stated_macs(rack).values())),
+        mode=network.mode,
+        dhcp=_dhcp(rack) if gives_addresses else None,
         endpoints=endpoints_of(network),
-        journal=settings.state_dir / "leases.journal",
+        journal=settings.state_dir / "leases.journal" if gives_addresses else None,
+        guards=_guards(network, settings),
         zone=Zone(
             domain=network.domain,
             server=network.address,
             hosts={server.name: server.address for server in rack.servers if server.address is not None},
-            networks=(network.network,),
+            networks=network.networks,
         ),
         programs=stock.programs,
+        forwarding=_forwarding(network),
+        chains={server.mac: server.chain for server in rack.servers if server.mac and server.chain},
+        chain=network.chain,
     )
 
 
-def _subnet(rack: Rack) -> Subnet:
+def _guards(network: BootNetwork, settings: Settings) -> Guards:
+    looks_for_rivals = network.mode is Mode.FULL and not network.alone
+    return Guards(identity=keep_identity(settings.state_dir / "identity") if looks_for_rivals else None)
+
+
+def _forwarding(network: BootNetwork) -> Forwarding | None:
+    if not network.forwarders:
+        return None
+    return Forwarding(upstreams=tuple((address, _DNS_PORT) for address in network.forwarders))
+
+
+def _dhcp(rack: Rack) -> DhcpConfig:
     network = rack.boot_network
-    reservations = {
-        server.mac: Reservation(address=server.address, hostname=server.name)
-        for server in rack.servers
-        if server.mac is not None and server.address is not None
-    }
-    return Subnet(
+    own = Subnet(
         network=network.network,
         server=network.address,
         pool_first=network.first,
@@ -66,5 +85,35 @@ def _subnet(rack: Rack) -> Subnet:
         dns_servers=(network.address,),
         domain=network.domain,
         lease_seconds=network.lease_seconds,
-        reservations=MappingProxyType(reservations),
+        reservations=_reservations(rack, network.network),
+    )
+    return DhcpConfig(
+        local=(own,),
+        relayed=tuple((_relayed(rack, relayed),) for relayed in network.relayed),
+        known=frozenset(stated_macs(rack).values()),
+    )
+
+
+def _relayed(rack: Rack, relayed: RelayedNetwork) -> Subnet:
+    """Our own address is the server's and the name server's there too: the relay routes to it."""
+    return Subnet(
+        network=relayed.network,
+        server=rack.boot_network.address,
+        pool_first=relayed.first,
+        pool_last=relayed.last,
+        router=relayed.router,
+        dns_servers=(rack.boot_network.address,),
+        domain=relayed.domain or rack.boot_network.domain,
+        lease_seconds=relayed.lease_seconds,
+        reservations=_reservations(rack, relayed.network),
+    )
+
+
+def _reservations(rack: Rack, network: IPv4Network) -> MappingProxyType[Mac, Reservation]:
+    return MappingProxyType(
+        {
+            server.mac: Reservation(address=server.address, hostname=server.name)
+            for server in rack.servers
+            if server.mac is not None and server.address is not None and server.address in network
+        }
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import assert_never
 
 from appliance.boot import Snapshot
 from appliance.conductor.memory import Memory
@@ -18,8 +19,10 @@ from appliance.inventory.facts import parse_facts
 from appliance.model.hardware import Firmware
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.text import clean
+from appliance.ports import Clock
 from appliance.services.inbox import Inbox
 from appliance.services.reports import FirstBoot
+from appliance.services.segment_state import SegmentState, Told, told
 from appliance.store.records import (
     AddressLeased,
     BootSeen,
@@ -28,12 +31,19 @@ from appliance.store.records import (
     FirstBootSeen,
     HelloSeen,
     Noted,
+    SegmentNoted,
 )
 from images.agent.protocol import Hello
 from pxe.boot import RunKernel
-from pxe.client import Client, Stage
+from pxe.client import Client, Mac, Stage
+from pxe.dhcp.alarm import PoolAlarm
+from pxe.dhcp.conflict import AddressInUse
 from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Kind
+from pxe.dhcp.flood import FloodAlarm
+from pxe.dhcp.proxy_server import ProxyEvent
+from pxe.dhcp.rivals import RivalGone, RivalSeen, Stands
+from pxe.dhcp.watch import ProxyIgnored
 from pxe.http.server import HttpEvent
 from pxe.ladder import ChainChanged
 from pxe.routes import ScriptEvent
@@ -46,9 +56,13 @@ _LOG_KEPT = 4 << 20
 
 
 class Senses:
-    def __init__(self, memory: Memory, current: Callable[[], Snapshot], state_dir: Path) -> None:
+    def __init__(
+        self, memory: Memory, current: Callable[[], Snapshot], segment: SegmentState, clock: Clock, state_dir: Path
+    ) -> None:
+        self._clock = clock
         self._inbox = Inbox(asyncio.get_running_loop())
         self._memory = memory
+        self._segment = segment
         self._current = current
         self._facts_dir = state_dir / "facts"
         self._logs_dir = state_dir / "logs"
@@ -99,9 +113,17 @@ class Senses:
             case ScriptEvent():
                 self._script(event)
             case ChainChanged():
-                self._chain_changed(event)
-            case _:
+                self._noted(event.mac, "boot-program", event.reason)
+            case ProxyIgnored():
+                self._noted(event.mac, "proxy-ignored", event.sentence)
+            case Stands() | RivalSeen() | RivalGone() | PoolAlarm() | AddressInUse() | FloodAlarm():
+                self._of_segment(told(event))
+            case ProxyEvent():
+                self._proxied(event)
+            case DhcpEvent() | TftpEvent() | HttpEvent():
                 return
+            case _:
+                assert_never(event)
 
     def _leased(self, event: DhcpEvent, address: IPv4Address) -> None:
         client = Client(mac=event.mac, stage=event.stage, arch=event.arch, uuid=event.uuid)
@@ -116,15 +138,30 @@ class Senses:
             arch = event.arch.name if event.arch is not None else "unknown"
             self._stage(machine, BootStage.DHCP, f"{address} to {event.mac}, {event.stage.value}, {arch}")
 
+    def _proxied(self, event: ProxyEvent) -> None:
+        """Another server gives the address; we hear of it when the machine asks for it."""
+        machine = self._current().machine_of(Client(mac=event.mac, stage=event.stage, arch=event.arch, uuid=event.uuid))
+        if machine is None:
+            return
+        if event.address is not None:
+            self._address_of[event.address] = machine
+        if event.filename and event.stage is not Stage.SYSTEM:
+            self._stage(machine, BootStage.DHCP, f"proxy offer to {event.mac}, {event.stage.value}, {event.filename}")
+
     def _script(self, event: ScriptEvent) -> None:
         machine = self._current().machine_of(Client(mac=event.mac, stage=Stage.IPXE, uuid=event.uuid))
         if event.intent is RunKernel:
             self._stage(machine, BootStage.SCRIPT, f"boot script to {event.address}")
 
-    def _chain_changed(self, event: ChainChanged) -> None:
-        machine = self._current().machine_of(Client(mac=event.mac, stage=Stage.FIRMWARE))
+    def _noted(self, mac: Mac, kind: str, text: str) -> None:
+        machine = self._current().machine_of(Client(mac=mac, stage=Stage.FIRMWARE))
         if machine is not None:
-            self._memory.note(Noted(machine=machine, kind="boot-program", text=event.reason))
+            self._memory.note(Noted(machine=machine, kind=kind, text=text))
+
+    def _of_segment(self, what: Told) -> None:
+        _LOGGER.warning("boot network: %s", what.text)
+        self._segment.follow(what, self._clock.now())
+        self._memory.note(SegmentNoted(kind=what.kind, text=what.text))
 
     def _stage(self, machine: MachineName | None, stage: BootStage, detail: str) -> None:
         if machine is not None and stage.value not in self._memory.world.machine(machine).stages:

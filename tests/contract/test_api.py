@@ -146,6 +146,7 @@ def test_power_and_hold(application: FakeApplication, client: Client) -> None:
     assert application.powered == [("node-0", PowerAction.FORCE_OFF)]
     assert client.hold("node-0", "disk swap").conditions[0].kind is ConditionKind.HOLD
     assert client.release("node-0").conditions == ()
+    assert (client.take_over(), application.took_over) == (client.machines(), True)
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())

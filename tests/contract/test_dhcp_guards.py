@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import tftpy
 
-from pxe.boot import BootIntent, Endpoints, LocalDisk
+from pxe.boot import BootIntent, Endpoints, LocalDisk, Mode
 from pxe.client import Client, Mac
 from pxe.content import BytesContent, ContentTable
 from pxe.dhcp.conflict import AddressInUse
@@ -29,7 +29,7 @@ from pxe.dhcp.subnet import DhcpConfig, Subnet
 from pxe.dhcp.watch import ProxyIgnored, Why
 from pxe.dns.responder import Zone
 from pxe.http.responder import HttpReply, HttpRequest
-from pxe.service import BootServices, Mode, PxeEvent, ServiceConfig
+from pxe.service import BootServices, PxeEvent, ServiceConfig
 from pxe.tftp.server import TftpEvent
 from tests.contract.firmware import EFI, Firmware, firmware
 from tests.contract.segment import DEADLINE, DEVICE, RealClock, dnsmasq, inside, ip, segment

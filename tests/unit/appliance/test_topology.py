@@ -18,8 +18,9 @@ from appliance.errors import NotFoundError, SiteError
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.secret import Secret
-from appliance.model.site import BootNetwork, Server
+from appliance.model.site import BootNetwork, RelayedNetwork, Server
 from appliance.topology import Rack
+from pxe.boot import Mode
 from pxe.client import Mac
 
 NETWORK = BootNetwork(
@@ -110,3 +111,38 @@ def test_faults(fault: dict[str, object], message: str) -> None:
         rack(server(0), server(1, **fault))
     assert message in str(caught.value)
     assert caught.value.next_action
+
+
+FAR = RelayedNetwork(
+    network=IPv4Network("10.78.0.0/24"),
+    first=IPv4Address("10.78.0.100"),
+    last=IPv4Address("10.78.0.199"),
+    router=IPv4Address("10.78.0.254"),
+)
+
+
+def test_a_machine_may_live_behind_a_relay() -> None:
+    network = replace(NETWORK, relayed=(FAR,))
+    far = server(0, address=IPv4Address("10.78.0.11"))
+    assert Rack(name="lab", servers=(far,), boot_network=network).address_of(far.name) == far.address
+    with pytest.raises(SiteError, match="address 10.78.0.254 cannot"):
+        Rack(name="lab", servers=(replace(far, address=FAR.router),), boot_network=network)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ({"first": IPv4Address("10.79.0.1")}, "10.79.0.1 lies outside 10.77.0.0/24"),
+        ({"first": IPv4Address("10.77.0.201")}, "the pool 10.77.0.201-10.77.0.200 is empty"),
+        ({"first": IPv4Address("10.77.0.1")}, "holds 10.77.0.1, which is taken"),
+        ({"mode": Mode.PROXY, "relayed": (FAR,)}, "in proxy mode no network can be relayed"),
+    ],
+)
+def test_faults_of_the_boot_network(fault: dict[str, object], message: str) -> None:
+    with pytest.raises(SiteError, match=message):
+        replace(NETWORK, **fault)  # type: ignore[arg-type]  # a table of faults
+
+
+def test_the_pool_of_a_relayed_network_leaves_its_router_out() -> None:
+    with pytest.raises(SiteError, match=r"holds 10\.78\.0\.150"):
+        replace(FAR, router=IPv4Address("10.78.0.150"))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pxe.boot import BootIntent, Chain, LocalDisk, RunKernel, Wait
+from pxe.boot import BootIntent, Chain, LocalDisk, Mode, RunKernel, Wait
 from pxe.client import Arch, Client, Mac, Stage
 from pxe.config import Standalone, load
 from pxe.content import FileContent
@@ -15,7 +15,6 @@ from pxe.dhcp.flood import Limits, Rate
 from pxe.dhcp.guards import Guards
 from pxe.dhcp.subnet import ClientClass
 from pxe.errors import ConfigError
-from pxe.service import Mode
 from pxe.tls import issue, make_authority
 
 EXAMPLE = Path(__file__).parents[2] / "golden" / "pxe.toml"

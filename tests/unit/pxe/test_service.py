@@ -16,7 +16,7 @@ import pytest
 import tftpy
 from dnslib import DNSRecord
 
-from pxe.boot import BootIntent, Endpoints, RunKernel
+from pxe.boot import BootIntent, Endpoints, Mode, RunKernel
 from pxe.client import Client, Mac
 from pxe.content import BytesContent, ContentTable
 from pxe.dhcp.event import DhcpEvent
@@ -26,7 +26,7 @@ from pxe.errors import ConfigError, ServiceError
 from pxe.http.responder import HttpReply, HttpRequest
 from pxe.http.server import HttpEvent
 from pxe.routes import ScriptEvent
-from pxe.service import BootServices, Mode, PxeEvent, ServiceConfig
+from pxe.service import BootServices, PxeEvent, ServiceConfig
 from pxe.tftp.server import TftpEvent
 
 SERVER = IPv4Address("10.9.0.1")

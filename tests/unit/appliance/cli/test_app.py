@@ -96,13 +96,15 @@ def test_apply_digest(run: Run, plan: PlanView) -> None:
     assert run("apply", "--yes", "--digest", plan.digest)[0] == 3
 
 
-def test_power_hold_release(run: Run, application: FakeApplication) -> None:
+def test_power_hold_release_take_over(run: Run, application: FakeApplication) -> None:
     assert run("power", "node-0", "force-off")[0] == 0
     assert application.powered == [("node-0", PowerAction.FORCE_OFF)]
     assert run("hold", "node-0", "--reason", "disk swap")[0] == 0
     assert application.inventory["node-0"].conditions[0].reason == "disk swap"
     assert run("release", "node-0")[0] == 0
     assert application.inventory["node-0"].conditions == ()
+    assert run("take-over")[0] == 0
+    assert application.took_over
 
 
 @pytest.mark.parametrize(

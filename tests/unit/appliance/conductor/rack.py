@@ -31,6 +31,7 @@ from appliance.scores.smoke_test import SmokeTest
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.segment import stated_macs
+from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
 from appliance.site import Site
 from appliance.store.records import Entry, StepIntent
@@ -276,7 +277,8 @@ class Net:
         self.snapshot = self._taken()
         self.memory.on_change(self._follow)
         clock = VirtualClock(loop)
-        self.senses = Senses(self.memory, lambda: self.snapshot, rack.folder)
+        self.segment = SegmentState()
+        self.senses = Senses(self.memory, lambda: self.snapshot, self.segment, clock, rack.folder)
         self.desk = AgentDesk(lambda: self.snapshot, self.senses, clock)
         self.waiting: dict[MachineName, str] = {}
         self.said: list[tuple[MachineName, str]] = []
@@ -296,6 +298,8 @@ class Net:
             clock=clock,
             rng=rack.rng,
             session_of=self.desk.session,
+            segment=self.segment,
+            take_over=rack.taken_over.set,
             waiting=self.waiting,
             ssh_key=rack.folder / "key",
         )
@@ -349,6 +353,7 @@ class FakeRack:
         self.site = site(machines)
         self.rng = Rng()
         self.net: Net | None = None
+        self.taken_over = asyncio.Event()
         servers = self.site.topology.servers
         self.machines = {
             server.name: Machine(server.name, server.mac, number, self)

@@ -11,7 +11,9 @@ from appliance.errors import ConflictError, InnervateError, NotFoundError
 from appliance.model.bmc import PowerCommand
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.views import PowerAction, RunState
+from appliance.services.segment_state import told
 from appliance.store.records import FactsReceived, PlanStored, RunStarted
+from pxe.dhcp.rivals import Passive, Stands
 from tests.unit.appliance.conductor.rack import HOST_KEY, FakeRack, Net
 from tests.unit.appliance.conductor.virtual import run
 from tests.unit.appliance.store.samples import FACTS, NODE
@@ -118,6 +120,17 @@ def test_a_hold_refuses_power(tmp_path: Path) -> None:
         assert (await net.application.release(NODE)).conditions == ()
         await net.application.power(NODE, PowerAction.ON)
         await net.ended()
+
+    play(tmp_path, scene)
+
+
+def test_take_over_only_from_behind_another_server(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        with pytest.raises(ConflictError, match="serves DHCP already"):
+            net.application.take_over()
+        net.segment.follow(told(Stands(standing=Passive(identity=bytes(16), mac=bytes(6)))), 5.0)
+        [trouble] = net.application.take_over().segment
+        assert (trouble.since, rack.taken_over.is_set()) == (5.0, True)
 
     play(tmp_path, scene)
 

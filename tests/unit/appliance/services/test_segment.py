@@ -1,6 +1,7 @@
 """From the site program's rack to the configuration of its boot services; and a store with gaps."""
 
 from dataclasses import replace
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,13 @@ import pytest
 from appliance.config import Settings
 from appliance.errors import MachineryError
 from appliance.lab.topology import lab_rack
+from appliance.model.site import RelayedNetwork
 from appliance.services.segment import ramdisk_of, service_config, stated_macs
 from appliance.services.stock import Stock, take_stock
+from pxe.boot import Chain, Mode
 from pxe.content import BytesContent, ContentTable
+from pxe.dhcp.guards import Guards
+from pxe.dns.forward import Forwarding
 
 STOCK = Stock(
     programs=ContentTable({"snponly.efi": BytesContent(data=b"x")}),
@@ -41,6 +46,49 @@ def test_service_config(settings: Settings) -> None:
     }
     assert dict(config.zone.hosts) == {server.name: server.address for server in rack.servers}
     assert config.programs is STOCK.programs
+    assert (config.mode, config.guards, config.forwarding, config.chains) == (Mode.FULL, Guards(), None, {})
+
+
+def test_a_relayed_network_has_its_own_addresses_and_reservations(settings: Settings) -> None:
+    rack = lab_rack()
+    relayed = RelayedNetwork(
+        network=IPv4Network("10.78.0.0/24"),
+        first=IPv4Address("10.78.0.100"),
+        last=IPv4Address("10.78.0.199"),
+        router=IPv4Address("10.78.0.254"),
+    )
+    far = replace(rack.servers[1], address=IPv4Address("10.78.0.11"))
+    network = replace(rack.boot_network, relayed=(relayed,))
+    config = service_config(replace(rack, servers=(rack.servers[0], far), boot_network=network), STOCK, settings)
+    ((subnet,),) = config.dhcp.relayed
+    assert (subnet.network, subnet.router, subnet.server) == (relayed.network, relayed.router, network.address)
+    assert (subnet.domain, list(subnet.reservations)) == (network.domain, [far.mac])
+    assert list(config.dhcp.local[0].reservations) == [rack.servers[0].mac]
+    assert config.zone.networks == (network.network, relayed.network)
+
+
+def test_others_may_serve_so_the_appliance_has_an_identity(settings: Settings) -> None:
+    rack = lab_rack()
+    shared = replace(rack, boot_network=replace(rack.boot_network, alone=False))
+    identity = service_config(shared, STOCK, settings).guards.identity
+    assert identity is not None
+    assert service_config(shared, STOCK, settings).guards.identity == identity
+
+
+def test_proxy_mode_gives_no_addresses(settings: Settings) -> None:
+    rack = lab_rack()
+    network = replace(rack.boot_network, mode=Mode.PROXY, alone=False, chain=Chain.SIGNED)
+    servers = (replace(rack.servers[0], chain=Chain.DRIVERS), *rack.servers[1:])
+    config = service_config(replace(rack, servers=servers, boot_network=network), STOCK, settings)
+    assert (config.mode, config.dhcp, config.journal, config.guards.identity) == (Mode.PROXY, None, None, None)
+    assert (config.chain, config.chains) == (Chain.SIGNED, {servers[0].mac: Chain.DRIVERS})
+
+
+def test_forwarders(settings: Settings) -> None:
+    rack = lab_rack()
+    network = replace(rack.boot_network, forwarders=(IPv4Address("192.0.2.53"),))
+    config = service_config(replace(rack, boot_network=network), STOCK, settings)
+    assert config.forwarding == Forwarding(upstreams=((IPv4Address("192.0.2.53"), 53),))
 
 
 @pytest.mark.parametrize(("console", "arguments"), [("", ()), ("ttyS0,115200", ("console=ttyS0,115200",))])

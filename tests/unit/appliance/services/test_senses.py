@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
@@ -17,8 +17,11 @@ from images.agent import protocol
 from pxe.boot import Chain, RunKernel, Wait
 from pxe.client import Arch, Mac, Stage
 from pxe.dhcp.address import Hardware, packed
+from pxe.dhcp.alarm import Level, PoolAlarm
 from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Kind
+from pxe.dhcp.proxy_server import ProxyEvent, ProxyKind
+from pxe.dhcp.watch import ProxyIgnored, Why
 from pxe.http.server import HttpEvent
 from pxe.ladder import ChainChanged
 from pxe.routes import ScriptEvent
@@ -37,9 +40,20 @@ TFTP = TftpEvent(client=ADDRESS, name="undionly.kpxe\x1b[2J", outcome=Outcome.FI
 SCRIPT = ScriptEvent(mac=MAC, uuid=None, intent=RunKernel, address=ADDRESS)
 HTTP = HttpEvent(client=ADDRESS, method="GET", path="/", status=200, sent=1, total=1, seconds=0.1)
 CHANGED = ChainChanged(mac=MAC, chain=Chain.SIGNED, filename="shimx64.efi", reason="it refused snponly.efi twice")
+IGNORED = ProxyIgnored(mac=MAC, arch=Arch.EFI_X64, why=Why.NO_REQUEST, advice="set option 67")
+PROXIED = ProxyEvent(
+    kind=ProxyKind.ACK,
+    mac=MAC,
+    stage=Stage.FIRMWARE,
+    arch=Arch.BIOS,
+    uuid=None,
+    address=ADDRESS,
+    filename="undionly.kpxe",
+)
 STRANGER = Mac("52:54:00:00:00:99")
 LEASED = "address 10.77.0.51 leased"
 DHCP_SEEN = "dhcp: 10.77.0.51 to 52:54:00:77:00:01, firmware, BIOS"
+PROXY_SEEN = "dhcp: proxy offer to 52:54:00:77:00:01, firmware, undionly.kpxe"
 TFTP_SEEN = "tftp: undionly.kpxe, 9 bytes in 0.5 s to 10.77.0.51"
 SCRIPT_SEEN = "script: boot script to 10.77.0.51"
 
@@ -77,6 +91,10 @@ async def said(net: Net) -> list[str]:
             [ACK, replace(TFTP, outcome=Outcome.PROBED), replace(TFTP, client=IPv4Address("10.77.0.9"))],
             [LEASED, DHCP_SEEN],
         ),
+        ([IGNORED], [IGNORED.sentence]),
+        ([replace(IGNORED, mac=STRANGER)], []),
+        ([PROXIED, TFTP], [PROXY_SEEN, TFTP_SEEN]),
+        ([replace(PROXIED, mac=STRANGER), TFTP], []),
         ([replace(SCRIPT, intent=Wait)], []),
         ([replace(SCRIPT, mac=STRANGER)], []),
         ([HTTP], []),
@@ -88,6 +106,20 @@ def test_boot_events(events: list[PxeEvent], expected: list[str], tmp_path: Path
             net.senses.observe(event)
             await asyncio.sleep(1)
         assert await said(net) == expected
+
+    play(tmp_path, scene)
+
+
+def test_troubles_of_the_segment_are_noted_and_shown(tmp_path: Path) -> None:
+    async def scene(net: Net) -> None:
+        alarm = PoolAlarm(network=IPv4Network("10.77.0.0/24"), level=Level.HIGH, used=80, size=100)
+        net.senses.observe(alarm)
+        await asyncio.sleep(1)
+        assert await said(net) == [alarm.sentence]
+        assert [trouble.text for trouble in net.application.machines().segment] == [alarm.sentence]
+        net.senses.observe(replace(alarm, level=Level.NORMAL))
+        await asyncio.sleep(1)
+        assert net.application.machines().segment == ()
 
     play(tmp_path, scene)
 

@@ -1,0 +1,93 @@
+"""What is wrong with the boot network itself: other DHCP servers, full pools, floods, addresses in use.
+
+It is what the boot services say now, so it begins anew with them; the timeline keeps what they said.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import assert_never
+
+from appliance.model.views import SegmentView
+from pxe.dhcp.alarm import Level, PoolAlarm
+from pxe.dhcp.conflict import AddressInUse
+from pxe.dhcp.flood import FloodAlarm
+from pxe.dhcp.rivals import Active, Foreign, RivalEvent, RivalGone, RivalSeen, Standing, Stands, sentence
+
+SegmentEvent = RivalEvent | PoolAlarm | AddressInUse | FloodAlarm
+
+
+_STANDING = "dhcp-standing"
+
+
+class Effect(Enum):
+    BEGINS = "begins"
+    ENDS = "ends"
+    PASSES = "passes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """`subject` tells apart what can be wrong several times over: a server, a network, an address."""
+
+    kind: str
+    subject: str
+    text: str
+    effect: Effect
+
+
+def told(event: SegmentEvent) -> Told:
+    match event:
+        case Stands():
+            return Told(kind=_STANDING, subject="", text=sentence(event), effect=_effect(event.standing))
+        case RivalSeen():
+            return _rival(event.rival, event, Effect.BEGINS)
+        case RivalGone(rival=Foreign() as rival):
+            return _rival(rival, event, Effect.ENDS)
+        case RivalGone():
+            return Told(kind=_STANDING, subject="", text=sentence(event), effect=Effect.BEGINS)
+        case PoolAlarm():
+            effect = Effect.ENDS if event.level is Level.NORMAL else Effect.BEGINS
+            return Told(kind="pool", subject=str(event.network), text=event.sentence, effect=effect)
+        case AddressInUse():
+            return Told(kind="address-in-use", subject=str(event.address), text=event.sentence, effect=Effect.PASSES)
+        case FloodAlarm():
+            return Told(kind="flood", subject=event.reason, text=event.sentence, effect=Effect.PASSES)
+        case _:
+            assert_never(event)
+
+
+def _effect(standing: Standing) -> Effect:
+    return Effect.ENDS if isinstance(standing, Active) else Effect.BEGINS
+
+
+def _rival(rival: Foreign, event: RivalEvent, effect: Effect) -> Told:
+    return Told(kind="rival-server", subject=str(rival.server), text=sentence(event), effect=effect)
+
+
+class SegmentState:
+    """The troubles that go on, each once."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, str], SegmentView] = {}
+
+    def follow(self, what: Told, now: float) -> None:
+        key = (what.kind, what.subject)
+        match what.effect:
+            case Effect.BEGINS:
+                since = self._open[key].since if key in self._open else now
+                self._open[key] = SegmentView(kind=what.kind, subject=what.subject, text=what.text, since=since)
+            case Effect.ENDS:
+                self._open.pop(key, None)
+            case Effect.PASSES:
+                pass
+            case _:
+                assert_never(what.effect)
+
+    @property
+    def stands_back(self) -> bool:
+        """Another server serves, so ours answers nothing."""
+        return (_STANDING, "") in self._open
+
+    @property
+    def troubles(self) -> tuple[SegmentView, ...]:
+        return tuple(self._open.values())

@@ -125,16 +125,16 @@ def test_a_machine_may_live_behind_a_relay() -> None:
     network = replace(NETWORK, relayed=(FAR,))
     far = server(0, address=IPv4Address("10.78.0.11"))
     assert Rack(name="lab", servers=(far,), boot_network=network).address_of(far.name) == far.address
-    with pytest.raises(SiteError, match="address 10.78.0.254 cannot"):
+    with pytest.raises(SiteError, match=r"address 10\.78\.0\.254 cannot"):
         Rack(name="lab", servers=(replace(far, address=FAR.router),), boot_network=network)
 
 
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ({"first": IPv4Address("10.79.0.1")}, "10.79.0.1 lies outside 10.77.0.0/24"),
-        ({"first": IPv4Address("10.77.0.201")}, "the pool 10.77.0.201-10.77.0.200 is empty"),
-        ({"first": IPv4Address("10.77.0.1")}, "holds 10.77.0.1, which is taken"),
+        ({"first": IPv4Address("10.79.0.1")}, r"10\.79\.0\.1 lies outside 10\.77\.0\.0/24"),
+        ({"first": IPv4Address("10.77.0.201")}, r"the pool 10\.77\.0\.201-10\.77\.0\.200 is empty"),
+        ({"first": IPv4Address("10.77.0.1")}, r"holds 10\.77\.0\.1, which is taken"),
         ({"mode": Mode.PROXY, "relayed": (FAR,)}, "in proxy mode no network can be relayed"),
     ],
 )

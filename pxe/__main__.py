@@ -27,6 +27,8 @@ from pxe.dhcp.rivals import Foreign, RivalGone, RivalSeen, Stands, refusal, sent
 from pxe.dhcp.watch import ProxyIgnored
 from pxe.errors import ConfigError, PxeError
 from pxe.http.responder import HttpReply, HttpRequest
+from pxe.http.server import HttpEvent
+from pxe.routes import ScriptEvent
 from pxe.service import BootServices, PxeEvent, ServiceConfig
 
 log = logging.getLogger("pxe")
@@ -93,7 +95,13 @@ def describe(event: PxeEvent) -> str:
 
 
 def _fields(event: PxeEvent) -> str:
-    names = _DHCP_WORDS if isinstance(event, DhcpEvent) else [field.name for field in dataclasses.fields(event)]
+    match event:
+        case DhcpEvent():
+            names: Sequence[str] = _DHCP_WORDS
+        case HttpEvent() | ScriptEvent():
+            names = event._fields
+        case _:
+            names = [field.name for field in dataclasses.fields(event)]
     words = (f"{name}={_word(value)}" for name in names if (value := getattr(event, name)) not in (None, ""))
     return " ".join((type(event).__name__.removesuffix("Event").lower(), *words))
 

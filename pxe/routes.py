@@ -12,11 +12,10 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from types import MappingProxyType
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from pxe.boot import BootIntent, BootPolicy, Endpoints, RunKernel
@@ -47,8 +46,7 @@ class Application(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScriptEvent:
+class ScriptEvent(NamedTuple):
     """A machine was given a boot script; `address` is the one it asked from."""
 
     mac: Mac

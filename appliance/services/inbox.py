@@ -1,10 +1,13 @@
 """Hands what threads saw to an event loop, many at once."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
 from typing import TypeVarTuple
+
+_LOGGER = logging.getLogger(__name__)
 
 Ts = TypeVarTuple("Ts")
 
@@ -32,4 +35,7 @@ class Inbox:
         with self._lock:
             waiting, self._waiting = self._waiting, []
         for take in waiting:
-            self._loop.call_soon(take)
+            try:
+                take()
+            except Exception:
+                _LOGGER.exception("what a service saw was not taken in")

@@ -16,7 +16,7 @@ from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
 from ipaddress import IPv4Address
-from typing import ParamSpec, Protocol, assert_never
+from typing import NamedTuple, ParamSpec, Protocol, assert_never
 
 from pxe.content import Content
 from pxe.http.admission import Admission, Caps
@@ -55,8 +55,7 @@ class Routes(Protocol):
     def handle(self, request: HttpRequest) -> HttpReply: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HttpEvent:
+class HttpEvent(NamedTuple):
     """A response has ended, whole (`sent == total`) or broken off. Bytes are those of the body."""
 
     client: IPv4Address
@@ -347,9 +346,14 @@ class Connection:
             log.error("cannot serve path=%r client=%s cause=%s", head.path, self.client, cause)
             self._hall.admission.end_download(response.count)
             response, fd = from_reply(head, _FAILED), -1
-        self._enter(Phase.WRITING, self._hall.caps.idle)
         keep_alive = head.keep_alive
         pending, body_behind = packed(response, self._hall.date(), keep_alive=keep_alive)
+        self._enter(Phase.WRITING, self._hall.caps.idle)
+        if body_behind:
+            pending = self._send_at_once(head, response, pending)
+            if not pending:
+                self._go_on(keep_alive=keep_alive)
+                return
         self._outgoing = Outgoing(
             method=head.method,
             path=head.path,
@@ -385,7 +389,25 @@ class Connection:
         self._outgoing = None
         outgoing.finish(self._stream)
         self._end(outgoing)
-        if outgoing.keep_alive:
+        self._go_on(keep_alive=outgoing.keep_alive)
+
+    def _send_at_once(self, head: RequestHead, response: Response, data: bytes) -> bytes:
+        """What is left of it: nearly always nothing, and then no state of a response is needed."""
+        count = response.count
+        try:
+            left = data[self._stream.send(data) :]
+        except BlockingIOError:
+            return data
+        except OSError:
+            self._report(head.method, head.path, response, 0, self._started)
+            raise
+        if not left:
+            self._account.sent += count
+            self._report(head.method, head.path, response, count, self._started)
+        return left
+
+    def _go_on(self, *, keep_alive: bool) -> None:
+        if keep_alive:
             self._enter(Phase.READING, self._hall.caps.head if self._buffer else self._hall.caps.idle)
         else:
             self._stream.finish()
@@ -402,15 +424,18 @@ class Connection:
     def _end(self, outgoing: Outgoing) -> None:
         outgoing.close()
         self._hall.admission.end_download(outgoing.response.count)
+        self._report(outgoing.method, outgoing.path, outgoing.response, outgoing.sent, outgoing.started)
+
+    def _report(self, method: str, path: str, response: Response, sent: int, started: float) -> None:
         self._hall.observe(
             HttpEvent(
                 client=self.address,
-                method=outgoing.method,
-                path=outgoing.path,
-                status=outgoing.response.status,
-                sent=outgoing.sent,
-                total=outgoing.response.count,
-                seconds=self._hall.clock.monotonic() - outgoing.started,
+                method=method,
+                path=path,
+                status=response.status,
+                sent=sent,
+                total=response.count,
+                seconds=self._hall.clock.monotonic() - started,
             )
         )
 

@@ -95,8 +95,8 @@ async def said(net: Net) -> list[str]:
         ([replace(IGNORED, mac=STRANGER)], []),
         ([PROXIED, TFTP], [PROXY_SEEN, TFTP_SEEN]),
         ([replace(PROXIED, mac=STRANGER), TFTP], []),
-        ([replace(SCRIPT, intent=Wait)], []),
-        ([replace(SCRIPT, mac=STRANGER)], []),
+        ([SCRIPT._replace(intent=Wait)], []),
+        ([SCRIPT._replace(mac=STRANGER)], []),
         ([HTTP], []),
     ],
 )

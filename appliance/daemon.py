@@ -39,6 +39,7 @@ from images.processes import HostProcesses
 from pxe.boot import BootIntent
 from pxe.client import Client
 from pxe.content import ContentTable
+from pxe.memory import settle
 from pxe.service import BootServices
 
 _LOGGER = logging.getLogger("innervate")
@@ -103,6 +104,7 @@ async def _run(settings: Settings) -> None:
             ssh_key=settings.key,
         )
         services.start()
+        settle()
         closing.callback(services.stop)
         await _until_stopped(
             Conductor(hands, ensure, SystemRng()).run(), serve(create_app(application), settings.socket, stop), stop

@@ -28,6 +28,7 @@ from pxe.dhcp.watch import ProxyIgnored
 from pxe.errors import ConfigError, PxeError
 from pxe.http.responder import HttpReply, HttpRequest
 from pxe.http.server import HttpEvent
+from pxe.memory import settle
 from pxe.routes import ScriptEvent
 from pxe.service import BootServices, PxeEvent, ServiceConfig
 
@@ -136,6 +137,7 @@ def _serve(path: Path, standalone: Standalone) -> None:
         clock=_Clock(),
     )
     services.start()
+    settle()
     try:
         standing = services.settle()
         if isinstance(standing, Foreign):

@@ -1,4 +1,4 @@
-"""DHCP's decisions as machine code, where mypyc and a C compiler are at hand: the same sources, no others.
+"""The DHCP server as machine code, where mypyc and a C compiler are at hand: the same sources, no others.
 
     python -m pxe.compiled -m pxe CONFIG
 
@@ -27,6 +27,8 @@ _NAMES = (
     "address",
     "event",
     "exchange",
+    "flood",
+    "guards",
     "leases",
     "options",
     "packet",
@@ -34,6 +36,7 @@ _NAMES = (
     "relay",
     "reply",
     "responder",
+    "server",
     "subnet",
 )
 MODULES = tuple(f"pxe.dhcp.{name}" for name in _NAMES)

@@ -63,7 +63,6 @@ _ARPHRD_ETHER = 1
 _ATF_COM = 2
 _ARPREQ = struct.Struct("=HH4s8xH6s8xi16x16s")  # struct arpreq, net/if_arp.h
 _TO = {port: bytes(peer(IPv4Address(0), port)[:4]) for port in (SERVER_PORT, CLIENT_PORT)}
-_ADDRESS_IN_PEER = slice(4, 8)
 _UUID = int(Option.CLIENT_UUID)
 _RELAY = int(Option.RELAY_INFORMATION)
 
@@ -323,7 +322,7 @@ class DhcpServer:
         serving, (packet, sender) = self._serving, arrived
         try:
             avoid = sentry.avoid(Hardware(packet.chaddr))
-            request = Request(packet, Address(sender[_ADDRESS_IN_PEER]), now, avoid)
+            request = Request(packet, Address(sender[4:8]), now, avoid)
             outcome = respond(request, serving.policy, serving.tables)
             if isinstance(outcome, Ignore):
                 return _Answered(packet, outcome, None)

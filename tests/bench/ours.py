@@ -23,6 +23,7 @@ from appliance.system import SystemClock
 from pxe.boot import BootIntent, Endpoints, RunKernel, Wait
 from pxe.client import Client, Mac, Stage
 from pxe.content import ContentTable, FileContent
+from pxe.memory import settle
 from pxe.script import boot_script
 from tests.bench import traffic
 from tests.bench.lab import DEVICE, HTTP_PORT, NETWORK, POOL_FIRST, POOL_LAST, SERVER
@@ -191,6 +192,7 @@ async def _serve(build: Callable[[_Senses], _Server]) -> None:
     loop.add_signal_handler(signal.SIGTERM, done.set)
     server = build(_Senses(loop))
     server.start()
+    settle()
     await done.wait()
     server.stop()
 

@@ -1,6 +1,6 @@
 """DHCP: exchanges per second of a steady stream, and a rack that is powered on at once.
 
-Ours has every lease on disk (fdatasync) before the ACK leaves; compiled, its decisions are machine code (mypyc). Kea
+Ours has every lease on disk (fdatasync) before the ACK leaves; compiled, it is machine code (mypyc). Kea
 writes its journal without flushing, dnsmasq rewrites its lease file for each lease.
 """
 

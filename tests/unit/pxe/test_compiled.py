@@ -1,4 +1,4 @@
-"""The compiled decisions are the same decisions: the suites of DHCP pass with them in place."""
+"""The compiled server is the same server: the suites of DHCP pass with it in place."""
 
 import subprocess
 import sys
@@ -10,8 +10,13 @@ from pxe import compiled
 from pxe.errors import ServiceError
 
 ROOT = Path(__file__).parents[3]
-UNITS = ("event", "leases", "packet", "proxy", "responder", "subnet")
-SUITES = ("tests/conformance/test_dhcp.py", *(f"tests/unit/pxe/dhcp/test_{name}.py" for name in UNITS))
+UNITS = ("event", "flood", "guards", "leases", "packet", "proxy", "responder", "subnet")
+SUITES = (
+    "tests/conformance/test_dhcp.py",
+    "tests/contract/test_dhcp_client.py",
+    "tests/contract/test_dhcp_guards.py",
+    *(f"tests/unit/pxe/dhcp/test_{name}.py" for name in UNITS),
+)
 WHERE = """
 from importlib import import_module
 from pxe import compiled

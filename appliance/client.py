@@ -42,6 +42,8 @@ from appliance.model.views import (
 )
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from websockets.sync.client import ClientConnection
 
 T = TypeVar("T")
@@ -123,13 +125,28 @@ class Client:
     def shell(self, name: str) -> ShellView:
         return self._call(ShellView, "GET", f"/v1/machines/{_part(name)}/ssh")
 
-    @contextmanager
-    def tunnel(self, name: str) -> "Iterator[ClientConnection]":
+    def recorded(self, name: str) -> bytes:
+        """What the machine's serial console said, as far as it is kept."""
+        target = f"/v1/machines/{_part(name)}/console"
+        status, data = self._exchange("GET", target, None, self._timeout)
+        if status >= 400:
+            raise _rebuilt(data, status)
+        return data
+
+    def console(self, name: str) -> "AbstractContextManager[ClientConnection]":
+        """Binary messages to and from the machine's serial console, without end."""
+        return self._joined(f"/v1/machines/{_part(name)}/console")
+
+    def tunnel(self, name: str) -> "AbstractContextManager[ClientConnection]":
         """Binary messages to and from the machine's SSH port; iterate over it until the machine hangs up."""
+        return self._joined(f"/v1/machines/{_part(name)}/tunnel")
+
+    @contextmanager
+    def _joined(self, target: str) -> "Iterator[ClientConnection]":
         from websockets.exceptions import InvalidHandshake, InvalidStatus
         from websockets.sync.client import unix_connect
 
-        uri = f"ws://localhost/v1/machines/{_part(name)}/tunnel"
+        uri = f"ws://localhost{target}"
         try:
             connection = unix_connect(
                 str(self._path), uri, compression=None, max_size=_MESSAGE_LIMIT, open_timeout=self._timeout

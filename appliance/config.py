@@ -7,6 +7,7 @@ images_dir = "/var/cache/innervate/images" the artefact store
 ramdisk    = "generic"                     discovery ramdisk: "generic", or "cloud" for virtual machines
 ssh_key    = "/var/lib/innervate/ssh/key"  optional; made in state_dir when left out
 console    = "ttyS0,115200"                optional; serial console of the ramdisk's kernel
+console_port = 2222                        optional; SSH to the serial consoles: ssh MACHINE@appliance -p 2222
 """
 
 import tomllib
@@ -35,6 +36,7 @@ class Settings:
     ramdisk: RamdiskVariant = RamdiskVariant.GENERIC
     ssh_key: Path | None = None
     console: str = ""
+    console_port: int = 0
 
     @property
     def key(self) -> Path:

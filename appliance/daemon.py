@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance.api.app import create_app
@@ -20,6 +21,10 @@ from appliance.conductor.memory import Memory
 from appliance.conductor.steps import ensure
 from appliance.conductor.world import World
 from appliance.config import Settings, load
+from appliance.console.console import Console
+from appliance.console.record import Record
+from appliance.console.source import source_of
+from appliance.console.ssh import ConsoleDoor
 from appliance.errors import InnervateError
 from appliance.model.ids import MachineName
 from appliance.services.agents import AgentDesk
@@ -100,6 +105,7 @@ async def _run(settings: Settings) -> None:
             session_of=desk.session,
             segment=segment,
             take_over=services.take_over,
+            consoles=_listening(settings, site.topology, closing),
             waiting=waiting,
             ssh_key=settings.key,
         )
@@ -140,6 +146,31 @@ def _facing_nodes(
         clock=SystemClock(),
     )
     return desk, services
+
+
+def _listening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> dict[MachineName, Console]:
+    """The serial consoles, recorded from now on, and their door for SSH clients."""
+    consoles: dict[MachineName, Console] = {}
+    for server in rack.servers:
+        if server.console is not None:
+            record = Record(settings.state_dir / "logs" / f"{server.name}.console")
+            console = Console(server.name, source_of(server.console), record, SystemClock())
+            closing.callback(asyncio.create_task(console.run(), name=f"console {server.name}").cancel)
+            consoles[server.name] = console
+    if settings.console_port:
+        host_key = settings.state_dir / "ssh" / "console_host_key"
+        ensure_key(host_key, HostProcesses())
+        door = ConsoleDoor(
+            address=IPv4Address(0),
+            port=settings.console_port,
+            host_key=host_key,
+            keys=rack.shell.authorized_keys,
+            consoles=consoles,
+            loop=asyncio.get_running_loop(),
+        )
+        door.start()
+        closing.callback(door.stop)
+    return consoles
 
 
 def _acting(

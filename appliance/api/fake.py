@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from appliance.api.app import create_app
 from appliance.api.server import serve
+from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.phase import Condition, ConditionKind
@@ -50,6 +51,7 @@ class FakeApplication:
     _events: list[EventView] = field(default_factory=list)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     took_over: bool = False
+    consoles: dict[str, Console] = field(default_factory=dict)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def health(self) -> HealthView:
@@ -128,6 +130,10 @@ class FakeApplication:
     async def release(self, name: MachineName) -> MachineView:
         self.inventory[name] = replace(self.machine(name), conditions=())
         return self.inventory[name]
+
+    def console(self, name: MachineName) -> Console:
+        self._fail()
+        return _find(self.consoles, name, "console")
 
     def take_over(self) -> MachinesView:
         self.took_over = True

@@ -5,6 +5,7 @@ Every method raises `InnervateError`; the API turns its `code` into a status and
 
 from typing import Protocol
 
+from appliance.console.console import Console
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.views import (
     EventsView,
@@ -46,6 +47,10 @@ class Application(Protocol):
     async def hold(self, name: MachineName, reason: str) -> MachineView: ...
 
     async def release(self, name: MachineName) -> MachineView: ...
+
+    def console(self, name: MachineName) -> Console:
+        """`NotFoundError` where the site program names none."""
+        ...
 
     def take_over(self) -> MachinesView:
         """Asks the boot network again who serves DHCP; `ConflictError` when we do."""

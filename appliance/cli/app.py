@@ -38,7 +38,7 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_settings)
-    for verb in (plan, apply, status, events, power, ssh, hold, release, take_over):
+    for verb in (plan, apply, status, events, power, ssh, hold, release, take_over, console):
         app.command()(verb)
     app.command(hidden=True)(tunnel)
     return app
@@ -185,6 +185,20 @@ def take_over(context: typer.Context) -> None:
     """Ask the boot network again who serves DHCP, and serve it if nobody else does."""
     _client(context).take_over()
     print("asked; `innervate status` shows what came of it")
+
+
+def console(
+    context: typer.Context,
+    machine: Machine,
+    log: Annotated[bool, typer.Option("--log", help="Print what was recorded, and end.")] = False,
+) -> None:
+    """Join the terminal to a machine's serial console. Enter, then ~. leaves it."""
+    from appliance.cli import console as terminal
+
+    if log:
+        sys.stdout.buffer.write(_client(context).recorded(machine))
+    else:
+        terminal.run(_client(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
 def tunnel(context: typer.Context, machine: Machine) -> None:

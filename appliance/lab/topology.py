@@ -11,7 +11,7 @@ from appliance.model.codec import from_json
 from appliance.model.hardware import Firmware
 from appliance.model.ids import ImageName, machine_name
 from appliance.model.secret import Secret
-from appliance.model.site import BootNetwork, Server, ShellAccess
+from appliance.model.site import BootNetwork, Server, ShellAccess, UnixConsole
 from appliance.topology import Rack
 
 VARIABLE = "INNERVATE_LAB"
@@ -56,7 +56,13 @@ def boot_network() -> BootNetwork:
 
 def _server(node: RackNode) -> Server:
     address: IPv4Address = BRIDGE_ADDRESS.network.network_address + 50 + node.spec.index
-    return Server(name=machine_name(node.spec.name), bmc=node.bmc, address=address, mac=node.spec.mac)
+    return Server(
+        name=machine_name(node.spec.name),
+        bmc=node.bmc,
+        address=address,
+        mac=node.spec.mac,
+        console=UnixConsole(path=node.spec.console_socket),
+    )
 
 
 def _running(folder: Path) -> tuple[RackNode, ...]:

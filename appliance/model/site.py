@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from appliance.errors import SiteError
 from appliance.model.bmc import BmcEndpoint
@@ -11,11 +12,29 @@ from pxe.client import Mac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnixConsole:
+    """A serial port that a local program serves as a Unix stream socket, as QEMU does."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TcpConsole:
+    """A raw TCP port of a console server: the bytes of the line and nothing else, no Telnet."""
+
+    address: IPv4Address
+    port: int
+
+
+ConsoleSource = UnixConsole | TcpConsole
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """A bare machine: reached through its BMC; `mac` only where the BMC does not tell it.
 
     `chain`: the boot programs that it is known to run; None where that is to be found out, and for servers without
-    `mac`.
+    `mac`. `console`: where its serial console is reached.
     """
 
     name: MachineName
@@ -23,6 +42,7 @@ class Server:
     address: IPv4Address | None = None
     mac: Mac | None = None
     chain: Chain | None = None
+    console: ConsoleSource | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

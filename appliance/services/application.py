@@ -7,6 +7,7 @@ from pathlib import Path
 from appliance import __version__
 from appliance.conductor.memory import Memory
 from appliance.conductor.world import RunStatus
+from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError
 from appliance.inventory.model import Inventory
 from appliance.model.bmc import PowerCommand
@@ -53,6 +54,7 @@ class Appliance:
         session_of: Callable[[MachineName], Session | None],
         segment: SegmentState,
         take_over: Callable[[], None],
+        consoles: Mapping[MachineName, Console],
         waiting: Mapping[MachineName, str],
         ssh_key: Path,
     ) -> None:
@@ -63,6 +65,7 @@ class Appliance:
         self._session_of = session_of
         self._segment = segment
         self._take_over = take_over
+        self._consoles = consoles
         self._waiting = waiting
         self._ssh_key = ssh_key
         self._started = clock.now()
@@ -146,6 +149,14 @@ class Appliance:
     async def release(self, name: MachineName) -> MachineView:
         await self._memory.remember(HoldReleased(machine=self._known(name)))
         return self._view(name)
+
+    def console(self, name: MachineName) -> Console:
+        if (console := self._consoles.get(self._known(name))) is None:
+            raise NotFoundError(
+                f"nobody knows where the serial console of {name} is",
+                next_action="name it in the site program: Server(console=...)",
+            )
+        return console
 
     def take_over(self) -> MachinesView:
         if not self._segment.stands_back:

@@ -159,6 +159,7 @@ def test_daemon_killed_in_the_middle_of_a_write(bench: Bench) -> None:
         ended = follow(bench)(bench.client.run(run.id))
         assert ended.state is RunState.DONE, bench.log()
         assert bench.client.machine("node-0").phase.value == "active"
+        assert b"Linux version" in bench.client.recorded("node-0")
         assert step_of(ended, "write-image").fence == 2
         write = [e for e in bench.events("step-intent") if ".write-image " in e.text]
         assert [re.search(r"fence \d.*", e.text)[0] for e in write] == ["fence 1)", "fence 2, resumes fence 1)"]  # type: ignore[index]

@@ -22,7 +22,7 @@ _SPAN = re.compile(r"`([^`\n]+)`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _PATH = re.compile(r"`((?:appliance|docs|examples|images|pxe|templates|tests)/[\w./*-]+)`")
 _RUN = re.compile(r"\./run ([a-z]+)(?: +([a-z]+))?")
-_VERB = re.compile(r"(?:^|[\s/])innervate(?: +--socket +\S+)? +([a-z]+)", re.MULTILINE)
+_VERB = re.compile(r"(?:^|[\s/])innervate(?: +--socket +\S+)? +([a-z][a-z-]*)", re.MULTILINE)
 
 
 def code_of(text: str) -> Iterator[str]:

@@ -300,6 +300,7 @@ class Net:
             session_of=self.desk.session,
             segment=self.segment,
             take_over=rack.taken_over.set,
+            consoles={},
             waiting=self.waiting,
             ssh_key=rack.folder / "key",
         )

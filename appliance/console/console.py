@@ -1,0 +1,136 @@
+"""One machine's serial console: recorded from the first byte, followed by many, typed on by whoever may.
+
+A console that nobody listens to is lost on most hardware, so ours is always listened to: the connection is made when
+the daemon starts and made again whenever it ends.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from appliance.console.record import Record
+from appliance.errors import ConflictError
+from appliance.model.ids import MachineName
+from appliance.ports import Clock
+
+_LOGGER = logging.getLogger(__name__)
+
+CHUNK = 65536
+_BEHIND = 1 << 20
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """`open` raises OSError; it is tried again after `retry` seconds."""
+
+    open: Callable[[], Awaitable[Stream]]
+    retry: float
+
+
+class Follower:
+    """What one reader has yet to read. One that falls a megabyte behind loses the oldest, and is told how much."""
+
+    def __init__(self, past: bytes) -> None:
+        self._chunks = deque((past,) if past else ())
+        self._size = len(past)
+        self._lost = 0
+        self._closed = False
+        self._news = asyncio.Event()
+
+    def put(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._size += len(data)
+        while self._size > _BEHIND and len(self._chunks) > 1:
+            dropped = len(self._chunks.popleft())
+            self._size -= dropped
+            self._lost += dropped
+        self._news.set()
+
+    async def read(self) -> bytes:
+        """All that is new, at least a byte; empty after `close`."""
+        while not self._chunks and not self._closed:
+            self._news.clear()
+            await self._news.wait()
+        notice = f"\r\n[{self._lost} bytes lost: too slow]\r\n".encode() if self._lost else b""
+        data = notice + b"".join(self._chunks)
+        self._chunks.clear()
+        self._size = self._lost = 0
+        return data
+
+    def close(self) -> None:
+        self._closed = True
+        self._news.set()
+
+
+class Console:
+    """To be used on one event loop; `run` for as long as the console is to be recorded."""
+
+    def __init__(self, machine: MachineName, source: Source, record: Record, clock: Clock) -> None:
+        self._machine = machine
+        self._source = source
+        self._record = record
+        self._clock = clock
+        self._followers: set[Follower] = set()
+        self._writer: asyncio.StreamWriter | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._writer is not None
+
+    async def run(self) -> None:
+        while True:
+            try:
+                reader, self._writer = await self._source.open()
+            except OSError as cause:
+                _LOGGER.debug("no console machine=%s cause=%s", self._machine, cause)
+            else:
+                await self._copy(reader, self._writer)
+            await self._clock.sleep(self._source.retry)
+
+    @asynccontextmanager
+    async def follow(self, past: int) -> AsyncIterator[Follower]:
+        """What it says from now on, after the last `past` bytes that it said before."""
+        follower = Follower(self._record.tail(past))
+        self._followers.add(follower)
+        try:
+            yield follower
+        finally:
+            self._followers.discard(follower)
+
+    def tail(self, most: int) -> bytes:
+        """The last bytes that it said."""
+        return self._record.tail(most)
+
+    async def type(self, data: bytes) -> None:
+        """ConflictError while the console is not connected."""
+        if self._writer is None:
+            raise ConflictError(
+                f"the console of {self._machine} is not connected",
+                next_action="power the machine on, and check how the site program names its console",
+            )
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(CHUNK):
+                self._take(data)
+        except OSError as cause:
+            _LOGGER.info("console lost machine=%s cause=%s", self._machine, cause)
+        finally:
+            self._writer = None
+            writer.close()
+
+    def _take(self, data: bytes) -> None:
+        """Who follows sees it even if the disk refuses."""
+        for follower in self._followers:
+            follower.put(data)
+        try:
+            self._record.append(data)
+        except OSError as cause:
+            _LOGGER.error("console not recorded machine=%s cause=%s", self._machine, cause)

@@ -77,6 +77,11 @@ class Admission:
         if not self._clients[client]:
             del self._clients[client]
 
+    @property
+    def downloads(self) -> int:
+        """Under way, of large bodies."""
+        return self._downloads
+
     def begin_download(self, count: int, agent: str) -> bool:
         """False: not now. `agent` is the User-Agent. To be followed by `end_download` when True."""
         if count < LARGE:

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 _READ = 64 * 1024
+_FEW = 2
 _TURN_REQUESTS = 64
 _HANDSHAKE_SECONDS = 5.0
 _DRAIN_SECONDS = 2.0
@@ -363,6 +364,7 @@ class Connection:
             fd=fd,
             started=self._started,
             keep_alive=keep_alive,
+            steady=self._hall.admission.downloads <= _FEW,
         )
         self._outgoing.begin(self._stream)
         self._write()

@@ -8,7 +8,8 @@ from pxe.http.packet import pack_head
 from pxe.http.responder import Response
 from pxe.http.stream import Stream
 
-_TURN = 8 * 1024 * 1024
+_TURN = 2 * 1024 * 1024
+_LONG_TURN = 8 * 1024 * 1024
 _SMALL = 64 * 1024
 _LONG = 1024 * 1024
 _AHEAD = 8 * 1024 * 1024
@@ -18,7 +19,11 @@ _KEEP, _CLOSE = ("Connection", "keep-alive"), ("Connection", "close")
 @dataclass(slots=True, kw_only=True)
 class Outgoing:
     """`pending` is what is left of the head and, when `body_behind`, of a small body behind it; `sent` counts bytes of
-    the body. `fd` is -1 for bytes."""
+    the body. `fd` is -1 for bytes.
+
+    `steady`: few download, so each gets long turns, and the kernel holds back what fills no segment. That doubles the
+    rate of one client and costs a tenth of the rate of a hundred.
+    """
 
     method: str
     path: str
@@ -28,11 +33,12 @@ class Outgoing:
     fd: int
     started: float
     keep_alive: bool
+    steady: bool
     sent: int = 0
     advised: int = 0
 
     def begin(self, stream: Stream) -> None:
-        if self.response.count > _LONG:
+        if self.steady and self.response.count > _LONG:
             stream.flow(steady=True)
 
     def push(self, stream: Stream) -> bool:
@@ -40,7 +46,7 @@ class Outgoing:
         stream raises."""
         if self.pending:
             self._push_pending(stream)
-        turn = _TURN
+        turn = _LONG_TURN if self.steady else _TURN
         while turn > 0 and not self.pending and self.sent < self.response.count:
             most = min(turn, self.response.count - self.sent)
             taken = self._push_body(stream, most)
@@ -51,7 +57,7 @@ class Outgoing:
         return not self.pending and self.sent == self.response.count
 
     def finish(self, stream: Stream) -> None:
-        if self.response.count > _LONG:
+        if self.steady and self.response.count > _LONG:
             stream.flow(steady=False)
 
     def close(self) -> None:

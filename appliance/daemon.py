@@ -13,7 +13,7 @@ from pathlib import Path
 
 from appliance.api.app import create_app
 from appliance.api.server import serve
-from appliance.bmc.redfish import RedfishDialler
+from appliance.bmc.dialler import Dialler
 from appliance.boot import Ramdisk, Snapshot, snapshot
 from appliance.conductor.conductor import Conductor
 from appliance.conductor.hands import Hands
@@ -183,7 +183,7 @@ def _acting(
     closing: AsyncExitStack,
 ) -> tuple[Hands, dict[MachineName, str]]:
     clock, network = SystemClock(), site.topology.boot_network
-    dialler = RedfishDialler(clock)
+    dialler = Dialler(clock, SystemRng())
     closing.push_async_callback(dialler.close)
     ensure_key(settings.key, HostProcesses())
     waiting: dict[MachineName, str] = {}

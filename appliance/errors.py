@@ -9,6 +9,11 @@ InnervateError
 |-- ConflictError        someone else got there first
 |-- StepError            a step failed on a machine
 |   |-- BmcError         the BMC refused, lied or stayed silent
+|   |   |-- BmcUnsupportedError    it cannot do that at all: asking again changes nothing
+|   |   |-- BmcLoginError          it refuses the user or the password: asking again may lock the account
+|   |   |-- BmcPasswordChangeError it wants a new password before anything else
+|   |   |-- BmcSessionsFullError   others hold all of its sessions
+|   |   +-- BmcTaskError           it began, and then failed or lost, a task
 |   |-- AgentError       the agent in the ramdisk refused or failed
 |   +-- ShellError       the installed system refused
 +-- MachineryError       our own disk, socket or process failed
@@ -60,6 +65,26 @@ class StepError(InnervateError):
 
 class BmcError(StepError):
     code = "bmc"
+
+
+class BmcUnsupportedError(BmcError):
+    pass
+
+
+class BmcLoginError(BmcError):
+    pass
+
+
+class BmcPasswordChangeError(BmcLoginError):
+    pass
+
+
+class BmcSessionsFullError(BmcError):
+    pass
+
+
+class BmcTaskError(BmcError):
+    pass
 
 
 class AgentError(StepError):

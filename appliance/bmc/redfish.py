@@ -1,201 +1,454 @@
-"""The Redfish driver (DSP0266), over the `redfish` package's asynchronous client.
+"""The Redfish driver (DSP0266, DSP2046): what is asked of a BMC, in the order in which it can answer.
 
-* Nothing is sent before the certificate matches its pin; redirects stay on the same host.
-* One request in flight per BMC: many serve one at a time and answer the second with nonsense.
-* Only a GET is repeated (Retry-After, session renewal). Every command starts with a GET, so that an expired
-  session is renewed before the POST, which is sent once.
-* Sessions where the service has them, basic authentication where it does not; never the second for the first's sake.
+Parents are read before leaves, since some BMCs know a leaf only then. Every change is read back. What a BMC began as
+a task is waited for, without keeping others from asking. Optional resources are asked for only where they are linked.
 """
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 
 import aiohttp
-from redfish.aio import (
-    AsyncRedfishClient,
-    AsyncRestResponse,
-    RedfishAuthenticationError,
-    RedfishConnectionError,
-    RedfishError,
-    RedfishHTTPError,
-    RedfishInvalidTargetError,
-    RedfishPasswordChangeRequiredError,
-    RedfishTimeoutError,
-)
+from redfish.aio import AsyncRestResponse
 
 from appliance.bmc import redfish_codec as codec
-from appliance.bmc.pinned import AnswerTooLargeError, PinnedSession, TidyConnector
-from appliance.bmc.port import Bmc
-from appliance.errors import BmcError
-from appliance.model.bmc import BmcEndpoint, BootTarget, PowerCommand, PowerState, SystemIdentity
+from appliance.bmc.codec import boot, log, media, power, sensors, update
+from appliance.bmc.codec.text import clean
+from appliance.bmc.pinned import TidyConnector
+from appliance.bmc.port import FullBmc, Progress
+from appliance.bmc.quirks import Product, Quirks, depends_on_firmware, quirks_of
+from appliance.bmc.redfish_errors import PasswordDueError, RefusalError
+from appliance.bmc.redfish_link import RedfishLimits, RedfishLink
+from appliance.errors import BmcError, BmcTaskError, BmcUnsupportedError
+from appliance.model.bmc import (
+    BmcEndpoint,
+    BootOverride,
+    EventLogEntry,
+    FirmwareItem,
+    Indicator,
+    MediaSlot,
+    PowerCommand,
+    PowerState,
+    Sensor,
+    SystemIdentity,
+)
+from appliance.model.secret import Secret
 from appliance.ports import Clock
 from pxe.client import Mac
 
+__all__ = ["RedfishBmc", "RedfishDialler", "RedfishLimits"]
+
 _log = logging.getLogger(__name__)
-
-_ROOT = "/redfish/v1/"
-# Compressed answers get weak ETags from some BMCs, which they then refuse in If-Match.
-_PLAIN = {"Accept-Encoding": "identity"}
-_REDIRECTS = (301, 302, 307, 308)
-_BUSY = (429, 503)
-_NO_SESSIONS = (404, 405, 501)
-_REPEATS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RedfishLimits:
-    """`retry_after_seconds` is the longest wait a BMC may ask for; an operation is a few requests."""
-
-    request_seconds: float = 20.0
-    operation_seconds: float = 60.0
-    retry_after_seconds: float = 15.0
-    body_bytes: int = 1 << 20
+_GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_STATE_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT)
+_JOBS = "look at the BMC's own list of jobs"
+# A task that was just created may not be there yet.
+_NEW_TASK_LOOKS = 5
+_NEW_TASK_SECONDS = 1.0
 
 
-class RedfishBmc:
-    """Implements `appliance.bmc.port.Bmc`. Logs in at the first use, and again after `close`."""
+def _silent(_percent: int | None) -> None:
+    pass
+
+
+class RedfishBmc(FullBmc):
+    """Logs in at the first use, and again after `close`."""
 
     def __init__(
-        self,
-        endpoint: BmcEndpoint,
-        http: Callable[[], aiohttp.ClientSession],
-        clock: Clock,
-        limits: RedfishLimits,
+        self, endpoint: BmcEndpoint, http: Callable[[], aiohttp.ClientSession], clock: Clock, limits: RedfishLimits
     ) -> None:
         self._endpoint = endpoint
-        self._http = http
         self._clock = clock
         self._limits = limits
-        self._fingerprint = _fingerprint(endpoint)
-        self._one_at_a_time = asyncio.Lock()
-        self._client: AsyncRedfishClient | None = None
-        self._systems = ""
-        self._system = ""
-
-    async def identify(self) -> SystemIdentity:
-        async with self._operation() as client:
-            system = await self._get_system(client)
-            return codec.system_identity(self._system, system, await self._macs(client, system))
-
-    async def power_state(self) -> PowerState:
-        async with self._operation() as client:
-            return codec.power_state(await self._get_system(client))
-
-    async def command(self, command: PowerCommand) -> None:
-        async with self._operation() as client:
-            action = codec.reset_action(await self._get_system(client))
-            allowable = action.allowable
-            if not allowable and action.info:
-                allowable = codec.reset_types(await self._get(client, action.info))
-            body = {"ResetType": codec.reset_type(command, allowable)}
-            _accepted(await client.post(action.target, body=body, headers=_PLAIN))
-
-    async def set_boot_once(self, target: BootTarget) -> BootTarget:
-        async with self._operation() as client:
-            answer = await self._fetch(client, await self._system_path(client))
-            body = codec.boot_patch(target, codec.parse_document(answer.read))
-            _accepted(await client.patch(self._system, body=body, headers=_PLAIN | _if_match(answer)))
-            return codec.boot_override(await self._get_system(client))
-
-    async def boot_override(self) -> BootTarget:
-        async with self._operation() as client:
-            return codec.boot_override(await self._get_system(client))
+        self._link = RedfishLink(endpoint, http, clock, limits)
+        self._path = ""
+        self._quirks = Quirks()
 
     async def close(self) -> None:
-        """Deletes the session: BMCs keep a handful, and lock everyone out when they run out."""
-        async with self._one_at_a_time:
-            client, self._client = self._client, None
-            if client is not None:
-                async with self._translated():
-                    await client.logout()
+        await self._link.close()
 
-    @asynccontextmanager
-    async def _operation(self) -> AsyncIterator[AsyncRedfishClient]:
-        async with self._one_at_a_time, self._translated():
-            if self._client is None:
-                self._client = await self._connect()
-            yield self._client
+    # --- power ------------------------------------------------------------------------------------------------
 
-    @asynccontextmanager
-    async def _translated(self) -> AsyncIterator[None]:
-        """Whatever goes wrong with the BMC becomes a `BmcError`, within the time an operation may take."""
+    async def identify(self) -> SystemIdentity:
+        async with self._operation() as link:
+            system = await self._system()
+            return codec.system_identity(self._path, system, await _macs(link, system), self._quirks)
+
+    async def power_state(self) -> PowerState:
+        async with self._operation():
+            return codec.power_state(await self._system())
+
+    async def command(self, command: PowerCommand) -> None:
+        async with self._operation() as link:
+            system = await self._system()
+            reset = _offered(system, "ComputerSystem.Reset", "the system cannot be reset through this BMC")
+            allowable = reset.allowable("ResetType") or codec.info_allowable(await _info(link, reset), "ResetType")
+            body: codec.JsonObject = {"ResetType": power.reset_type(command, allowable, codec.power_state(system))}
+            try:
+                await link.post(reset.target, body)
+            except RefusalError as error:
+                await self._excuse(command, error)
+
+    async def _excuse(self, command: PowerCommand, error: RefusalError) -> None:
+        """HPE's iLO refuses what is already so, and what follows the last command too soon: the state tells which."""
+        if error.status not in _STATE_REFUSALS:
+            raise error
+        state = codec.power_state(await self._system())
+        if power.reached(command, state):
+            return
+        action = "wait a minute for the last command's effect, then try again"
+        said = f"power is {state.value}; {error.evidence}"
+        raise BmcError(f"the BMC refuses {command.value} now", evidence=said, next_action=action) from error
+
+    # --- boot order -------------------------------------------------------------------------------------------
+
+    async def boot(self) -> BootOverride:
+        async with self._operation():
+            return await self._override()
+
+    async def set_boot(self, override: BootOverride) -> BootOverride:
+        async with self._operation() as link:
+            path, _ = await self._pending(await self._system())
+            answer = await link.patch(path or self._path, lambda present: boot.patch(override, present, self._quirks))
+        await self._ended(answer)
+        return await self.boot()
+
+    async def _override(self) -> BootOverride:
+        """What is pending, else what is set."""
+        system = await self._system()
+        _, pending = await self._pending(system)
+        return boot.override(pending if boot.says_override(pending) else system)
+
+    async def _pending(self, system: codec.JsonObject) -> tuple[str, codec.JsonObject]:
+        """The settings resource; nothing where there is none or it is for other attributes than the boot order's."""
+        path = boot.settings_path(self._path, system, self._quirks)
+        if not path:
+            return "", {}
         try:
-            async with asyncio.timeout(self._limits.operation_seconds):
-                yield
-        except (RedfishError, TimeoutError, RecursionError) as error:
-            if isinstance(error, RedfishAuthenticationError):
-                self._client = None
-            raise _bmc_error(error, self._endpoint) from error
+            settings = await self._link.get(path)
+        except RefusalError as error:
+            if error.status not in _GONE:
+                raise
+            return "", {}
+        return (path, settings) if boot.has_override(settings) else ("", {})
+
+    # --- virtual media ----------------------------------------------------------------------------------------
+
+    async def media(self) -> tuple[MediaSlot, ...]:
+        async with self._operation() as link:
+            return tuple(media.slot(drive) for drive in await link.collection(await self._drives()))
+
+    async def insert(self, slot: str, image: str) -> MediaSlot:
+        async with self._operation() as link:
+            drive = await self._drive(slot)
+            path = codec.path_of(drive)
+            if (way := media.way(drive, media.INSERT, self._quirks)) is None:
+                answer = await link.patch(path, lambda _: media.insertion_patch(image))
+            else:
+                body = media.insertion(image, way, await _info(link, way), self._quirks)
+                answer = await link.post(way.target, body)
+        return await self._changed_drive(answer, path)
+
+    async def eject(self, slot: str) -> MediaSlot:
+        async with self._operation() as link:
+            drive = await self._drive(slot)
+            path = codec.path_of(drive)
+            if (way := media.way(drive, media.EJECT, self._quirks)) is None:
+                answer = await link.patch(path, lambda _: media.ejection_patch())
+            else:
+                answer = await link.post(way.target, {})
+        return await self._changed_drive(answer, path)
+
+    async def _changed_drive(self, answer: AsyncRestResponse, path: str) -> MediaSlot:
+        await self._ended(answer)
+        async with self._operation() as link:
+            await link.get(await self._drives())
+            return media.slot(await link.get(path))
+
+    async def _drives(self) -> str:
+        """The manager's before the system's: with some iDRACs the system's accept an image and do nothing."""
+        system = await self._system()
+        manager = await self._manager(system)
+        path = codec.link(manager, "VirtualMedia") or codec.link(system, "VirtualMedia")
+        if not path:
+            raise codec.unsupported("the BMC has no virtual media", manager)
+        return path
+
+    async def _drive(self, slot: str) -> codec.JsonObject:
+        drives = await self._link.collection(await self._drives())
+        for drive in drives:
+            if media.slot(drive).id == slot and codec.path_of(drive):
+                return drive
+        seen = clean(", ".join(media.slot(drive).id for drive in drives), codec.EVIDENCE)
+        raise BmcUnsupportedError(f"the BMC has no drive {slot!r}", evidence=f"it has {seen}", next_action="name one")
+
+    # --- chassis ----------------------------------------------------------------------------------------------
+
+    async def indicator(self) -> Indicator:
+        async with self._operation():
+            return sensors.indicator((await self._indicating())[1])
+
+    async def set_indicator(self, wanted: Indicator) -> Indicator:
+        async with self._operation() as link:
+            path, _ = await self._indicating()
+            answer = await link.patch(path, lambda present: sensors.indicator_patch(wanted, present))
+        await self._ended(answer)
+        return await self.indicator()
+
+    async def _indicating(self) -> tuple[str, codec.JsonObject]:
+        system = await self._system()
+        if sensors.has_indicator(system):
+            return self._path, system
+        path, chassis = await self._chassis(system)
+        if sensors.has_indicator(chassis):
+            return path, chassis
+        raise codec.unsupported("the BMC has no identify LED", chassis)
+
+    async def sensors(self) -> tuple[Sensor, ...]:
+        async with self._operation() as link:
+            _, chassis = await self._chassis(await self._system())
+            if path := codec.link(chassis, "Sensors"):
+                return tuple(map(sensors.sensor, await link.collection(path)))
+            thermal, supply = codec.link(chassis, "Thermal"), codec.link(chassis, "Power")
+            if not thermal and not supply:
+                raise codec.unsupported("the BMC has no sensors", chassis)
+            warm = tuple(sensors.of_thermal(await link.get(thermal))) if thermal else ()
+            return warm + (tuple(sensors.of_power(await link.get(supply))) if supply else ())
+
+    async def power_draw(self) -> float:
+        async with self._operation() as link:
+            _, chassis = await self._chassis(await self._system())
+            watts = None
+            if path := codec.link(chassis, "EnvironmentMetrics"):
+                watts = sensors.watts_of_metrics(await link.get(path))
+            if watts is None and (path := codec.link(chassis, "Power")):
+                watts = sensors.watts_of_power(await link.get(path))
+            if watts is None:
+                raise codec.unsupported("the BMC does not measure power", chassis)
+            return watts
+
+    # --- event log --------------------------------------------------------------------------------------------
+
+    async def event_log(self) -> tuple[EventLogEntry, ...]:
+        async with self._operation() as link:
+            service = await self._log_service()
+            return tuple(map(log.entry, await link.collection(codec.link(service, "Entries"))))
+
+    async def clear_event_log(self) -> None:
+        async with self._operation() as link:
+            clear = _offered(await self._log_service(), log.CLEAR, "the BMC cannot clear its event log")
+            answer = await link.post(clear.target, {})
+        await self._ended(answer)
+
+    async def _log_service(self) -> codec.JsonObject:
+        system = await self._system()
+        manager = await self._manager(system)
+        for holder in (system, manager):
+            if path := codec.link(holder, "LogServices"):
+                service = log.event_log(await self._link.collection(path))
+                if service is not None:
+                    return service
+        raise codec.unsupported("the BMC has no event log", system)
+
+    # --- firmware ---------------------------------------------------------------------------------------------
+
+    async def firmware(self) -> tuple[FirmwareItem, ...]:
+        async with self._operation() as link:
+            return tuple(map(update.item, await link.collection(await self._inventory())))
+
+    async def update(self, image: str, progress: Progress, targets: tuple[str, ...] = ()) -> None:
+        async with self._operation() as link:
+            service = await self._update_service()
+            simple = _offered(service, update.SIMPLE_UPDATE, "the BMC fetches no firmware by itself")
+            paths = [await self._item_path(name) for name in targets]
+            body = update.request(image, paths, simple, await _info(link, simple))
+            answer = await link.post(simple.target, body)
+        await self._ended(answer, progress)
+
+    async def _item_path(self, name: str) -> str:
+        for item in await self._link.collection(await self._inventory()):
+            if update.item(item).id == name and codec.path_of(item):
+                return codec.path_of(item)
+        raise BmcUnsupportedError(f"the BMC has no firmware {clean(name)!r}", next_action="name one that it lists")
+
+    async def _inventory(self) -> str:
+        service = await self._update_service()
+        if not (path := codec.link(service, "FirmwareInventory")):
+            raise codec.unsupported("the BMC lists no firmware", service)
+        return path
+
+    async def _update_service(self) -> codec.JsonObject:
+        await self._system()
+        return await self._service("UpdateService")
+
+    async def _service(self, name: str) -> codec.JsonObject:
+        if not (path := codec.link(self._link.root, name)):
+            raise codec.unsupported(f"the BMC has no {name}", self._link.root)
+        return await self._link.get(path)
+
+    # --- the BMC itself ---------------------------------------------------------------------------------------
+
+    async def change_password(self, password: Secret) -> None:
+        async with self._link.unlocking(password) as path:
+            path = path or await self._own_account()
+            await self._link.patch(path, lambda _: {"Password": password.reveal()})
+            await self._link.use(password)
+            await self._link.get(path)
+
+    async def _own_account(self) -> str:
+        try:
+            service = await self._service("AccountService")
+            for account in await self._link.collection(codec.link(service, "Accounts")):
+                if account.get("UserName") == self._endpoint.user and codec.path_of(account):
+                    return codec.path_of(account)
+        except PasswordDueError as error:
+            if error.path:
+                return error.path
+            raise
+        raise BmcError(f"the BMC lists no user {self._endpoint.user!r}", next_action="change it on the BMC")
+
+    async def reset_bmc(self) -> None:
+        async with self._operation() as link:
+            manager = await self._manager(await self._system())
+            reset = _offered(manager, "Manager.Reset", "the BMC cannot be reset through Redfish")
+            allowable = reset.allowable("ResetType") or codec.info_allowable(await _info(link, reset), "ResetType")
+            await link.post(reset.target, {"ResetType": power.manager_reset_type(allowable)})
+            link.forget()
+
+    # --- how the tree is walked -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _operation(self) -> AsyncIterator[RedfishLink]:
+        try:
+            async with self._link.operation():
+                yield self._link
         except BmcError:
             # The tree may have changed under us (firmware update): look for the system again next time.
-            self._system = ""
+            self._path = ""
             raise
 
-    async def _connect(self) -> AsyncRedfishClient:
-        client = self._new_client()
-        answer = await self._fetch(client, _ROOT)
-        if answer.status == HTTPStatus.UNAUTHORIZED:  # against DSP0266, and it hides the way to the sessions
-            await client.login(auth="basic")
-            root = await self._get(client, _ROOT)
-        else:
-            root = _document(answer)
-            await (_login(client) if codec.has_sessions(root) else client.login(auth="basic"))
-        self._systems = codec.link(root, "Systems")
-        self._system = ""
-        return client
+    async def _system(self) -> codec.JsonObject:
+        """Once more from the top where the system is gone: after a restart some BMCs know it only then."""
+        if self._path:
+            try:
+                return await self._link.get(self._path)
+            except RefusalError as error:
+                if error.status not in _GONE:
+                    raise
+        self._path = await self._only_system()
+        system = await self._link.get(self._path)
+        self._quirks = await self._known(system)
+        self._link.change_gap = self._quirks.gap
+        return system
 
-    def _new_client(self) -> AsyncRedfishClient:
-        endpoint, limits = self._endpoint, self._limits
+    async def _only_system(self) -> str:
+        if not (systems := codec.link(self._link.root, "Systems")):
+            raise BmcError("the BMC offers no systems", next_action="give the BMC of a server")
+        collection = await self._link.get(systems)
+        further = codec.next_page(collection)
+        return codec.only_system(codec.members(collection) + ((further,) if further else ()))
+
+    async def _known(self, system: codec.JsonObject) -> Quirks:
+        product = codec.product_of(system)
+        if depends_on_firmware(product):
+            version = clean((await self._manager(system)).get("FirmwareVersion"))
+            product = Product(manufacturer=product.manufacturer, model=product.model, firmware=version)
+        return quirks_of(product)
+
+    async def _manager(self, system: codec.JsonObject) -> codec.JsonObject:
+        """The one that the system names, else the first; empty where there is none."""
+        path = codec.first_link(system, "ManagedBy")
+        return await self._linked(path, "Managers") if path else await self._first_of("Managers")
+
+    async def _chassis(self, system: codec.JsonObject) -> tuple[str, codec.JsonObject]:
+        path = codec.first_link(system, "Chassis")
+        chassis = await self._linked(path, "Chassis") if path else await self._first_of("Chassis")
+        return path or codec.path_of(chassis), chassis
+
+    async def _linked(self, path: str, collection: str) -> codec.JsonObject:
+        """A link across the tree jumps over the parent, which some BMCs want to be asked for first."""
         try:
-            return AsyncRedfishClient(
-                endpoint.url,
-                username=endpoint.user,
-                password=endpoint.password.reveal(),
-                session=PinnedSession(self._http(), self._fingerprint, body_bytes=limits.body_bytes),
-                timeout=limits.request_seconds,
-            )
-        except ValueError as error:
-            raise _unusable(endpoint, str(error)) from error
+            return await self._link.get(path)
+        except RefusalError as error:
+            if error.status not in _GONE or not (parent := codec.link(self._link.root, collection)):
+                raise
+        await self._link.get(parent)
+        return await self._link.get(path)
 
-    async def _system_path(self, client: AsyncRedfishClient) -> str:
-        if not self._system:
-            if not self._systems:
-                raise BmcError("the BMC offers no systems", next_action="give the BMC of a server")
-            collection = await self._get(client, self._systems)
-            further = codec.next_page(collection)
-            self._system = codec.only_system(codec.members(collection) + ((further,) if further else ()))
-        return self._system
+    async def _first_of(self, collection: str) -> codec.JsonObject:
+        if not (path := codec.link(self._link.root, collection)):
+            return {}
+        paths = codec.members(await self._link.get(path))
+        return await self._link.get(paths[0]) if paths else {}
 
-    async def _get_system(self, client: AsyncRedfishClient) -> codec.JsonObject:
-        return await self._get(client, await self._system_path(client))
+    # --- tasks ------------------------------------------------------------------------------------------------
 
-    async def _macs(self, client: AsyncRedfishClient, system: codec.JsonObject) -> tuple[Mac, ...]:
-        path = codec.link(system, "EthernetInterfaces")
-        if not path:
-            return ()
-        macs = [codec.mac_of(await self._get(client, nic)) for nic in codec.members(await self._get(client, path))]
-        return tuple(dict.fromkeys(mac for mac in macs if mac is not None))
+    async def _ended(self, answer: AsyncRestResponse, progress: Progress = _silent) -> None:
+        """Returns when the task that `answer` began, if it did, has ended well. Raises `BmcTaskError`."""
+        if not (monitor := _monitor(answer)):
+            return
+        deadline = self._clock.monotonic() + self._limits.task_seconds
+        missing = 0
+        while self._clock.monotonic() <= deadline:
+            await self._clock.sleep(self._pause(answer))
+            async with self._operation() as link:
+                answer = await link.fetch(monitor)
+            if answer.status in _GONE:
+                missing += 1
+                if missing > _NEW_TASK_LOOKS:
+                    raise BmcTaskError("the BMC lost its task", evidence=clean(monitor), next_action=_JOBS)
+            elif answer.status not in _BUSY:
+                missing = _NEW_TASK_LOOKS
+                if _has_ended(answer, progress):
+                    return
+        raise BmcTaskError("the BMC does not finish its task in time", evidence=clean(monitor), next_action=_JOBS)
 
-    async def _get(self, client: AsyncRedfishClient, path: str) -> codec.JsonObject:
-        return _document(await self._fetch(client, path))
+    def _pause(self, answer: AsyncRestResponse) -> float:
+        if answer.status in _GONE:
+            return _NEW_TASK_SECONDS
+        wanted = codec.retry_after(answer.getheader("Retry-After"))
+        return min(max(wanted or self._limits.task_poll_seconds, _NEW_TASK_SECONDS), self._limits.task_pause_seconds)
 
-    async def _fetch(self, client: AsyncRedfishClient, path: str) -> AsyncRestResponse:
-        """Follows redirects (the client refuses those to another host) and waits where the BMC asks for it."""
-        answer = await client.get(path, headers=_PLAIN)
-        for _ in range(_REPEATS):
-            location, wait = answer.getheader("Location"), codec.retry_after(answer.getheader("Retry-After"))
-            if answer.status in _REDIRECTS and location:
-                path = location
-            elif answer.status in _BUSY and wait is not None and wait <= self._limits.retry_after_seconds:
-                await self._clock.sleep(wait)
-            else:
-                break
-            answer = await client.get(path, headers=_PLAIN)
-        return answer
+
+def _monitor(answer: AsyncRestResponse) -> str:
+    """The path of the task monitor, or of the task where only that is named; "" where nothing was begun."""
+    if answer.status != HTTPStatus.ACCEPTED:
+        return ""
+    if location := answer.getheader("Location"):
+        return str(location)
+    try:
+        return codec.path_of(codec.parse_document(answer.read))
+    except BmcError:
+        return ""
+
+
+def _has_ended(answer: AsyncRestResponse, progress: Progress) -> bool:
+    view = update.task(answer.status, answer.read)
+    progress(view.percent)
+    if view.end is update.TaskEnd.BADLY:
+        raise BmcTaskError("the BMC's task failed", evidence=view.said, next_action="see what the BMC says")
+    return view.end is update.TaskEnd.WELL
+
+
+def _offered(document: codec.JsonObject, name: str, complaint: str) -> codec.Action:
+    if (found := codec.action(document, name)) is None:
+        raise codec.unsupported(complaint, document)
+    return found
+
+
+async def _info(link: RedfishLink, action: codec.Action) -> codec.JsonObject:
+    return await link.get(action.info) if action.info else {}
+
+
+async def _macs(link: RedfishLink, system: codec.JsonObject) -> tuple[Mac, ...]:
+    path = codec.link(system, "EthernetInterfaces")
+    if not path:
+        return ()
+    macs = map(codec.mac_of, await link.collection(path))
+    return tuple(dict.fromkeys(mac for mac in macs if mac is not None))
 
 
 class RedfishDialler:
@@ -207,7 +460,7 @@ class RedfishDialler:
         self._session: aiohttp.ClientSession | None = None
         self._bmcs: dict[BmcEndpoint, RedfishBmc] = {}
 
-    def dial(self, endpoint: BmcEndpoint) -> Bmc:
+    def dial(self, endpoint: BmcEndpoint) -> RedfishBmc:
         """Connects at the first operation. Raises `BmcError` for an endpoint that makes no sense."""
         if endpoint not in self._bmcs:
             self._bmcs[endpoint] = RedfishBmc(endpoint, self._http, self._clock, self._limits)
@@ -231,80 +484,3 @@ class RedfishDialler:
             connector = TidyConnector(limit=256, limit_per_host=1, keepalive_timeout=15)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
-
-
-async def _login(client: AsyncRedfishClient) -> None:
-    """Basic authentication only where the advertised sessions turn out not to exist."""
-    try:
-        await client.login(auth="session")
-    except RedfishHTTPError as error:
-        if error.response.status not in _NO_SESSIONS:
-            raise
-        await client.login(auth="basic")
-
-
-def _document(answer: AsyncRestResponse) -> codec.JsonObject:
-    _accepted(answer)
-    return codec.parse_document(answer.read)
-
-
-def _accepted(answer: AsyncRestResponse) -> None:
-    if answer.status == HTTPStatus.UNAUTHORIZED:
-        raise RedfishAuthenticationError(codec.refusal(answer.status, answer.read))
-    if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        evidence = codec.refusal(answer.status, answer.read)
-        request = f"{answer.request.method} {codec.clean(answer.request.path)}"
-        raise BmcError(f"the BMC refused {request}", evidence=evidence, next_action="see what the BMC says")
-
-
-def _if_match(answer: AsyncRestResponse) -> dict[str, str]:
-    """Some BMCs demand the ETag; some send an empty or weak one and then refuse it (RFC 9110 section 13.1.1)."""
-    etag = codec.clean(answer.getheader("ETag"))
-    return {"If-Match": etag} if len(etag) > 2 and etag.startswith('"') else {}
-
-
-def _fingerprint(endpoint: BmcEndpoint) -> aiohttp.Fingerprint:
-    try:
-        return aiohttp.Fingerprint(bytes.fromhex(endpoint.fingerprint))
-    except ValueError as error:
-        raise _unusable(endpoint, "the fingerprint is not 64 hex digits") from error
-
-
-def _unusable(endpoint: BmcEndpoint, why: str) -> BmcError:
-    return BmcError(f"cannot use {endpoint.url}", evidence=why, next_action="correct the BMC's endpoint")
-
-
-def _bmc_error(error: Exception, endpoint: BmcEndpoint) -> BmcError:
-    where, cause = endpoint.url, error.__cause__
-    seen = codec.clean(str(cause or error), 200)
-    match error:
-        case RedfishPasswordChangeRequiredError():
-            return BmcError(f"{where} wants a new password", evidence=seen, next_action="change it on the BMC")
-        case RedfishAuthenticationError():
-            action = "check user and password; repeated failures lock accounts"
-            return BmcError(f"{where} refuses user {endpoint.user!r}", evidence=seen, next_action=action)
-        case RedfishInvalidTargetError():
-            action = "distrust this BMC until someone looked at it"
-            return BmcError(f"{where} points to another host", evidence=seen, next_action=action)
-        case RedfishHTTPError():
-            said = codec.refusal(error.response.status, error.response.read)
-            return BmcError(f"{where} refused the log-in", evidence=said, next_action="see what the BMC says")
-        case RedfishTimeoutError() | TimeoutError():
-            return BmcError(f"{where} does not answer in time", evidence=seen, next_action="reset the BMC")
-        case RedfishConnectionError():
-            return _connection_error(cause, where, seen)
-        case _:
-            return BmcError(f"{where} does not speak Redfish", evidence=seen, next_action="check the address")
-
-
-def _connection_error(cause: BaseException | None, where: str, seen: str) -> BmcError:
-    match cause:
-        case aiohttp.ServerFingerprintMismatch():
-            got = f"SHA-256 {cause.got.hex()}, pinned {cause.expected.hex()}"
-            action = "find out why before you pin the new one: nothing was sent to it"
-            return BmcError(f"the certificate of {where} has changed", evidence=got, next_action=action)
-        case AnswerTooLargeError():
-            return BmcError(f"{where} answers without end", evidence=seen, next_action="check the address")
-        case _:
-            action = "check the BMC's address, cable and power"
-            return BmcError(f"{where} cannot be reached", evidence=seen, next_action=action)

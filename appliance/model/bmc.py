@@ -138,7 +138,8 @@ class AccountRole(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BmcEndpoint:
-    """`url` is https://address[:port]; `fingerprint` is the SHA-256 of its certificate (DER), hex, 64 digits."""
+    """`url` is https://address[:port] for Redfish, ipmi://address[:port] for IPMI; `fingerprint` is the SHA-256 of the
+    certificate (DER), hex, 64 digits, and "" with IPMI, which has none."""
 
     url: str
     user: str

@@ -9,7 +9,9 @@ ONLY_IN_FRONT_ENDS = {AbsentError, LateError, RefusedError}
 
 
 def kinds(of: type[InnervateError]) -> set[type[InnervateError]]:
-    return {of, *(kind for child in of.__subclasses__() for kind in kinds(child))}
+    """Those with a code of their own; the others cross the wire as what they are a kind of."""
+    named = {of} if "code" in vars(of) else set()
+    return named | {kind for child in of.__subclasses__() for kind in kinds(child)}
 
 
 def test_every_error_has_a_status_and_a_way_back() -> None:

@@ -13,7 +13,7 @@ from appliance.model.bmc import PowerCommand, PowerState
 
 
 class Rung(Enum):
-    """Lowest first. Higher ones overrule lower ones."""
+    """Lowest first. Higher ones overrule lower ones. `AGENT` is any program of ours that runs on the machine."""
 
     BMC = "bmc"
     DHCP = "dhcp"
@@ -28,7 +28,7 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """`power` is what the sighting shows the machine to be; `at` is monotonic, in seconds.
+    """`power` is what the sighting shows the machine to be; `at` is in seconds, all by one clock.
 
     `fresh` is for a boot that began then: a first DHCP DISCOVER of the firmware, an agent's hello with a new boot id.
     """

@@ -150,6 +150,11 @@ class World:
         self.plans: dict[PlanDigest, Plan] = {}
         self.runs: dict[RunId, RunStatus] = {}
         self.last_seq = 0
+        self._first_signs: dict[str, tuple[float, ...]] = {}
+
+    def first_signs(self, machine: MachineName) -> tuple[float, ...]:
+        """How long machines of this one's model took from power-on to their first packet, in seconds, latest last."""
+        return self._first_signs.get(_model(self.machine(machine)), ())
 
     def machine(self, name: MachineName) -> MachineState:
         return self.machines.get(name) or MachineState(name=name)
@@ -178,7 +183,11 @@ class World:
             case SegmentNoted():
                 pass
             case record:
-                machine = _observe(self.machine(record.machine), record, entry.time)
+                before = self.machine(record.machine)
+                machine = _observe(before, record, entry.time)
+                if before.power_on is not None and not before.stages and machine.stages:
+                    signs = self._first_signs.get(_model(before), ())
+                    self._first_signs[_model(before)] = (*signs[-199:], entry.time - before.power_on)
                 self.machines[machine.name] = machine
 
     def _begin(self, intent: StepIntent, now: float) -> None:
@@ -205,6 +214,10 @@ class World:
         run = replace(run, attempts={**run.attempts, attempt.step: attempt})
         self.runs[run.id] = run
         return run
+
+
+def _model(state: MachineState) -> str:
+    return f"{state.identity.manufacturer} {state.identity.product}" if state.identity is not None else ""
 
 
 Observation = (

@@ -31,7 +31,8 @@ from appliance.site import Site, plan_site
 from appliance.store.records import HoldPlaced, HoldReleased, PlanStored, RunStarted
 from appliance.topology import Rack
 
-_POWER_BUDGET = 180.0
+_POWER_BUDGET = 1000.0
+"""Large servers test their memory for a quarter of an hour before they are heard."""
 _SSH_PORT = 22
 
 _COMMANDS = {

@@ -108,6 +108,10 @@ class Senses:
         match event:
             case DhcpEvent(kind=Kind.ACK, address=IPv4Address() as address):
                 self._leased(event, address)
+            case DhcpEvent(kind=Kind.OFFER, stage=Stage.SYSTEM):
+                self._stage(
+                    self._current().machine_of(_asking(event)), BootStage.SYSTEM, f"{event.mac} wants an address"
+                )
             case TftpEvent(outcome=Outcome.FINISHED):
                 self._stage(self._address_of.get(event.client), BootStage.TFTP, _tftp(event))
             case ScriptEvent():
@@ -126,21 +130,22 @@ class Senses:
                 assert_never(event)
 
     def _leased(self, event: DhcpEvent, address: IPv4Address) -> None:
-        client = Client(mac=event.mac, stage=event.stage, arch=event.arch, uuid=event.uuid)
-        machine = self._current().machine_of(client)
+        machine = self._current().machine_of(_asking(event))
         if machine is None:
             self._refused(address, f"DHCP: {event.mac} is of no machine in the site program")
             return
         self._address_of[address] = machine
         if self._memory.world.machine(machine).address != address:
             self._memory.note(AddressLeased(machine=machine, address=address))
-        if event.stage is not Stage.SYSTEM:
+        if event.stage is Stage.SYSTEM:
+            self._stage(machine, BootStage.LEASE, f"{address} to {event.mac}")
+        else:
             arch = event.arch.name if event.arch is not None else "unknown"
             self._stage(machine, BootStage.DHCP, f"{address} to {event.mac}, {event.stage.value}, {arch}")
 
     def _proxied(self, event: ProxyEvent) -> None:
         """Another server gives the address; we hear of it when the machine asks for it."""
-        machine = self._current().machine_of(Client(mac=event.mac, stage=event.stage, arch=event.arch, uuid=event.uuid))
+        machine = self._current().machine_of(_asking(event))
         if machine is None:
             return
         if event.address is not None:
@@ -208,6 +213,10 @@ class Senses:
         count = self._refusals[why] = self._refusals.get(why, 0) + 1
         if count & (count - 1) == 0:
             _LOGGER.warning("client=%s refused (%d times): %s", client, count, clean(why, 300))
+
+
+def _asking(event: DhcpEvent | ProxyEvent) -> Client:
+    return Client(mac=event.mac, stage=event.stage, arch=event.arch, uuid=event.uuid)
 
 
 def _tftp(event: TftpEvent) -> str:

@@ -19,11 +19,17 @@ from appliance.plan import Plan, StepKind
 
 
 class BootStage(Enum):
-    """The rungs of a network boot that leave evidence of their own."""
+    """The rungs of a boot that leave evidence of their own.
+
+    `SYSTEM` is an operating system that looks for an address, as one does when it starts; `LEASE` one that got or
+    renewed one: it runs, and nobody knows since when.
+    """
 
     DHCP = "dhcp"
     TFTP = "tftp"
     SCRIPT = "script"
+    SYSTEM = "system"
+    LEASE = "lease"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

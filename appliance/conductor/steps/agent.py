@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from appliance.conductor.hands import Attempt, Hands
 from appliance.conductor.outcome import Done, Failed, Outcome, Retry
-from appliance.conductor.steps.power import command_power
+from appliance.conductor.steps.power import command_power, first_sign_patience
 from appliance.conductor.world import MachineState
 from appliance.model.bmc import BootTarget, PowerCommand, PowerState
+from appliance.model.ids import MachineName
 from appliance.store.records import Noted, Problem
 from images.agent.protocol import Task, TaskReport, TaskState
 
@@ -84,8 +85,9 @@ async def _climb(hands: Hands, attempt: Attempt, rung: _Rung) -> None:
 
 async def _hello(hands: Hands, attempt: Attempt, patience: float) -> bool:
     machine, clock = attempt.machine, hands.clock
-    deadline = clock.monotonic() + patience
-    while (left := deadline - clock.monotonic()) > 0:
+    began = clock.monotonic()
+    first = first_sign_patience(hands, attempt, patience)
+    while (left := began + _patience(hands, machine, first, patience) - clock.monotonic()) > 0:
         hands.waiting(machine, _next_sign(hands.memory.world.machine(machine)))
         before = len(hands.memory.world.machine(machine).stages)
 
@@ -97,6 +99,10 @@ async def _hello(hands: Hands, attempt: Attempt, patience: float) -> bool:
         if hands.memory.world.machine(machine).hello is not None:
             return True
     return False
+
+
+def _patience(hands: Hands, machine: MachineName, first: float, whole: float) -> float:
+    return whole if hands.memory.world.machine(machine).stages else first
 
 
 def _next_sign(state: MachineState) -> str:

@@ -1,23 +1,32 @@
 """Steps that only the BMC is needed for."""
 
+from typing import assert_never
+
+from appliance.bmc.evidence import BudgetRule, Finding, Rung, Sighting, Verdict, budget
+from appliance.bmc.proof import prove
 from appliance.conductor.hands import Attempt, Hands
 from appliance.conductor.outcome import Done, Failed, Outcome
+from appliance.conductor.world import MachineState
 from appliance.inventory.identity import duplicates
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 from appliance.plan import SetPower
-from appliance.store.records import IdentityRead, PowerCommanded, Problem
+from appliance.store.records import BootStage, IdentityRead, PowerCommanded, Problem
 
-_LOOK_EVERY = 2.0
-
-_REACHES: dict[PowerCommand, PowerState | None] = {
+_BOOTS = frozenset({PowerCommand.ON, PowerCommand.GRACEFUL_RESTART, PowerCommand.FORCE_RESTART, PowerCommand.CYCLE})
+_GOALS = {
     PowerCommand.ON: PowerState.ON,
     PowerCommand.GRACEFUL_OFF: PowerState.OFF,
     PowerCommand.FORCE_OFF: PowerState.OFF,
-    PowerCommand.FORCE_RESTART: PowerState.ON,
-    PowerCommand.CYCLE: PowerState.ON,
-    PowerCommand.NMI: None,
 }
-_BOOTS = frozenset({PowerCommand.ON, PowerCommand.FORCE_RESTART, PowerCommand.CYCLE})
+_QUICKEST = 60.0
+_OFF_PATIENCE = 180.0
+_SHOWS = {
+    BootStage.DHCP.value: Rung.DHCP,
+    BootStage.SYSTEM.value: Rung.DHCP,
+    BootStage.LEASE.value: Rung.DHCP,
+    "hello": Rung.AGENT,
+    "first_boot": Rung.AGENT,
+}
 
 
 async def ensure_enrolled(hands: Hands, attempt: Attempt) -> Outcome:
@@ -60,30 +69,55 @@ async def command_power(hands: Hands, attempt: Attempt, command: PowerCommand) -
 
 
 async def ensure_power(hands: Hands, attempt: Attempt, do: SetPower) -> Outcome:
-    bmc = hands.bmc_of(attempt.machine)
-    wanted = _REACHES[do.command]
-    restarts = do.command in (PowerCommand.FORCE_RESTART, PowerCommand.CYCLE, PowerCommand.NMI)
-    if not restarts and await bmc.power_state() is wanted:
-        return Done(evidence={"power": f"{wanted.value if wanted else ''} already"})
-    await command_power(hands, attempt, do.command)
-    return await _see_power(hands, attempt, wanted)
+    bmc, command = hands.bmc_of(attempt.machine), do.command
+    goal = _GOALS.get(command)
+    if goal is not None and await bmc.power_state() is goal:
+        return Done(evidence={"power": f"{goal.value} already"})
+    boots = command in _BOOTS
+    patience = first_sign_patience(hands, attempt, attempt.step.budget * 0.9) if boots else _OFF_PATIENCE
+    await hands.memory.remember(PowerCommanded(machine=attempt.machine, command=command.value, boots=boots))
+    hands.waiting(
+        attempt.machine, f"told the BMC {command.value}; waiting for {'the machine itself' if boots else 'it'}"
+    )
+    finding = await prove(
+        bmc,
+        command,
+        sightings=lambda: sightings(hands.memory.world.machine(attempt.machine)),
+        clock=hands.clock,
+        budget=patience,
+    )
+    return _ended(command, finding, patience)
 
 
-async def _see_power(hands: Hands, attempt: Attempt, wanted: PowerState | None) -> Outcome:
-    if wanted is None:
-        return Done(evidence={"power": "command accepted"})
-    bmc = hands.bmc_of(attempt.machine)
-    deadline = hands.clock.monotonic() + attempt.step.budget * 0.9
-    while (state := await bmc.power_state()) is not wanted:
-        if hands.clock.monotonic() > deadline:
-            return Failed(
-                problem=Problem(
-                    code="power",
-                    message=f"the BMC accepted the command but the power is {state.value}, not {wanted.value}",
-                    evidence=f"read every {_LOOK_EVERY:.0f} s for {attempt.step.budget * 0.9:.0f} s",
-                    next_action="try force-off, then on; if that changes nothing reset the BMC or press the button",
-                )
-            )
-        hands.waiting(attempt.machine, f"waiting for the BMC to read power {wanted.value}; it says {state.value}")
-        await hands.clock.sleep(_LOOK_EVERY)
-    return Done(evidence={"power": wanted.value})
+def first_sign_patience(hands: Hands, attempt: Attempt, most: float) -> float:
+    """Seconds from power-on to a machine's first packet: `most`, until its model is known to be faster."""
+    signs = hands.memory.world.first_signs(attempt.machine)
+    return budget(signs, BudgetRule(floor=min(_QUICKEST, most), ceiling=most, first=most))
+
+
+def sightings(state: MachineState) -> tuple[Sighting, ...]:
+    """What the machine did by itself since it was last told to boot. A lease is renewed without a boot."""
+    return tuple(
+        Sighting(rung=_SHOWS[stage], power=PowerState.ON, at=at, fresh=stage != BootStage.LEASE.value)
+        for stage, at in state.stages.items()
+        if stage in _SHOWS
+    )
+
+
+def _ended(command: PowerCommand, finding: Finding, waited: float) -> Outcome:
+    word = finding.rung.value if finding.rung else "nobody"
+    if command is PowerCommand.NMI:
+        return Done(evidence={"power": "command accepted; an NMI leaves no trace that the appliance sees"})
+    match finding.verdict:
+        case Verdict.CONFIRMED:
+            return Done(evidence={"power": command.value, "seen by": word})
+        case Verdict.UNCONFIRMED:
+            message = f"the BMC accepted {command.value} but the machine itself was not seen to follow"
+            action = "read its console: it may have started an operating system that asks for no address"
+        case Verdict.CONTRADICTED:
+            message = f"the BMC accepted {command.value} but the power did not follow"
+            action = "try force-off, then on; if that changes nothing reset the BMC or press the button"
+        case _:
+            assert_never(finding.verdict)
+    evidence = f"watched for {waited:.0f} s; last word: {word}"
+    return Failed(problem=Problem(code="power", message=message, evidence=evidence, next_action=action))

@@ -18,7 +18,15 @@ from appliance.model.hardware import Firmware
 from appliance.model.ids import MachineName
 from appliance.model.phase import PHASES, Phase
 from appliance.model.views import RunState, StepState
-from appliance.store.records import PowerCommanded, RunEnded, StepIntent, StepResult
+from appliance.store.records import (
+    BootSeen,
+    BootStage,
+    IdentityRead,
+    PowerCommanded,
+    RunEnded,
+    StepIntent,
+    StepResult,
+)
 from images.agent import protocol
 from tests.unit.appliance.conductor.rack import FakeRack, Net, intents
 from tests.unit.appliance.conductor.virtual import run
@@ -132,6 +140,24 @@ def test_a_silent_agent_climbs_the_ladder(dies_at: str, seen: str, action: str, 
         assert failed is not None
         assert failed.evidence == f"seen since power-on: {seen}"
         assert failed.next_action.startswith(action)
+
+    play(tmp_path, scene)
+
+
+@pytest.mark.parametrize(("known", "patience"), [(0, 810), (8, 60)])
+def test_a_model_that_is_known_to_be_quick_is_given_up_sooner(known: int, patience: float, tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        identity, name = await rack.first.bmc.identify(), rack.first.name
+        await net.memory.remember(IdentityRead(machine=name, identity=identity))
+        for _ in range(known):
+            await net.memory.remember(PowerCommanded(machine=name, command="on", boots=True))
+            await asyncio.sleep(20)
+            await net.memory.remember(BootSeen(machine=name, stage=BootStage.DHCP, detail=""))
+        told: list[float] = []
+        rack.first.bmc.on_command = lambda _command: told.append(net.hands.clock.monotonic())
+        assert (await net.approve()).state is RunState.FAILED
+        assert rack.first.bmc.commands == [PowerCommand.ON, PowerCommand.FORCE_OFF, PowerCommand.ON]
+        assert told[1] - told[0] == pytest.approx(patience, abs=1)
 
     play(tmp_path, scene)
 

@@ -104,10 +104,32 @@ def test_power(action: PowerAction, command: PowerCommand, tmp_path: Path) -> No
 def test_a_bmc_that_lies_about_power(tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
         rack.first.bmc.deaf = True
+        rack.first.bmc.on_command = lambda _command: None
         started = await net.application.power(NODE, PowerAction.ON)
         await net.ended()
         assert net.application.run(RunId(started.id)).state is RunState.FAILED
-        assert "accepted the command but the power is off, not on" in net.failures()[0]
+        assert "accepted on but the power did not follow" in net.failures()[0]
+
+    play(tmp_path, scene)
+
+
+def test_the_machine_itself_is_believed_before_its_bmc(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        rack.first.bmc.deaf = True  # it goes on to say "off", and the machine boots all the same
+        started = await net.application.power(NODE, PowerAction.ON)
+        await net.ended()
+        assert net.application.run(RunId(started.id)).state is RunState.DONE
+
+    play(tmp_path, scene)
+
+
+def test_power_that_only_the_bmc_saw_is_not_called_done(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        rack.first.bmc.on_command = lambda _command: None
+        started = await net.application.power(NODE, PowerAction.ON)
+        await net.ended()
+        assert net.application.run(RunId(started.id)).state is RunState.FAILED
+        assert "accepted on but the machine itself was not seen to follow" in net.failures()[0]
 
     play(tmp_path, scene)
 

@@ -1,10 +1,9 @@
-"""A BMC's own certificate and password file, as real ones ship: self-signed, so the client must pin it."""
+"""A BMC's own certificate, as real ones ship: self-signed, so the client must pin it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 
-import bcrypt
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -44,11 +43,3 @@ def self_signed(name: str, address: IPv4Address) -> Certificate:
         key=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
         fingerprint=certificate.fingerprint(SHA256()).hex(),
     )
-
-
-def password_line(user: str, password: str) -> bytes:
-    """A line of an htpasswd file.
-
-    The cheapest cost factor: it is checked on each request, and our passwords are random, not guessable.
-    """
-    return user.encode() + b":" + bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)) + b"\n"

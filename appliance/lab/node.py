@@ -39,6 +39,9 @@ class Machine:
         self._process: Popen[bytes] | None = None
         self._qmp: Qmp | None = None
         self._override: BootOverride | None = None
+        self._medium: Path | None = None
+        self.on_event: Callable[[str], None] = _unheard
+        """Called with the name of each event of QEMU, on a thread of its own."""
 
     @property
     def is_on(self) -> bool:
@@ -71,6 +74,10 @@ class Machine:
 
     def inject_nmi(self) -> None:
         self._do(lambda: self._execute("inject-nmi") if self._running() else None)
+
+    def load(self, medium: Path | None) -> None:
+        """Puts an image into the virtual drive, or empties it."""
+        self._do(lambda: self._load(medium))
 
     def _do(self, action: Callable[[], T]) -> T:
         return self._thread.submit(action).result()
@@ -119,7 +126,7 @@ class Machine:
             shutil.copyfile(node.files.ovmf_vars, node.nvram)
 
     def _start(self) -> Popen[bytes]:
-        argv = qemu.argv(self.node, self._accelerator, self._order())
+        argv = qemu.argv(self.node, self._accelerator, self._order(), self._medium)
         with self._log.open("ab") as log:
             return Popen(["setpriv", "--pdeathsig", "KILL", "--", *argv], stdin=DEVNULL, stdout=log, stderr=log)
 
@@ -146,18 +153,31 @@ class Machine:
         path = f"/machine/peripheral/{device.value}"
         self._execute("qom-set", {"path": path, "property": "bootindex", "value": place})
 
+    def _load(self, medium: Path | None) -> None:
+        drive: dict[str, str | int] = {"id": BootDevice.CD.value}
+        if self._running() and medium is None:
+            self._execute("eject", {**drive, "force": True})
+        elif self._running():
+            self._execute("blockdev-change-medium", {**drive, "filename": str(medium), "format": "raw"})
+        self._medium = medium
+
     def _execute(self, command: str, arguments: dict[str, str | int] | None = None) -> None:
         if self._qmp is None:
             raise MachineryError(f"{self.node.name} is off")
         self._qmp.execute(command, {**(arguments or {})})
 
     def _on_event(self, event: str) -> None:
+        self.on_event(event)
         if event == "RESET":
             self._thread.submit(self._boot_happened)
 
     def _boot_happened(self) -> None:
         if self._override is not None and self._override.once and self._running():
             self._set_override(None)
+
+
+def _unheard(_event: str) -> None:
+    pass
 
 
 def _listener(path: Path) -> socket.socket:

@@ -10,14 +10,17 @@
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import assert_never
 
 from appliance.lab.spec import MANUFACTURER, PRODUCT, Accelerator, BootDevice, NodeSpec, UefiKind
 from appliance.model.hardware import Firmware
 
 
-def argv(node: NodeSpec, accelerator: Accelerator, order: Sequence[BootDevice]) -> tuple[str, ...]:
-    """`order` names every boot device once, first choice first."""
+def argv(
+    node: NodeSpec, accelerator: Accelerator, order: Sequence[BootDevice], medium: Path | None = None
+) -> tuple[str, ...]:
+    """`order` names every boot device once, first choice first; `medium` is in the virtual drive."""
     index = {device: place for place, device in enumerate(order, start=1)}
     return (
         "qemu-system-aarch64" if node.uefi is UefiKind.ARM64 else "qemu-system-x86_64",
@@ -29,6 +32,7 @@ def argv(node: NodeSpec, accelerator: Accelerator, order: Sequence[BootDevice]) 
         *("-object", "rng-random,filename=/dev/urandom,id=rng0", "-device", "virtio-rng-pci,rng=rng0"),
         *_disk(node, index[BootDevice.DISK]),
         *_nic(node, index[BootDevice.NIC]),
+        *_cd(index[BootDevice.CD], medium),
         *_firmware(node),
     )
 
@@ -61,6 +65,15 @@ def _disk(node: NodeSpec, bootindex: int) -> tuple[str, ...]:
     return (
         *("-drive", drive, "-device"),
         f"virtio-blk-pci,id={name},drive=drive0,serial={node.disk_serial},bootindex={bootindex}",
+    )
+
+
+def _cd(bootindex: int, medium: Path | None) -> tuple[str, ...]:
+    file = f",format=raw,file={medium}" if medium is not None else ""
+    return (
+        *("-device", "virtio-scsi-pci,id=scsi0"),
+        *("-drive", f"if=none,id=drive1,media=cdrom,readonly=on{file}"),
+        *("-device", f"scsi-cd,id={BootDevice.CD.value},bus=scsi0.0,drive=drive1,bootindex={bootindex}"),
     )
 
 

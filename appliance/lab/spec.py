@@ -18,6 +18,7 @@ from pxe.client import Mac
 BRIDGE = "br0"
 BRIDGE_ADDRESS = IPv4Interface("10.77.0.1/24")
 FIRST_BMC_ADDRESS = IPv4Address("10.77.1.10")
+BMC_USER = "admin"
 MANUFACTURER = "Innervate Lab"
 PRODUCT = "Virtual Server"
 MAX_NODES = 8
@@ -31,6 +32,8 @@ class BootDevice(Enum):
 
     DISK = "disk0"
     NIC = "nic0"
+    CD = "cd0"
+    """The BMC's virtual drive."""
 
 
 class UefiKind(Enum):
@@ -143,8 +146,14 @@ class NodeSpec:
         return self.folder / "bmc.key"
 
     @property
-    def passwords(self) -> Path:
-        return self.folder / "htpasswd"
+    def password(self) -> Path:
+        """Of the BMC's user, in clear: the rack's own secret, as short-lived as the rack."""
+        return self.folder / "password"
+
+    @property
+    def medium(self) -> Path:
+        """What is in the virtual drive."""
+        return self.folder / "cd.iso"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

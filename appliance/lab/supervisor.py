@@ -16,8 +16,9 @@ from subprocess import PIPE, Popen, run
 
 from appliance.errors import MachineryError
 from appliance.lab.accelerator import choose_accelerator
-from appliance.lab.certificate import password_line, self_signed
+from appliance.lab.certificate import self_signed
 from appliance.lab.spec import (
+    BMC_USER,
     Accelerator,
     BmcServerSpec,
     NodeSpec,
@@ -31,7 +32,6 @@ from appliance.model.bmc import BmcEndpoint
 from appliance.model.codec import from_json, to_json
 from appliance.model.secret import Secret
 
-USER = "admin"
 STATE_FILE = "rack.json"
 
 _ANSWER_SECONDS = 20.0
@@ -69,10 +69,10 @@ def prepare(node: NodeSpec) -> BmcEndpoint:
     password = secrets.token_urlsafe(16)
     node.certificate.write_bytes(certificate.certificate)
     write_private(node.key, certificate.key)
-    write_private(node.passwords, password_line(USER, password))
+    write_private(node.password, password.encode())
     return BmcEndpoint(
         url=f"https://{node.bmc_address}",
-        user=USER,
+        user=BMC_USER,
         password=Secret(password),
         fingerprint=certificate.fingerprint,
     )

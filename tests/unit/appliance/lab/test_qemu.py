@@ -10,7 +10,7 @@ from appliance.lab.spec import Accelerator, BootDevice, NodeSpec, RackFirmware, 
 from appliance.model.hardware import Firmware
 
 FILES = RackFirmware(ovmf_code=Path("/f/code.fd"), ovmf_vars=Path("/f/vars.fd"), virtio_rom=Path("/f/virtio.rom"))
-ORDER = (BootDevice.DISK, BootDevice.NIC)
+ORDER = (BootDevice.DISK, BootDevice.NIC, BootDevice.CD)
 
 
 def node(firmware: Firmware, files: RackFirmware | None = FILES, uefi: UefiKind = UefiKind.PXE) -> NodeSpec:
@@ -78,11 +78,21 @@ def test_identity_is_in_the_smbios_table() -> None:
     assert "serial=DISK0001" in argument(argv, "virtio-blk-pci")
 
 
-@pytest.mark.parametrize(("order", "disk", "nic"), [(ORDER, 1, 2), (ORDER[::-1], 2, 1)])
-def test_every_boot_device_has_its_place(order: tuple[BootDevice, ...], disk: int, nic: int) -> None:
+@pytest.mark.parametrize(("order", "disk", "nic", "cd"), [(ORDER, 1, 2, 3), (ORDER[::-1], 3, 2, 1)])
+def test_every_boot_device_has_its_place(order: tuple[BootDevice, ...], disk: int, nic: int, cd: int) -> None:
     argv = qemu.argv(node(Firmware.UEFI), Accelerator.TCG, order)
     assert f"bootindex={disk}" in argument(argv, "virtio-blk-pci")
     assert f"bootindex={nic}" in argument(argv, "virtio-net-pci")
+    assert f"bootindex={cd}" in argument(argv, "scsi-cd")
+
+
+def test_the_virtual_drive_is_there_with_and_without_a_medium() -> None:
+    empty, loaded = (
+        argument(qemu.argv(node(Firmware.UEFI), Accelerator.TCG, ORDER, medium), "if=none,id=drive1")
+        for medium in (None, Path("/r/node-0/cd.iso"))
+    )
+    assert "file=" not in empty
+    assert loaded.endswith(",readonly=on,format=raw,file=/r/node-0/cd.iso")
 
 
 def test_kvm_takes_the_host_cpu() -> None:

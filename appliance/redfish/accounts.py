@@ -1,0 +1,153 @@
+"""Accounts of the service: who may come in, with what password, and who is locked out (DSP0266 section 13.3).
+
+A password is kept as its scrypt hash (RFC 7914). After a success the process also remembers a keyed digest, so that
+basic authentication does not cost a hash per request.
+"""
+
+import asyncio
+import hashlib
+import hmac
+from dataclasses import dataclass, replace
+
+from appliance.model.bmc import AccountRole
+from appliance.ports import Clock, Rng
+
+_SALT_BYTES = 16
+_KEY_BYTES = 32
+_HASHES_AT_ONCE = 2
+MIN_PASSWORD = 8
+MAX_PASSWORD = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthLimits:
+    """`scrypt_cost` is N of RFC 7914, a power of two: 2^14 takes 16 MiB and about 50 ms."""
+
+    scrypt_cost: int = 1 << 14
+    lockout_threshold: int = 5
+    lockout_seconds: int = 60
+    session_seconds: int = 1800
+    sessions: int = 64
+    accounts: int = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordHash:
+    salt: bytes
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """`failures` in a row; `locked_until` in monotonic seconds; `seen` is the keyed digest of the right password."""
+
+    name: str
+    role: AccountRole
+    password: PasswordHash
+    enabled: bool = True
+    failures: int = 0
+    locked_until: float = 0.0
+    seen: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountChange:
+    """None leaves as it is."""
+
+    password: str | None = None
+    role: AccountRole | None = None
+    enabled: bool | None = None
+    unlock: bool = False
+
+
+class Accounts:
+    def __init__(self, clock: Clock, rng: Rng, limits: AuthLimits) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._limits = limits
+        self._accounts: dict[str, Account] = {}
+        self._key = bytes.fromhex(rng.token(_KEY_BYTES))
+        self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
+        self._nobody = PasswordHash(salt=bytes(_SALT_BYTES), digest=bytes(_KEY_BYTES))
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._accounts)
+
+    def find(self, name: str) -> Account | None:
+        return self._accounts.get(name)
+
+    @property
+    def full(self) -> bool:
+        return len(self._accounts) >= self._limits.accounts
+
+    def is_locked(self, account: Account) -> bool:
+        return self._clock.monotonic() < account.locked_until
+
+    async def add(self, name: str, password: str, role: AccountRole, *, enabled: bool = True) -> Account:
+        """The caller has seen to it that the name is free."""
+        hashed = await self._new_hash(password)
+        account = Account(name=name, role=role, password=hashed, enabled=enabled)
+        return self._accounts.setdefault(name, account)
+
+    async def change(self, name: str, change: AccountChange) -> None:
+        hashed = None if change.password is None else await self._new_hash(change.password)
+        account = self._accounts.get(name)
+        if account is None:
+            return
+        self._accounts[name] = replace(
+            account,
+            password=account.password if hashed is None else hashed,
+            seen=account.seen if hashed is None else b"",
+            role=account.role if change.role is None else change.role,
+            enabled=account.enabled if change.enabled is None else change.enabled,
+            failures=0 if change.unlock else account.failures,
+            locked_until=0.0 if change.unlock else account.locked_until,
+        )
+
+    def remove(self, name: str) -> None:
+        self._accounts.pop(name, None)
+
+    async def verify(self, name: str, password: str) -> Account | None:
+        """None where name or password is wrong, or the account is disabled or locked; the time taken does not tell
+        which."""
+        before = self._accounts.get(name)
+        tag = hmac.digest(self._key, password.encode("utf-8", "replace"), "sha256")
+        if before is not None and hmac.compare_digest(before.seen, tag):
+            return self._passed(before, tag) if self._may_enter(before) else None
+        known = self._nobody if before is None else before.password
+        right = hmac.compare_digest(await self._digest(password, known.salt), known.digest)
+        account = self._accounts.get(name)
+        if account is None or account.password != known or not self._may_enter(account):
+            return None
+        if right:
+            return self._passed(account, tag)
+        self._failed(account)
+        return None
+
+    def _may_enter(self, account: Account) -> bool:
+        return account.enabled and not self.is_locked(account)
+
+    def _passed(self, account: Account, tag: bytes) -> Account:
+        self._accounts[account.name] = replace(account, failures=0, seen=tag)
+        return self._accounts[account.name]
+
+    def _failed(self, account: Account) -> None:
+        failures = account.failures + 1
+        if failures < self._limits.lockout_threshold:
+            self._accounts[account.name] = replace(account, failures=failures)
+            return
+        until = self._clock.monotonic() + self._limits.lockout_seconds
+        self._accounts[account.name] = replace(account, failures=0, locked_until=until)
+
+    async def _new_hash(self, password: str) -> PasswordHash:
+        salt = bytes.fromhex(self._rng.token(_SALT_BYTES))
+        return PasswordHash(salt=salt, digest=await self._digest(password, salt))
+
+    async def _digest(self, password: str, salt: bytes) -> bytes:
+        async with self._hashing:
+            return await asyncio.to_thread(_scrypt, password, salt, self._limits.scrypt_cost)
+
+
+def _scrypt(password: str, salt: bytes, cost: int) -> bytes:
+    text = password[:MAX_PASSWORD].encode("utf-8", "replace")
+    return hashlib.scrypt(text, salt=salt, n=cost, r=8, p=1, maxmem=2 * 128 * 8 * cost, dklen=_KEY_BYTES)

@@ -8,6 +8,7 @@ ramdisk    = "generic"                     discovery ramdisk: "generic", or "clo
 ssh_key    = "/var/lib/innervate/ssh/key"  optional; made in state_dir when left out
 console    = "ttyS0,115200"                optional; serial console of the ramdisk's kernel
 console_port = 2222                        optional; SSH to the serial consoles: ssh MACHINE@appliance -p 2222
+redfish_port = 443                         optional; one Redfish service for all machines, at the boot network's address
 """
 
 import tomllib
@@ -37,6 +38,7 @@ class Settings:
     ssh_key: Path | None = None
     console: str = ""
     console_port: int = 0
+    redfish_port: int = 0
 
     @property
     def key(self) -> Path:

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from appliance import __version__
 from appliance.api.app import create_app
 from appliance.api.server import serve
 from appliance.bmc.dialler import Dialler
@@ -26,6 +27,8 @@ from appliance.console.record import Record
 from appliance.console.source import source_of
 from appliance.console.ssh import ConsoleDoor
 from appliance.errors import InnervateError
+from appliance.fleet.backend import Fleet, Member
+from appliance.fleet.door import Door, opened
 from appliance.model.ids import MachineName
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
@@ -95,7 +98,9 @@ async def _run(settings: Settings) -> None:
         memory.on_change(present.follow)
         segment = SegmentState()
         desk, services = _facing_nodes(settings, site, stock, memory, present, segment)
-        hands, waiting = _acting(settings, site, stock, memory, desk, services, closing)
+        bmcs = Dialler(SystemClock(), SystemRng())
+        closing.push_async_callback(bmcs.close)
+        hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs)
         application = Appliance(
             memory=memory,
             site=site,
@@ -109,6 +114,7 @@ async def _run(settings: Settings) -> None:
             waiting=waiting,
             ssh_key=settings.key,
         )
+        await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
         settle()
         closing.callback(services.stop)
@@ -154,7 +160,8 @@ def _listening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> dict[
     for server in rack.servers:
         if server.console is not None:
             record = Record(settings.state_dir / "logs" / f"{server.name}.console")
-            console = Console(server.name, source_of(server.console), record, SystemClock())
+            source = source_of(server.console, server.bmc, SystemClock(), SystemRng())
+            console = Console(server.name, source, record, SystemClock())
             closing.callback(asyncio.create_task(console.run(), name=f"console {server.name}").cancel)
             consoles[server.name] = console
     if settings.console_port:
@@ -180,11 +187,9 @@ def _acting(
     memory: Memory,
     desk: AgentDesk,
     services: BootServices,
-    closing: AsyncExitStack,
+    bmcs: Dialler,
 ) -> tuple[Hands, dict[MachineName, str]]:
     clock, network = SystemClock(), site.topology.boot_network
-    dialler = Dialler(clock, SystemRng())
-    closing.push_async_callback(dialler.close)
     ensure_key(settings.key, HostProcesses())
     waiting: dict[MachineName, str] = {}
     hands = Hands(
@@ -199,10 +204,29 @@ def _acting(
             services.set_artifacts,
         ),
         shells=SshShells(settings.key),
-        bmc_of=lambda name: dialler.dial(site.topology.bmc_of(name)),
+        bmc_of=lambda name: bmcs.dial(site.topology.bmc_of(name)),
         waiting=waiting.__setitem__,
     )
     return hands, waiting
+
+
+async def _aggregating(settings: Settings, rack: Rack, memory: Memory, bmcs: Dialler, closing: AsyncExitStack) -> None:
+    """One Redfish service for all machines."""
+    if not settings.redfish_port:
+        return
+    members = {
+        server.name: Member(endpoint=server.bmc, console=server.console is not None and settings.console_port != 0)
+        for server in rack.servers
+    }
+    door = Door(
+        folder=settings.state_dir / "redfish",
+        address=rack.boot_network.address,
+        port=settings.redfish_port,
+        site=rack.name,
+        version=__version__,
+    )
+    fleet = Fleet(members, lambda name: bmcs.dial(rack.bmc_of(name)), memory, SystemClock())
+    await closing.enter_async_context(opened(door, fleet, SystemClock(), SystemRng()))
 
 
 async def _until_stopped(

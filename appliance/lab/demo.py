@@ -149,7 +149,9 @@ def rack_spec(options: Options, folder: Path, files: RackFirmware) -> RackSpec:
     return RackSpec(nodes=options.nodes, firmware=options.firmware, uefi=options.uefi, workdir=folder, files=files)
 
 
-def daemon_config(folder: Path, *, socket: Path, key: Path, variant: Variant = Variant.CLOUD) -> Path:
+def daemon_config(
+    folder: Path, *, socket: Path, key: Path, variant: Variant = Variant.CLOUD, redfish_port: int = 0
+) -> Path:
     """Writes the configuration file that `appliance.config` reads, and returns its path."""
     state_dir = folder / "state"
     state_dir.mkdir(mode=0o700, exist_ok=True)
@@ -163,7 +165,8 @@ def daemon_config(folder: Path, *, socket: Path, key: Path, variant: Variant = V
         "console": "ttyS0,115200",
     }
     config = folder / "innervate.toml"
-    config.write_text("".join(f'{name} = "{value}"\n' for name, value in keys.items()))
+    texts = "".join(f'{name} = "{value}"\n' for name, value in keys.items())
+    config.write_text(f"{texts}redfish_port = {redfish_port}\n")
     return config
 
 

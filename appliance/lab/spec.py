@@ -52,6 +52,12 @@ class UefiKind(Enum):
         return self in (UefiKind.SECURE, UefiKind.SECURE_HTTP)
 
 
+class BmcKind(Enum):
+    REDFISH = "redfish"
+    IPMI = "ipmi"
+    """OpenIPMI's simulator, which knows suite 3 only."""
+
+
 class Accelerator(Enum):
     TCG = "tcg,thread=multi"
     KVM = "kvm"
@@ -71,13 +77,17 @@ class RackFirmware:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RackSpec:
-    """`files` may be None for BIOS nodes only: they then run the SeaBIOS and the iPXE that come with QEMU."""
+    """`files` may be None for BIOS nodes only: they then run the SeaBIOS and the iPXE that come with QEMU.
+
+    `bmcs` are the nodes' in their order, and begin anew where there are more nodes.
+    """
 
     nodes: int
     firmware: Firmware
     workdir: Path
     files: RackFirmware | None = None
     uefi: UefiKind = UefiKind.PXE
+    bmcs: tuple[BmcKind, ...] = (BmcKind.REDFISH,)
     memory_mib: int = 1024
     disk_gib: int = 4
 
@@ -94,6 +104,8 @@ class RackSpec:
                 evidence=str(self.workdir),
                 next_action="choose a shorter path: UNIX sockets live in it",
             )
+        if not self.bmcs:
+            raise UsageError("every node has a BMC", next_action="name at least one kind")
         if "," in str(self.workdir):
             raise UsageError("a comma in the rack's folder would end an option of QEMU", evidence=str(self.workdir))
 
@@ -113,6 +125,7 @@ class NodeSpec:
     firmware: Firmware
     files: RackFirmware | None
     uefi: UefiKind
+    bmc: BmcKind
     memory_mib: int
     disk_gib: int
     folder: Path
@@ -136,6 +149,11 @@ class NodeSpec:
     @property
     def qmp_socket(self) -> Path:
         return self.folder / "qmp.sock"
+
+    @property
+    def chassis_socket(self) -> Path:
+        """Where the IPMI simulator tells the machine's owner what to do."""
+        return self.folder / "chassis.sock"
 
     @property
     def certificate(self) -> Path:
@@ -197,6 +215,7 @@ def _node(spec: RackSpec, index: int) -> NodeSpec:
         firmware=spec.firmware,
         files=spec.files,
         uefi=spec.uefi,
+        bmc=spec.bmcs[index % len(spec.bmcs)],
         memory_mib=spec.memory_mib,
         disk_gib=spec.disk_gib,
         folder=spec.workdir / name,

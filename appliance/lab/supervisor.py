@@ -13,6 +13,7 @@ import ssl
 import sys
 from pathlib import Path
 from subprocess import PIPE, Popen, run
+from typing import assert_never
 
 from appliance.errors import MachineryError
 from appliance.lab.accelerator import choose_accelerator
@@ -20,6 +21,7 @@ from appliance.lab.certificate import self_signed
 from appliance.lab.spec import (
     BMC_USER,
     Accelerator,
+    BmcKind,
     BmcServerSpec,
     NodeSpec,
     RackNode,
@@ -66,16 +68,18 @@ def prepare(node: NodeSpec) -> BmcEndpoint:
     """Gives the BMC a certificate and a password of its own."""
     node.folder.mkdir(mode=0o700, exist_ok=True)
     certificate = self_signed(f"{node.name} BMC", node.bmc_address)
-    password = secrets.token_urlsafe(16)
+    password = secrets.token_urlsafe(12)  # IPMI 2.0 has room for 20 bytes
     node.certificate.write_bytes(certificate.certificate)
     write_private(node.key, certificate.key)
     write_private(node.password, password.encode())
-    return BmcEndpoint(
-        url=f"https://{node.bmc_address}",
-        user=BMC_USER,
-        password=Secret(password),
-        fingerprint=certificate.fingerprint,
-    )
+    match node.bmc:
+        case BmcKind.REDFISH:
+            url, fingerprint = f"https://{node.bmc_address}", certificate.fingerprint
+        case BmcKind.IPMI:
+            url, fingerprint = f"ipmi://{node.bmc_address}", ""
+        case _:
+            assert_never(node.bmc)
+    return BmcEndpoint(url=url, user=BMC_USER, password=Secret(password), fingerprint=fingerprint)
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -97,8 +101,7 @@ def start_bmc(node: NodeSpec, accelerator: Accelerator) -> Popen[bytes]:
 def await_bmc(node: NodeSpec, server: Popen[bytes]) -> None:
     """The server says when it listens; that it answers is then tried, once."""
     said = server.stdout.readline() if server.stdout else b""
-    answer = _service_root(node) if said else b""
-    if not answer.startswith(b"HTTP/1."):
+    if not said or (node.bmc is BmcKind.REDFISH and not _service_root(node).startswith(b"HTTP/1.")):
         log = node.folder / "bmc.log"
         tail = log.read_text(errors="replace")[-500:]
         raise MachineryError(f"the BMC of {node.name} does not answer", evidence=tail, next_action=f"read {log}")

@@ -7,6 +7,7 @@ basic authentication does not cost a hash per request.
 import asyncio
 import hashlib
 import hmac
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from appliance.model.bmc import AccountRole
@@ -60,12 +61,24 @@ class AccountChange:
     unlock: bool = False
 
 
+Save = Callable[[tuple[Account, ...]], None]
+
+
+def forget(_accounts: tuple[Account, ...]) -> None:
+    """A `Save` of a service whose accounts live as long as it does."""
+
+
 class Accounts:
-    def __init__(self, clock: Clock, rng: Rng, limits: AuthLimits) -> None:
+    """`save` is called with all of them whenever one was added, removed or changed by someone."""
+
+    def __init__(
+        self, clock: Clock, rng: Rng, limits: AuthLimits, saved: Iterable[Account] = (), save: Save = forget
+    ) -> None:
         self._clock = clock
         self._rng = rng
         self._limits = limits
-        self._accounts: dict[str, Account] = {}
+        self._accounts = {account.name: account for account in saved}
+        self._save = save
         self._key = bytes.fromhex(rng.token(_KEY_BYTES))
         self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
         self._nobody = PasswordHash(salt=bytes(_SALT_BYTES), digest=bytes(_KEY_BYTES))
@@ -87,7 +100,9 @@ class Accounts:
         """The caller has seen to it that the name is free."""
         hashed = await self._new_hash(password)
         account = Account(name=name, role=role, password=hashed, enabled=enabled)
-        return self._accounts.setdefault(name, account)
+        added = self._accounts.setdefault(name, account)
+        self._save(tuple(self._accounts.values()))
+        return added
 
     async def change(self, name: str, change: AccountChange) -> None:
         hashed = None if change.password is None else await self._new_hash(change.password)
@@ -103,9 +118,11 @@ class Accounts:
             failures=0 if change.unlock else account.failures,
             locked_until=0.0 if change.unlock else account.locked_until,
         )
+        self._save(tuple(self._accounts.values()))
 
     def remove(self, name: str) -> None:
         self._accounts.pop(name, None)
+        self._save(tuple(self._accounts.values()))
 
     async def verify(self, name: str, password: str) -> Account | None:
         """None where name or password is wrong, or the account is disabled or locked; the time taken does not tell

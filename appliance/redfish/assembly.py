@@ -1,12 +1,12 @@
 """The service put together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from appliance.ports import Clock, Rng
-from appliance.redfish.accounts import Accounts, AuthLimits
+from appliance.redfish.accounts import Account, Accounts, AuthLimits, Save, forget
 from appliance.redfish.app import Asgi, make_app
 from appliance.redfish.auth import Gate, Sessions
 from appliance.redfish.backend import Backend
@@ -39,11 +39,16 @@ class Assembly:
 
 @asynccontextmanager
 async def assembled(
-    backend: Backend, info: ServiceInfo, world: World, limits: AuthLimits | None = None
+    backend: Backend,
+    info: ServiceInfo,
+    world: World,
+    limits: AuthLimits | None = None,
+    saved: Iterable[Account] = (),
+    save: Save = forget,
 ) -> AsyncIterator[Assembly]:
     """At the end its tasks, deliveries and watching end too."""
     limits = limits or AuthLimits()
-    accounts = Accounts(world.clock, world.rng, limits)
+    accounts = Accounts(world.clock, world.rng, limits, saved, save)
     hub, tasks = EventHub(), Tasks(world.clock)
     subscriptions = Subscriptions(hub, world.clock, world.post, world.allows)
     gate = Gate(accounts, Sessions(world.clock, world.rng, limits))

@@ -12,7 +12,7 @@ from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 from appliance.plan import SetPower
 from appliance.store.records import BootStage, IdentityRead, PowerCommanded, Problem
 
-_BOOTS = frozenset({PowerCommand.ON, PowerCommand.GRACEFUL_RESTART, PowerCommand.FORCE_RESTART, PowerCommand.CYCLE})
+BOOTS = frozenset({PowerCommand.ON, PowerCommand.GRACEFUL_RESTART, PowerCommand.FORCE_RESTART, PowerCommand.CYCLE})
 _GOALS = {
     PowerCommand.ON: PowerState.ON,
     PowerCommand.GRACEFUL_OFF: PowerState.OFF,
@@ -63,7 +63,7 @@ def _clash(hands: Hands, attempt: Attempt, identity: SystemIdentity) -> Problem 
 
 async def command_power(hands: Hands, attempt: Attempt, command: PowerCommand) -> None:
     """The record goes first: whatever the machine does next is counted from it."""
-    boots = command in _BOOTS
+    boots = command in BOOTS
     await hands.memory.remember(PowerCommanded(machine=attempt.machine, command=command.value, boots=boots))
     await hands.bmc_of(attempt.machine).command(command)
 
@@ -73,7 +73,7 @@ async def ensure_power(hands: Hands, attempt: Attempt, do: SetPower) -> Outcome:
     goal = _GOALS.get(command)
     if goal is not None and await bmc.power_state() is goal:
         return Done(evidence={"power": f"{goal.value} already"})
-    boots = command in _BOOTS
+    boots = command in BOOTS
     patience = first_sign_patience(hands, attempt, attempt.step.budget * 0.9) if boots else _OFF_PATIENCE
     await hands.memory.remember(PowerCommanded(machine=attempt.machine, command=command.value, boots=boots))
     hands.waiting(

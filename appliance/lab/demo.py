@@ -1,6 +1,6 @@
 """The demo: a virtual rack from powered off to running, by the product's own daemon and front-end.
 
-`./run demo [--nodes N] [--firmware uefi|bios|http] [--headless] [--json FILE] [--keep]`
+`./run demo [--nodes N] [--firmware uefi|bios|http] [--bmc redfish|ipmi|both] [--headless] [--json FILE] [--keep]`
 """
 
 import argparse
@@ -24,7 +24,7 @@ from appliance.client import Client
 from appliance.errors import AbsentError, InnervateError, MachineryError
 from appliance.lab.rack import Rack
 from appliance.lab.report import DemoReport, report
-from appliance.lab.spec import MAX_NODES, RackFirmware, RackSpec, UefiKind
+from appliance.lab.spec import MAX_NODES, BmcKind, RackFirmware, RackSpec, UefiKind
 from appliance.lab.topology import VARIABLE
 from appliance.model.codec import to_json
 from appliance.model.hardware import Firmware
@@ -46,6 +46,11 @@ _FIRMWARE = {
     "bios": (Firmware.BIOS, UefiKind.PXE),
     "http": (Firmware.UEFI, UefiKind.HTTP),
 }
+_BMCS = {
+    "redfish": (BmcKind.REDFISH,),
+    "ipmi": (BmcKind.IPMI,),
+    "both": (BmcKind.REDFISH, BmcKind.IPMI),
+}
 _READY_SECONDS = 60.0
 _READY_PAUSE = 0.05
 _LOOK_PAUSE = 0.5
@@ -58,6 +63,7 @@ class Options:
 
     nodes: int
     firmware: Firmware
+    bmcs: tuple[BmcKind, ...]
     uefi: UefiKind
     headless: bool
     json: str
@@ -83,6 +89,7 @@ def parse(argv: Sequence[str] | None) -> Options:
     parser = argparse.ArgumentParser(prog="./run demo", description="Provision a virtual rack, from power-off to SSH.")
     parser.add_argument("--nodes", type=int, default=2, choices=range(1, MAX_NODES + 1), help="default 2")
     parser.add_argument("--firmware", choices=list(_FIRMWARE), default="uefi")
+    parser.add_argument("--bmc", choices=list(_BMCS), default="redfish")
     parser.add_argument("--headless", action="store_true", help="a line per change, no live table")
     parser.add_argument("--json", default="", metavar="FILE", help='write the report there ("-": standard output)')
     parser.add_argument("--keep", action="store_true", help="leave the rack running until Ctrl-C")
@@ -91,6 +98,7 @@ def parse(argv: Sequence[str] | None) -> Options:
     return Options(
         nodes=given.nodes,
         firmware=firmware,
+        bmcs=_BMCS[given.bmc],
         uefi=uefi,
         headless=given.headless,
         json=given.json,
@@ -146,7 +154,14 @@ def make_key(folder: Path) -> Path:
 
 
 def rack_spec(options: Options, folder: Path, files: RackFirmware) -> RackSpec:
-    return RackSpec(nodes=options.nodes, firmware=options.firmware, uefi=options.uefi, workdir=folder, files=files)
+    return RackSpec(
+        nodes=options.nodes,
+        firmware=options.firmware,
+        uefi=options.uefi,
+        bmcs=options.bmcs,
+        workdir=folder,
+        files=files,
+    )
 
 
 def daemon_config(

@@ -17,7 +17,7 @@ _IN_USE = say(MessageId.RESOURCE_IN_USE)
 
 
 class ServiceError(InnervateError):
-    code = "redfish"
+    """Told to the service's clients in Redfish's own words, never by the control API."""
 
 
 class AbsentResourceError(ServiceError):

@@ -63,7 +63,8 @@ def check_machines(document: dict[str, object], nodes: int, stages: tuple[str, .
 
 
 def test_two_uefi_machines(rack_firmware: RackFirmware) -> None:
-    document = demo("--nodes", "2")
+    """One of them has an IPMI-only BMC."""
+    document = demo("--nodes", "2", "--bmc", "both")
     check_machines(document, 2, STAGES)
     facts = document["daemon"]
     assert isinstance(facts, dict)

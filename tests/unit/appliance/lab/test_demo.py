@@ -6,15 +6,31 @@ import pytest
 from appliance.config import load
 from appliance.errors import AbsentError, MachineryError
 from appliance.lab.demo import Options, daemon_config, parse, wait_until_ready
-from appliance.lab.spec import UefiKind
+from appliance.lab.spec import BmcKind, UefiKind
 from appliance.model.hardware import Firmware
 from appliance.model.views import HealthView
 
 
 def test_parse() -> None:
-    assert parse([]) == Options(nodes=2, firmware=Firmware.UEFI, uefi=UefiKind.PXE, headless=False, json="", keep=False)
-    given = parse(["--nodes", "4", "--firmware", "bios", "--headless", "--json", "-", "--keep"])
-    assert given == Options(nodes=4, firmware=Firmware.BIOS, uefi=UefiKind.PXE, headless=True, json="-", keep=True)
+    assert parse([]) == Options(
+        nodes=2,
+        firmware=Firmware.UEFI,
+        uefi=UefiKind.PXE,
+        bmcs=(BmcKind.REDFISH,),
+        headless=False,
+        json="",
+        keep=False,
+    )
+    given = parse("--nodes 4 --firmware bios --bmc both --headless --json - --keep".split())
+    assert given == Options(
+        nodes=4,
+        firmware=Firmware.BIOS,
+        uefi=UefiKind.PXE,
+        bmcs=(BmcKind.REDFISH, BmcKind.IPMI),
+        headless=True,
+        json="-",
+        keep=True,
+    )
 
 
 def test_parse_http_boot() -> None:

@@ -106,7 +106,8 @@ def _boot(view: SystemView) -> JsonObject:
         "BootSourceOverrideEnabled@Redfish.AllowableValues": tuple(TERMS.values()),
         "BootSourceOverrideTarget": TARGETS[view.boot.target],
         "BootSourceOverrideTarget@Redfish.AllowableValues": target_names(view),
-        "BootSourceOverrideMode": MODES[view.boot.mode] if view.boot.mode else None,
+        # Clients write back what they read: what is not known is left out rather than null.
+        **({"BootSourceOverrideMode": MODES[view.boot.mode]} if view.boot.mode else {}),
         "BootSourceOverrideMode@Redfish.AllowableValues": modes,
         "HttpBootUri": view.boot.http_uri or None,
     }

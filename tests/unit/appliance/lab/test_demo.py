@@ -21,7 +21,7 @@ def test_parse() -> None:
         json="",
         keep=False,
     )
-    given = parse("--nodes 4 --firmware bios --bmc both --headless --json - --keep".split())
+    given = parse(["--nodes", "4", "--firmware", "bios", "--bmc", "both", "--headless", "--json", "-", "--keep"])
     assert given == Options(
         nodes=4,
         firmware=Firmware.BIOS,

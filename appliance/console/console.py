@@ -7,9 +7,10 @@ the daemon starts and made again whenever it ends.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from appliance.console.record import Record
 from appliance.errors import ConflictError
@@ -21,14 +22,24 @@ _LOGGER = logging.getLogger(__name__)
 CHUNK = 65536
 _BEHIND = 1 << 20
 
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+class Line(Protocol):
+    """What is connected. Every method may raise OSError once it is not any more."""
+
+    async def read(self, most: int, /) -> bytes:
+        """At least a byte; empty at the end."""
+        ...
+
+    def write(self, data: bytes, /) -> None: ...
+
+    async def drain(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """`open` raises OSError; it is tried again after `retry` seconds."""
+    """`open` connects for as long as its context lasts, or raises OSError; it is tried again after `retry` seconds."""
 
-    open: Callable[[], Awaitable[Stream]]
+    open: Callable[[], AbstractAsyncContextManager[Line]]
     retry: float
 
 
@@ -76,20 +87,19 @@ class Console:
         self._record = record
         self._clock = clock
         self._followers: set[Follower] = set()
-        self._writer: asyncio.StreamWriter | None = None
+        self._line: Line | None = None
 
     @property
     def connected(self) -> bool:
-        return self._writer is not None
+        return self._line is not None
 
     async def run(self) -> None:
         while True:
             try:
-                reader, self._writer = await self._source.open()
+                async with self._source.open() as line:
+                    await self._copy(line)
             except OSError as cause:
                 _LOGGER.debug("no console machine=%s cause=%s", self._machine, cause)
-            else:
-                await self._copy(reader, self._writer)
             await self._clock.sleep(self._source.retry)
 
     @asynccontextmanager
@@ -108,23 +118,23 @@ class Console:
 
     async def type(self, data: bytes) -> None:
         """ConflictError while the console is not connected."""
-        if self._writer is None:
+        if self._line is None:
             raise ConflictError(
                 f"the console of {self._machine} is not connected",
                 next_action="power the machine on, and check how the site program names its console",
             )
-        self._writer.write(data)
-        await self._writer.drain()
+        self._line.write(data)
+        await self._line.drain()
 
-    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _copy(self, line: Line) -> None:
+        self._line = line
         try:
-            while data := await reader.read(CHUNK):
+            while data := await line.read(CHUNK):
                 self._take(data)
         except OSError as cause:
             _LOGGER.info("console lost machine=%s cause=%s", self._machine, cause)
         finally:
-            self._writer = None
-            writer.close()
+            self._line = None
 
     def _take(self, data: bytes) -> None:
         """Who follows sees it even if the disk refuses."""

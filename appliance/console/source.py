@@ -1,28 +1,99 @@
 """Where serial consoles are reached."""
 
 import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import assert_never
 
-from appliance.console.console import CHUNK, Source, Stream
-from appliance.model.site import ConsoleSource, TcpConsole, UnixConsole
+from appliance.bmc.ipmi.console import SerialLine, serial_line
+from appliance.bmc.ipmi.link import IpmiLimits
+from appliance.console.console import CHUNK, Line, Source
+from appliance.errors import BmcError, BmcLoginError, BmcUnsupportedError
+from appliance.model.bmc import BmcEndpoint
+from appliance.model.site import ConsoleSource, SolConsole, TcpConsole, UnixConsole
+from appliance.ports import Clock, Rng
+
+_LOGGER = logging.getLogger(__name__)
 
 _CONNECT_SECONDS = 10.0
 _LOCAL_RETRY = 0.2
 _REMOTE_RETRY = 3.0
+_REFUSED_SECONDS = 900.0
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-def source_of(stated: ConsoleSource) -> Source:
+def source_of(
+    stated: ConsoleSource, bmc: BmcEndpoint, clock: Clock, rng: Rng, limits: IpmiLimits | None = None
+) -> Source:
+    """`bmc` is that of the console's machine."""
     match stated:
         case UnixConsole(path=path):
             # A virtual machine's first words come with its socket: whoever looks once a second misses them.
-            return Source(open=partial(asyncio.open_unix_connection, str(path), limit=CHUNK), retry=_LOCAL_RETRY)
+            connect = partial(asyncio.open_unix_connection, str(path), limit=CHUNK)
+            return Source(open=partial(_stream, connect), retry=_LOCAL_RETRY)
         case TcpConsole():
-            return Source(open=partial(_tcp, stated), retry=_REMOTE_RETRY)
+            return Source(open=partial(_stream, partial(_tcp, stated)), retry=_REMOTE_RETRY)
+        case SolConsole():
+            dial = partial(serial_line, bmc, clock, rng, limits)
+            return Source(open=partial(_sol, dial, bmc.url, clock), retry=_REMOTE_RETRY)
         case _:
             assert_never(stated)
 
 
-async def _tcp(stated: TcpConsole) -> Stream:
+async def _tcp(stated: TcpConsole) -> Streams:
     async with asyncio.timeout(_CONNECT_SECONDS):
         return await asyncio.open_connection(str(stated.address), stated.port, limit=CHUNK)
+
+
+class StreamLine:
+    """Implements `Line`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.read, self.write, self.drain = reader.read, writer.write, writer.drain
+
+
+@asynccontextmanager
+async def _stream(connect: Callable[[], Awaitable[Streams]]) -> AsyncIterator[Line]:
+    reader, writer = await connect()
+    try:
+        yield StreamLine(reader, writer)
+    finally:
+        writer.close()
+
+
+class _Serial:
+    """Implements `Line`."""
+
+    def __init__(self, line: SerialLine) -> None:
+        self._line = line
+
+    async def read(self, most: int, /) -> bytes:
+        try:
+            return await self._line.read(most)
+        except BmcError as error:
+            raise ConnectionResetError(str(error)) from error
+
+    def write(self, data: bytes, /) -> None:
+        self._line.write(data)
+
+    async def drain(self) -> None:
+        await self._line.drain()
+
+
+@asynccontextmanager
+async def _sol(
+    dial: Callable[[], AbstractAsyncContextManager[SerialLine]], url: str, clock: Clock
+) -> AsyncIterator[Line]:
+    """A refusal that asking again does not change is not asked for again soon: repeated log-ins lock accounts."""
+    try:
+        async with dial() as line:
+            yield _Serial(line)
+    except (BmcLoginError, BmcUnsupportedError) as error:
+        _LOGGER.warning("no serial console bmc=%s cause=%s; %s; %s", url, error, error.evidence, error.next_action)
+        await clock.sleep(_REFUSED_SECONDS)
+        raise ConnectionRefusedError(str(error)) from error
+    except BmcError as error:
+        raise ConnectionError(str(error)) from error

@@ -26,7 +26,12 @@ class TcpConsole:
     port: int
 
 
-ConsoleSource = UnixConsole | TcpConsole
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolConsole:
+    """Serial over LAN of the server's own BMC, which must speak IPMI."""
+
+
+ConsoleSource = UnixConsole | TcpConsole | SolConsole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +48,14 @@ class Server:
     mac: Mac | None = None
     chain: Chain | None = None
     console: ConsoleSource | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.console, SolConsole) and not self.bmc.url.lower().startswith("ipmi://"):
+            raise SiteError(
+                f"{self.name}: serial over LAN is spoken by IPMI only",
+                evidence=f"its BMC is {self.bmc.url}",
+                next_action="give the BMC as ipmi://address, or a TcpConsole or UnixConsole",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from appliance.redfish.schemas import collection, link
 T = TypeVar("T")
 Part = TypeVar("Part", ProcessorView, MemoryView, DriveView)
 MANAGER_NIC = "eth0"
+_WRITABLE = ("AssetTag",)
 
 OF_VIEW = (
     Kind.SYSTEM,
@@ -52,9 +53,9 @@ def of_view(resource: Resource, view: SystemView, now: float) -> JsonObject:
     """A document of one of the kinds `OF_VIEW`. Raises `AbsentResourceError`."""
     match resource.kind:
         case Kind.SYSTEM:
-            return {**systems.system(view), **hardware.parts(view)}
+            return known({**systems.system(view), **hardware.parts(view)})
         case Kind.CHASSIS:
-            return {**enclosures.chassis(view), **hardware.enclosure_parts(view.id)}
+            return known({**enclosures.chassis(view), **hardware.enclosure_parts(view.id)})
         case Kind.NICS:
             return within(resource, Kind.NIC, "EthernetInterfaceCollection", "Interfaces", systems.nic_ids(view))
         case Kind.NIC if resource.item in systems.nic_ids(view):
@@ -78,12 +79,14 @@ def _of_manager(resource: Resource, view: SystemView, now: float) -> JsonObject:
     nics = (MANAGER_NIC,) if view.manager.mac else ()
     match resource.kind:
         case Kind.MANAGER:
-            return {
-                **enclosures.manager(view, now),
-                "SerialConsole": hardware.consoles(view),
-                "NetworkProtocol": link(Resource(kind=Kind.NETWORK_PROTOCOL, system=view.id)),
-                "EthernetInterfaces": link(Resource(kind=Kind.MANAGER_NICS, system=view.id)),
-            }
+            return known(
+                {
+                    **enclosures.manager(view, now),
+                    "SerialConsole": hardware.consoles(view),
+                    "NetworkProtocol": link(Resource(kind=Kind.NETWORK_PROTOCOL, system=view.id)),
+                    "EthernetInterfaces": link(Resource(kind=Kind.MANAGER_NICS, system=view.id)),
+                }
+            )
         case Kind.NETWORK_PROTOCOL:
             return hardware.network_protocol(view)
         case Kind.MANAGER_NICS:
@@ -151,6 +154,11 @@ def of_media(resource: Resource, media: Sequence[MediaSlot]) -> JsonObject:
     if resource.kind is Kind.MEDIA:
         return within(resource, Kind.MEDIUM, "VirtualMediaCollection", "Virtual media", tuple(slots))
     return enclosures.medium(one_of(slots, resource), resource)
+
+
+def known(document: JsonObject) -> JsonObject:
+    """Without the properties that nothing is known of; what clients may write stays."""
+    return {key: value for key, value in document.items() if value != "" or key in _WRITABLE}
 
 
 def within(resource: Resource, kind: Kind, schema: str, name: str, ids: tuple[str, ...]) -> JsonObject:

@@ -24,7 +24,12 @@ class Reader:
         self._clock = clock
 
     async def read(self, resource: Resource) -> JsonObject:
-        """The whole document with its entity tag. Raises `AbsentResourceError` and what the backend raises."""
+        """The whole document with its entity tag, which the list of versions has none of.
+
+        Raises `AbsentResourceError` and what the backend raises.
+        """
+        if resource.kind is Kind.VERSIONS:
+            return resources.versions()
         return with_etag(await self._document(resource))
 
     async def _document(self, resource: Resource) -> JsonObject:
@@ -55,8 +60,6 @@ class Reader:
     def _service(self, resource: Resource) -> JsonObject:
         info = self._desk.info
         match resource.kind:
-            case Kind.VERSIONS:
-                return resources.versions()
             case Kind.ROOT:
                 return resources.root(info)
             case Kind.ODATA:

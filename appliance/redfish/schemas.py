@@ -34,7 +34,7 @@ VERSIONS = {
     "Processor": "v1_18_0",
     "Role": "v1_3_1",
     "Sensor": "v1_7_0",
-    "ServiceRoot": "v1_15_0",
+    "ServiceRoot": "v1_17_0",
     "Session": "v1_6_0",
     "SessionService": "v1_1_8",
     "SoftwareInventory": "v1_9_0",

@@ -37,6 +37,7 @@ class Session:
     sequence: int = 0
     sol_sequence: int = 0
     sol_heard: int = 0
+    sol_queue: list[bytes] = field(default_factory=list)
 
 
 @dataclass
@@ -64,6 +65,8 @@ class FakeIpmiBmc:
     sessions: dict[int, Session] = field(default_factory=dict)
     typed: bytearray = field(default_factory=bytearray)
     typing: asyncio.Event = field(default_factory=asyncio.Event)
+    spoken: asyncio.Event = field(default_factory=asyncio.Event)
+    lined: asyncio.Event = field(default_factory=asyncio.Event)
     sol: Session | None = None
     port: int = 0
     udp: socket.socket | None = None
@@ -216,6 +219,7 @@ class FakeIpmiBmc:
             (6, 0x47): lambda: self._set_password(data),
             (6, 0x48): lambda: self._activate(session),
             (6, 0x49): self._deactivate,
+            (6, 0x4A): lambda: bytes((1, int(self.sol is not None), 0)),
             (0, 0x01): lambda: bytes((0x20 | self.power, 0, 0x40 | self.identify << 4)),
             (0, 0x02): lambda: self._control(data[0]),
             (0, 0x04): lambda: self._identify(data),
@@ -305,6 +309,7 @@ class FakeIpmiBmc:
         if self.sol is not None:
             raise RefusedError(0x80)
         self.sol = session
+        self.lined.set()
         return bytes(4) + struct.pack("<HHHH", 20, 200, self.port, 0xFFFF)
 
     def _deactivate(self) -> bytes:
@@ -319,6 +324,19 @@ class FakeIpmiBmc:
                 self.typing.set()
             session.sol_heard = body[0]
             yield self._sealed(session, Payload.SOL, bytes((0, body[0], len(text), 0)))
+        if session.sol_queue and body[1] == session.sol_sequence and body[2] == len(session.sol_queue[0]):
+            del session.sol_queue[0]
+            if session.sol_queue:
+                self.print(session.sol_queue[0])
+            else:
+                self.spoken.set()
+
+    def speak(self, *chunks: bytes) -> None:
+        """Each goes to the console when the one before was acknowledged."""
+        assert self.sol is not None
+        self.spoken.clear()
+        self.sol.sol_queue += chunks
+        self.print(self.sol.sol_queue[0])
 
     def print(self, text: bytes, *, again: bool = False) -> None:
         """To the console; `again` under the number of the last packet, as if its acknowledgement got lost."""
@@ -327,6 +345,13 @@ class FakeIpmiBmc:
         self.sol.sol_sequence = self.sol.sol_sequence if again else self.sol.sol_sequence % 15 + 1
         body = bytes((self.sol.sol_sequence, 0, 0, 0)) + text
         self.udp.sendto(self._sealed(self.sol, Payload.SOL, body), self.sol.source)
+
+    def take_line_away(self) -> None:
+        """And say so."""
+        assert self.sol is not None
+        assert self.udp is not None
+        self.udp.sendto(self._sealed(self.sol, Payload.SOL, bytes((0, 0, 0, 0x10))), self.sol.source)
+        self.sol = None
 
 
 class RefusedError(Exception):

@@ -18,15 +18,18 @@ from appliance.console.record import Record
 from appliance.console.source import source_of
 from appliance.console.ssh import ConsoleDoor
 from appliance.errors import MachineryError, NotFoundError
+from appliance.model.bmc import BmcEndpoint
 from appliance.model.ids import MachineName
+from appliance.model.secret import Secret
 from appliance.model.site import UnixConsole
 from appliance.services.shells import ensure_key
-from appliance.system import SystemClock
+from appliance.system import SystemClock, SystemRng
 from images.processes import HostProcesses
 
 NODE = MachineName("node-0")
 GREETING = b"node-0 login: "
 LOCAL = IPv4Address("127.0.0.1")
+BMC = BmcEndpoint(url="https://10.0.0.1", user="admin", password=Secret("secret"), fingerprint="00" * 32)
 
 
 @dataclass
@@ -88,7 +91,8 @@ async def _machine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     path = tmp_path / "serial.sock"
-    console = Console(NODE, source_of(UnixConsole(path=path)), Record(tmp_path / "node-0.console"), SystemClock())
+    source = source_of(UnixConsole(path=path), BMC, SystemClock(), SystemRng())
+    console = Console(NODE, source, Record(tmp_path / "node-0.console"), SystemClock())
     application = FakeApplication(inventory={}, plans=[], consoles={NODE: console})
 
     async def begin() -> tuple[asyncio.Server, asyncio.Task[None]]:

@@ -3,6 +3,7 @@ the same questions, and shows that both sides keep to the specification.
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import shutil
@@ -12,15 +13,18 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
 
 import pytest
 
+from appliance.bmc.ipmi import packet
 from appliance.bmc.ipmi.console import serial_line
 from appliance.bmc.ipmi.driver import IpmiBmc, IpmiDialler
-from appliance.bmc.ipmi.link import IpmiLimits, RefusedRequestError, SilenceError
+from appliance.bmc.ipmi.link import IpmiLimits, PrivilegeError, RefusedRequestError, SilenceError
+from appliance.bmc.ipmi.wire import Wire
 from appliance.errors import BmcError, BmcLoginError, BmcSessionsFullError, BmcUnsupportedError
 from appliance.model.bmc import (
     BmcEndpoint,
@@ -36,7 +40,7 @@ from appliance.model.bmc import (
     SensorKind,
 )
 from appliance.model.secret import Secret
-from tests.contract.ipmi_bmc import FakeIpmiBmc, fru, listening
+from tests.contract.ipmi_bmc import FakeIpmiBmc, RefusedError, fru, listening
 
 T = TypeVar("T")
 PASSWORD = "secret"
@@ -202,12 +206,28 @@ def test_command_that_is_not_answered_is_not_repeated(command: PowerCommand) -> 
     assert (0, 2) not in [(netfn, command) for netfn, command, _ in bmc.heard]
 
 
-def test_busy_bmc_is_asked_again() -> None:
-    bmc = FakeIpmiBmc()
-    bmc.answers[0, 1] = b"\xc0"
-    error = refused(bmc, lambda driver: driver.power_state())
-    assert error.evidence.startswith("completion code 0xc0: node busy")
-    assert [(netfn, command) for netfn, command, _ in bmc.heard].count((0, 1)) == 4
+def test_user_who_may_not_be_administrator() -> None:
+    error = refused(FakeIpmiBmc(answers={(6, 0x3B): b"\x81"}), lambda driver: driver.power_state())
+    assert isinstance(error, BmcLoginError)
+    assert "Administrator" in error.next_action
+
+
+@pytest.mark.parametrize(
+    ("command", "question", "needed"),
+    [
+        ((0, 2), lambda driver: driver.command(PowerCommand.ON), "Operator"),
+        ((0, 8), lambda driver: driver.set_boot(PXE_ONCE), "Operator"),
+        ((6, 2), lambda driver: driver.reset_bmc(), "Administrator"),
+        ((6, 0x47), lambda driver: driver.change_password(Secret("new")), "Administrator"),
+        ((0, 1), lambda driver: driver.power_state(), "User"),
+    ],
+)
+def test_command_that_the_user_may_not_give_names_the_privilege(
+    command: tuple[int, int], question: Callable[[IpmiBmc], Awaitable[object]], needed: str
+) -> None:
+    error = refused(FakeIpmiBmc(answers={command: b"\xd4"}), question)
+    assert isinstance(error, PrivilegeError)
+    assert f"privilege {needed} " in error.next_action
 
 
 def test_hung_bmcs_delay_nobody() -> None:
@@ -228,6 +248,31 @@ def test_hung_bmcs_delay_nobody() -> None:
         return took
 
     assert asyncio.run(play()) < sum(IpmiLimits().tries_seconds)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs CAP_NET_ADMIN for more room than net.core.rmem_max")
+def test_answers_of_a_whole_site_wait_while_the_daemon_is_busy() -> None:
+    """4000 BMCs may answer within one turn of the event loop."""
+
+    async def play() -> int:
+        wire, heard, count = Wire(), asyncio.Queue[bytes](), 0
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bmc:
+            bmc.bind(("127.0.0.1", 0))
+            address = await wire.resolve(*bmc.getsockname())
+            wire.listen(address, 0, heard.put_nowait)
+            wire.send(address, b"?")
+            _, ours = bmc.recvfrom(16)
+            for _ in range(4000):
+                bmc.sendto(packet.encode_bare(bytes(100)), ours)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    for _ in range(4000):
+                        await heard.get()
+                        count += 1
+            wire.close()
+        return count
+
+    assert asyncio.run(play()) == 4000
 
 
 @pytest.mark.parametrize("url", ["ipmi://", "https://10.0.0.1", "ipmi://10.0.0.1/x", "ipmi://10.0.0.1:99999"])
@@ -257,6 +302,62 @@ def test_identity_of_a_bmc_without_fru_and_guid() -> None:
     assert (identity.serial, identity.uuid) == ("", None)
 
 
+@pytest.mark.parametrize("command", [(6, 0x37), (0x0A, 0x10), (0x0A, 0x11)])
+def test_refusal_that_does_not_mean_absence_is_no_empty_answer(command: tuple[int, int]) -> None:
+    bmc = FakeIpmiBmc(fru=fru("Acme", "Box 1", "SN42"))
+    bmc.answers[command] = b"\xff"
+    assert "0xff" in refused(bmc, lambda driver: driver.identify()).evidence
+
+
+@dataclass
+class Strict(FakeIpmiBmc):
+    """Refuses to keep boot flags for longer."""
+
+    code: int = 0
+
+    def _set_boot(self, data: bytes) -> bytes:
+        if data[0] == 3:
+            raise RefusedError(self.code)
+        return super()._set_boot(data)
+
+
+def test_boot_flags_whose_longer_time_failed_are_not_set() -> None:
+    bmc = Strict(code=0xFF)
+    assert "0xff" in refused(bmc, lambda driver: driver.set_boot(PXE_ONCE)).evidence
+    assert bmc.boot_flags == bytes(5)
+
+
+@pytest.mark.parametrize("code", [0x80, 0xC1, 0xC9, 0xCC])
+def test_bmc_without_the_longer_time_boots_all_the_same(code: int) -> None:
+    assert ask(Strict(code=code), lambda driver: driver.set_boot(PXE_ONCE)) == PXE_ONCE
+
+
+class Forgetful(FakeIpmiBmc):
+    """Keeps the device, as OpenIPMI's BMC does, but no flags."""
+
+    def _set_boot(self, data: bytes) -> bytes:
+        if data[0] == 5:
+            self.boot_flags = bytes((0, data[2], 0, 0, 0))
+        return b""
+
+
+def test_override_of_a_bmc_that_keeps_no_flags_counts_only_right_after_it_was_set() -> None:
+    async def question(driver: IpmiBmc) -> list[BootOverride]:
+        return [await driver.set_boot(PXE_ONCE), await driver.boot(), await driver.set_boot(NO_OVERRIDE)]
+
+    taken = BootOverride(target=BootTarget.NETWORK, term=BootTerm.ONCE)
+    assert ask(Forgetful(), question) == [taken, NO_OVERRIDE, NO_OVERRIDE]
+
+
+def test_other_device_without_flags_is_no_override() -> None:
+    class Stubborn(FakeIpmiBmc):
+        def _set_boot(self, data: bytes) -> bytes:
+            self.boot_flags = bytes((0, 2 << 2, 0, 0, 0))
+            return b""
+
+    assert ask(Stubborn(), lambda driver: driver.set_boot(PXE_ONCE)) == NO_OVERRIDE
+
+
 def test_override_is_read_back_and_spent_by_one_boot() -> None:
     async def question(driver: IpmiBmc) -> list[BootOverride]:
         shown = [await driver.set_boot(PXE_ONCE), await driver.boot()]
@@ -271,16 +372,6 @@ def test_boot_flags_are_asked_to_outlast_a_minute() -> None:
     ask(bmc, lambda driver: driver.set_boot(PXE_ONCE))
     boots = [data.hex() for netfn, command, data in bmc.heard if (netfn, command) == (0, 8)]
     assert boots == ["0308", "05a004000000"]
-
-
-def test_bmc_that_refuses_the_longer_time_boots_all_the_same() -> None:
-    class Strict(FakeIpmiBmc):
-        def _set_boot(self, data: bytes) -> bytes:
-            if data[0] == 3:
-                raise KeyError(data[0])
-            return super()._set_boot(data)
-
-    assert ask(Strict(), lambda driver: driver.set_boot(PXE_ONCE)) == PXE_ONCE
 
 
 def test_cycle_of_a_machine_that_is_off_is_refused_with_its_reason() -> None:
@@ -428,10 +519,8 @@ def test_serial_line_reads_repeats_and_writes() -> None:
                 bmc.print(b"Debian ")
                 bmc.print(b"Debian GNU", again=True)
                 bmc.print(b"/Linux")
-                async for chunk in line:
-                    got += chunk
-                    if got.endswith(b"Linux"):
-                        break
+                while not got.endswith(b"Linux"):
+                    got += await line.read(5)
                 line.write(b"root\n" * 8)
                 while len(bmc.typed) < 40:
                     await bmc.typing.wait()
@@ -455,14 +544,24 @@ def test_serial_line_is_taken_over_from_a_session_that_died() -> None:
     asyncio.run(play())
 
 
+def test_serial_line_that_was_taken_away_is_left_to_who_has_it() -> None:
+    async def play() -> None:
+        with listening(FakeIpmiBmc()) as bmc:
+            async with asyncio.timeout(20), serial_line(endpoint(bmc.port), Clock(), Rng(), FAST) as line:
+                bmc.take_line_away()
+                assert await line.read(1) == b""
+            assert (6, 0x49) not in [(netfn, command) for netfn, command, _ in bmc.heard]
+
+    asyncio.run(play())
+
+
 def test_serial_line_of_a_bmc_that_dies_ends_with_its_error() -> None:
     async def play() -> None:
         bmc = FakeIpmiBmc()
         with listening(bmc):
             async with asyncio.timeout(20), serial_line(endpoint(bmc.port), Clock(), Rng(), FAST) as line:
                 bmc.deaf = True
-                async for _ in line:
-                    raise AssertionError("nobody speaks")
+                assert not await line.read(1)
 
     with pytest.raises(SilenceError):
         asyncio.run(play())
@@ -535,6 +634,7 @@ set_working_mc 0x20
   endlan
   chassis_control "{chassis}"
   startnow false
+  {sol}
   user 2 true "admin" "secret" admin 10 none md2 md5 straight
 """
 CHASSIS = """\
@@ -542,14 +642,14 @@ CHASSIS = """\
 cd "$(dirname "$0")"
 verb=$1; shift
 case $verb in
-get) for what; do case $what in power) echo power:$(cat power);; boot) echo boot:default;; esac; done;;
-set) case $1 in power) echo "$2" > power;; esac;;
+get) for what; do echo "$what:$(cat "$what")"; done;;
+set) echo "$2" > "$1";;
 esac
 """
 
 
 @contextmanager
-def ipmi_sim(folder: Path) -> Iterator[int]:
+def ipmi_sim(folder: Path, sol: str = "") -> Iterator[int]:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -557,7 +657,8 @@ def ipmi_sim(folder: Path) -> Iterator[int]:
     chassis.write_text(CHASSIS)
     chassis.chmod(0o755)
     (folder / "power").write_text("0")
-    (folder / "lan").write_text(LAN.format(port=port, chassis=chassis))
+    (folder / "boot").write_text("default")
+    (folder / "lan").write_text(LAN.format(port=port, chassis=chassis, sol=sol))
     (folder / "emu").write_text(EMULATOR)
     (folder / "state").mkdir()
     argv = ["ipmi_sim", "-n", "-c", str(folder / "lan"), "-f", str(folder / "emu"), "-s", str(folder / "state")]
@@ -580,6 +681,9 @@ def test_openipmi_simulator(tmp_path: Path) -> None:
             assert await bmc.power_state() is PowerState.OFF
             await bmc.command(PowerCommand.ON)
             assert await bmc.power_state() is PowerState.ON
+            assert await bmc.set_boot(PXE_ONCE) == BootOverride(target=BootTarget.NETWORK, term=BootTerm.ONCE)
+            assert (tmp_path / "boot").read_text().strip() == "pxe"
+            assert await bmc.set_boot(NO_OVERRIDE) == NO_OVERRIDE
             assert (await bmc.identify()).uuid == UUID("00000077-0000-4000-8000-000000000001")
             (firmware,) = await bmc.firmware()
             assert firmware.version == "9.08"

@@ -97,6 +97,17 @@ def boot(answer: bytes) -> BootOverride:
     raise BmcError("someone else set the boot override", evidence=f"device {device}", next_action="clear it on the BMC")
 
 
+def boot_just_set(answer: bytes, wanted: BootOverride) -> BootOverride:
+    """Read back right after it was set. Some BMCs, OpenIPMI's among them, keep the device but no flags. A clear valid
+    bit cannot mean "used" so soon: the device that we asked for counts as set, for once as the clear flag says, and in
+    a mode that the BMC does not tell. `boot` alone cannot know, and keeps to the bit."""
+    shown = boot(answer)
+    device = answer[3] >> 2 & 0x0F
+    if device and not answer[2] & _VALID and device in _DEVICES.get(wanted.target, ()):
+        return BootOverride(target=wanted.target, term=BootTerm.ONCE)
+    return shown
+
+
 def watts(answer: bytes) -> float:
     """DCMI 1.5 section 6.6.1. Raises `BmcUnsupportedError` where the BMC does not measure."""
     if len(answer) < 18 or answer[0] != 0xDC or not answer[17] & 0x40:

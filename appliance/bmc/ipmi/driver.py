@@ -36,6 +36,13 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _RESERVATION_LOST, _NOT_PRESENT = 0xC5, 0xCB
+_OUT_OF_RANGE, _INVALID_FIELD, _NOT_NOW = 0xC9, 0xCC, 0xD5
+_NO_SUCH_PARAMETER = 0x80  # table 28-12
+# Refusals that mean "there is none", by what is asked for; a command that a BMC does not know is always that.
+_NO_FRU = (_NOT_PRESENT, _OUT_OF_RANGE, _INVALID_FIELD)
+_NO_PARAMETER = (_NO_SUCH_PARAMETER, _OUT_OF_RANGE, _INVALID_FIELD)
+_NO_READING = (_NOT_PRESENT, _NOT_NOW)
+_NO_USER = (_NOT_PRESENT, _OUT_OF_RANGE, _INVALID_FIELD)
 _ERASE_SECONDS = 30
 _NO_MEDIA = "IPMI has no virtual media"
 _NO_UPDATE = "IPMI has no firmware update"
@@ -78,6 +85,7 @@ class IpmiBmc(BootControl):
         self._records: tuple[SensorRecord, ...] | None = None
 
     async def identify(self) -> SystemIdentity:
+        """`macs` stays empty: no standard command tells those of the machine, and LAN parameter 5 is the BMC's own."""
         async with self._operation() as link:
             guid = await _or(link.ask(device.GUID), b"")
             fru = device.fru_of(await self._read_fru(link))
@@ -94,12 +102,12 @@ class IpmiBmc(BootControl):
     async def _read_fru(self, link: Link) -> bytes:
         """Empty where the BMC keeps none."""
         area = b""
-        if not (answer := await _or(link.ask(device.FRU_AREA), b"")):
+        if not (answer := await _or(link.ask(device.FRU_AREA), b"", _NO_FRU)):
             return area
         size = device.fru_size(answer)
         while len(area) < size:
             request = device.read_fru(len(area), min(device.FRU_CHUNK, size - len(area)))
-            if not (part := device.fru_chunk(await _or(link.ask(request), b""))):
+            if not (part := device.fru_chunk(await _or(link.ask(request), b"", _NO_FRU))):
                 break
             area += part
         return area
@@ -116,9 +124,9 @@ class IpmiBmc(BootControl):
     async def set_boot(self, override: BootOverride) -> BootOverride:
         request = chassis.set_boot(override)
         async with self._operation() as link:
-            await _or(link.ask(chassis.KEEP_BOOT), b"")
+            await _or(link.ask(chassis.KEEP_BOOT), b"", _NO_PARAMETER)
             await link.ask(request)
-            return chassis.boot(await link.ask(chassis.GET_BOOT))
+            return chassis.boot_just_set(await link.ask(chassis.GET_BOOT), override)
 
     async def boot(self) -> BootOverride:
         async with self._operation() as link:
@@ -149,7 +157,7 @@ class IpmiBmc(BootControl):
                 self._records = await _reserved(link, sensors.RESERVE, _read_records)
             found = []
             for record in self._records:
-                answer = await _or(link.ask(sensors.reading_of(record)), b"")
+                answer = await _or(link.ask(sensors.reading_of(record)), b"", _NO_READING)
                 found.append(sensors.sensor(record, answer))
             return tuple(found)
 
@@ -205,7 +213,7 @@ class IpmiBmc(BootControl):
     async def _own_number(self, link: Link) -> int:
         name = self._endpoint.user.encode()
         for user in range(1, device.user_count(await link.ask(device.user_access(1))) + 1):
-            if (await _or(link.ask(device.user_name(user)), b"")).rstrip(b"\0") == name:
+            if (await _or(link.ask(device.user_name(user)), b"", _NO_USER)).rstrip(b"\0") == name:
                 return user
         raise BmcError(f"the BMC lists no user {self._endpoint.user!r}", next_action="change it on the BMC")
 
@@ -220,18 +228,37 @@ class IpmiBmc(BootControl):
             self._link, self._records = None, None
 
     async def close(self) -> None:
-        async with self._one_at_a_time, self._translated():
+        async with self._turn(), self._translated():
             await self._hang_up()
 
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[Link]:
-        async with self._one_at_a_time, self._translated():
+        async with self._turn(), self._translated():
             rest = self._clock.monotonic() - self._last_heard
             if self._link is not None and rest > self._limits.idle_seconds:
                 self._link.abandon()
                 self._link = None
-            yield self._link or await self._dial()
-            self._last_heard = self._clock.monotonic()
+            try:
+                yield self._link or await self._dial()
+            finally:
+                self._last_heard = self._clock.monotonic()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Waits no longer than an operation may take; what was begun has that long to itself."""
+        try:
+            async with asyncio.timeout(self._limits.operation_seconds):
+                await self._one_at_a_time.acquire()
+        except TimeoutError as error:
+            seen = f"{self._endpoint.url}: waited {self._limits.operation_seconds:.0f} s"
+            action = "ask again, or reset the BMC"
+            raise BmcError(
+                "the BMC is still busy with an earlier operation", evidence=seen, next_action=action
+            ) from error
+        try:
+            yield
+        finally:
+            self._one_at_a_time.release()
 
     @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
@@ -267,11 +294,16 @@ class IpmiBmc(BootControl):
             link.abandon()
 
 
-async def _or(answer: Awaitable[bytes], otherwise: bytes) -> bytes:
-    """For what a BMC need not have. Silence is not an answer."""
+async def _or(answer: Awaitable[bytes], otherwise: bytes, absent: tuple[int, ...] = (_NOT_PRESENT,)) -> bytes:
+    """For what a BMC need not have. Silence is not an answer, and a refusal for another reason than `absent` is none
+    either."""
     try:
         return await answer
-    except (RefusedRequestError, BmcUnsupportedError):
+    except BmcUnsupportedError:
+        return otherwise
+    except RefusedRequestError as error:
+        if error.completion not in absent:
+            raise
         return otherwise
 
 

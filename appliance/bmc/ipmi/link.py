@@ -16,7 +16,7 @@ from appliance.bmc.ipmi.packet import Payload, Request, Response
 from appliance.bmc.ipmi.rakp import Credentials, Half, Keys, NoSuiteError, Suite
 from appliance.bmc.ipmi.session import IV_BYTES, Window, seal, unseal
 from appliance.bmc.ipmi.wire import Address, Wire
-from appliance.errors import BmcError, BmcUnsupportedError
+from appliance.errors import BmcError, BmcLoginError, BmcUnsupportedError
 from appliance.ports import Clock, Rng
 
 T = TypeVar("T")
@@ -25,6 +25,9 @@ _APP = 0x06
 _GET_AUTH_CAPABILITIES, _SET_PRIVILEGE, _CLOSE_SESSION = 0x38, 0x3B, 0x3C
 _THIS_CHANNEL_V20 = 0x8E
 _BUSY = 0xC0
+_PRIVILEGE = 0xD4
+_LEVEL_REFUSED = (0x80, 0x81, _PRIVILEGE)  # table 22-23
+_SHORTEST_GAP, _LONGEST_GAP = 0.1, 4.0
 _UNSUPPORTED = (0xC1, 0xC2, 0xD6)
 _COMPLETIONS = {
     0xC0: "node busy",
@@ -45,10 +48,12 @@ _COMPLETIONS = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpmiLimits:
     """`tries_seconds` is how long each try of a request waits for its answer. BMCs end sessions that were idle for 60 s
-    (section 6.12.15): after `idle_seconds` ours is not trusted any more."""
+    (section 6.12.15): after `idle_seconds` ours is not trusted any more. A BMC that says that it is busy is asked again
+    for `busy_seconds`."""
 
     tries_seconds: tuple[float, ...] = (1.0, 1.5, 2.5, 4.0)
     operation_seconds: float = 60.0
+    busy_seconds: float = 30.0
     idle_seconds: float = 45.0
 
 
@@ -67,6 +72,30 @@ class RefusedRequestError(BmcError):
             next_action="see what the BMC says",
         )
         self.completion = completion
+
+
+_OPERATOR, _ADMINISTRATOR = "Operator", "Administrator"
+# Appendix G, of what we ask for; the rest is for every user.
+_NEEDS = {
+    (0x00, 0x02): _OPERATOR,
+    (0x00, 0x04): _OPERATOR,
+    (0x00, 0x08): _OPERATOR,
+    (0x00, 0x09): _OPERATOR,
+    (_APP, 0x02): _ADMINISTRATOR,
+    (_APP, 0x44): _OPERATOR,
+    (_APP, 0x46): _OPERATOR,
+    (_APP, 0x47): _ADMINISTRATOR,
+    (0x0A, 0x47): _OPERATOR,
+}
+
+
+class PrivilegeError(RefusedRequestError):
+    """The user may log in, but not do this."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request, _PRIVILEGE)
+        needed = _NEEDS.get((request.netfn, request.command), "User")
+        self.next_action = f"give the BMC's user the privilege {needed} on its LAN channel"
 
 
 class Link:
@@ -88,6 +117,7 @@ class Link:
         self._keys: Keys | None = None
         self._sequence = 0
         self._asked = 0
+        self._gap = _SHORTEST_GAP
         self._window = Window()
         self._offer: Callable[[bytes], None] | None = None
 
@@ -105,9 +135,13 @@ class Link:
     async def _rise(self) -> None:
         try:
             await self.ask(Request(netfn=_APP, command=_SET_PRIVILEGE, data=bytes((rakp.ADMINISTRATOR,))))
-        except (RefusedRequestError, BmcUnsupportedError):
+        except (RefusedRequestError, BmcUnsupportedError) as error:
             with contextlib.suppress(SilenceError):
                 await self.close()
+            if isinstance(error, RefusedRequestError) and error.completion in _LEVEL_REFUSED:
+                action = f"give the BMC's user the privilege {_ADMINISTRATOR} on its LAN channel"
+                what = "the BMC's user may not be administrator"
+                raise BmcLoginError(what, evidence=error.evidence, next_action=action) from error
             raise
 
     async def probe(self) -> None:
@@ -151,11 +185,15 @@ class Link:
         """The data of the answer. Raises `RefusedRequestError`, `BmcUnsupportedError` or `SilenceError`."""
         tries = self._limits.tries_seconds if repeat else (sum(self._limits.tries_seconds),)
         response = await self._exchange(request, tries)
-        for seconds in tries if repeat else ():
-            if response.code != _BUSY:
-                break
-            await self._clock.sleep(seconds)
+        until = self._clock.monotonic() + self._limits.busy_seconds
+        while repeat and response.code == _BUSY and self._clock.monotonic() < until:
+            await self._clock.sleep(self._gap)
+            self._gap = min(2 * self._gap, _LONGEST_GAP)
             response = await self._exchange(request, tries)
+        if response.code != _BUSY:
+            self._gap = max(self._gap / 2, _SHORTEST_GAP)
+        if response.code == _PRIVILEGE:
+            raise PrivilegeError(request)
         if response.code in _UNSUPPORTED:
             seen = f"completion code 0x{response.code:02x}"
             what = f"the BMC knows no IPMI command 0x{request.netfn:02x} 0x{request.command:02x}"

@@ -170,7 +170,9 @@ def _check_status(body: bytes) -> None:
     if status in _NO_SUITE:
         raise NoSuiteError("the BMC does not take this cipher suite", evidence=seen, next_action="enable suite 17 or 3")
     if status in _NOT_YOU:
-        action = "check user, password and privilege; repeated failures lock accounts"
+        action = (
+            "check user and password, and give the user the privilege Administrator; repeated failures lock accounts"
+        )
         raise BmcLoginError(f"the BMC refuses the user: {_NOT_YOU[status]}", evidence=seen, next_action=action)
     raise BmcError("the BMC refused the session", evidence=seen, next_action="reset the BMC")
 

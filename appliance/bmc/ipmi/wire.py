@@ -8,10 +8,10 @@ from collections.abc import Callable
 from appliance.bmc.ipmi import packet
 from appliance.errors import BmcError
 from pxe.errors import PacketError
+from pxe.sockets import deepen
 
 Address = tuple[str, int]
 _BATCH = 64
-_RECEIVE_BUFFER = 1 << 20
 
 
 class Wire:
@@ -35,8 +35,7 @@ class Wire:
 
     def _open(self, family: socket.AddressFamily) -> socket.socket:
         opened = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        with contextlib.suppress(OSError):
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        deepen(opened, both=True)
         asyncio.get_running_loop().add_reader(opened, self._read, opened)
         return opened
 
@@ -60,10 +59,13 @@ class Wire:
                 return
             except OSError:  # an ICMP error of an earlier datagram: its sender will miss the answer
                 continue
-            with contextlib.suppress(PacketError):
-                taker = self._takers.get(((source[0], source[1]), packet.console_session(datagram)))
-                if taker is not None:
-                    taker(datagram)
+            self.deliver((source[0], source[1]), datagram)
+
+    def deliver(self, source: Address, datagram: bytes) -> None:
+        with contextlib.suppress(PacketError):
+            taker = self._takers.get((source, packet.console_session(datagram)))
+            if taker is not None:
+                taker(datagram)
 
     def close(self) -> None:
         for opened in self._sockets.values():

@@ -2,30 +2,33 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from appliance.console.console import Console, Follower, Source, Stream
+from appliance.console.console import Console, Follower, Line, Source
 from appliance.console.record import Record
+from appliance.console.source import StreamLine, Streams
 from appliance.errors import ConflictError
 from appliance.model.ids import MachineName
 from appliance.system import SystemClock
 
-Scene = Callable[["Line", Console], Awaitable[None]]
+Scene = Callable[["Port", Console], Awaitable[None]]
 
 
-class Line:
+class Port:
     """The serial line: each connection is a new pair of sockets; `refuse` for as long as there is no machine."""
 
     def __init__(self) -> None:
         self.refuse = False
         self.refused = asyncio.Event()
-        self.far: asyncio.Queue[Stream] = asyncio.Queue()
+        self.far: asyncio.Queue[Streams] = asyncio.Queue()
         self._writers: list[asyncio.StreamWriter] = []
 
-    async def open(self) -> Stream:
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Line]:
         if self.refuse:
             self.refused.set()
             raise ConnectionRefusedError
@@ -33,7 +36,11 @@ class Line:
         stream = await asyncio.open_connection(sock=far)
         self._writers.append(stream[1])
         self.far.put_nowait(stream)
-        return await asyncio.open_connection(sock=near)
+        near_reader, near_writer = await asyncio.open_connection(sock=near)
+        try:
+            yield StreamLine(near_reader, near_writer)
+        finally:
+            near_writer.close()
 
     async def close(self) -> None:
         for writer in self._writers:
@@ -43,7 +50,7 @@ class Line:
 
 def play(folder: Path, scene: Scene) -> None:
     async def whole() -> None:
-        line = Line()
+        line = Port()
         source = Source(open=line.open, retry=0.001)
         console = Console(MachineName("node-0"), source, Record(folder / "c"), SystemClock())
         running = asyncio.create_task(console.run())
@@ -65,7 +72,7 @@ async def until(follower: Follower, wanted: bytes) -> None:
 
 
 def test_followed_recorded_and_typed(tmp_path: Path) -> None:
-    async def scene(line: Line, console: Console) -> None:
+    async def scene(line: Port, console: Console) -> None:
         reader, writer = await line.far.get()
         async with console.follow(100) as first, console.follow(0) as second:
             writer.write(b"login: ")
@@ -81,7 +88,7 @@ def test_followed_recorded_and_typed(tmp_path: Path) -> None:
 
 
 def test_connected_again_after_the_machine_was_off(tmp_path: Path) -> None:
-    async def scene(line: Line, console: Console) -> None:
+    async def scene(line: Port, console: Console) -> None:
         _, writer = await line.far.get()
         async with console.follow(0) as follower:
             writer.write(b"one")
@@ -101,7 +108,7 @@ def test_connected_again_after_the_machine_was_off(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_refuses_hides_nothing_from_followers(tmp_path: Path) -> None:
-    async def scene(line: Line, console: Console) -> None:
+    async def scene(line: Port, console: Console) -> None:
         _, writer = await line.far.get()
         async with console.follow(0) as follower:
             (tmp_path / "c").mkdir()

@@ -13,6 +13,7 @@ from appliance.bmc.ipmi.packet import PORT
 from appliance.bmc.ipmi.wire import Wire
 from appliance.errors import BmcError, MachineryError
 from appliance.lab.node import BootOverride, Machine
+from appliance.lab.serial import serial_port
 from appliance.lab.spec import BMC_USER, BootDevice, NodeSpec
 from appliance.system import SystemClock, SystemRng
 
@@ -34,6 +35,7 @@ set_working_mc 0x20
     allowed_auths_admin none md2 md5 straight
     guid {guid}
   endlan
+  sol "tcp:127.0.0.1:{serial}" 115200
   chassis_control "{chassis}"
   startnow false
   user 2 true "{user}" "{password}" admin 10 none md2 md5 straight
@@ -55,8 +57,11 @@ async def ipmi_served(machine: Machine) -> AsyncIterator[None]:
         writer.close()
 
     node.chassis_socket.unlink(missing_ok=True)
-    async with await asyncio.start_unix_server(owner, node.chassis_socket):
-        process = await asyncio.create_subprocess_exec(*_argv(node), stdin=DEVNULL, stdout=DEVNULL)
+    async with (
+        await asyncio.start_unix_server(owner, node.chassis_socket),
+        serial_port(node.console_socket) as serial,
+    ):
+        process = await asyncio.create_subprocess_exec(*_argv(node, serial), stdin=DEVNULL, stdout=DEVNULL)
         try:
             await _until_it_answers(node)
             yield
@@ -91,13 +96,14 @@ def _boot_name(override: BootOverride | None) -> str:
     return next((name for name, device in _BOOTS.items() if override and device is override.device), "none")
 
 
-def _argv(node: NodeSpec) -> tuple[str, ...]:
+def _argv(node: NodeSpec, serial: int) -> tuple[str, ...]:
     lan, emulator, state = node.folder / "ipmi.lan", node.folder / "ipmi.emu", node.folder / "ipmi"
     tool = (sys.executable, "-I", "-S", str(Path(__file__).with_name("chassis.py")), str(node.chassis_socket))
     text = _LAN.format(
         name=node.name,
         address=node.bmc_address,
         port=PORT,
+        serial=serial,
         guid=node.uuid.hex,
         chassis=shlex.join(tool),
         user=BMC_USER,

@@ -5,13 +5,13 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from appliance.errors import SiteError, UsageError
-from appliance.lab.spec import BRIDGE, BRIDGE_ADDRESS, RackNode, RackSpec, RackState, nodes_of
+from appliance.lab.spec import BRIDGE, BRIDGE_ADDRESS, BmcKind, RackNode, RackSpec, RackState, nodes_of
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.codec import from_json
 from appliance.model.hardware import Firmware
 from appliance.model.ids import ImageName, machine_name
 from appliance.model.secret import Secret
-from appliance.model.site import BootNetwork, Server, ShellAccess, UnixConsole
+from appliance.model.site import BootNetwork, Server, ShellAccess, SolConsole, UnixConsole
 from appliance.topology import Rack
 
 VARIABLE = "INNERVATE_LAB"
@@ -61,7 +61,7 @@ def _server(node: RackNode) -> Server:
         bmc=node.bmc,
         address=address,
         mac=node.spec.mac,
-        console=UnixConsole(path=node.spec.console_socket),
+        console=SolConsole() if node.spec.bmc is BmcKind.IPMI else UnixConsole(path=node.spec.console_socket),
     )
 
 

@@ -30,6 +30,8 @@ def test_an_ipmi_only_machine_boots_from_the_network_for_a_redfish_client(fleet:
     fleet.until(lambda: fleet.system(node)["PowerState"] == "On", "power")
     fleet.until(fleet.says(node, PXE), "the firmware's PXE client")
     fleet.until(lambda: "dhcp" in stages(fleet, node), "the DHCP packet that the appliance saw")
+    recorded = fleet.folder / "state" / "logs" / f"{node.spec.name}.console"
+    fleet.until(lambda: PXE in recorded.read_bytes(), "serial over LAN, recorded")
     fleet.reset(node, "ForceOff")
     fleet.until(lambda: fleet.system(node)["PowerState"] == "Off", "power off")
 

@@ -1,42 +1,28 @@
-"""The part of `aiohttp.ClientSession` that `AsyncRedfishClient` uses: certificate pinned, answers bounded."""
+"""The part of `aiohttp.ClientSession` that `AsyncRedfishClient` uses: certificate pinned, answers bounded.
+
+One connection without aiohttp's layers: for hundreds of BMCs at once those cost more than TLS does.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+import json as json_text
+import ssl
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from weakref import WeakSet
+from hashlib import sha256
 
 import aiohttp
-from aiohttp.connector import Connection
-from aiohttp.tracing import Trace
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from appliance.bmc.codec.http import Headers, Response, ResponseReader, TooLargeError, pack_request
+from appliance.bmc.connection import Connection, UnansweredError
 from appliance.bmc.redfish_codec import JsonObject
+from pxe.errors import PacketError
 
-
-class TidyConnector(aiohttp.TCPConnector):
-    """Forgets no connection: aiohttp does not wait for those that a server, like many BMCs, asked to be closed."""
-
-    def __init__(self, *, limit: int, limit_per_host: int, keepalive_timeout: float) -> None:
-        super().__init__(limit=limit, limit_per_host=limit_per_host, keepalive_timeout=keepalive_timeout)
-        self._opened: WeakSet[asyncio.Transport] = WeakSet()
-
-    async def connect(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: list[Trace],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  the signature is the base class's
-    ) -> Connection:
-        connection = await super().connect(req, traces, timeout)
-        if connection.transport is not None:
-            self._opened.add(connection.transport)
-        return connection
-
-    async def close(self, *, abort_ssl: bool = False) -> None:
-        await super().close(abort_ssl=abort_ssl)
-        for transport in self._opened:
-            transport.abort()
+# A connection that idles longer is closed by many BMCs, often just as it is used again.
+_IDLE_SECONDS = 15.0
+# Compressed answers get weak ETags from some BMCs, which they then refuse in If-Match.
+_ALWAYS = {"Accept-Encoding": "identity"}
 
 
 class AnswerTooLargeError(aiohttp.ClientError):
@@ -48,7 +34,7 @@ class Answer:
     """`headers` are whatever the BMC wrote: hostile."""
 
     status: int
-    headers: CIMultiDictProxy[str]
+    headers: Headers
     body: bytes
 
     async def read(self) -> bytes:
@@ -60,12 +46,21 @@ class Answer:
 
 
 class PinnedSession:
-    """aiohttp compares the fingerprint after the handshake and before the first byte of a request."""
+    """The fingerprint (SHA-256) is compared after the handshake and before the first byte of a request."""
 
-    def __init__(self, session: aiohttp.ClientSession, fingerprint: aiohttp.Fingerprint, *, body_bytes: int) -> None:
-        self._session = session
-        self._fingerprint = fingerprint
-        self._body_bytes = body_bytes
+    def __init__(self, tls: ssl.SSLContext, fingerprint: bytes, *, body_bytes: int) -> None:
+        self._tls, self._fingerprint, self._body_bytes = tls, fingerprint, body_bytes
+        self._connection: Connection | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._used_at = 0.0
+
+    def close(self) -> None:
+        """May be used again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        connection, self._connection, self._timer = self._connection, None, None
+        if connection is not None:
+            connection.close()
 
     @asynccontextmanager
     async def request(
@@ -73,26 +68,77 @@ class PinnedSession:
         method: str,
         url: URL,
         *,
-        headers: CIMultiDict[str],
+        headers: Mapping[str, str],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  the client hands it on
         allow_redirects: bool = False,
         params: None = None,
         json: JsonObject | None = None,
     ) -> AsyncIterator[Answer]:
-        request = self._session.request(
-            method,
-            url,
-            headers=headers,
-            timeout=timeout,
-            allow_redirects=allow_redirects,
-            params=params,
-            json=json,
-            ssl=self._fingerprint,
-        )
-        async with request as response:
-            body = bytearray()
-            async for chunk in response.content.iter_chunked(1 << 16):
-                body += chunk
-                if len(body) > self._body_bytes:
-                    raise AnswerTooLargeError(f"more than {self._body_bytes} bytes from {url.path}")
-            yield Answer(status=response.status, headers=response.headers, body=bytes(body))
+        fields = {"Host": url.host_port_subcomponent or "", **_ALWAYS, **headers}
+        body = b""
+        if json is not None:
+            fields["Content-Type"], body = "application/json", json_text.dumps(json).encode()
+        try:
+            packed = pack_request(method, url.raw_path_qs, fields.items(), body)
+            async with asyncio.timeout(timeout.total):
+                response = await self._ask(url, packed, repeat=method == "GET")
+        except TooLargeError as error:
+            raise AnswerTooLargeError(f"{error} from {url.path}") from error
+        except (OSError, PacketError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise aiohttp.ClientConnectionError(str(error)) from error
+        yield Answer(status=response.status, headers=response.headers, body=response.body)
+
+    async def _ask(self, url: URL, packed: bytes, *, repeat: bool) -> Response:
+        """A BMC may close an idle connection just as it is used: what only reads is asked on a new one then."""
+        kept = self._kept()
+        try:
+            return await self._exchange(kept or await self._connect(url), packed)
+        except UnansweredError:
+            if not repeat or kept is None:
+                raise
+        return await self._exchange(await self._connect(url), packed)
+
+    async def _exchange(self, connection: Connection, packed: bytes) -> Response:
+        try:
+            response = await connection.ask(packed, ResponseReader(self._body_bytes))
+        except BaseException:
+            connection.close()
+            raise
+        if response.again:
+            self._keep(connection)
+        else:
+            connection.close()
+        return response
+
+    def _keep(self, connection: Connection) -> None:
+        """One timer for many requests: it looks again when the connection was used meanwhile."""
+        loop = asyncio.get_running_loop()
+        self._connection, self._used_at = connection, loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(_IDLE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        left = self._used_at + _IDLE_SECONDS - loop.time()
+        if left > 0 and self._connection is not None:
+            self._timer = loop.call_later(left, self._look)
+        else:
+            self.close()
+
+    def _kept(self) -> Connection | None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.quiet():
+            connection.close()
+            return None
+        return connection
+
+    async def _connect(self, url: URL) -> Connection:
+        host, port = url.raw_host or "", url.port or 0
+        connection = await Connection.open(self._tls, host, port)
+        got = sha256(connection.certificate()).digest()
+        if got != self._fingerprint:
+            connection.close()
+            raise aiohttp.ServerFingerprintMismatch(self._fingerprint, got, host, port)
+        return connection

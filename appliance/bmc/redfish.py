@@ -6,17 +6,17 @@ a task is waited for, without keeping others from asking. Optional resources are
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-import aiohttp
 from redfish.aio import AsyncRestResponse
 
 from appliance.bmc import redfish_codec as codec
 from appliance.bmc.codec import boot, log, media, power, sensors, update
 from appliance.bmc.codec.text import clean
-from appliance.bmc.pinned import TidyConnector
+from appliance.bmc.connection import unverified_tls
 from appliance.bmc.port import FullBmc, Progress
 from appliance.bmc.quirks import Product, Quirks, depends_on_firmware, quirks_of
 from appliance.bmc.redfish_errors import PasswordDueError, RefusalError
@@ -57,13 +57,11 @@ def _silent(_percent: int | None) -> None:
 class RedfishBmc(FullBmc):
     """Logs in at the first use, and again after `close`."""
 
-    def __init__(
-        self, endpoint: BmcEndpoint, http: Callable[[], aiohttp.ClientSession], clock: Clock, limits: RedfishLimits
-    ) -> None:
+    def __init__(self, endpoint: BmcEndpoint, tls: ssl.SSLContext, clock: Clock, limits: RedfishLimits) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._limits = limits
-        self._link = RedfishLink(endpoint, http, clock, limits)
+        self._link = RedfishLink(endpoint, tls, clock, limits)
         self._path = ""
         self._quirks = Quirks()
 
@@ -452,18 +450,18 @@ async def _macs(link: RedfishLink, system: codec.JsonObject) -> tuple[Mac, ...]:
 
 
 class RedfishDialler:
-    """Implements `appliance.bmc.port.BmcDialler`: one `RedfishBmc` per endpoint, one connection pool for all."""
+    """Implements `appliance.bmc.port.BmcDialler`: one `RedfishBmc` per endpoint, one TLS context for all."""
 
     def __init__(self, clock: Clock, limits: RedfishLimits | None = None) -> None:
         self._clock = clock
         self._limits = limits or RedfishLimits()
-        self._session: aiohttp.ClientSession | None = None
+        self._tls = unverified_tls()
         self._bmcs: dict[BmcEndpoint, RedfishBmc] = {}
 
     def dial(self, endpoint: BmcEndpoint) -> RedfishBmc:
         """Connects at the first operation. Raises `BmcError` for an endpoint that makes no sense."""
         if endpoint not in self._bmcs:
-            self._bmcs[endpoint] = RedfishBmc(endpoint, self._http, self._clock, self._limits)
+            self._bmcs[endpoint] = RedfishBmc(endpoint, self._tls, self._clock, self._limits)
         return self._bmcs[endpoint]
 
     async def close(self) -> None:
@@ -473,14 +471,3 @@ class RedfishDialler:
         for endpoint, result in zip(bmcs, results, strict=True):
             if isinstance(result, BaseException):
                 _log.warning("session not deleted bmc=%s cause=%r", endpoint.url, result)
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
-
-    def _http(self) -> aiohttp.ClientSession:
-        """Made at first use: aiohttp wants a running loop."""
-        if self._session is None:
-            # Cookies would be shared between BMCs; a pooled connection that idles long is closed by many.
-            connector = TidyConnector(limit=256, limit_per_host=1, keepalive_timeout=15)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
-        return self._session

@@ -8,12 +8,14 @@
 """
 
 import asyncio
+import logging
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from http import HTTPStatus
 
-import aiohttp
 from redfish.aio import (
     AsyncRedfishClient,
     AsyncRestResponse,
@@ -28,17 +30,16 @@ from appliance.bmc import redfish_codec as codec
 from appliance.bmc.codec.text import clean
 from appliance.bmc.pace import Pace
 from appliance.bmc.pinned import PinnedSession
-from appliance.bmc.redfish_errors import RefusalError, bmc_error, refused, unusable
+from appliance.bmc.redfish_errors import RefusalError, bmc_error, busy, refused, unusable
 from appliance.errors import BmcError
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.secret import Secret
 from appliance.ports import Clock
 
 _ROOT = "/redfish/v1/"
-# Compressed answers get weak ETags from some BMCs, which they then refuse in If-Match.
-_PLAIN = {"Accept-Encoding": "identity"}
 _REDIRECTS = (301, 302, 307, 308)
 _BUSY = (429, 503)
+_PRECONDITIONS = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.PRECONDITION_REQUIRED)
 _NO_SESSIONS = (404, 405, 501)
 _REPEATS = 3
 _MAX_PAGES = 32
@@ -46,15 +47,21 @@ _MAX_PAGES = 32
 _NOT_YET = "SYS518"
 _NOT_YET_SECONDS = 5.0
 
+_log = logging.getLogger(__name__)
 _Ask = Callable[[AsyncRedfishClient], Awaitable[AsyncRestResponse]]
+_BodyOf = Callable[[codec.JsonObject], codec.JsonObject]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RedfishLimits:
-    """`retry_after_seconds` is the longest wait a BMC may ask for; an operation is a few requests, a task many."""
+    """`retry_after_seconds` is the longest wait a BMC may ask for; an operation is a few requests, a task many.
+
+    An operation's seconds count from its turn; for that it waits `turn_seconds` at most.
+    """
 
     request_seconds: float = 20.0
     operation_seconds: float = 60.0
+    turn_seconds: float = 120.0
     retry_after_seconds: float = 15.0
     task_seconds: float = 3600.0
     task_poll_seconds: float = 5.0
@@ -65,27 +72,27 @@ class RedfishLimits:
 class RedfishLink:
     """Logs in at the first use, and again after `close`. Its requests are made inside `operation` only."""
 
-    def __init__(
-        self, endpoint: BmcEndpoint, http: Callable[[], aiohttp.ClientSession], clock: Clock, limits: RedfishLimits
-    ) -> None:
+    def __init__(self, endpoint: BmcEndpoint, tls: ssl.SSLContext, clock: Clock, limits: RedfishLimits) -> None:
         self._endpoint = endpoint
-        self._http = http
         self._clock = clock
         self._limits = limits
-        self._fingerprint = _fingerprint(endpoint)
+        self._session = PinnedSession(tls, _fingerprint(endpoint), body_bytes=limits.body_bytes)
         self._one_at_a_time = asyncio.Lock()
         self._password = endpoint.password
         self._secrets = [endpoint.password]
         self._client: AsyncRedfishClient | None = None
         self._pace = Pace.of(0.0)
         self._asked_at = self._changed_at = float("-inf")
+        self._deadline = float("inf")
+        self._renewable = False
+        self._basic = False
         self.root: codec.JsonObject = {}
         self.change_gap = 0.0
 
     @asynccontextmanager
     async def operation(self) -> AsyncIterator[None]:
         """Raises `PasswordDueError`, before anything else, where the BMC wants another password first."""
-        async with self._one_at_a_time, self._translated():
+        async with self._turn(), self._translated():
             await self._connected()
             yield
 
@@ -93,7 +100,7 @@ class RedfishLink:
     async def unlocking(self, password: Secret) -> AsyncIterator[str]:
         """An operation in which the BMC may do nothing but take a password; gives the path of our account or ""."""
         self._secrets.append(password)
-        async with self._one_at_a_time, self._translated():
+        async with self._turn(), self._translated():
             path = ""
             try:
                 await self._connected()
@@ -105,19 +112,20 @@ class RedfishLink:
             yield path
 
     async def use(self, password: Secret) -> None:
-        """Logs out, and in with `password`: for the end of `unlocking`."""
-        await self._log_out()
+        """Logs out, and in with `password`: for the end of `unlocking`. The old session may have ended by itself."""
         self._password = password
+        await self._give_up()
         await self._connected()
 
     async def close(self) -> None:
         """Deletes the session: BMCs keep a handful, and lock everyone out when they run out."""
-        async with self._one_at_a_time, self._translated():
+        async with self._turn(), self._translated():
             await self._log_out()
 
     def forget(self) -> None:
         """The BMC restarts: its sessions end by themselves."""
         self._client = None
+        self._session.close()
 
     async def get(self, path: str) -> codec.JsonObject:
         answer = await self.fetch(path)
@@ -159,7 +167,7 @@ class RedfishLink:
             location, wait = answer.getheader("Location"), _wait(answer)
             if answer.status in _REDIRECTS and location:
                 path = location
-            elif wait is not None and wait <= self._limits.retry_after_seconds:
+            elif wait is not None and wait <= min(self._limits.retry_after_seconds, self._left()):
                 await self._clock.sleep(wait)
             else:
                 break
@@ -167,40 +175,49 @@ class RedfishLink:
         return answer
 
     async def _read(self, path: str) -> AsyncRestResponse:
-        return await self._send(lambda client: client.get(path, headers=_PLAIN))
+        answer = await self._get(path)
+        if answer.status == HTTPStatus.UNAUTHORIZED and self._renewable:
+            # The client lost its session in an earlier operation, when it could not be renewed.
+            self._renewable = False
+            await self._give_up()
+            await self._connected()
+            answer = await self._get(path)
+        return answer
 
-    async def patch(self, path: str, body_of: Callable[[codec.JsonObject], codec.JsonObject]) -> AsyncRestResponse:
-        """`body_of` is given the present state. Where that changed under us (412) both are asked once more."""
-        answer = await self._patch(path, body_of)
-        if answer.status == HTTPStatus.PRECONDITION_FAILED:
-            answer = await self._patch(path, body_of)
+    async def _get(self, path: str) -> AsyncRestResponse:
+        return await self._send(lambda client: client.get(path))
+
+    async def patch(self, path: str, body_of: _BodyOf) -> AsyncRestResponse:
+        """`body_of` is given the present state. Where that changed under us, or the BMC wants another form of the
+        ETag, both are asked once more: the refused request had no effect (RFC 9110 section 13.1.1, RFC 6585 section 3).
+        """
+        answer = await self._patch(path, body_of, _if_match)
+        if answer.status in _PRECONDITIONS:
+            answer = await self._patch(path, body_of, _if_match_at_any_rate)
         accepted(answer)
         return answer
 
-    async def _patch(self, path: str, body_of: Callable[[codec.JsonObject], codec.JsonObject]) -> AsyncRestResponse:
+    async def _patch(self, path: str, body_of: _BodyOf, if_match: Callable[[str], dict[str, str]]) -> AsyncRestResponse:
         present = await self.fetch(path)
         accepted(present)
         body = body_of(codec.parse_document(present.read))
-        headers = _PLAIN | _if_match(present)
+        headers = if_match(clean(present.getheader("ETag")))
         return await self._change(lambda client: client.patch(path, body=body, headers=headers))
 
     async def post(self, path: str, body: codec.JsonObject) -> AsyncRestResponse:
-        answer = await self._change(lambda client: client.post(path, body=body, headers=_PLAIN))
+        answer = await self._change(lambda client: client.post(path, body=body))
         accepted(answer)
         return answer
 
     async def _change(self, ask: _Ask) -> AsyncRestResponse:
-        rest = self.change_gap - (self._clock.monotonic() - self._changed_at)
-        if rest > 0:
-            await self._clock.sleep(rest)
+        await self._rest(self.change_gap - (self._clock.monotonic() - self._changed_at))
         try:
             return await self._send(ask)
         finally:
             self._changed_at = self._clock.monotonic()
 
     async def _send(self, ask: _Ask) -> AsyncRestResponse:
-        if rest := self._pace.wait(self._clock.monotonic() - self._asked_at):
-            await self._clock.sleep(rest)
+        await self._rest(self._pace.wait(self._clock.monotonic() - self._asked_at))
         try:
             answer = await ask(self._client_now())
         except RedfishTimeoutError:
@@ -211,39 +228,76 @@ class RedfishLink:
         self._pace = self._pace.overrun() if answer.status in _BUSY else self._pace.content()
         return answer
 
+    async def _rest(self, seconds: float) -> None:
+        """Fails at once where the operation would end meanwhile: what was not sent leaves no doubt."""
+        if seconds > self._left():
+            raise TimeoutError(f"the BMC needs {seconds:.0f} s of rest before the next request")
+        if seconds > 0:
+            await self._clock.sleep(seconds)
+
+    def _left(self) -> float:
+        return self._deadline - self._clock.monotonic()
+
     def _client_now(self) -> AsyncRedfishClient:
         if self._client is None:
-            raise BmcError(f"no session with {self._endpoint.url}", next_action="try again")
+            url = self._endpoint.url
+            raise BmcError(f"no session with {url}", evidence="it ended meanwhile", next_action="try again")
         return self._client
 
     @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Operations wait for each other, but not for ever: those behind a BMC that hangs are to hear of it."""
+        try:
+            async with asyncio.timeout(self._limits.turn_seconds):
+                await self._one_at_a_time.acquire()
+        except TimeoutError as error:
+            raise busy(self._endpoint, self._limits.turn_seconds) from error
+        try:
+            yield
+        finally:
+            self._one_at_a_time.release()
+
+    @asynccontextmanager
     async def _translated(self) -> AsyncIterator[None]:
-        """Whatever goes wrong with the BMC becomes a `BmcError`, within the time an operation may take."""
+        """Whatever goes wrong with the BMC becomes a `BmcError`, within the time an operation may take.
+
+        What the root said may have been the trouble, as while a BMC starts: it is read again then.
+        """
+        self._deadline = self._clock.monotonic() + self._limits.operation_seconds
+        self._renewable = self._client is not None and not self._basic
         try:
             async with asyncio.timeout(self._limits.operation_seconds):
                 yield
         except (RedfishError, TimeoutError, RecursionError) as error:
             if isinstance(error, RedfishAuthenticationError):
                 await self._give_up()
+            self.root = {}
             raise bmc_error(error, self._endpoint) from error
         except BmcError as error:
+            self.root = {}
             for secret in self._secrets:  # some quote a refused password
                 error.evidence = error.evidence.replace(secret.reveal(), "***")
             raise
 
     async def _give_up(self) -> None:
         """A session with a password to change, or one that the BMC no longer knows, is not to stay in its table."""
-        with suppress(RedfishError, TimeoutError):
+        try:
             async with asyncio.timeout(self._limits.request_seconds):
                 await self._log_out()
+        except (RedfishError, TimeoutError) as error:
+            _log.info("session not deleted bmc=%s cause=%r", self._endpoint.url, error)
 
     async def _log_out(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            await client.logout()
+        try:
+            if client is not None:
+                await client.logout()
+        finally:
+            self._session.close()
 
     async def _connected(self) -> None:
         if self._client is not None:
+            self.root = self.root or await self.get(_ROOT)
             return
         self._client = client = self._new_client()
         try:
@@ -256,13 +310,16 @@ class RedfishLink:
 
     async def _log_in(self, client: AsyncRedfishClient) -> None:
         answer = await self.fetch(_ROOT)
+        self._basic = True
         if answer.status == HTTPStatus.UNAUTHORIZED:  # against DSP0266, and it hides the way to the sessions
             await client.login(auth="basic")
             self.root = await self.get(_ROOT)
             return
         accepted(answer)
         self.root = codec.parse_document(answer.read)
-        await (_open_session(client) if codec.has_sessions(self.root) else client.login(auth="basic"))
+        self._basic = not codec.has_sessions(self.root) or not await _opened_session(client)
+        if self._basic:
+            await client.login(auth="basic")
 
     def _new_client(self) -> AsyncRedfishClient:
         endpoint, limits = self._endpoint, self._limits
@@ -271,7 +328,7 @@ class RedfishLink:
                 endpoint.url,
                 username=endpoint.user,
                 password=self._password.reveal(),
-                session=PinnedSession(self._http(), self._fingerprint, body_bytes=limits.body_bytes),
+                session=self._session,
                 timeout=limits.request_seconds,
             )
         except ValueError as error:
@@ -282,14 +339,15 @@ class _GoneError(Exception):
     pass
 
 
-async def _open_session(client: AsyncRedfishClient) -> None:
-    """Basic authentication only where the advertised sessions turn out not to exist."""
+async def _opened_session(client: AsyncRedfishClient) -> bool:
+    """False only where the advertised sessions turn out not to exist."""
     try:
         await client.login(auth="session")
     except RedfishHTTPError as error:
         if error.response.status not in _NO_SESSIONS:
             raise
-        await client.login(auth="basic")
+        return False
+    return True
 
 
 def accepted(answer: AsyncRestResponse) -> None:
@@ -308,14 +366,21 @@ def _wait(answer: AsyncRestResponse) -> float | None:
     return None
 
 
-def _if_match(answer: AsyncRestResponse) -> dict[str, str]:
+def _if_match(etag: str) -> dict[str, str]:
     """Some BMCs demand the ETag; some send an empty or weak one and then refuse it (RFC 9110 section 13.1.1)."""
-    etag = clean(answer.getheader("ETag"))
     return {"If-Match": etag} if len(etag) > 2 and etag.startswith('"') else {}
 
 
-def _fingerprint(endpoint: BmcEndpoint) -> aiohttp.Fingerprint:
+def _if_match_at_any_rate(etag: str) -> dict[str, str]:
+    """For those that demand one and do not send one that they take: without the weakness, else any."""
+    return _if_match(etag.removeprefix("W/")) or {"If-Match": "*"}
+
+
+def _fingerprint(endpoint: BmcEndpoint) -> bytes:
     try:
-        return aiohttp.Fingerprint(bytes.fromhex(endpoint.fingerprint))
-    except ValueError as error:
-        raise unusable(endpoint, "the fingerprint is not 64 hex digits") from error
+        found = bytes.fromhex(endpoint.fingerprint)
+    except ValueError:
+        found = b""
+    if len(found) != sha256().digest_size:
+        raise unusable(endpoint, "the fingerprint is not 64 hex digits")
+    return found

@@ -1,8 +1,8 @@
-"""./run bench NAME [--json [FILE]] [--rounds N] [--quick]: our boot services beside their peers, on this machine.
+"""./run bench NAME [--json [FILE]] [--rounds N] [--quick]: ours beside its peers, on this machine.
 
-NAME is one of dhcp, storm, tftp, http, dns. Ours and the peers take turns: all of them once, then all again. Servers
-run on CPU 0, load generators on CPU 1, in two network namespaces joined by a veth pair. Exit status 0 when every run
-gave a figure, whether or not the goals were reached.
+NAME is one of dhcp, storm, tftp, http, dns, bmc. Ours and the peers take turns: all of them once, then all again.
+Servers run on CPU 0, load generators and BMC clients on CPU 1, in two network namespaces joined by a veth pair. Exit
+status 0 when every run gave a figure, whether or not the goals were reached.
 """
 
 import argparse

@@ -49,7 +49,7 @@ from appliance.model.bmc import (
 from appliance.model.hardware import Firmware
 from appliance.model.secret import Secret
 from pxe.client import Mac
-from tests.contract.redfish_bmc import HABITS, Document, Handler, RedfishService, VirtualClock, tree_of
+from tests.contract.redfish_bmc import MAKES, Document, Handler, RedfishService, VirtualClock, habits_of, tree_of
 
 T = TypeVar("T")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a rack needs root")
@@ -109,7 +109,7 @@ class MakeBench:
     """Our driver before a service in the likeness of a make."""
 
     def __init__(self, make: str, folder: Path) -> None:
-        self.service = RedfishService(folder, tree_of(make), HABITS[make])
+        self.service = RedfishService(folder, tree_of(make), habits_of(make))
 
     def run(self, scenario: Callable[[FullBmc], Awaitable[T]]) -> T:
         async def play() -> T:
@@ -141,19 +141,19 @@ def rack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rack]:
         yield started
 
 
-@pytest.fixture(params=["fake", *HABITS])
+@pytest.fixture(params=["fake", *MAKES])
 def whole(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     """BMCs that can do everything."""
     return FakeBench() if request.param == "fake" else MakeBench(request.param, tmp_path)
 
 
-@pytest.fixture(params=["fake", *HABITS, pytest.param("rack", marks=needs_root)])
+@pytest.fixture(params=["fake", *MAKES, pytest.param("rack", marks=needs_root)])
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     """Those, and a real Redfish service with a real machine behind it."""
     if request.param == "fake":
         yield FakeBench()
         return
-    if request.param in HABITS:
+    if request.param in MAKES:
         yield MakeBench(request.param, tmp_path)
         return
     bench = RackBench(request.getfixturevalue("rack"))
@@ -392,7 +392,7 @@ def service(tmp_path: Path) -> RedfishService:
 
 
 def always(response: Callable[[], web.StreamResponse]) -> Handler:
-    async def handler(_: web.Request) -> web.StreamResponse:
+    async def handler(_: web.BaseRequest) -> web.StreamResponse:
         return response()
 
     return handler
@@ -468,10 +468,10 @@ def test_strong_etag_is_sent_back_and_a_weak_one_is_not(service: RedfishService)
     etags = deque(['"strong"', 'W/"weak"', '""', ""])
     sent: list[str | None] = []
 
-    async def system(_: web.Request) -> web.StreamResponse:
+    async def system(_: web.BaseRequest) -> web.StreamResponse:
         return web.json_response(SYSTEM, headers={"ETag": etags[0]} if etags[0] else {})
 
-    async def patch(request: web.Request) -> web.StreamResponse:
+    async def patch(request: web.BaseRequest) -> web.StreamResponse:
         sent.append(request.headers.get("If-Match"))
         return web.Response(status=204)
 
@@ -524,7 +524,7 @@ def test_several_systems_are_named(service: RedfishService) -> None:
     ids=["request", "operation"],
 )
 def test_slow_service_is_given_up(service: RedfishService, limits: RedfishLimits) -> None:
-    async def hang(_: web.Request) -> web.StreamResponse:
+    async def hang(_: web.BaseRequest) -> web.StreamResponse:
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
 
@@ -600,7 +600,7 @@ def test_password_that_must_be_changed(service: RedfishService) -> None:
 
 
 def test_service_that_hangs_up(service: RedfishService) -> None:
-    async def hang_up(request: web.Request) -> web.StreamResponse:
+    async def hang_up(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
         return web.Response()
@@ -619,7 +619,7 @@ def test_refusal_is_quoted(service: RedfishService) -> None:
 
 
 def likeness(make: str, folder: Path) -> RedfishService:
-    return RedfishService(folder, tree_of(make), HABITS[make])
+    return RedfishService(folder, tree_of(make), habits_of(make))
 
 
 def play(service: RedfishService, scenario: Callable[[FullBmc], Awaitable[T]]) -> T:
@@ -630,7 +630,7 @@ def play(service: RedfishService, scenario: Callable[[FullBmc], Awaitable[T]]) -
     return asyncio.run(whole())
 
 
-@pytest.mark.parametrize("make", HABITS)
+@pytest.mark.parametrize("make", MAKES)
 def test_every_session_is_deleted_and_no_action_is_sent_twice(make: str, tmp_path: Path) -> None:
     service = likeness(make, tmp_path)
 
@@ -782,12 +782,12 @@ DUE = {
 def test_factory_password_is_refused_then_changed(with_session: bool, tmp_path: Path) -> None:
     service = likeness("hpe", tmp_path)
 
-    async def log_in(request: web.Request) -> web.StreamResponse:
+    async def log_in(request: web.BaseRequest) -> web.StreamResponse:
         if service.password != "calvin":
-            return service.open(await request.json())
+            return await service.open(request)
         if not with_session:
             return web.json_response(DUE, status=403)
-        opened = service.open(await request.json())
+        opened = await service.open(request)
         headers = {name: opened.headers[name] for name in ("X-Auth-Token", "Location")}
         return web.json_response(DUE["error"], status=201, headers=headers)
 

@@ -23,8 +23,8 @@ _FULL = ("SessionLimitExceeded", "RAC0218")
 class RefusalError(BmcError):
     """`status` is HTTP's."""
 
-    def __init__(self, message: str, *, status: int, evidence: str) -> None:
-        super().__init__(message, evidence=evidence, next_action="see what the BMC says")
+    def __init__(self, message: str, *, status: int, evidence: str, next_action: str) -> None:
+        super().__init__(message, evidence=evidence, next_action=next_action)
         self.status = status
 
 
@@ -43,16 +43,22 @@ def refused(request: str, status: int, body: bytes) -> BmcError:
         return PasswordDueError("the BMC", path=codec.password_path(body), evidence=said)
     if any(full in ids for full in _FULL):
         return _sessions_full("the BMC", said)
-    return RefusalError(f"the BMC refused {request}", status=status, evidence=said)
+    action = "reset the BMC" if "ResetRequired" in ids else "see what the BMC says"
+    return RefusalError(f"the BMC refused {request}", status=status, evidence=said, next_action=action)
 
 
 def unusable(endpoint: BmcEndpoint, why: str) -> BmcError:
     return BmcError(f"cannot use {endpoint.url}", evidence=why, next_action="correct the BMC's endpoint")
 
 
+def busy(endpoint: BmcEndpoint, seconds: float) -> BmcError:
+    seen = f"its turn did not come within {seconds:g} s"
+    return BmcError(f"{endpoint.url} is busy with earlier operations", evidence=seen, next_action="try again later")
+
+
 def bmc_error(error: Exception, endpoint: BmcEndpoint) -> BmcError:
     where, cause = endpoint.url, error.__cause__
-    seen = clean(str(cause or error), codec.EVIDENCE)
+    seen = _words(cause) or _words(error)
     match error:
         case RedfishPasswordChangeRequiredError():
             return PasswordDueError(where, path="", evidence=seen)
@@ -65,11 +71,17 @@ def bmc_error(error: Exception, endpoint: BmcEndpoint) -> BmcError:
         case RedfishHTTPError():
             return _no_session(where, error.response.status, error.response.read)
         case RedfishTimeoutError() | TimeoutError():
-            return BmcError(f"{where} does not answer in time", evidence=seen, next_action="reset the BMC")
+            late = seen or "the operation took longer than it may"
+            return BmcError(f"{where} does not answer in time", evidence=late, next_action="reset the BMC")
         case RedfishConnectionError():
             return _connection_error(cause, where, seen)
         case _:
             return BmcError(f"{where} does not speak Redfish", evidence=seen, next_action="check the address")
+
+
+def _words(error: BaseException | None) -> str:
+    """Those of some errors are none."""
+    return clean(str(error), codec.EVIDENCE) if error is not None else ""
 
 
 def _no_session(where: str, status: int, body: bytes) -> BmcError:

@@ -38,6 +38,7 @@ PURE = (
     "appliance/capabilities.py",
     "appliance/bmc/codec/*.py",
     "appliance/bmc/evidence.py",
+    "appliance/bmc/discovery.py",
     "appliance/bmc/pace.py",
     "appliance/bmc/quirks.py",
     "appliance/bmc/ipmi/chassis.py",

@@ -71,6 +71,10 @@ class BmcUnsupportedError(BmcError):
     pass
 
 
+class BmcSilentError(BmcError):
+    """No answer: what was asked may have been done."""
+
+
 class BmcLoginError(BmcError):
     pass
 

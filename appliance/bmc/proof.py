@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from appliance.bmc.evidence import Finding, Rung, Sighting, Verdict, judge
 from appliance.bmc.port import Bmc
-from appliance.errors import BmcError, BmcLoginError, BmcUnsupportedError
+from appliance.errors import BmcError, BmcSilentError
 from appliance.model.bmc import PowerCommand
 from appliance.ports import Clock
 
@@ -20,12 +20,11 @@ async def prove(bmc: Bmc, command: PowerCommand, *, sightings: Witness, clock: C
     An answer that got lost is no failure: the effect decides. Raises the `BmcError` of a command that the BMC refused,
     or whose answer got lost and whose effect was not seen either.
     """
-    began, lost = clock.now(), None
+    began = clock.now()
+    lost: BmcSilentError | None = None
     try:
         await bmc.command(command)
-    except (BmcUnsupportedError, BmcLoginError):
-        raise
-    except BmcError as error:
+    except BmcSilentError as error:
         lost = error
     finding = await _watch(bmc, command, began, sightings, clock, budget)
     if lost is not None and finding.verdict is not Verdict.CONFIRMED:

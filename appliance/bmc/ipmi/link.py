@@ -16,7 +16,7 @@ from appliance.bmc.ipmi.packet import Payload, Request, Response
 from appliance.bmc.ipmi.rakp import Credentials, Half, Keys, NoSuiteError, Suite
 from appliance.bmc.ipmi.session import IV_BYTES, Window, seal, unseal
 from appliance.bmc.ipmi.wire import Address, Wire
-from appliance.errors import BmcError, BmcLoginError, BmcUnsupportedError
+from appliance.errors import BmcError, BmcLoginError, BmcSilentError, BmcUnsupportedError
 from appliance.ports import Clock, Rng
 
 T = TypeVar("T")
@@ -57,8 +57,8 @@ class IpmiLimits:
     idle_seconds: float = 45.0
 
 
-class SilenceError(BmcError):
-    """No answer. What was asked may have been done."""
+class SilenceError(BmcSilentError):
+    """After all the tries that were due."""
 
 
 class RefusedRequestError(BmcError):

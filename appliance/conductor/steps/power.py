@@ -7,10 +7,11 @@ from appliance.bmc.proof import prove
 from appliance.conductor.hands import Attempt, Hands
 from appliance.conductor.outcome import Done, Failed, Outcome
 from appliance.conductor.world import MachineState
+from appliance.errors import BmcSilentError
 from appliance.inventory.identity import duplicates
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 from appliance.plan import SetPower
-from appliance.store.records import BootStage, IdentityRead, PowerCommanded, Problem
+from appliance.store.records import BootStage, IdentityRead, Noted, PowerCommanded, Problem
 
 BOOTS = frozenset({PowerCommand.ON, PowerCommand.GRACEFUL_RESTART, PowerCommand.FORCE_RESTART, PowerCommand.CYCLE})
 _GOALS = {
@@ -62,10 +63,15 @@ def _clash(hands: Hands, attempt: Attempt, identity: SystemIdentity) -> Problem 
 
 
 async def command_power(hands: Hands, attempt: Attempt, command: PowerCommand) -> None:
-    """The record goes first: whatever the machine does next is counted from it."""
+    """The record goes first: whatever the machine does next is counted from it. An answer that got lost is noted: what
+    the machine does then decides."""
     boots = command in BOOTS
     await hands.memory.remember(PowerCommanded(machine=attempt.machine, command=command.value, boots=boots))
-    await hands.bmc_of(attempt.machine).command(command)
+    try:
+        await hands.bmc_of(attempt.machine).command(command)
+    except BmcSilentError as error:
+        text = f"no answer to {command.value}: {error}; the machine itself shows whether it was done"
+        hands.memory.note(Noted(machine=attempt.machine, kind="answer-lost", text=text))
 
 
 async def ensure_power(hands: Hands, attempt: Attempt, do: SetPower) -> Outcome:

@@ -8,11 +8,11 @@ import pytest
 from appliance.bmc.evidence import Finding, Rung, Sighting, Verdict
 from appliance.bmc.fake import FakeBmc
 from appliance.bmc.proof import Witness, prove
-from appliance.errors import BmcError, BmcUnsupportedError
+from appliance.errors import BmcError, BmcSilentError, BmcUnsupportedError
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 
 ON, OFF = PowerState.ON, PowerState.OFF
-LOST = BmcError("no answer", next_action="wait")
+LOST = BmcSilentError("no answer", next_action="wait")
 
 
 class Time:
@@ -109,6 +109,14 @@ def test_what_the_bmc_cannot_do_is_not_waited_for() -> None:
     bmc.failures.append(BmcUnsupportedError("no NMI", next_action="none"))
     with pytest.raises(BmcUnsupportedError):
         run(bmc, PowerCommand.NMI, time)
+    assert time.passed == 0
+
+
+def test_a_refusal_is_told_at_once() -> None:
+    bmc, time = bmc_of(ON), Time()
+    bmc.failures.append(BmcError("refused", next_action="see what it says"))
+    with pytest.raises(BmcError, match="refused"):
+        run(bmc, PowerCommand.FORCE_OFF, time)
     assert time.passed == 0
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance.bmc.fake import FakeBmc
 from appliance.conductor.conductor import Conductor
 from appliance.conductor.hands import Attempt, Hands
 from appliance.conductor.outcome import Done, Outcome
-from appliance.errors import BmcError, MachineryError
+from appliance.errors import BmcError, BmcSilentError, MachineryError
 from appliance.model.bmc import BootTarget, PowerCommand
 from appliance.model.hardware import Firmware
 from appliance.model.ids import MachineName
@@ -140,6 +141,22 @@ def test_a_silent_agent_climbs_the_ladder(dies_at: str, seen: str, action: str, 
         assert failed is not None
         assert failed.evidence == f"seen since power-on: {seen}"
         assert failed.next_action.startswith(action)
+
+    play(tmp_path, scene)
+
+
+def test_a_power_command_whose_answer_got_lost_is_decided_by_the_machine(tmp_path: Path) -> None:
+    class Lossy(FakeBmc):
+        async def command(self, command: PowerCommand) -> None:
+            await super().command(command)
+            raise BmcSilentError("no answer", next_action="wait")
+
+    async def scene(rack: FakeRack, net: Net) -> None:
+        machine = rack.first
+        machine.bmc = Lossy(await machine.bmc.identify(), machine.bmc.on_command)
+        await net.finish()
+        assert machine.bmc.commands == [PowerCommand.ON]
+        assert any("answer-lost" in str(entry.record) for entry in await rack.entries())
 
     play(tmp_path, scene)
 

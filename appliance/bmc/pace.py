@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 _GROWN = 0.5
-_LONGEST = 30.0
-_SHRINK = 0.9
+# An operation of a dozen requests is to fit into its time even with the longest gap, else no BMC would ever recover.
+_LONGEST = 4.0
+_SHRINK = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

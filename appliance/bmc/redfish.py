@@ -19,7 +19,7 @@ from appliance.bmc.codec.text import clean
 from appliance.bmc.connection import unverified_tls
 from appliance.bmc.port import FullBmc, Progress
 from appliance.bmc.quirks import Product, Quirks, depends_on_firmware, quirks_of
-from appliance.bmc.redfish_errors import PasswordDueError, RefusalError
+from appliance.bmc.redfish_errors import PasswordDueError, RefusalError, ResetDueError
 from appliance.bmc.redfish_link import RedfishLimits, RedfishLink
 from appliance.errors import BmcError, BmcTaskError, BmcUnsupportedError
 from appliance.model.bmc import (
@@ -92,7 +92,7 @@ class RedfishBmc(FullBmc):
 
     async def _excuse(self, command: PowerCommand, error: RefusalError) -> None:
         """HPE's iLO refuses what is already so, and what follows the last command too soon: the state tells which."""
-        if error.status not in _STATE_REFUSALS:
+        if error.status not in _STATE_REFUSALS or isinstance(error, ResetDueError):
             raise error
         state = codec.power_state(await self._system())
         if power.reached(command, state):
@@ -267,10 +267,13 @@ class RedfishBmc(FullBmc):
         await self._ended(answer, progress)
 
     async def _item_path(self, name: str) -> str:
-        for item in await self._link.collection(await self._inventory()):
+        items = await self._link.collection(await self._inventory())
+        for item in items:
             if update.item(item).id == name and codec.path_of(item):
                 return codec.path_of(item)
-        raise BmcUnsupportedError(f"the BMC has no firmware {clean(name)!r}", next_action="name one that it lists")
+        seen = clean("it lists " + ", ".join(update.item(item).id for item in items), codec.EVIDENCE)
+        complaint = f"the BMC has no firmware {clean(name)!r}"
+        raise BmcUnsupportedError(complaint, evidence=seen, next_action="name one that it lists")
 
     async def _inventory(self) -> str:
         service = await self._update_service()
@@ -299,14 +302,17 @@ class RedfishBmc(FullBmc):
     async def _own_account(self) -> str:
         try:
             service = await self._service("AccountService")
-            for account in await self._link.collection(codec.link(service, "Accounts")):
+            accounts = await self._link.collection(codec.link(service, "Accounts"))
+            for account in accounts:
                 if account.get("UserName") == self._endpoint.user and codec.path_of(account):
                     return codec.path_of(account)
         except PasswordDueError as error:
             if error.path:
                 return error.path
             raise
-        raise BmcError(f"the BMC lists no user {self._endpoint.user!r}", next_action="change it on the BMC")
+        seen = f"none of its {len(accounts)} accounts"
+        complaint = f"the BMC lists no user {self._endpoint.user!r}"
+        raise BmcError(complaint, evidence=seen, next_action="change it on the BMC")
 
     async def reset_bmc(self) -> None:
         async with self._operation() as link:
@@ -344,7 +350,8 @@ class RedfishBmc(FullBmc):
 
     async def _only_system(self) -> str:
         if not (systems := codec.link(self._link.root, "Systems")):
-            raise BmcError("the BMC offers no systems", next_action="give the BMC of a server")
+            seen = codec.keys_of(self._link.root)
+            raise BmcError("the BMC offers no systems", evidence=seen, next_action="give the BMC of a server")
         collection = await self._link.get(systems)
         further = codec.next_page(collection)
         return codec.only_system(codec.members(collection) + ((further,) if further else ()))

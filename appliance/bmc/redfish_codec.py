@@ -50,11 +50,28 @@ def child(document: JsonObject, *keys: str) -> JsonObject:
     return document
 
 
+def part(document: JsonObject, key: str) -> JsonObject:
+    """The object under `key`; empty where there is none. Raises `BmcError` for what is there and is no object."""
+    value = document.get(key)
+    if value is not None and not isinstance(value, dict):
+        raise _malformed(key, value)
+    return value or {}
+
+
+def _malformed(key: str, value: JsonValue) -> BmcError:
+    seen = clean(f"{key}: {json.dumps(value)[: EVIDENCE * 2]}", EVIDENCE)
+    return BmcError("the BMC's answer is malformed", evidence=seen, next_action=CHECK)
+
+
 def objects(document: JsonObject, key: str) -> tuple[JsonObject, ...]:
-    """The objects in the list under `key`."""
+    """The objects in the list under `key`. Raises `BmcError` where all that is in it is something else: what cannot
+    be read is not nothing."""
     entries = document.get(key)
     bounded = entries[:MAX_MEMBERS] if isinstance(entries, list) else []
-    return tuple(entry for entry in bounded if isinstance(entry, dict))
+    found = tuple(entry for entry in bounded if isinstance(entry, dict))
+    if not found and any(entry is not None for entry in bounded):
+        raise _malformed(key, entries)
+    return found
 
 
 def texts(value: JsonValue) -> tuple[str, ...]:
@@ -87,8 +104,9 @@ def path_of(value: JsonValue) -> str:
 
 
 def link(document: JsonObject, *keys: str) -> str:
-    """The path of the resource at the end of `keys`, or "" where there is none."""
-    return path_of(child(document, *keys))
+    """The path of the resource at the end of `keys`, or "" where there is none. Raises `BmcError` for what is there
+    and is no link."""
+    return path_of(part(child(document, *keys[:-1]), keys[-1]))
 
 
 def first_link(document: JsonObject, key: str) -> str:
@@ -141,8 +159,8 @@ class Action:
 
 
 def action(document: JsonObject, name: str) -> Action | None:
-    """`name` such as ComputerSystem.Reset; None where the resource does not offer it."""
-    described = child(document, "Actions", f"#{name}")
+    """`name` such as ComputerSystem.Reset; None where the resource does not offer it. Raises `BmcError`."""
+    described = part(part(document, "Actions"), f"#{name}")
     target = described.get("target")
     if not isinstance(target, str) or not 0 < len(target) <= MAX_PATH or not target.isprintable():
         return None
@@ -225,7 +243,8 @@ def only_system(paths: Sequence[str]) -> str:
     if len(paths) == 1:
         return paths[0]
     if not paths:
-        raise BmcError("the BMC knows no system", next_action="wait until the BMC has started, or reset it")
+        action = "wait until the BMC has started, or reset it"
+        raise BmcError("the BMC knows no system", evidence="its collection of systems is empty", next_action=action)
     names = clean(", ".join(paths), EVIDENCE)
     action = "give the BMC of one server, not the manager of a chassis"
     raise BmcError("the BMC controls several systems", evidence=names, next_action=action)

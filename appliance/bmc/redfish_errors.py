@@ -12,8 +12,9 @@ from redfish.aio import (
 
 from appliance.bmc import redfish_codec as codec
 from appliance.bmc.codec.text import clean
+from appliance.bmc.connection import UnansweredError
 from appliance.bmc.pinned import AnswerTooLargeError
-from appliance.errors import BmcError, BmcLoginError, BmcPasswordChangeError, BmcSessionsFullError
+from appliance.errors import BmcError, BmcLoginError, BmcPasswordChangeError, BmcSessionsFullError, BmcSilentError
 from appliance.model.bmc import BmcEndpoint
 
 # Dell's RAC0218 beside the registry's own.
@@ -23,9 +24,17 @@ _FULL = ("SessionLimitExceeded", "RAC0218")
 class RefusalError(BmcError):
     """`status` is HTTP's."""
 
-    def __init__(self, message: str, *, status: int, evidence: str, next_action: str) -> None:
-        super().__init__(message, evidence=evidence, next_action=next_action)
+    action = "see what the BMC says"
+
+    def __init__(self, message: str, *, status: int, evidence: str) -> None:
+        super().__init__(message, evidence=evidence, next_action=self.action)
         self.status = status
+
+
+class ResetDueError(RefusalError):
+    """It changes nothing before it was reset: DSP0268, ResetRequired."""
+
+    action = "reset the BMC"
 
 
 class PasswordDueError(BmcPasswordChangeError):
@@ -43,8 +52,8 @@ def refused(request: str, status: int, body: bytes) -> BmcError:
         return PasswordDueError("the BMC", path=codec.password_path(body), evidence=said)
     if any(full in ids for full in _FULL):
         return _sessions_full("the BMC", said)
-    action = "reset the BMC" if "ResetRequired" in ids else "see what the BMC says"
-    return RefusalError(f"the BMC refused {request}", status=status, evidence=said, next_action=action)
+    kind = ResetDueError if "ResetRequired" in ids else RefusalError
+    return kind(f"the BMC refused {request}", status=status, evidence=said)
 
 
 def unusable(endpoint: BmcEndpoint, why: str) -> BmcError:
@@ -54,6 +63,11 @@ def unusable(endpoint: BmcEndpoint, why: str) -> BmcError:
 def busy(endpoint: BmcEndpoint, seconds: float) -> BmcError:
     seen = f"its turn did not come within {seconds:g} s"
     return BmcError(f"{endpoint.url} is busy with earlier operations", evidence=seen, next_action="try again later")
+
+
+def tired(endpoint: BmcEndpoint, seconds: float) -> BmcError:
+    seen = f"it needs {seconds:.1f} s before the next request, which was not sent"
+    return BmcError(f"{endpoint.url} has to rest", evidence=seen, next_action="try again later")
 
 
 def bmc_error(error: Exception, endpoint: BmcEndpoint) -> BmcError:
@@ -72,7 +86,7 @@ def bmc_error(error: Exception, endpoint: BmcEndpoint) -> BmcError:
             return _no_session(where, error.response.status, error.response.read)
         case RedfishTimeoutError() | TimeoutError():
             late = seen or "the operation took longer than it may"
-            return BmcError(f"{where} does not answer in time", evidence=late, next_action="reset the BMC")
+            return BmcSilentError(f"{where} does not answer in time", evidence=late, next_action="reset the BMC")
         case RedfishConnectionError():
             return _connection_error(cause, where, seen)
         case _:
@@ -102,6 +116,9 @@ def _connection_error(cause: BaseException | None, where: str, seen: str) -> Bmc
             got = f"SHA-256 {cause.got.hex()}, pinned {cause.expected.hex()}"
             action = "find out why before you pin the new one: nothing was sent to it"
             return BmcError(f"the certificate of {where} has changed", evidence=got, next_action=action)
+        case UnansweredError():
+            action = "see whether it was done before it is asked again"
+            return BmcSilentError(f"{where} hung up without an answer", evidence=seen, next_action=action)
         case AnswerTooLargeError():
             return BmcError(f"{where} answers without end", evidence=seen, next_action="check the address")
         case _:

@@ -30,7 +30,7 @@ from appliance.bmc import redfish_codec as codec
 from appliance.bmc.codec.text import clean
 from appliance.bmc.pace import Pace
 from appliance.bmc.pinned import PinnedSession
-from appliance.bmc.redfish_errors import RefusalError, bmc_error, busy, refused, unusable
+from appliance.bmc.redfish_errors import RefusalError, bmc_error, busy, refused, tired, unusable
 from appliance.errors import BmcError
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.secret import Secret
@@ -231,7 +231,7 @@ class RedfishLink:
     async def _rest(self, seconds: float) -> None:
         """Fails at once where the operation would end meanwhile: what was not sent leaves no doubt."""
         if seconds > self._left():
-            raise TimeoutError(f"the BMC needs {seconds:.0f} s of rest before the next request")
+            raise tired(self._endpoint, seconds)
         if seconds > 0:
             await self._clock.sleep(seconds)
 

@@ -18,6 +18,7 @@ from appliance.simulator import changes
 from appliance.simulator.changes import Effect, RefusedError
 from appliance.simulator.faults import (
     BUSY_TIMES,
+    IN_PLACE,
     PLAIN,
     Fault,
     Injection,
@@ -99,8 +100,8 @@ class SimulatedBmc:
         struck = self._struck(request)
         if struck is None:
             return self._carried_out(request)
-        harmless = struck.strike is Strike.AFTER or request.method == "GET"
-        return spoiled(struck.fault, self._carried_out(request) if harmless else PLAIN, request.path)
+        in_place = struck.fault in IN_PLACE and struck.strike is not Strike.AFTER
+        return spoiled(struck.fault, PLAIN if in_place else self._carried_out(request), request.path)
 
     def _struck(self, request: Request) -> Injection | None:
         injection = self.injection
@@ -128,9 +129,9 @@ class SimulatedBmc:
                     self.sessions.discard(request.headers.get("x-auth-token", ""))
                     return _DONE
                 case "PATCH":
-                    return self._change_too_soon("PATCH") or self._patch(request)
+                    return self._precondition(request) or self._too_soon("PATCH") or self._patch(request)
                 case "POST":
-                    return self._change_too_soon("POST") or self._post(request.path, request.body)
+                    return self._too_soon("POST") or self._post(request.path, request.body)
                 case _:
                     return Reply(status=405)
         except RefusedError as error:
@@ -196,7 +197,7 @@ class SimulatedBmc:
 
     # --- what is changed --------------------------------------------------------------------------------------
 
-    def _change_too_soon(self, method: str) -> Reply | None:
+    def _too_soon(self, method: str) -> Reply | None:
         since = self.clock.monotonic() - self._changed_at
         if self._has(Fault.TOO_SOON) and since < _TOO_SOON_SECONDS:
             return refusal(400, "Base.1.18.GeneralError", "Another change is still in progress.")
@@ -208,10 +209,6 @@ class SimulatedBmc:
 
     def _patch(self, request: Request) -> Reply:
         path, body = request.path, request.body or {}
-        if path not in self.tree:
-            return _ABSENT
-        if wrong := self._precondition(path, request.headers.get("if-match")):
-            return wrong
         if isinstance(password := body.get("Password"), str):
             self.password = password
             return _DONE
@@ -224,12 +221,15 @@ class SimulatedBmc:
         effect()
         return _DONE
 
-    def _precondition(self, path: str, if_match: str | None) -> Reply | None:
+    def _precondition(self, request: Request) -> Reply | None:
+        if request.path not in self.tree:
+            return _ABSENT
+        if_match = request.headers.get("if-match")
         if self._has(Fault.STALE_ETAGS):
             return refusal(412, "Base.1.18.PreconditionFailed", "The ETag did not match.")
         if if_match is None and self.habits.etags:
             return refusal(428, "Base.1.18.PreconditionRequired", "A precondition header is required.")
-        if if_match in (None, "*", self._etag(path)):
+        if if_match in (None, "*", self._etag(request.path)):
             return None
         return refusal(412, "Base.1.18.PreconditionFailed", "The ETag did not match.")
 

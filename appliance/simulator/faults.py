@@ -33,14 +33,19 @@ class Fault(Enum):
     NEW_CERTIFICATE = "another certificate than before"
 
 
+IN_PLACE = frozenset({Fault.SILENT, Fault.ERROR_500, Fault.BUSY, Fault.REDIRECT_LOOP})
+"""Those that may come in the place of what was asked; with other faults of answers it is done, and said badly."""
+
+
 class Strike(Enum):
-    """Which requests a fault meets that is one of answers; faults of behaviour are there all the time."""
+    """Which requests a fault of answers meets; faults of behaviour are there all the time."""
 
     ALWAYS = auto()
+    """All, and with a fault of `IN_PLACE` none is carried out."""
     INSTEAD = auto()
-    """Of carrying out a change."""
+    """Changes, which are not carried out: with a fault of `IN_PLACE`."""
     AFTER = auto()
-    """A change was carried out: its answer alone is wrong."""
+    """Changes, which are carried out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +90,7 @@ def spoiled(fault: Fault, reply: Reply, path: str) -> Reply:
             busy = refusal(503, "Base.1.18.ServiceTemporarilyUnavailable", "The service is temporarily unavailable.")
             return replace(busy, headers={"Retry-After": str(BUSY_SECONDS)})
         case Fault.SLOW_BYTES:
-            return replace(reply, body=reply.body.ljust(4096), manner=Manner.BY_BYTES)
+            return replace(_with_body(reply), body=reply.body.ljust(4096), manner=Manner.BY_BYTES)
         case Fault.GARBAGE:
             return replace(_with_body(reply), body=b"\x00<html>\x1b[31mLogin\xff")
         case Fault.HUGE_BODY:

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from itertools import repeat
 from pathlib import Path
 from typing import assert_never
 
@@ -106,23 +107,21 @@ async def send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
             never: asyncio.Future[web.StreamResponse] = asyncio.get_running_loop().create_future()
             return await never
         case Manner.BY_BYTES:
-            response = await _begun(request, reply)
-            for byte in reply.body:
-                await response.write(bytes((byte,)))
-                await asyncio.sleep(_SLOW_SECONDS)
-            return response
+            return await _streamed(request, reply, (bytes((byte,)) for byte in reply.body), _SLOW_SECONDS)
         case Manner.WITHOUT_END:
-            response = await _begun(request, reply)
-            while True:
-                await response.write(_ENDLESS)
+            return await _streamed(request, reply, repeat(_ENDLESS), 0.0)
         case _:
             assert_never(reply.manner)
 
 
-async def _begun(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
+async def _streamed(request: web.BaseRequest, reply: Reply, parts: Iterable[bytes], pause: float) -> web.StreamResponse:
     response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.enable_chunked_encoding()
-    await response.prepare(request)
+    with suppress(ConnectionError):
+        await response.prepare(request)
+        for part in parts:
+            await response.write(part)
+            await asyncio.sleep(pause)
     return response
 
 

@@ -803,6 +803,33 @@ def test_factory_password_is_refused_then_changed(with_session: bool, tmp_path: 
     assert service.sessions == set()
 
 
+def test_password_counts_as_changed_though_the_old_session_does_not_end(tmp_path: Path) -> None:
+    service = likeness("hpe", tmp_path)
+    service.answers["DELETE /redfish/v1/Sessions/1"] = always(lambda: web.Response(status=500))
+
+    async def scenario(bmc: FullBmc) -> PowerState:
+        await bmc.change_password(Secret("correct horse"))
+        await bmc.close()
+        return await bmc.power_state()
+
+    assert play(service, scenario) is PowerState.OFF
+    assert service.password == "correct horse"
+
+
+def test_root_that_lacks_its_systems_while_the_bmc_starts_is_read_again(service: RedfishService) -> None:
+    systems = service.tree["/redfish/v1/"].pop("Systems")
+
+    async def scenario(bmc: FullBmc) -> PowerState:
+        with pytest.raises(BmcError, match="offers no systems") as caught:
+            await bmc.power_state()
+        assert caught.value.evidence == "it has Links"
+        service.tree["/redfish/v1/"]["Systems"] = systems
+        return await bmc.power_state()
+
+    assert play(service, scenario) is PowerState.ON
+    assert service.opened == 1
+
+
 def test_refused_password_is_not_quoted(tmp_path: Path) -> None:
     service = likeness("hpe", tmp_path)
     said = {"error": {"message": "the password 'correct horse' is too weak"}}

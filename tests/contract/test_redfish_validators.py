@@ -15,7 +15,10 @@ Validate = Callable[[Run, str, str, str, Path, Path], list[str]]
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("validate", [protocol_failures, service_failures])
-@pytest.mark.parametrize(("machines", "aggregates"), [(1, False), (2, True)], ids=["one", "many"])
+@pytest.mark.parametrize(
+    ("machines", "aggregates"),
+    [pytest.param(1, False, id="one"), pytest.param(2, True, id="many", marks=pytest.mark.long)],
+)
 def test_validators(validate: Validate, machines: int, aggregates: bool, tmp_path: Path) -> None:
     def run(argv: Sequence[str], env: Mapping[str, str]) -> str:
         done = subprocess.run(

@@ -8,6 +8,7 @@ from appliance.bmc.redfish_codec import (
     child,
     choose,
     link,
+    part,
     texts,
     unsupported,
 )
@@ -51,7 +52,7 @@ def says_override(document: JsonObject) -> bool:
 
 def patch(wanted: BootOverride, document: JsonObject, quirks: Quirks) -> JsonObject:
     """The body that asks for `wanted`. `document` is the system or its settings. Raises `BmcError`."""
-    boot = child(document, "Boot")
+    boot = part(document, "Boot")
     if not boot:
         raise unsupported("the BMC offers no boot override", document)
     whole = Fact.BOOT_WHOLE in quirks.facts
@@ -84,7 +85,7 @@ def _mode(mode: BootMode, boot: JsonObject) -> str:
 
 def override(document: JsonObject) -> BootOverride:
     """Raises `BmcError` for a target that we never set, such as a floppy: it is not "none"."""
-    boot = child(document, "Boot")
+    boot = part(document, "Boot")
     if not boot:
         raise unsupported("the BMC offers no boot override", document)
     modes = {text: mode for mode, text in _MODES.items()}

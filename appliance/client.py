@@ -25,6 +25,15 @@ from appliance.errors import (
     UnreachableError,
     UsageError,
 )
+from appliance.model.bmc_views import (
+    BmcRequest,
+    BmcSearchRequest,
+    BmcsView,
+    BmcView,
+    VaultEntryRequest,
+    VaultScope,
+    VaultView,
+)
 from appliance.model.codec import from_json, to_json
 from appliance.model.views import (
     ApplyRequest,
@@ -124,6 +133,34 @@ class Client:
 
     def shell(self, name: str) -> ShellView:
         return self._call(ShellView, "GET", f"/v1/machines/{_part(name)}/ssh")
+
+    def search_bmcs(self, request: BmcSearchRequest) -> BmcsView:
+        return self._call(BmcsView, "POST", "/v1/bmcs/search", request)
+
+    def bmcs(self) -> BmcsView:
+        return self._call(BmcsView, "GET", "/v1/bmcs")
+
+    def rotate_bmc(self, url: str) -> BmcView:
+        return self._call(BmcView, "POST", "/v1/bmcs/rotate", BmcRequest(url=url))
+
+    def forgive_bmc(self, url: str) -> BmcView:
+        return self._call(BmcView, "POST", "/v1/bmcs/forgive", BmcRequest(url=url))
+
+    def forget_bmc(self, url: str) -> BmcView:
+        return self._call(BmcView, "POST", "/v1/bmcs/forget", BmcRequest(url=url))
+
+    def vault(self) -> VaultView:
+        return self._call(VaultView, "GET", "/v1/vault")
+
+    def add_to_vault(self, entry: VaultEntryRequest) -> VaultView:
+        return self._call(VaultView, "PUT", "/v1/vault/entries", entry)
+
+    def add_factory_defaults(self) -> VaultView:
+        return self._call(VaultView, "POST", "/v1/vault/defaults")
+
+    def remove_from_vault(self, scope: VaultScope, value: str, user: str) -> VaultView:
+        query = urlencode({"scope": scope.value, "value": value, "user": user})
+        return self._call(VaultView, "DELETE", f"/v1/vault/entries?{query}")
 
     def recorded(self, name: str) -> bytes:
         """What the machine's serial console said, as far as it is kept."""

@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from appliance import __version__
 from appliance.api.app import create_app
 from appliance.api.server import serve
 from appliance.bmc.dialler import Dialler
+from appliance.bmc.finder import Finder
+from appliance.bmc.vault import Vault
 from appliance.boot import Ramdisk, Snapshot, snapshot
 from appliance.conductor.conductor import Conductor
 from appliance.conductor.hands import Hands
@@ -32,6 +35,7 @@ from appliance.fleet.door import Door, opened
 from appliance.model.ids import MachineName
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
+from appliance.services.bmcs import BmcDesk
 from appliance.services.library import Library
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
@@ -41,6 +45,7 @@ from appliance.services.stock import Stock, take_stock
 from appliance.site import Site
 from appliance.site import load as load_site
 from appliance.store.log import Log
+from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import Rack
 from images.processes import HostProcesses
@@ -96,10 +101,8 @@ async def _run(settings: Settings) -> None:
         memory = _remembering(settings, closing)
         present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))
         memory.on_change(present.follow)
-        segment = SegmentState()
-        desk, services = _facing_nodes(settings, site, stock, memory, present, segment)
-        bmcs = Dialler(SystemClock(), SystemRng())
-        closing.push_async_callback(bmcs.close)
+        segment, bmcs = SegmentState(), _opening(settings, site.topology, closing)
+        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs)
         hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs)
         application = Appliance(
             memory=memory,
@@ -110,12 +113,14 @@ async def _run(settings: Settings) -> None:
             session_of=desk.session,
             segment=segment,
             take_over=services.take_over,
-            consoles=_listening(settings, site.topology, closing),
+            consoles=_listening(settings, site.topology, bmcs, closing),
+            bmc_desk=bmcs,
             waiting=waiting,
             ssh_key=settings.key,
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
+        bmcs.start()
         settle()
         closing.callback(services.stop)
         await _until_stopped(
@@ -138,10 +143,28 @@ def _remembering(settings: Settings, closing: AsyncExitStack) -> Memory:
     return memory
 
 
+def _opening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> BmcDesk:
+    """The BMCs, and the vault that opens them."""
+    clock, rng = SystemClock(), SystemRng()
+    file = SecretFile(settings.state_dir / "bmc.vault", rng)
+    closing.callback(file.close)
+    dialler = Dialler(clock, rng)
+    closing.push_async_callback(dialler.close)
+    desk = BmcDesk(rack, Finder(clock, rng), Vault(file, clock), dialler, clock, rng)
+    closing.push_async_callback(desk.close)
+    return desk
+
+
 def _facing_nodes(
-    settings: Settings, site: Site[Rack], stock: Stock, memory: Memory, present: _Present, segment: SegmentState
+    settings: Settings,
+    site: Site[Rack],
+    stock: Stock,
+    memory: Memory,
+    present: _Present,
+    segment: SegmentState,
+    bmcs: BmcDesk,
 ) -> tuple[AgentDesk, BootServices]:
-    senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir)
+    senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
     desk = AgentDesk(present.read, senses, SystemClock())
     services = BootServices(
         config=service_config(site.topology, stock, settings),
@@ -154,13 +177,14 @@ def _facing_nodes(
     return desk, services
 
 
-def _listening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> dict[MachineName, Console]:
+def _listening(settings: Settings, rack: Rack, bmcs: BmcDesk, closing: AsyncExitStack) -> dict[MachineName, Console]:
     """The serial consoles, recorded from now on, and their door for SSH clients."""
     consoles: dict[MachineName, Console] = {}
     for server in rack.servers:
         if server.console is not None:
             record = Record(settings.state_dir / "logs" / f"{server.name}.console")
-            source = source_of(server.console, server.bmc, SystemClock(), SystemRng())
+            endpoint = partial(bmcs.endpoint_of, server.name)
+            source = source_of(server.console, endpoint, SystemClock(), SystemRng())
             console = Console(server.name, source, record, SystemClock())
             closing.callback(asyncio.create_task(console.run(), name=f"console {server.name}").cancel)
             consoles[server.name] = console
@@ -187,7 +211,7 @@ def _acting(
     memory: Memory,
     desk: AgentDesk,
     services: BootServices,
-    bmcs: Dialler,
+    bmcs: BmcDesk,
 ) -> tuple[Hands, dict[MachineName, str]]:
     clock, network = SystemClock(), site.topology.boot_network
     ensure_key(settings.key, HostProcesses())
@@ -204,13 +228,13 @@ def _acting(
             services.set_artifacts,
         ),
         shells=SshShells(settings.key),
-        bmc_of=lambda name: bmcs.dial(site.topology.bmc_of(name)),
+        bmc_of=bmcs.bmc_of,
         waiting=waiting.__setitem__,
     )
     return hands, waiting
 
 
-async def _aggregating(settings: Settings, rack: Rack, memory: Memory, bmcs: Dialler, closing: AsyncExitStack) -> None:
+async def _aggregating(settings: Settings, rack: Rack, memory: Memory, bmcs: BmcDesk, closing: AsyncExitStack) -> None:
     """One Redfish service for all machines."""
     if not settings.redfish_port:
         return
@@ -225,7 +249,7 @@ async def _aggregating(settings: Settings, rack: Rack, memory: Memory, bmcs: Dia
         site=rack.name,
         version=__version__,
     )
-    fleet = Fleet(members, lambda name: bmcs.dial(rack.bmc_of(name)), memory, SystemClock())
+    fleet = Fleet(members, bmcs.bmc_of, memory, SystemClock())
     await closing.enter_async_context(opened(door, fleet, SystemClock(), SystemRng()))
 
 

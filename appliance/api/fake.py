@@ -14,8 +14,18 @@ from typing import TypeVar
 
 from appliance.api.app import create_app
 from appliance.api.server import serve
+from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError
+from appliance.model.bmc_views import (
+    BmcSearchRequest,
+    BmcsView,
+    BmcView,
+    LoginState,
+    VaultEntryView,
+    VaultScope,
+    VaultView,
+)
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.phase import Condition, ConditionKind
 from appliance.model.views import (
@@ -36,6 +46,58 @@ T = TypeVar("T")
 
 
 @dataclass(kw_only=True)
+class FakeBmcs:
+    """A search is over when it is looked at for the second time."""
+
+    known: dict[str, BmcView] = field(default_factory=dict)
+    asked: list[BmcSearchRequest] = field(default_factory=list)
+    forgiven: list[str] = field(default_factory=list)
+    kept: dict[tuple[VaultScope, str, str], Entry] = field(default_factory=dict)
+    _looks: int = 0
+
+    def search(self, request: BmcSearchRequest) -> BmcsView:
+        self.asked.append(request)
+        self._looks = 1
+        return self.bmcs()
+
+    def bmcs(self) -> BmcsView:
+        self._looks -= 1
+        return BmcsView(searching=self._looks >= 0, bmcs=tuple(self.known.values()))
+
+    async def rotate(self, url: str) -> BmcView:
+        self.known[url] = replace(_find(self.known, url, "BMC"), login=LoginState.WORKS, must_change=False)
+        return self.known[url]
+
+    async def forgive(self, url: str) -> BmcView:
+        self.forgiven.append(url)
+        return _find(self.known, url, "BMC")
+
+    async def forget(self, url: str) -> BmcView:
+        return _find(self.known, url, "BMC")
+
+    def vault(self) -> VaultView:
+        entries = (
+            VaultEntryView(scope=kept.scope, value=kept.value, user=kept.user, priority=kept.priority)
+            for kept in self.kept.values()
+        )
+        return VaultView(entries=tuple(entries))
+
+    def add_entry(self, entry: Entry) -> VaultView:
+        self.kept[entry.scope, entry.value, entry.user] = entry
+        return self.vault()
+
+    def add_defaults(self) -> VaultView:
+        for entry in factory_defaults():
+            self.add_entry(entry)
+        return self.vault()
+
+    def remove_entry(self, scope: VaultScope, value: str, user: str) -> VaultView:
+        if self.kept.pop((scope, value, user), None) is None:
+            raise NotFoundError("the vault has no such entry", next_action="list its entries")
+        return self.vault()
+
+
+@dataclass(kw_only=True)
 class FakeApplication:
     """`fails` is raised by the next call, whichever it is; `broken` are steps whose runs fail at once."""
 
@@ -52,6 +114,7 @@ class FakeApplication:
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     took_over: bool = False
     consoles: dict[str, Console] = field(default_factory=dict)
+    bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def health(self) -> HealthView:

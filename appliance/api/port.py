@@ -5,7 +5,9 @@ Every method raises `InnervateError`; the API turns its `code` into a status and
 
 from typing import Protocol
 
+from appliance.bmc.vault import Entry
 from appliance.console.console import Console
+from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.views import (
     EventsView,
@@ -19,7 +21,32 @@ from appliance.model.views import (
 )
 
 
+class Bmcs(Protocol):
+    def search(self, request: BmcSearchRequest) -> BmcsView:
+        """Starts it; `bmcs` shows what came of it. `ConflictError` when one is under way."""
+        ...
+
+    def bmcs(self) -> BmcsView: ...
+
+    async def rotate(self, url: str) -> BmcView: ...
+
+    async def forgive(self, url: str) -> BmcView: ...
+
+    async def forget(self, url: str) -> BmcView: ...
+
+    def vault(self) -> VaultView: ...
+
+    def add_entry(self, entry: Entry) -> VaultView: ...
+
+    def add_defaults(self) -> VaultView: ...
+
+    def remove_entry(self, scope: VaultScope, value: str, user: str) -> VaultView: ...
+
+
 class Application(Protocol):
+    @property
+    def bmc_desk(self) -> Bmcs: ...
+
     def health(self) -> HealthView: ...
 
     def machines(self) -> MachinesView: ...

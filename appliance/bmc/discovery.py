@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
 from urllib.parse import urlsplit
@@ -49,11 +49,14 @@ class Traits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suspect:
-    """Perhaps a BMC. `port` is where its Redfish would be."""
+    """Perhaps a BMC. `port` is where its Redfish would be, `ipmi_port` its IPMI; `dialect` None where either will
+    do."""
 
     address: IPv4Address
     sign: Sign
     port: int = HTTPS_PORT
+    ipmi_port: int = IPMI_PORT
+    dialect: Dialect | None = None
     traits: Traits = field(default_factory=Traits)
 
 
@@ -172,6 +175,40 @@ def sweep(networks: Sequence[IPv4Network]) -> tuple[Suspect, ...]:
     return tuple(Suspect(address=host, sign=Sign.SWEEP) for host in hosts)
 
 
+def targets(texts: Sequence[str]) -> tuple[Suspect, ...]:
+    """What people name: networks (10.0.1.0/24), addresses, and URLs with an address (https://, ipmi://).
+
+    Raises `UsageError`.
+    """
+    networks = [_network(text) for text in texts if "://" not in text]
+    return (*(at(text) for text in texts if "://" in text), *sweep(networks))
+
+
+def _network(text: str) -> IPv4Network:
+    try:
+        return IPv4Network(text)
+    except ValueError as error:
+        action = "write 10.0.1.0/24, 10.0.1.9, https://10.0.1.9 or ipmi://10.0.1.9"
+        raise UsageError("neither a network nor an address", evidence=clean(text), next_action=action) from error
+
+
+def at(url: str) -> Suspect:
+    """The BMC with this URL. Raises `UsageError` where it is none, or names a host by its name."""
+    try:
+        parts = urlsplit(url)
+        address, port = IPv4Address(parts.hostname or ""), parts.port
+    except ValueError as error:
+        action = "write https://ADDRESS[:PORT] or ipmi://ADDRESS[:PORT]"
+        raise UsageError("not the URL of a BMC", evidence=clean(url), next_action=action) from error
+    match parts.scheme:
+        case "https":
+            return Suspect(address=address, sign=Sign.STATED, port=port or HTTPS_PORT, dialect=Dialect.REDFISH)
+        case "ipmi":
+            return Suspect(address=address, sign=Sign.STATED, ipmi_port=port or IPMI_PORT, dialect=Dialect.IPMI)
+        case other:
+            raise UsageError("no BMC speaks this", evidence=clean(other), next_action="write https:// or ipmi://")
+
+
 def stated(text: str) -> tuple[Suspect, ...]:
     """A list, one BMC a line: its address, then what is known of it: `10.0.0.9 mac=... serial=... make=...`.
 
@@ -209,7 +246,7 @@ def merged(suspects: Sequence[Suspect]) -> tuple[Suspect, ...]:
         if first is not suspect:
             traits = combined(first.traits, suspect.traits)
             port = suspect.port if first.port == HTTPS_PORT else first.port
-            known[suspect.address] = Suspect(address=first.address, sign=first.sign, port=port, traits=traits)
+            known[suspect.address] = replace(first, port=port, traits=traits)
     return tuple(known.values())
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import assert_never
 
 from appliance.bmc import discovery
 from appliance.bmc.discovery import Dialect, Found, Login, Suspect
 from appliance.bmc.ipmi.link import IpmiLimits, Link
-from appliance.bmc.ipmi.packet import PORT as IPMI_PORT
 from appliance.bmc.ipmi.wire import Wire
 from appliance.bmc.port import BmcDialler
 from appliance.bmc.vault import Vault, endpoint_of
@@ -56,10 +56,8 @@ class Opened:
 
 
 class Finder:
-    def __init__(
-        self, clock: Clock, rng: Rng, limits: FinderLimits | None = None, *, ipmi_port: int = IPMI_PORT
-    ) -> None:
-        self._clock, self._rng, self._limits, self._ipmi_port = clock, rng, limits or FinderLimits(), ipmi_port
+    def __init__(self, clock: Clock, rng: Rng, limits: FinderLimits | None = None) -> None:
+        self._clock, self._rng, self._limits = clock, rng, limits or FinderLimits()
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._tls.check_hostname, self._tls.verify_mode = False, ssl.CERT_NONE
 
@@ -113,6 +111,17 @@ class Finder:
         return tuple(_with_mac(bmc, macs.get(bmc.address)) for bmc in found if bmc is not None)
 
     async def _probe(self, wire: Wire, suspect: Suspect) -> Found | None:
+        match suspect.dialect:
+            case Dialect.REDFISH:
+                return await self._redfish(suspect)
+            case Dialect.IPMI:
+                return await self._ipmi(wire, suspect)
+            case None:
+                return await self._either(wire, suspect)
+            case _:
+                assert_never(suspect.dialect)
+
+    async def _either(self, wire: Wire, suspect: Suspect) -> Found | None:
         """Both ways at once, so that a silent host costs no more than one."""
         ipmi = asyncio.create_task(self._ipmi(wire, suspect))
         try:
@@ -140,19 +149,19 @@ class Finder:
     async def _ipmi(self, wire: Wire, suspect: Suspect) -> Found | None:
         try:
             async with asyncio.timeout(self._limits.probe_seconds):
-                resolved = await wire.resolve(str(suspect.address), self._ipmi_port)
+                resolved = await wire.resolve(str(suspect.address), suspect.ipmi_port)
                 await Link(wire, resolved, self._clock, self._rng, _PROBE).probe()
         except (BmcError, TimeoutError):
             return None
-        return Found(address=suspect.address, dialect=Dialect.IPMI, port=self._ipmi_port, traits=suspect.traits)
+        return Found(address=suspect.address, dialect=Dialect.IPMI, port=suspect.ipmi_port, traits=suspect.traits)
 
-    async def login(self, found: Found, vault: Vault, dialler: BmcDialler) -> Opened:
-        """With the first log-in of the vault that works, which the vault is told.
+    async def login(self, found: Found, vault: Vault, dialler: BmcDialler, stated: Login | None = None) -> Opened:
+        """With the first log-in that works of what the vault knows and of `stated`, which the vault is told.
 
         Raises `BmcLoginError` when none does, or when none may be tried now; `BmcError` for any other trouble.
         """
         refusal: BmcError | None = None
-        for login in vault.candidates(found):
+        for login in vault.candidates(found, stated):
             try:
                 return await _try(found, login, vault, dialler)
             except BmcLoginError as error:

@@ -12,13 +12,13 @@ Every change is on disk, encrypted, when its method returns.
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from itertools import islice
 
 from appliance.bmc.discovery import Dialect, Found, Login
 from appliance.bmc.ipmi.rakp import MAX_PASSWORD_BYTES, MAX_USER_BYTES
 from appliance.errors import BmcError, BmcLoginError, MachineryError, NotFoundError, UsageError
 from appliance.model.bmc import BmcEndpoint
+from appliance.model.bmc_views import VaultScope
 from appliance.model.codec import from_json, to_json
 from appliance.model.secret import Secret
 from appliance.ports import Clock
@@ -29,32 +29,22 @@ REST_SECONDS = 1800.0
 """BMCs lock an account after three failures and more, and forget them within half an hour."""
 
 
-class Scope(Enum):
-    """For which BMCs an entry is; the closest is tried first."""
-
-    MAC = "mac"
-    SERIAL = "serial"
-    MAKE = "make"
-    SITE = "site"
-    FACTORY = "factory"
-
-
-_CLOSENESS = {scope: place for place, scope in enumerate(Scope)}
+_CLOSENESS = {scope: place for place, scope in enumerate(VaultScope)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """`value` is the MAC, the serial number, or the make ("" with `Scope.SITE`); of two for the same scope the one with
-    the higher `priority` is tried first."""
+    """`value` is the MAC, the serial number, or the make ("" with `VaultScope.SITE`); of two for the same scope the one
+    with the higher `priority` is tried first."""
 
-    scope: Scope
+    scope: VaultScope
     value: str
     user: str
     password: Secret
     priority: int = 0
 
     def __post_init__(self) -> None:
-        if (self.scope is Scope.SITE) is bool(self.value):
+        if (self.scope is VaultScope.SITE) is bool(self.value):
             action = "say which MAC, serial or make; for the whole site none"
             raise UsageError(f"an entry for a {self.scope.value} as written fits no BMC", next_action=action)
 
@@ -73,7 +63,7 @@ _FACTORY = (
 def factory_defaults() -> tuple[Entry, ...]:
     """To be added to a vault by who wants them tried."""
     return tuple(
-        Entry(scope=Scope.FACTORY, value=make, user=user, password=Secret(password))
+        Entry(scope=VaultScope.FACTORY, value=make, user=user, password=Secret(password))
         for make, user, password in _FACTORY
     )
 
@@ -112,22 +102,24 @@ class Vault:
         given = {_name(entry): entry for entry in (*self._contents.entries, *entries)}
         self._save(replace(self._contents, entries=tuple(given.values())))
 
-    def remove(self, scope: Scope, value: str, user: str) -> None:
+    def remove(self, scope: VaultScope, value: str, user: str) -> None:
         """Raises `NotFoundError`."""
         kept = tuple(entry for entry in self._contents.entries if _name(entry) != (scope, value, user))
         if len(kept) == len(self._contents.entries):
             raise NotFoundError("the vault has no such entry", next_action="list its entries")
         self._save(replace(self._contents, entries=kept))
 
-    def candidates(self, found: Found) -> tuple[Login, ...]:
-        """What to try now, likeliest first. Raises `BmcError` where nothing may be tried."""
+    def candidates(self, found: Found, stated: Login | None = None) -> tuple[Login, ...]:
+        """What to try now, likeliest first; `stated` is what else was said of this BMC. Raises `BmcError` where nothing
+        may be tried."""
         record = self._pinned(found)
         left = MAX_TRIES - len(self._recent(record))
         if left <= 0:
             seen = f"{MAX_TRIES} log-ins failed within {REST_SECONDS / 60:.0f} minutes"
             action = "wait, or correct the vault and say that this BMC may be tried again"
             raise BmcLoginError(f"{found.url} is left alone for now", evidence=seen, next_action=action)
-        return tuple(islice((login for login in self._worth_a_try(found, record) if _can_carry(found, login)), left))
+        worth = self._worth_a_try(found, record, stated)
+        return tuple(islice((login for login in worth if _can_carry(found, login)), left))
 
     def known(self, found: Found) -> Login | None:
         """What worked last."""
@@ -179,7 +171,17 @@ class Vault:
         record = self._record(found)
         self._keep(found, replace(record, fingerprint=found.fingerprint or record.fingerprint, refused={}, tries=()))
 
-    def _worth_a_try(self, found: Found, record: Record) -> Iterator[Login]:
+    def forget(self, found: Found) -> None:
+        """What was learnt of it; the entries stay. Raises `NotFoundError`."""
+        record = self._record(found)
+        kept = tuple(other for other in self._contents.records if other is not record)
+        if len(kept) == len(self._contents.records):
+            raise NotFoundError(
+                f"the vault knows nothing of {found.url}", next_action="see its URL: innervate bmc find"
+            )
+        self._save(replace(self._contents, records=kept))
+
+    def _worth_a_try(self, found: Found, record: Record, stated: Login | None) -> Iterator[Login]:
         """Our own first, then the entries; own ones that were refused lately last, for a BMC may have been locked by
         someone else."""
         own = [login for login in (record.begun, record.working) if login is not None]
@@ -188,7 +190,7 @@ class Vault:
         seen = {_digest(login) for login in own} | set(record.refused)
         yield from fresh
         yield from stale[:1]
-        for login in self._entries_for(found):
+        for login in (*([stated] if stated else []), *self._entries_for(found)):
             digest = _digest(login)
             if digest not in seen:
                 seen.add(digest)
@@ -201,7 +203,7 @@ class Vault:
     def _entries_for(self, found: Found) -> Iterator[Login]:
         fitting = [entry for entry in self._contents.entries if _fits(entry, found)]
         for entry in sorted(fitting, key=lambda entry: (_CLOSENESS[entry.scope], -entry.priority)):
-            yield Login(user=entry.user, password=entry.password, factory=entry.scope is Scope.FACTORY)
+            yield Login(user=entry.user, password=entry.password, factory=entry.scope is VaultScope.FACTORY)
 
     def _recent(self, record: Record) -> tuple[float, ...]:
         """A clock that was set back forgives nothing early: a try in the future counts too."""
@@ -247,7 +249,7 @@ def _read(file: SecretFile) -> _Contents:
         raise MachineryError("the vault cannot be read", evidence=str(error), next_action=action) from error
 
 
-def _name(entry: Entry) -> tuple[Scope, str, str]:
+def _name(entry: Entry) -> tuple[VaultScope, str, str]:
     return entry.scope, entry.value, entry.user
 
 
@@ -281,13 +283,13 @@ def _likeness(ours: Mapping[str, str], theirs: Mapping[str, str]) -> int | None:
 def _fits(entry: Entry, found: Found) -> bool:
     traits = found.traits
     match entry.scope:
-        case Scope.MAC:
+        case VaultScope.MAC:
             return traits.mac is not None and entry.value.lower() == str(traits.mac)
-        case Scope.SERIAL:
+        case VaultScope.SERIAL:
             return entry.value == traits.serial
-        case Scope.MAKE | Scope.FACTORY:
+        case VaultScope.MAKE | VaultScope.FACTORY:
             return traits.make.casefold().startswith(entry.value.casefold())
-        case Scope.SITE:
+        case VaultScope.SITE:
             return True
 
 

@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from appliance.cli import bmc
+from appliance.cli.context import Json, client_of, print_json, settings, socket_of
 from appliance.cli.exits import of_error, of_run, told
 from appliance.errors import InnervateError, RefusedError
 from appliance.model.text import clean
@@ -16,18 +16,11 @@ from appliance.model.views import PlanView, PowerAction, RunView
 if TYPE_CHECKING:
     from appliance.client import Client
 
-_SOCKET = Path("/run/innervate/api.sock")
 _PAUSE_SECONDS = 0.5
 _WAIT_SECONDS = 25.0
 _PAGE = 1000
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Machine = Annotated[str, typer.Argument(metavar="MACHINE")]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Settings:
-    socket: Path
 
 
 def build() -> typer.Typer:
@@ -37,9 +30,10 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_settings)
+    app.callback()(settings)
     for verb in (plan, apply, status, events, power, ssh, hold, release, take_over, console):
         app.command()(verb)
+    app.add_typer(bmc.build(), name="bmc", help="Find BMCs, and keep the vault that opens them.")
     app.command(hidden=True)(tunnel)
     return app
 
@@ -56,24 +50,13 @@ def run(app: Callable[..., object], arguments: Sequence[str] | None = None) -> i
     return 0
 
 
-def _settings(
-    context: typer.Context,
-    socket: Annotated[Path, typer.Option(envvar="INNERVATE_SOCKET", help="The daemon's Unix socket.")] = _SOCKET,
-) -> None:
-    """From a powered-off rack to running applications.
-
-    Example: innervate plan, then innervate apply.
-    """
-    context.obj = _Settings(socket=socket)
-
-
 def plan(context: typer.Context, as_json: Json = False) -> None:
     """Show what would be done, and to which disks; change nothing."""
     from appliance.cli import show
 
-    view = _client(context).make_plan()
+    view = client_of(context).make_plan()
     if as_json:
-        _print_json(view)
+        print_json(view)
         return
     show.console().print(show.plan(view))
 
@@ -88,7 +71,7 @@ def apply(
     from appliance.cli.progress import summary
     from appliance.cli.show import console
 
-    client, out = _client(context), console()
+    client, out = client_of(context), console()
 
     def approve(view: PlanView) -> None:
         _approve(view, asked=not yes)
@@ -113,13 +96,13 @@ def status(
 
     from appliance.cli import show
 
-    client = _client(context)
+    client = client_of(context)
     if machine:
         one = client.machine(machine)
-        _print_json(one) if as_json else show.console().print(show.machine(one, time.time()))
+        print_json(one) if as_json else show.console().print(show.machine(one, time.time()))
     else:
         every = client.machines()
-        _print_json(every) if as_json else show.console().print(show.machines(every, time.time()))
+        print_json(every) if as_json else show.console().print(show.machines(every, time.time()))
 
 
 def events(
@@ -132,11 +115,11 @@ def events(
     """Show what happened, oldest first."""
     from appliance.cli import show
 
-    client = _client(context)
+    client = client_of(context)
     while True:
         page = client.events(after=after, machine=machine, limit=_PAGE, wait=_WAIT_SECONDS if follow else 0)
         for event in page.events:
-            _print_json(event) if as_json else print(show.event(event), flush=True)
+            print_json(event) if as_json else print(show.event(event), flush=True)
         if not page.events and not follow:
             return
         after = page.last
@@ -144,7 +127,7 @@ def events(
 
 def power(context: typer.Context, machine: Machine, action: PowerAction) -> None:
     """Switch a machine on or off; off asks its system to stop, force-off and cycle do not."""
-    client = _client(context)
+    client = client_of(context)
     run = _follow(client, client.power(machine, action))
     raise typer.Exit(of_run(run))
 
@@ -159,10 +142,10 @@ def ssh(
 
     from appliance.cli import ssh as openssh
 
-    shell = _client(context).shell(machine)
+    shell = client_of(context).shell(machine)
     known_hosts = openssh.state_dir(os.environ) / f"known_hosts.{shell.machine}"
     openssh.write_known_hosts(known_hosts, shell)
-    proxy = (sys.executable, "-m", "appliance.main", "--socket", str(_socket(context)), "tunnel", shell.machine)
+    proxy = (sys.executable, "-m", "appliance.main", "--socket", str(socket_of(context)), "tunnel", shell.machine)
     argv = openssh.argv(shell, known_hosts=known_hosts, proxy=proxy, command=command or ())
     os.execvp(argv[0], argv)  # noqa: S606  argv list; ssh takes over this terminal
 
@@ -171,19 +154,19 @@ def hold(
     context: typer.Context, machine: Machine, reason: Annotated[str, typer.Option(help="Why; shown to everyone.")]
 ) -> None:
     """Let nothing touch a machine until it is released."""
-    _client(context).hold(machine, reason)
+    client_of(context).hold(machine, reason)
     print(f"{machine} is held; `innervate release {machine}` ends it")
 
 
 def release(context: typer.Context, machine: Machine) -> None:
     """End the hold on a machine."""
-    _client(context).release(machine)
+    client_of(context).release(machine)
     print(f"{machine} is released")
 
 
 def take_over(context: typer.Context) -> None:
     """Ask the boot network again who serves DHCP, and serve it if nobody else does."""
-    _client(context).take_over()
+    client_of(context).take_over()
     print("asked; `innervate status` shows what came of it")
 
 
@@ -196,33 +179,16 @@ def console(
     from appliance.cli import console as terminal
 
     if log:
-        sys.stdout.buffer.write(_client(context).recorded(machine))
+        sys.stdout.buffer.write(client_of(context).recorded(machine))
     else:
-        terminal.run(_client(context), machine, sys.stdin.buffer, sys.stdout.buffer)
+        terminal.run(client_of(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
 def tunnel(context: typer.Context, machine: Machine) -> None:
     """Join standard input and output to a machine's SSH port."""
     from appliance.cli import tunnel as relay
 
-    relay.run(_client(context), machine, sys.stdin.buffer, sys.stdout.buffer)
-
-
-def _socket(context: typer.Context) -> Path:
-    settings: _Settings = context.obj
-    return settings.socket
-
-
-def _client(context: typer.Context) -> "Client":
-    from appliance.client import Client
-
-    return Client(_socket(context))
-
-
-def _print_json(view: object) -> None:
-    from appliance.model.codec import to_json
-
-    print(to_json(view).decode(), flush=True)
+    relay.run(client_of(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
 def _approve(view: PlanView, *, asked: bool) -> None:

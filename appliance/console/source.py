@@ -26,9 +26,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def source_of(
-    stated: ConsoleSource, bmc: BmcEndpoint, clock: Clock, rng: Rng, limits: IpmiLimits | None = None
+    stated: ConsoleSource, bmc: Callable[[], BmcEndpoint], clock: Clock, rng: Rng, limits: IpmiLimits | None = None
 ) -> Source:
-    """`bmc` is that of the console's machine."""
+    """`bmc` is that of the console's machine, asked anew for each session: its password may change."""
     match stated:
         case UnixConsole(path=path):
             # A virtual machine's first words come with its socket: whoever looks once a second misses them.
@@ -37,8 +37,11 @@ def source_of(
         case TcpConsole():
             return Source(open=partial(_stream, partial(_tcp, stated)), retry=_REMOTE_RETRY)
         case SolConsole():
-            dial = partial(serial_line, bmc, clock, rng, limits)
-            return Source(open=partial(_sol, dial, bmc.url, clock), retry=_REMOTE_RETRY)
+
+            def dial() -> AbstractAsyncContextManager[SerialLine]:
+                return serial_line(bmc(), clock, rng, limits)
+
+            return Source(open=partial(_sol, dial, clock), retry=_REMOTE_RETRY)
         case _:
             assert_never(stated)
 
@@ -84,15 +87,13 @@ class _Serial:
 
 
 @asynccontextmanager
-async def _sol(
-    dial: Callable[[], AbstractAsyncContextManager[SerialLine]], url: str, clock: Clock
-) -> AsyncIterator[Line]:
+async def _sol(dial: Callable[[], AbstractAsyncContextManager[SerialLine]], clock: Clock) -> AsyncIterator[Line]:
     """A refusal that asking again does not change is not asked for again soon: repeated log-ins lock accounts."""
     try:
         async with dial() as line:
             yield _Serial(line)
     except (BmcLoginError, BmcUnsupportedError) as error:
-        _LOGGER.warning("no serial console bmc=%s cause=%s; %s; %s", url, error, error.evidence, error.next_action)
+        _LOGGER.warning("no serial console: %s; %s; %s", error, error.evidence, error.next_action)
         await clock.sleep(_REFUSED_SECONDS)
         raise ConnectionRefusedError(str(error)) from error
     except BmcError as error:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from appliance import __version__
+from appliance.api.port import Bmcs
 from appliance.conductor.memory import Memory
 from appliance.conductor.world import RunStatus
 from appliance.console.console import Console
@@ -56,9 +57,11 @@ class Appliance:
         segment: SegmentState,
         take_over: Callable[[], None],
         consoles: Mapping[MachineName, Console],
+        bmc_desk: Bmcs,
         waiting: Mapping[MachineName, str],
         ssh_key: Path,
     ) -> None:
+        self.bmc_desk = bmc_desk
         self._memory = memory
         self._site = site
         self._images = images

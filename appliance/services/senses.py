@@ -12,6 +12,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from typing import assert_never
 
+from appliance.bmc.discovery import Suspect, from_dhcp
 from appliance.boot import Snapshot
 from appliance.conductor.memory import Memory
 from appliance.errors import AgentError
@@ -57,13 +58,20 @@ _LOG_KEPT = 4 << 20
 
 class Senses:
     def __init__(
-        self, memory: Memory, current: Callable[[], Snapshot], segment: SegmentState, clock: Clock, state_dir: Path
+        self,
+        memory: Memory,
+        current: Callable[[], Snapshot],
+        segment: SegmentState,
+        clock: Clock,
+        state_dir: Path,
+        bmc_seen: Callable[[Suspect], None],
     ) -> None:
         self._clock = clock
         self._inbox = Inbox(asyncio.get_running_loop())
         self._memory = memory
         self._segment = segment
         self._current = current
+        self._bmc_seen = bmc_seen
         self._facts_dir = state_dir / "facts"
         self._logs_dir = state_dir / "logs"
         self._address_of: dict[IPv4Address, MachineName] = {}
@@ -132,7 +140,7 @@ class Senses:
     def _leased(self, event: DhcpEvent, address: IPv4Address) -> None:
         machine = self._current().machine_of(_asking(event))
         if machine is None:
-            self._refused(address, f"DHCP: {event.mac} is of no machine in the site program")
+            self._unknown(event, address)
             return
         self._address_of[address] = machine
         if self._memory.world.machine(machine).address != address:
@@ -142,6 +150,13 @@ class Senses:
         else:
             arch = event.arch.name if event.arch is not None else "unknown"
             self._stage(machine, BootStage.DHCP, f"{address} to {event.mac}, {event.stage.value}, {arch}")
+
+    def _unknown(self, event: DhcpEvent, address: IPv4Address) -> None:
+        suspect = from_dhcp(event.vendor_class, address, event.mac)
+        if suspect is None:
+            self._refused(address, f"DHCP: {event.mac} is of no machine in the site program")
+        else:
+            self._bmc_seen(suspect)
 
     def _proxied(self, event: ProxyEvent) -> None:
         """Another server gives the address; we hear of it when the machine asks for it."""

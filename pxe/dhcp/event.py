@@ -16,7 +16,7 @@ _LONGEST = 64
 class DhcpEvent(NamedTuple):
     """`given` is the address given, kept, declined or released; `file` what DHCP named, as sent.
 
-    `guid` and `relay` are options 97 and 82 as they came.
+    `guid`, `relay` and `vendor` are options 97, 82 and 60 as they came.
     """
 
     kind: Kind
@@ -28,6 +28,7 @@ class DhcpEvent(NamedTuple):
     file: bytes = b""
     reason: str = ""
     relay: bytes = b""
+    vendor: bytes = b""
 
     @property
     def mac(self) -> Mac:
@@ -44,6 +45,10 @@ class DhcpEvent(NamedTuple):
     @property
     def filename(self) -> str:
         return self.file.decode("ascii", "replace")
+
+    @property
+    def vendor_class(self) -> str:
+        return _readable(self.vendor)
 
     @property
     def circuit_id(self) -> str:

@@ -65,6 +65,7 @@ _ARPREQ = struct.Struct("=HH4s8xH6s8xi16x16s")  # struct arpreq, net/if_arp.h
 _TO = {port: bytes(peer(IPv4Address(0), port)[:4]) for port in (SERVER_PORT, CLIENT_PORT)}
 _UUID = int(Option.CLIENT_UUID)
 _RELAY = int(Option.RELAY_INFORMATION)
+_VENDOR = int(Option.VENDOR_CLASS)
 
 Observed = DhcpEvent | PoolAlarm | Guarded
 
@@ -453,4 +454,5 @@ def _event(answered: _Answered) -> DhcpEvent:
         outcome.filename if isinstance(outcome, Reply) else b"",
         outcome.reason,
         find(_RELAY, b""),
+        find(_VENDOR, b""),
     )

@@ -23,10 +23,11 @@ from appliance.bmc.dialler import Dialler
 from appliance.bmc.discovery import Dialect, Sign, Suspect, Traits
 from appliance.bmc.finder import Finder, FinderLimits, Opened
 from appliance.bmc.rotation import rotate
-from appliance.bmc.vault import Entry, Scope, Vault
+from appliance.bmc.vault import Entry, Vault
 from appliance.errors import BmcError, BmcLoginError, MachineryError
 from appliance.lab.certificate import Certificate, self_signed
 from appliance.model.bmc import AccountRole
+from appliance.model.bmc_views import VaultScope
 from appliance.model.secret import Secret
 from appliance.redfish.assembly import Assembly, World, assembled
 from appliance.redfish.model import ServiceInfo
@@ -95,15 +96,15 @@ def vault_in(folder: Path, *entries: Entry) -> Iterator[Vault]:
 
 
 def site_wide(password: str, user: str = "root", priority: int = 0) -> Entry:
-    return Entry(scope=Scope.SITE, value="", user=user, password=Secret(password), priority=priority)
+    return Entry(scope=VaultScope.SITE, value="", user=user, password=Secret(password), priority=priority)
 
 
-def finder(limits: FinderLimits = QUICK, ipmi_port: int = 9) -> Finder:
-    return Finder(SystemClock(), SystemRng(), limits, ipmi_port=ipmi_port)
+def finder(limits: FinderLimits = QUICK) -> Finder:
+    return Finder(SystemClock(), SystemRng(), limits)
 
 
-def suspect(port: int = 9, address: IPv4Address = LOOPBACK) -> Suspect:
-    return Suspect(address=address, sign=Sign.STATED, port=port)
+def suspect(port: int = 9, address: IPv4Address = LOOPBACK, ipmi_port: int = 9) -> Suspect:
+    return Suspect(address=address, sign=Sign.STATED, port=port, ipmi_port=ipmi_port)
 
 
 async def entered(found: discovery.Found, vault: Vault) -> Opened:
@@ -127,7 +128,7 @@ def test_redfish_service_is_found_entered_and_given_its_own_password(tmp_path: P
                 assert found.dialect is Dialect.REDFISH
                 assert found.fingerprint == certificate.fingerprint
                 assert found.traits == Traits(make="Dell Inc.", uuid=SERVICE)
-                factory = Entry(scope=Scope.FACTORY, value="Dell", user="root", password=Secret("calvin-calvin"))
+                factory = Entry(scope=VaultScope.FACTORY, value="Dell", user="root", password=Secret("calvin-calvin"))
                 vault.add(factory)
                 opened = await entered(found, vault)
                 assert opened.identity is not None
@@ -169,7 +170,7 @@ def test_ipmi_bmc(tmp_path: Path, password: str) -> None:
     async def play() -> None:
         bmc = FakeIpmiBmc(users={"root": "calvin"})
         with listening(bmc), vault_in(tmp_path, site_wide(password)) as vault:
-            (found,) = await finder(ipmi_port=bmc.port).probe([suspect()])
+            (found,) = await finder().probe([suspect(ipmi_port=bmc.port)])
             assert (found.dialect, found.url) == (Dialect.IPMI, f"ipmi://127.0.0.1:{bmc.port}")
             assert bmc.sessions == {}
             if password == "secret":
@@ -197,7 +198,7 @@ def test_openipmi_simulator(tmp_path: Path) -> None:
             found: Sequence[discovery.Found] = ()
             async with asyncio.timeout(20):
                 while not found:  # it takes a moment to start
-                    found = await finder(ipmi_port=port).probe([suspect()])
+                    found = await finder().probe([suspect(ipmi_port=port)])
             opened = await entered(found[0], vault)
             assert opened.identity is not None
             assert opened.identity.uuid == UUID("00000077-0000-4000-8000-000000000001")

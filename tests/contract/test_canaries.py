@@ -28,7 +28,6 @@ from appliance.bmc.discovery import Found, Sign, Suspect
 from appliance.bmc.finder import Finder, FinderLimits
 from appliance.bmc.rotation import rotate
 from appliance.bmc.vault import Entry, Vault, factory_defaults
-from appliance.bmc.vault import Scope as For
 from appliance.boot import Ramdisk, snapshot
 from appliance.conductor.conductor import Conductor
 from appliance.conductor.hands import Hands
@@ -38,6 +37,7 @@ from appliance.errors import BmcError, InnervateError
 from appliance.lab.certificate import self_signed
 from appliance.lab.topology import lab_rack
 from appliance.model.bmc import AccountRole, BmcEndpoint
+from appliance.model.bmc_views import VaultScope as For
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
 from appliance.model.views import PowerAction
@@ -49,6 +49,7 @@ from appliance.redfish.simulated import SimulatedBackend, simulated_view
 from appliance.scores.discover import Discover
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
+from appliance.services.bmcs import BmcDesk
 from appliance.services.segment import stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
@@ -235,7 +236,11 @@ class Daemon:
         )
         world, segment = self.memory.world, SegmentState()
         seen = snapshot((world.machine(name) for name in rack.machines), stated_macs(rack), RAMDISK)
-        desk = AgentDesk(lambda: seen, Senses(self.memory, lambda: seen, segment, clock, state), clock)
+        limits, rng = FinderLimits(probe_seconds=3.0), SystemRng()
+        self.bmcs = BmcDesk(rack, Finder(clock, rng, limits), self.vault, self.dialler, clock, rng)
+        closing.push_async_callback(self.bmcs.close)
+        senses = Senses(self.memory, lambda: seen, segment, clock, state, self.bmcs.suspect)
+        desk = AgentDesk(lambda: seen, senses, clock)
         waiting: dict[MachineName, str] = {}
         key = state / "ssh" / "id_ed25519"
         ensure_key(key, HostProcesses())
@@ -245,7 +250,7 @@ class Daemon:
             agents=desk,
             library=FakeLibrary(),
             shells=SshShells(key),
-            bmc_of=lambda name: self.dialler.dial(rack.bmc_of(name)),
+            bmc_of=self.bmcs.bmc_of,
             waiting=waiting.__setitem__,
         )
         self.application = Appliance(
@@ -258,6 +263,7 @@ class Daemon:
             segment=segment,
             take_over=lambda: None,
             consoles={},
+            bmc_desk=self.bmcs,
             waiting=waiting,
             ssh_key=key,
         )
@@ -337,10 +343,12 @@ def guesses(canaries: Canaries) -> Iterator[Entry]:
 async def bmcs_are_found_entered_and_rotated(
     daemon: Daemon, ports: tuple[int, ...], ipmi: int, told: Told, canaries: Canaries
 ) -> None:
-    finder = Finder(SystemClock(), SystemRng(), FinderLimits(probe_seconds=3.0), ipmi_port=ipmi)
+    finder = Finder(SystemClock(), SystemRng(), FinderLimits(probe_seconds=3.0))
     found: list[Found] = []
     for port in (*ports, 9):
-        found += await finder.probe([Suspect(address=IPv4Address("127.0.0.1"), sign=Sign.STATED, port=port)])
+        found += await finder.probe(
+            [Suspect(address=IPv4Address("127.0.0.1"), sign=Sign.STATED, port=port, ipmi_port=ipmi)]
+        )
     told.found = len(found)
     for bmc in found:
         try:

@@ -11,9 +11,10 @@ import pytest
 from appliance.bmc.discovery import Dialect, Found
 from appliance.bmc.fake import FakeBmc, FakeDialler
 from appliance.bmc.finder import Finder, Opened
-from appliance.bmc.vault import Entry, Scope, Vault
+from appliance.bmc.vault import Entry, Vault
 from appliance.errors import BmcError, BmcLoginError, BmcPasswordChangeError, BmcSessionsFullError
 from appliance.model.bmc import PowerState, SystemIdentity
+from appliance.model.bmc_views import VaultScope
 from appliance.model.secret import Secret
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
@@ -35,7 +36,7 @@ def vault(tmp_path: Path) -> Iterator[Vault]:
         vault = Vault(file, SystemClock())
         vault.add(
             *(
-                Entry(scope=Scope.SITE, value="", user=f"u{number}", password=Secret("x"), priority=-number)
+                Entry(scope=VaultScope.SITE, value="", user=f"u{number}", password=Secret("x"), priority=-number)
                 for number in range(4)
             )
         )
@@ -87,8 +88,8 @@ def test_password_that_is_due_is_one_that_works(bmc: FakeBmc, vault: Vault) -> N
 
 def test_password_that_everybody_knows_must_change(bmc: FakeBmc, vault: Vault) -> None:
     for number in range(4):
-        vault.remove(Scope.SITE, "", f"u{number}")
-    vault.add(Entry(scope=Scope.FACTORY, value="Acme", user="root", password=Secret("x")))
+        vault.remove(VaultScope.SITE, "", f"u{number}")
+    vault.add(Entry(scope=VaultScope.FACTORY, value="Acme", user="root", password=Secret("x")))
     with pytest.raises(BmcLoginError):
         login(bmc, vault)  # of no known make
     bmc_of_acme = Found(

@@ -14,15 +14,16 @@ from appliance.bmc.discovery import Dialect, Found, Login, Traits
 from appliance.bmc.fake import FakeBmc
 from appliance.bmc.finder import Finder, Opened
 from appliance.bmc.rotation import PASSWORD_BYTES, new_password, rotate
-from appliance.bmc.vault import REST_SECONDS, Entry, Scope, Vault, endpoint_of
+from appliance.bmc.vault import REST_SECONDS, Entry, Vault, endpoint_of
 from appliance.errors import BmcError, BmcLoginError, MachineryError, NotFoundError
 from appliance.model.bmc import BmcEndpoint, PowerState, SystemIdentity
+from appliance.model.bmc_views import VaultScope
 from appliance.model.secret import Secret
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemRng
 
 LOCKED_AFTER = 3
-FACTORY = Entry(scope=Scope.FACTORY, value="Dell", user="root", password=Secret("calvin"))
+FACTORY = Entry(scope=VaultScope.FACTORY, value="Dell", user="root", password=Secret("calvin"))
 IDENTITY = SystemIdentity(
     path="", uuid=None, serial="SN1", manufacturer="Dell", product="", macs=(), power=PowerState.OFF
 )

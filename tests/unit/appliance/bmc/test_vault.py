@@ -13,8 +13,9 @@ from uuid import UUID
 import pytest
 
 from appliance.bmc.discovery import Dialect, Found, Login, Traits
-from appliance.bmc.vault import MAX_TRIES, REST_SECONDS, Entry, Scope, Vault, factory_defaults
+from appliance.bmc.vault import MAX_TRIES, REST_SECONDS, Entry, Vault, factory_defaults
 from appliance.errors import BmcError, BmcLoginError, MachineryError, NotFoundError, UsageError
+from appliance.model.bmc_views import VaultScope
 from appliance.model.secret import Secret
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemRng
@@ -46,7 +47,7 @@ def opened(folder: Path, clock: Clock | None = None) -> Iterator[Vault]:
         yield Vault(file, clock or Clock())
 
 
-def entry(scope: Scope, value: str, user: str, password: str = "x", priority: int = 0) -> Entry:  # noqa: S107
+def entry(scope: VaultScope, value: str, user: str, password: str = "x", priority: int = 0) -> Entry:  # noqa: S107
     return Entry(scope=scope, value=value, user=user, password=Secret(password), priority=priority)
 
 
@@ -68,25 +69,29 @@ def fail(vault: Vault, found: Found = FOUND) -> list[str]:
 
 def test_closest_entries_are_tried_first(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.FACTORY, "Dell", "factory"), entry(Scope.SITE, "", "site"))
+        vault.add(entry(VaultScope.FACTORY, "Dell", "factory"), entry(VaultScope.SITE, "", "site"))
         assert users(vault) == ["site", "factory"]
-        vault.add(entry(Scope.MAKE, "dell", "make"), entry(Scope.MAKE, "HPE", "other"))
+        vault.add(entry(VaultScope.MAKE, "dell", "make"), entry(VaultScope.MAKE, "HPE", "other"))
         assert users(vault) == ["make", "site"]
-        vault.add(entry(Scope.SERIAL, "SN1", "serial"), entry(Scope.SERIAL, "SN", "other"))
+        vault.add(entry(VaultScope.SERIAL, "SN1", "serial"), entry(VaultScope.SERIAL, "SN", "other"))
         assert users(vault) == ["serial", "make"]
-        vault.add(entry(Scope.MAC, str(MAC).upper(), "mac"))
+        vault.add(entry(VaultScope.MAC, str(MAC).upper(), "mac"))
         assert users(vault) == ["mac", "serial"]
 
 
 def test_priority_decides_within_a_scope(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(*(entry(Scope.SITE, "", f"u{number}", priority=number) for number in (1, 3, 2)))
+        vault.add(*(entry(VaultScope.SITE, "", f"u{number}", priority=number) for number in (1, 3, 2)))
         assert users(vault) == ["u3", "u2"]
 
 
 def test_same_log_in_is_tried_once(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.MAKE, "Dell", "root"), entry(Scope.SITE, "", "root"), entry(Scope.SITE, "", "admin"))
+        vault.add(
+            entry(VaultScope.MAKE, "Dell", "root"),
+            entry(VaultScope.SITE, "", "root"),
+            entry(VaultScope.SITE, "", "admin"),
+        )
         assert users(vault) == ["root", "admin"]
 
 
@@ -102,29 +107,29 @@ def test_nothing_is_guessed_that_nobody_gave(tmp_path: Path) -> None:
 def test_what_ipmi_cannot_carry_is_not_tried_there(tmp_path: Path) -> None:
     found = replace(FOUND, dialect=Dialect.IPMI, fingerprint="", port=623)
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.SITE, "", "long", "x" * 21, 2), entry(Scope.SITE, "", "u" * 17, priority=1))
-        vault.add(entry(Scope.SITE, "", "fits", "x" * 20))
+        vault.add(entry(VaultScope.SITE, "", "long", "x" * 21, 2), entry(VaultScope.SITE, "", "u" * 17, priority=1))
+        vault.add(entry(VaultScope.SITE, "", "fits", "x" * 20))
         assert users(vault, found) == ["fits"]
         assert users(vault) == ["long", "u" * 17]
 
 
 @pytest.mark.parametrize(
-    ("scope", "value"), [(Scope.SITE, "x"), (Scope.MAKE, ""), (Scope.MAC, ""), (Scope.FACTORY, "")]
+    ("scope", "value"), [(VaultScope.SITE, "x"), (VaultScope.MAKE, ""), (VaultScope.MAC, ""), (VaultScope.FACTORY, "")]
 )
-def test_entry_that_fits_nothing_is_refused(scope: Scope, value: str) -> None:
+def test_entry_that_fits_nothing_is_refused(scope: VaultScope, value: str) -> None:
     with pytest.raises(UsageError):
         entry(scope, value, "root")
 
 
 def test_entry_is_replaced_and_removed(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.SITE, "", "root", "old"))
-        vault.add(entry(Scope.SITE, "", "root", "new"))
+        vault.add(entry(VaultScope.SITE, "", "root", "old"))
+        vault.add(entry(VaultScope.SITE, "", "root", "new"))
         assert [kept.password.reveal() for kept in vault.entries()] == ["new"]
-        vault.remove(Scope.SITE, "", "root")
+        vault.remove(VaultScope.SITE, "", "root")
         assert vault.entries() == ()
         with pytest.raises(NotFoundError):
-            vault.remove(Scope.SITE, "", "root")
+            vault.remove(VaultScope.SITE, "", "root")
 
 
 # --- how often ------------------------------------------------------------------------------------------------
@@ -133,7 +138,7 @@ def test_entry_is_replaced_and_removed(tmp_path: Path) -> None:
 def test_two_failures_and_then_a_rest_over_restarts(tmp_path: Path) -> None:
     clock = Clock()
     with opened(tmp_path, clock) as vault:
-        vault.add(*(entry(Scope.SITE, "", f"u{number}", priority=-number) for number in range(5)))
+        vault.add(*(entry(VaultScope.SITE, "", f"u{number}", priority=-number) for number in range(5)))
         assert fail(vault) == ["u0", "u1"]
     with opened(tmp_path, clock) as vault:
         with pytest.raises(BmcLoginError, match="left alone"):
@@ -151,7 +156,7 @@ def test_two_failures_and_then_a_rest_over_restarts(tmp_path: Path) -> None:
 
 def test_try_that_a_crash_cut_off_counts(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(*(entry(Scope.SITE, "", f"u{number}") for number in range(3)))
+        vault.add(*(entry(VaultScope.SITE, "", f"u{number}") for number in range(3)))
         vault.trying(FOUND)
     with opened(tmp_path) as vault:
         assert len(users(vault)) == MAX_TRIES - 1
@@ -162,7 +167,7 @@ def test_try_that_a_crash_cut_off_counts(tmp_path: Path) -> None:
 
 def test_try_that_was_not_heard_counts_for_nothing(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.SITE, "", "root"))
+        vault.add(entry(VaultScope.SITE, "", "root"))
         for _ in range(10):
             vault.trying(FOUND)
             vault.was_not_heard(FOUND)
@@ -172,14 +177,14 @@ def test_try_that_was_not_heard_counts_for_nothing(tmp_path: Path) -> None:
 def test_failures_on_one_bmc_say_nothing_of_another(tmp_path: Path) -> None:
     other = replace(FOUND, address=IPv4Address("10.0.0.10"), traits=Traits(uuid=UUID(int=10)), fingerprint="cd" * 32)
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.SITE, "", "a"), entry(Scope.SITE, "", "b"))
+        vault.add(entry(VaultScope.SITE, "", "a"), entry(VaultScope.SITE, "", "b"))
         fail(vault)
         assert users(vault, other) == ["a", "b"]
 
 
 def test_person_may_have_it_tried_again(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.SITE, "", "a"), entry(Scope.SITE, "", "b"))
+        vault.add(entry(VaultScope.SITE, "", "a"), entry(VaultScope.SITE, "", "b"))
         fail(vault)
         vault.forgive(FOUND)
         assert users(vault) == ["a", "b"]
@@ -190,7 +195,7 @@ def test_person_may_have_it_tried_again(tmp_path: Path) -> None:
 
 def test_log_in_that_worked_is_the_first_one(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.MAC, str(MAC), "a"), entry(Scope.SITE, "", "b"))
+        vault.add(entry(VaultScope.MAC, str(MAC), "a"), entry(VaultScope.SITE, "", "b"))
         vault.worked(FOUND, OWN)
     with opened(tmp_path) as vault:
         assert users(vault) == ["root", "a"]
@@ -242,7 +247,7 @@ def test_bmc_at_the_address_of_another_is_not_taken_for_it(tmp_path: Path, other
 def test_changed_certificate_is_told_nothing(tmp_path: Path) -> None:
     changed = replace(FOUND, fingerprint="cd" * 32)
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.SITE, "", "a"))
+        vault.add(entry(VaultScope.SITE, "", "a"))
         vault.worked(FOUND, OWN)
         for impostor in (changed, replace(changed, traits=Traits())):
             with pytest.raises(BmcError, match="certificate"):
@@ -345,6 +350,6 @@ def test_disk_that_refuses_changes_nothing(tmp_path: Path, monkeypatch: pytest.M
 
 def test_secrets_do_not_print(tmp_path: Path) -> None:
     with opened(tmp_path) as vault:
-        vault.add(entry(Scope.SITE, "", "root", "hush"))
+        vault.add(entry(VaultScope.SITE, "", "root", "hush"))
         assert "hush" not in repr((vault.entries(), vault.candidates(FOUND)))
         assert "hush" not in json.dumps(str(vault))

@@ -12,6 +12,8 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
 
+from appliance.api.fake import FakeBmcs
+from appliance.bmc.discovery import Suspect
 from appliance.bmc.fake import FakeBmc
 from appliance.boot import Ramdisk, Snapshot, snapshot
 from appliance.conductor.conductor import Conductor
@@ -278,7 +280,10 @@ class Net:
         self.memory.on_change(self._follow)
         clock = VirtualClock(loop)
         self.segment = SegmentState()
-        self.senses = Senses(self.memory, lambda: self.snapshot, self.segment, clock, rack.folder)
+        self.bmcs_seen: list[Suspect] = []
+        self.senses = Senses(
+            self.memory, lambda: self.snapshot, self.segment, clock, rack.folder, self.bmcs_seen.append
+        )
         self.desk = AgentDesk(lambda: self.snapshot, self.senses, clock)
         self.waiting: dict[MachineName, str] = {}
         self.said: list[tuple[MachineName, str]] = []
@@ -301,6 +306,7 @@ class Net:
             segment=self.segment,
             take_over=rack.taken_over.set,
             consoles={},
+            bmc_desk=FakeBmcs(),
             waiting=self.waiting,
             ssh_key=rack.folder / "key",
         )

@@ -1,0 +1,105 @@
+"""The REST resources of BMCs and of the vault. Passwords come in; no view shows one."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel, ConfigDict, Field, with_config
+
+from appliance.api.port import Bmcs
+from appliance.api.routes import App
+from appliance.bmc.vault import Entry
+from appliance.model.bmc_views import (
+    BmcRequest,
+    BmcSearchRequest,
+    BmcsView,
+    BmcView,
+    VaultEntryRequest,
+    VaultScope,
+    VaultView,
+)
+from appliance.model.secret import Secret
+
+_STRICT = ConfigDict(extra="forbid")
+
+router = APIRouter(prefix="/v1")
+
+
+def the_desk(application: App) -> Bmcs:
+    return application.bmc_desk
+
+
+Desk = Annotated[Bmcs, Depends(the_desk)]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchBody(BmcSearchRequest):
+    """Where to look for BMCs, and whether to log in to them."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BmcBody(BmcRequest):
+    """Which BMC."""
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryBody(VaultEntryRequest):
+    """A log-in, and the BMCs that it is for."""
+
+
+class EntryQuery(BaseModel):
+    model_config = _STRICT
+
+    scope: VaultScope
+    value: str = Field(default="", max_length=128)
+    user: str = Field(max_length=128)
+
+
+@router.get("/bmcs")
+async def bmcs(desk: Desk) -> BmcsView:
+    return desk.bmcs()
+
+
+@router.post("/bmcs/search", status_code=202)
+async def search(desk: Desk, body: SearchBody) -> BmcsView:
+    return desk.search(body)
+
+
+@router.post("/bmcs/rotate")
+async def rotate(desk: Desk, body: BmcBody) -> BmcView:
+    return await desk.rotate(body.url)
+
+
+@router.post("/bmcs/forgive")
+async def forgive(desk: Desk, body: BmcBody) -> BmcView:
+    return await desk.forgive(body.url)
+
+
+@router.post("/bmcs/forget")
+async def forget(desk: Desk, body: BmcBody) -> BmcView:
+    return await desk.forget(body.url)
+
+
+@router.get("/vault")
+async def vault(desk: Desk) -> VaultView:
+    return desk.vault()
+
+
+@router.put("/vault/entries")
+async def add_entry(desk: Desk, body: EntryBody) -> VaultView:
+    password = Secret(body.password)
+    entry = Entry(scope=body.scope, value=body.value, user=body.user, password=password, priority=body.priority)
+    return desk.add_entry(entry)
+
+
+@router.delete("/vault/entries")
+async def remove_entry(desk: Desk, query: Annotated[EntryQuery, Query()]) -> VaultView:
+    return desk.remove_entry(query.scope, query.value, query.user)
+
+
+@router.post("/vault/defaults")
+async def add_defaults(desk: Desk) -> VaultView:
+    return desk.add_defaults()

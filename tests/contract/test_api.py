@@ -14,10 +14,21 @@ import pytest
 
 from appliance.api.app import BODY_LIMIT
 from appliance.api.fake import FakeApplication, Served, served
+from appliance.bmc.vault import factory_defaults
 from appliance.client import KINDS, Client
 from appliance.errors import ConflictError, InnervateError, MachineryError, NotFoundError, ShellError, UsageError
+from appliance.model.bmc_views import (
+    BmcSearchRequest,
+    BmcsView,
+    BmcView,
+    LoginState,
+    VaultEntryRequest,
+    VaultEntryView,
+    VaultScope,
+)
 from appliance.model.codec import to_json
 from appliance.model.phase import ConditionKind, Phase
+from appliance.model.secret import Secret
 from appliance.model.views import (
     DeferredView,
     EvidenceView,
@@ -55,6 +66,15 @@ STEP = StepView(
 )
 PLAN = PlanView(
     digest="a" * 64, site="lab", steps=(STEP,), deferred=(DeferredView(score="cluster", reason="needs facts"),)
+)
+BMC = BmcView(
+    url="https://10.0.1.9",
+    machine="node-0",
+    make="Acme",
+    mac="52:54:00:00:00:01",
+    fingerprint="ab" * 32,
+    login=LoginState.UNTRIED,
+    must_change=True,
 )
 OTHER = replace(PLAN, digest="b" * 64, deferred=())
 
@@ -139,6 +159,31 @@ def test_a_stale_plan_is_a_conflict(client: Client) -> None:
         client.apply(stale.digest)
     assert raised.value.evidence == f"digest {stale.digest[:12]}"
     assert raised.value.next_action == "plan again and read it"
+
+
+def test_bmcs(application: FakeApplication, client: Client) -> None:
+    desk = application.bmc_desk
+    desk.known["https://10.0.1.9"] = BMC
+    assert client.search_bmcs(BmcSearchRequest(targets=("10.0.1.9",))) == BmcsView(searching=True, bmcs=(BMC,))
+    assert client.bmcs() == BmcsView(searching=False, bmcs=(BMC,))
+    assert client.rotate_bmc(BMC.url) == replace(BMC, login=LoginState.WORKS, must_change=False)
+    assert client.forgive_bmc(BMC.url) == client.forget_bmc(BMC.url) == desk.known[BMC.url]
+    assert desk.forgiven == [BMC.url]
+    with pytest.raises(NotFoundError):
+        client.rotate_bmc("https://10.0.1.10")
+
+
+def test_vault(application: FakeApplication, client: Client) -> None:
+    entry = VaultEntryRequest(scope=VaultScope.MAKE, value="Dell & Co", user="ops/1", password="pa ss", priority=3)
+    view = client.add_to_vault(entry)
+    assert view == client.vault()
+    assert view.entries == (VaultEntryView(scope=VaultScope.MAKE, value="Dell & Co", user="ops/1", priority=3),)
+    assert application.bmc_desk.kept[VaultScope.MAKE, "Dell & Co", "ops/1"].password == Secret("pa ss")
+    assert len(client.add_factory_defaults().entries) == 1 + len(factory_defaults())
+    assert view.entries[0] not in client.remove_from_vault(VaultScope.MAKE, "Dell & Co", "ops/1").entries
+    with pytest.raises(UsageError, match="fits no BMC") as caught:
+        client.add_to_vault(replace(entry, scope=VaultScope.SITE))
+    assert "pa ss" not in f"{caught.value}{caught.value.evidence}"
 
 
 def test_power_and_hold(application: FakeApplication, client: Client) -> None:

@@ -29,6 +29,7 @@ from appliance.bmc.finder import Finder, FinderLimits
 from appliance.bmc.rotation import rotate
 from appliance.bmc.vault import Entry, Vault, factory_defaults
 from appliance.boot import Ramdisk, snapshot
+from appliance.client import Client
 from appliance.conductor.conductor import Conductor
 from appliance.conductor.hands import Hands
 from appliance.conductor.memory import Memory
@@ -37,6 +38,7 @@ from appliance.errors import BmcError, InnervateError
 from appliance.lab.certificate import self_signed
 from appliance.lab.topology import lab_rack
 from appliance.model.bmc import AccountRole, BmcEndpoint
+from appliance.model.bmc_views import BmcSearchRequest, LoginState, VaultEntryRequest
 from appliance.model.bmc_views import VaultScope as For
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
@@ -322,6 +324,7 @@ class Told:
     entered: int = 0
     refused: int = 0
     rotated: int = 0
+    served: tuple[LoginState, ...] = ()
     runs: int = 0
     views: dict[str, bytes] = field(default_factory=dict)
 
@@ -363,6 +366,19 @@ async def bmcs_are_found_entered_and_rotated(
         told.rotated += 1
 
 
+def by_its_api(client: Client, url: str, password: str, late: str) -> tuple[LoginState, ...]:
+    """As a person does it; the answers are looked at with the other views. Returns what came of each step."""
+    entry = VaultEntryRequest(scope=For.MAKE, value="Nobody", user="late", password=late)
+    client.add_to_vault(entry)
+    client.remove_from_vault(For.MAKE, "Nobody", "late")
+    client.add_to_vault(replace(entry, value="Acme", user="root", password=password))
+    client.search_bmcs(BmcSearchRequest(targets=(url,), login=True))
+    while (seen := client.bmcs()).searching:
+        client.events(wait=0.05, after=1 << 40)
+    client.forgive_bmc(url)
+    return (seen.bmcs[0].login, client.rotate_bmc(url).login)
+
+
 async def play(folder: Path, canaries: Canaries, evidence: Evidence, plant: Plant) -> Told:
     told, loop = Told(), asyncio.get_running_loop()
     loop.slow_callback_duration = 0.0  # every callback is logged, with its arguments
@@ -402,6 +418,13 @@ async def play(folder: Path, canaries: Canaries, evidence: Evidence, plant: Plan
         conducting = asyncio.create_task(daemon.run())
         stop = asyncio.Event()
         serving = asyncio.create_task(serve_api(daemon.app, socket_path, stop))
+        client, url = Client(socket_path), rack.bmc_of(MachineName("good")).url
+        while not socket_path.exists():  # noqa: ASYNC110  until it listens, some turns of the loop
+            await asyncio.sleep(0)
+        told.served = await asyncio.to_thread(by_its_api, client, url, passwords[3], canaries.new())
+        new = daemon.bmcs.endpoint_of(MachineName("good")).password.reveal()
+        assert new not in passwords
+        canaries.add(new)
         for name in rack.machines:
             with suppress(InnervateError):
                 await daemon.application.power(name, PowerAction.FORCE_OFF)
@@ -429,6 +452,7 @@ def test_no_canary_is_seen(tmp_path: Path) -> None:
     told, evidence, canaries = performed(tmp_path)
     assert evidence.leaks(canaries.all) == set()
     assert (told.found, told.entered, told.refused, told.rotated, told.runs) == (3, 2, 1, 2, 3)
+    assert told.served == (LoginState.WORKS, LoginState.WORKS)
     assert len(canaries.all) >= 50
     assert sum(not canary.startswith(PREFIX) for canary in canaries.all) > 2  # session tokens and new passwords
     assert sorted(evidence.files) == FILES

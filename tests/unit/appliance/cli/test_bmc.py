@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,10 @@ def test_find(run: Run, desk: FakeBmcs, tmp_path: Path) -> None:
     listed.write_text("10.0.1.9 mac=52:54:00:00:00:01\n")
     status, out, err = run("find", "10.0.1.0/24", URL, "--list", str(listed), "--from", "10.0.1.1", "--login")
     assert (status, err) == (0, "")
-    assert desk.asked == [
-        BmcSearchRequest(targets=("10.0.1.0/24", URL), stated=listed.read_text(), ours=("10.0.1.1",), login=True)
-    ]
+    request = BmcSearchRequest(targets=("10.0.1.0/24", URL), stated=listed.read_text(), ours=("10.0.1.1",), login=True)
+    assert [asdict(asked) for asked in desk.asked] == [asdict(request)]
     assert out.splitlines() == [
-        f"{URL}  node-0  Acme\\x1b[31m  SN1  52:54:00:00:00:01",
+        f"{URL}  node-0  Acme  SN1  52:54:00:00:00:01",
         f"  certificate SHA-256 {'ab' * 32}",
         f"  entered as root; everybody knows the password: innervate bmc rotate {URL}",
     ]

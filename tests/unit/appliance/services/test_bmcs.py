@@ -106,12 +106,11 @@ class Scene:
 
     async def searched(self, request: BmcSearchRequest) -> None:
         self.desk.search(request)
-        while self.desk.bmcs().searching:
-            await asyncio.sleep(0)
+        await self.settled(lambda: not self.desk.bmcs().searching)
 
     async def settled(self, wanted: Callable[[], bool]) -> None:
         async with asyncio.timeout(10):
-            while not wanted():
+            while not wanted():  # noqa: ASYNC110  nothing here takes time
                 await asyncio.sleep(0)
 
     def password(self) -> str:

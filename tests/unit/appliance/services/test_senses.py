@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.bmc.discovery import Sign, Suspect, Traits
 from appliance.model.hardware import Firmware
 from appliance.model.ids import Nonce
 from appliance.services.reports import FirstBoot
@@ -196,5 +197,18 @@ def test_refusals_are_logged_at_powers_of_two(tmp_path: Path, caplog: pytest.Log
         assert [r.getMessage() for r in caplog.records if "refused" in r.getMessage()] == [
             f"client=10.77.0.51 refused ({n} times): why" for n in (1, 2, 4, 8)
         ]
+
+    play(tmp_path, scene)
+
+
+def test_address_for_a_bmc_makes_it_a_suspect(tmp_path: Path) -> None:
+    async def scene(net: Net) -> None:
+        stranger = ACK._replace(hardware=Hardware(bytes(STRANGER)))
+        net.senses.observe(stranger._replace(vendor=b"iDRAC"))
+        net.senses.observe(stranger._replace(vendor=b"PXEClient"))
+        net.senses.observe(ACK._replace(vendor=b"iDRAC"))
+        await asyncio.sleep(1)
+        traits = Traits(make="Dell", mac=STRANGER)
+        assert net.bmcs_seen == [Suspect(address=ADDRESS, sign=Sign.DHCP, traits=traits)]
 
     play(tmp_path, scene)

@@ -91,7 +91,7 @@ async def _machine(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     path = tmp_path / "serial.sock"
-    source = source_of(UnixConsole(path=path), BMC, SystemClock(), SystemRng())
+    source = source_of(UnixConsole(path=path), lambda: BMC, SystemClock(), SystemRng())
     console = Console(NODE, source, Record(tmp_path / "node-0.console"), SystemClock())
     application = FakeApplication(inventory={}, plans=[], consoles={NODE: console})
 

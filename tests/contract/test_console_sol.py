@@ -34,7 +34,7 @@ class HurriedClock(SystemClock):
 async def recorded(
     folder: Path, port: int, clock: Clock, limits: IpmiLimits, password: str = PASSWORD
 ) -> AsyncIterator[Console]:
-    source = source_of(SolConsole(), endpoint(port, password), clock, SystemRng(), limits)
+    source = source_of(SolConsole(), lambda: endpoint(port, password), clock, SystemRng(), limits)
     console = Console(MachineName("node-0"), source, Record(folder / "node-0.console"), clock)
     running = asyncio.create_task(console.run())
     try:

@@ -54,7 +54,7 @@ def found_at(stated: BmcEndpoint) -> Found | None:
         return None
     dialect = suspect.dialect or Dialect.REDFISH
     port = suspect.port if dialect is Dialect.REDFISH else suspect.ipmi_port
-    return Found(address=suspect.address, dialect=dialect, port=port, fingerprint=stated.fingerprint)
+    return Found(address=suspect.address, dialect=dialect, port=port, fingerprint=stated.fingerprint.lower())
 
 
 def is_same(stated: str, url: str) -> bool:

@@ -187,7 +187,7 @@ class BmcDesk:
         stated = self._stated(found.url)
         if stated is None:
             return await self._finder.login(found, self._vault, self._dialler)
-        if stated.fingerprint != found.fingerprint:
+        if stated.fingerprint.lower() != found.fingerprint:
             seen = f"SHA-256 {found.fingerprint}, stated {stated.fingerprint}"
             action = "find out why, then correct the site program: nothing was sent to it"
             raise BmcError(f"{found.url} shows another certificate than stated", evidence=seen, next_action=action)

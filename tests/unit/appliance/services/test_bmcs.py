@@ -163,7 +163,7 @@ def test_rotation_makes_no_site_program_wrong_and_forgetting_turns_it_round(tmp_
         with pytest.raises(NotFoundError):
             await stage.desk.forget(f"https://{HERE}")
 
-    play(tmp_path, scene, rack("right"))
+    play(tmp_path, scene, rack("right", PIN.upper()))
 
 
 def test_rotation_that_was_cut_off_is_settled_at_start(tmp_path: Path) -> None:

@@ -6,18 +6,34 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import Future
+from typing import Protocol, TypeVar
 
 from appliance.conductor.world import World
 from appliance.model.ids import MachineName
-from appliance.store.log import Log
 from appliance.store.records import Entry, Record, machine_of
 
 T = TypeVar("T")
 
 
+class RecordLog(Protocol):
+    """What `Memory` needs of a log: `appliance.store.log.Log` on a disk, the simulator's on a simulated one."""
+
+    def open(self) -> tuple[Entry, ...]: ...
+
+    def subscribe(self, subscriber: Callable[[tuple[Entry, ...]], None]) -> None:
+        """Called with every entry once, in order, after it is durable."""
+        ...
+
+    def append(self, *new: Record) -> "Future[tuple[Entry, ...]]":
+        """Ends when the records are durable; with `MachineryError` when they never will be."""
+        ...
+
+    def read(self, *, after: int, machine: MachineName | None, limit: int) -> "Future[tuple[Entry, ...]]": ...
+
+
 class Memory:
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: RecordLog) -> None:
         self.world = World()
         self._log = log
         self._loop = asyncio.get_running_loop()

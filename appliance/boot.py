@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import TypeVar
 from uuid import UUID
 
-from appliance.conductor.world import MachineState
+from appliance.conductor.machine import MachineState
 from appliance.inventory.bogus import real_uuid
+from appliance.inventory.identity import Identities
 from appliance.model.bmc import SystemIdentity
 from appliance.model.ids import MachineName, Nonce
 from pxe.boot import BootIntent, LocalDisk, RunKernel, Wait
@@ -50,14 +51,58 @@ def intent_for(state: MachineState, ramdisk: Ramdisk) -> BootIntent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """`agents` and `seeds` say which machine may speak with which nonce. None as a name: two machines claim it."""
+    """`agents` and `seeds` say which machine may speak with which nonce. None as a name: two machines claim it.
 
+    `stated` are the MACs that the site program states; BMCs tell the others.
+    """
+
+    stated: Mapping[MachineName, Mac] = field(default_factory=dict)
     by_mac: Mapping[Mac, MachineName | None] = field(default_factory=dict)
     by_uuid: Mapping[UUID, MachineName | None] = field(default_factory=dict)
     intents: Mapping[MachineName, BootIntent] = field(default_factory=dict)
     identities: Mapping[MachineName, SystemIdentity] = field(default_factory=dict)
+    known: Identities = field(default_factory=Identities)
     agents: Mapping[Nonce, MachineName] = field(default_factory=dict)
     seeds: Mapping[Nonce, MachineName] = field(default_factory=dict)
+    nonces: Mapping[MachineName, frozenset[Nonce]] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        states: Iterable[MachineState],
+        known: Identities,
+        stated: Mapping[MachineName, Mac],
+        ramdisk: Ramdisk,
+    ) -> "Snapshot":
+        empty = cls(stated=MappingProxyType(dict(stated)), by_mac=_index((mac, name) for name, mac in stated.items()))
+        return empty.after(states, known, ramdisk)
+
+    def after(self, changed: Iterable[MachineState], known: Identities, ramdisk: Ramdisk) -> "Snapshot":
+        """The next snapshot, when these machines are not as they were."""
+        states = tuple(changed)
+        identities = {**self.identities, **{s.name: s.identity for s in states if s.identity is not None}}
+        moved = any(self.identities.get(name) is not identities.get(name) for name in (s.name for s in states))
+        intents, nonces = dict(self.intents), dict(self.nonces)
+        agents, seeds = dict(self.agents), dict(self.seeds)
+        for state in states:
+            for nonce in nonces.get(state.name, ()):
+                agents.pop(nonce, None)
+                seeds.pop(nonce, None)
+            running, installed = _agent_nonces(state), _seed_nonces(state)
+            intents[state.name], nonces[state.name] = intent_for(state, ramdisk), running | installed
+            agents.update(dict.fromkeys(running, state.name))
+            seeds.update(dict.fromkeys(installed, state.name))
+        return Snapshot(
+            stated=self.stated,
+            by_mac=_by_mac(self.stated, identities) if moved else self.by_mac,
+            by_uuid=_by_uuid(identities) if moved else self.by_uuid,
+            intents=MappingProxyType(intents),
+            identities=MappingProxyType(identities),
+            known=known,
+            agents=MappingProxyType(agents),
+            seeds=MappingProxyType(seeds),
+            nonces=MappingProxyType(nonces),
+        )
 
     def machine_of(self, client: Client) -> MachineName | None:
         """None when nobody, or more than one, could be meant."""
@@ -73,32 +118,30 @@ class Snapshot:
         return self.intents.get(name, _UNKNOWN)
 
 
-def snapshot(states: Iterable[MachineState], macs: Mapping[MachineName, Mac], ramdisk: Ramdisk) -> Snapshot:
-    """`macs` are those that the site program states; BMCs tell the others."""
-    machines = tuple(states)
-    identities = {state.name: state.identity for state in machines if state.identity is not None}
+def _by_mac(
+    stated: Mapping[MachineName, Mac], identities: Mapping[MachineName, SystemIdentity]
+) -> Mapping[Mac, MachineName | None]:
     read = ((mac, name) for name, identity in identities.items() for mac in identity.macs)
-    stated = ((mac, name) for name, mac in macs.items())
-    # A vendor's placeholder is on every board of the kind: as a claim it would keep them all from booting.
-    uuids = ((uuid, name) for name, identity in identities.items() if (uuid := real_uuid(identity.uuid)))
-    return Snapshot(
-        by_mac=MappingProxyType(_index((*stated, *read))),
-        by_uuid=MappingProxyType(_index(uuids)),
-        intents=MappingProxyType({state.name: intent_for(state, ramdisk) for state in machines}),
-        identities=MappingProxyType(identities),
-        agents=MappingProxyType({nonce: state.name for state in machines for nonce in _agent_nonces(state)}),
-        seeds=MappingProxyType({state.seed_nonce: state.name for state in machines if state.seed_nonce}),
-    )
+    return _index((*((mac, name) for name, mac in stated.items()), *read))
 
 
-def _index(pairs: Iterable[tuple[K, MachineName]]) -> dict[K, MachineName | None]:
+def _by_uuid(identities: Mapping[MachineName, SystemIdentity]) -> Mapping[UUID, MachineName | None]:
+    """A vendor's placeholder is on every board of the kind: as a claim it would keep them all from booting."""
+    return _index((uuid, name) for name, identity in identities.items() if (uuid := real_uuid(identity.uuid)))
+
+
+def _index(pairs: Iterable[tuple[K, MachineName]]) -> Mapping[K, MachineName | None]:
     index: dict[K, MachineName | None] = {}
     for key, name in pairs:
         index[key] = name if index.get(key, name) == name else None
-    return index
+    return MappingProxyType(index)
 
 
 def _agent_nonces(state: MachineState) -> frozenset[Nonce]:
     """The agent that runs and the one that would boot now; whoever booted before either is refused."""
     running = state.hello.nonce if state.hello else None
     return frozenset(nonce for nonce in (running, state.boot_nonce) if nonce is not None)
+
+
+def _seed_nonces(state: MachineState) -> frozenset[Nonce]:
+    return frozenset({state.seed_nonce}) if state.seed_nonce is not None else frozenset()

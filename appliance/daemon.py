@@ -18,11 +18,11 @@ from appliance.api.server import serve
 from appliance.bmc.dialler import Dialler
 from appliance.bmc.finder import Finder
 from appliance.bmc.vault import Vault
-from appliance.boot import Ramdisk, Snapshot, snapshot
+from appliance.boot import Ramdisk, Snapshot
 from appliance.conductor.conductor import Conductor
-from appliance.conductor.hands import Hands
+from appliance.conductor.hands import Hands, Waiting
 from appliance.conductor.memory import Memory
-from appliance.conductor.steps import ensure
+from appliance.conductor.outbox import carry_out
 from appliance.conductor.world import World
 from appliance.config import Settings, load
 from appliance.console.console import Console
@@ -63,9 +63,10 @@ class _Present:
 
     def __init__(self, world: World, rack: Rack, ramdisk: Ramdisk) -> None:
         self._world = world
-        self._rack = rack
+        self._names = frozenset(rack.machines)
         self._ramdisk = ramdisk
-        self._snapshot = self._take()
+        states = [world.machine(name) for name in rack.machines]
+        self._snapshot = Snapshot.of(states, world.identities, stated_macs(rack), ramdisk)
 
     def read(self) -> Snapshot:
         return self._snapshot
@@ -74,12 +75,9 @@ class _Present:
         return self._snapshot.intent_for(client)
 
     def follow(self, machines: frozenset[MachineName]) -> None:
-        if machines:
-            self._snapshot = self._take()
-
-    def _take(self) -> Snapshot:
-        states = (self._world.machine(name) for name in self._rack.machines)
-        return snapshot(states, stated_macs(self._rack), self._ramdisk)
+        changed = [self._world.machine(name) for name in sorted(machines & self._names)]
+        if changed:
+            self._snapshot = self._snapshot.after(changed, self._world.identities, self._ramdisk)
 
 
 def main(config: Path) -> int:
@@ -124,7 +122,7 @@ async def _run(settings: Settings) -> None:
         settle()
         closing.callback(services.stop)
         await _until_stopped(
-            Conductor(hands, ensure, SystemRng()).run(), serve(create_app(application), settings.socket, stop), stop
+            Conductor(hands, carry_out, SystemRng()).run(), serve(create_app(application), settings.socket, stop), stop
         )
 
 
@@ -212,10 +210,10 @@ def _acting(
     desk: AgentDesk,
     services: BootServices,
     bmcs: BmcDesk,
-) -> tuple[Hands, dict[MachineName, str]]:
+) -> tuple[Hands, Waiting]:
     clock, network = SystemClock(), site.topology.boot_network
     ensure_key(settings.key, HostProcesses())
-    waiting: dict[MachineName, str] = {}
+    waiting = Waiting()
     hands = Hands(
         memory=memory,
         clock=clock,
@@ -229,7 +227,7 @@ def _acting(
         ),
         shells=SshShells(settings.key),
         bmc_of=bmcs.bmc_of,
-        waiting=waiting.__setitem__,
+        waiting=waiting,
     )
     return hands, waiting
 

@@ -7,7 +7,7 @@ Rules
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from heapq import heapify, heappop, heappush
@@ -158,7 +158,56 @@ class Plan:
         return PlanDigest(hashlib.sha256(to_json(self)).hexdigest())
 
     def step(self, step_id: StepId) -> Step:
+        """A walk over all steps; whoever asks often keeps a `PlanIndex`."""
         return next(step for step in self.steps if step.id == step_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanIndex:
+    """The same steps by id, by machine (in the order of the plan), and by the step that they need.
+
+    `neighbours` of a machine are the other machines that have steps which need one of its own."""
+
+    by_id: Mapping[StepId, Step]
+    by_machine: Mapping[MachineName, tuple[Step, ...]]
+    waiters: Mapping[StepId, tuple[Step, ...]]
+    neighbours: Mapping[MachineName, tuple[MachineName, ...]]
+
+    @classmethod
+    def of(cls, plan: Plan) -> "PlanIndex":
+        by_machine: dict[MachineName, list[Step]] = {}
+        waiters: dict[StepId, list[Step]] = {}
+        for step in plan.steps:
+            by_machine.setdefault(step.machine, []).append(step)
+            for need in step.needs:
+                waiters.setdefault(need, []).append(step)
+        return cls(
+            {step.id: step for step in plan.steps},
+            {name: tuple(steps) for name, steps in by_machine.items()},
+            {need: tuple(steps) for need, steps in waiters.items()},
+            _neighbours(plan.steps, waiters),
+        )
+
+    def behind(self, step: StepId) -> Iterator[Step]:
+        """All that needs it, however far round; each once."""
+        seen, open_ = {step}, [step]
+        while open_:
+            for waiter in self.waiters.get(open_.pop(), ()):
+                if waiter.id not in seen:
+                    seen.add(waiter.id)
+                    open_.append(waiter.id)
+                    yield waiter
+
+
+def _neighbours(
+    steps: Iterable[Step], waiters: Mapping[StepId, Sequence[Step]]
+) -> dict[MachineName, tuple[MachineName, ...]]:
+    found: dict[MachineName, dict[MachineName, None]] = {}
+    for step in steps:
+        for waiter in waiters.get(step.id, ()):
+            if waiter.machine != step.machine:
+                found.setdefault(step.machine, {})[waiter.machine] = None
+    return {name: tuple(others) for name, others in found.items()}
 
 
 def merge(site: str, plans: Iterable[Plan]) -> Plan:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address
 from appliance.errors import NotFoundError, SiteError, UsageError
 from appliance.model.bmc import BmcEndpoint, BootTarget
 from appliance.model.ids import ImageName, MachineName, machine_name
-from appliance.model.site import BootNetwork, Server, ShellAccess
+from appliance.model.site import BootNetwork, RackLimits, Server, ShellAccess
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,7 @@ class Rack:
     boot_network: BootNetwork
     image_names: tuple[ImageName, ...] = ()
     shell: ShellAccess = field(default_factory=ShellAccess)
+    limits: RackLimits = field(default_factory=RackLimits)
 
     def __post_init__(self) -> None:
         for server in self.servers:

@@ -3,63 +3,98 @@
 Rules
 * Intent, act, result: an intent is on disk before its step does anything, a result before the next step starts.
 * The conductor keeps nothing of its own: after a crash the folded world says what to do, and an attempt whose end
-  nobody saw is begun again under the next fence (its step looks before it acts).
+  nobody saw is begun again under the next fence (its handler looks before it orders anything).
 * One handler per machine. `moves` decides, purely; this file only carries out.
+* A hold, a cancelled run and a machine set aside end its handler as a crash would: going on is the ordinary recovery.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from typing import assert_never
 
-from appliance.conductor.hands import Attempt, Hands
-from appliance.conductor.outcome import Done, Failed, Outcome, Retry
-from appliance.conductor.position import ATTEMPTS, End, Start, moves, next_retry
+from appliance.conductor.decision import Done, Failed, Outcome, Retry
+from appliance.conductor.hands import Hands
+from appliance.conductor.outbox import problem_of
+from appliance.conductor.position import ATTEMPTS, End, Pause, Start, may_go_on, moves, retries
+from appliance.conductor.runs import Attempt
 from appliance.errors import InnervateError, MachineryError
-from appliance.model.ids import MachineName, Nonce
-from appliance.plan import WriteSeed
+from appliance.model.ids import MachineName, Nonce, RunId
+from appliance.plan import Step, WriteSeed
 from appliance.ports import Rng
-from appliance.store.records import Problem, RunEnded, StepIntent, StepResult
+from appliance.store.records import Problem, Record, RunEnded, RunPaused, StepIntent, StepResult
 
 _LOGGER = logging.getLogger(__name__)
 _NONCE_BYTES = 16
 _STANDSTILL = 5.0
 
-Ensure = Callable[[Hands, Attempt], Awaitable[Outcome]]
+CarryOut = Callable[[Hands, Step, Attempt], Awaitable[Outcome]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Handler:
+    run: RunId
+    task: asyncio.Task[None]
 
 
 class Conductor:
-    def __init__(self, hands: Hands, ensure: Ensure, rng: Rng) -> None:
+    def __init__(self, hands: Hands, carry_out: CarryOut, rng: Rng) -> None:
         self._hands = hands
-        self._ensure = ensure
+        self._carry_out = carry_out
         self._rng = rng
         self._memory = hands.memory
-        self._busy: set[MachineName] = set()
+        self._handlers: dict[MachineName, _Handler] = {}
+        self._changed: set[MachineName] | None = None
+        self._retries: list[tuple[float, MachineName]] = []
+        self._memory.on_change(self._note)
 
     async def run(self) -> None:
         """Forever. Cancelling it leaves running steps without an end, exactly as a crash would."""
+        self._retries = list(retries(self._memory.world))
+        heapify(self._retries)
         async with asyncio.TaskGroup() as handlers:
             while True:
                 tick, now = self._memory.tick, self._hands.clock.now()
                 await self._advance(handlers, now)
                 await self._memory.changed(tick, self._pause(now))
 
+    def _note(self, machines: frozenset[MachineName]) -> None:
+        if self._changed is not None:
+            self._changed |= machines
+
     async def _advance(self, handlers: asyncio.TaskGroup, now: float) -> None:
-        for move in tuple(moves(self._memory.world, frozenset(self._busy), now)):
+        changed, self._changed = self._changed, set()
+        while self._retries and self._retries[0][0] <= now:
+            machine = heappop(self._retries)[1]
+            if changed is not None:
+                changed.add(machine)
+        self._recall(self._handlers if changed is None else changed)
+        wanted = None if changed is None else frozenset(changed)
+        for move in tuple(moves(self._memory.world, frozenset(self._handlers), now, wanted)):
             match move:
                 case Start() as start:
-                    self._busy.add(start.step.machine)
-                    handlers.create_task(self._handle(start), name=f"{start.run} {start.step.id}")
-                case End() as end:
-                    await self._conclude(end)
+                    task = handlers.create_task(self._handle(start), name=f"{start.run} {start.step.id}")
+                    self._handlers[start.step.machine] = _Handler(run=start.run, task=task)
+                case End(run=run, state=state):
+                    await self._record(RunEnded(run=run, state=state))
+                case Pause(run=run, reason=reason):
+                    await self._record(RunPaused(run=run, reason=reason))
                 case _:
                     assert_never(move)
 
-    async def _conclude(self, end: End) -> None:
+    def _recall(self, machines: "set[MachineName] | dict[MachineName, _Handler]") -> None:
+        for name in machines:
+            handler = self._handlers.get(name)
+            if handler is not None and not may_go_on(self._memory.world, name, handler.run):
+                handler.task.cancel()
+
+    async def _record(self, record: RunEnded | RunPaused) -> None:
         try:
-            await self._memory.remember(RunEnded(run=end.run, state=end.state))
+            await self._memory.remember(record)
         except MachineryError as error:
-            await self._log_refused(f"run={end.run}", error)
+            await self._log_refused(f"run={record.run}", error)
             self._memory.wake()
 
     async def _log_refused(self, what: str, error: MachineryError) -> None:
@@ -69,28 +104,29 @@ class Conductor:
 
     def _pause(self, looked: float) -> float | None:
         """Until the next retry; one that was due when we looked waits for its machine, whose change wakes us."""
-        due = next_retry(self._memory.world, looked)
+        due = next((at for at, _ in self._retries if at > looked), None)
         return None if due is None else max(0.05, due - self._hands.clock.now())
 
     async def _handle(self, start: Start) -> None:
         machine = start.step.machine
         try:
             attempt = await self._begin(start)
-            outcome = await self._perform(attempt)
-            await self._memory.remember(_result(start, outcome))
+            outcome = await self._perform(start.step, attempt)
+            await self._memory.remember(*_learnt(outcome), _result(start, attempt, outcome))
+            if isinstance(outcome, Retry):
+                heappush(self._retries, (self._hands.clock.now() + outcome.seconds, machine))
         except MachineryError as error:
             await self._log_refused(f"machine={machine} step={start.step.id}", error)
         finally:
-            self._hands.waiting(machine, "")
-            self._busy.discard(machine)
+            del self._handlers[machine]
+            self._note(frozenset({machine}))
             self._memory.wake()
 
     async def _begin(self, start: Start) -> Attempt:
         step, before = start.step, self._memory.world.runs[start.run].attempts.get(start.step.id)
-        resumed = before if start.resumes is not None else None
         # The nonce belongs to a boot: an attempt that resumes another one waits for the same boot. It is also what a
         # seed holds, and an agent that wrote the seed before will say so instead of writing it again.
-        kept = before if isinstance(step.do, WriteSeed) else resumed
+        kept = before if start.resumes is not None or isinstance(step.do, WriteSeed) else None
         nonce = kept.nonce if kept else Nonce(self._rng.token(_NONCE_BYTES))
         await self._memory.remember(
             StepIntent(
@@ -104,26 +140,29 @@ class Conductor:
             )
         )
         _LOGGER.info("machine=%s step=%s fence=%d begins", step.machine, step.id, start.fence)
-        began = resumed.started if resumed else None
-        return Attempt(run=start.run, step=step, fence=start.fence, nonce=nonce, resumed_from=began)
+        return self._memory.world.runs[start.run].attempts[step.id]
 
-    async def _perform(self, attempt: Attempt) -> Outcome:
-        budget = asyncio.timeout(attempt.step.budget)
+    async def _perform(self, step: Step, attempt: Attempt) -> Outcome:
+        budget = asyncio.timeout(step.budget)
         try:
             async with budget:
-                return await self._ensure(self._hands, attempt)
+                return await self._carry_out(self._hands, step, attempt)
         except TimeoutError as error:
-            return Failed(problem=_over_budget(attempt) if budget.expired() else _fault(error))
+            return Failed(problem=_over_budget(step, attempt) if budget.expired() else _fault(error))
         except MachineryError:
             raise  # our own fault is no verdict on the machine: the attempt is resumed
         except InnervateError as error:
             return Failed(problem=problem_of(error))
         except Exception as error:
-            _LOGGER.exception("machine=%s step=%s broke", attempt.machine, attempt.step.id)
+            _LOGGER.exception("machine=%s step=%s broke", step.machine, step.id)
             return Failed(problem=_fault(error))
 
 
-def _result(start: Start, outcome: Outcome) -> StepResult:
+def _learnt(outcome: Outcome) -> tuple[Record, ...]:
+    return outcome.learnt if isinstance(outcome, Done) else ()
+
+
+def _result(start: Start, attempt: Attempt, outcome: Outcome) -> StepResult:
     problem: Problem | None = None
     evidence: dict[str, str] = {}
     retry_after: float | None = None
@@ -134,7 +173,7 @@ def _result(start: Start, outcome: Outcome) -> StepResult:
             problem = outcome.problem
         case Retry():
             problem = outcome.problem
-            retry_after = outcome.seconds if start.fence < ATTEMPTS else None
+            retry_after = outcome.seconds if attempt.tries + 1 < ATTEMPTS else None
         case _:
             assert_never(outcome)
     return StepResult(
@@ -148,16 +187,12 @@ def _result(start: Start, outcome: Outcome) -> StepResult:
     )
 
 
-def problem_of(error: InnervateError) -> Problem:
-    return Problem(code=error.code, message=str(error), evidence=error.evidence, next_action=error.next_action)
-
-
-def _over_budget(attempt: Attempt) -> Problem:
+def _over_budget(step: Step, attempt: Attempt) -> Problem:
     return Problem(
         code="budget",
-        message=f"{attempt.step.summary} took longer than its budget of {attempt.step.budget:.0f} s",
+        message=f"{step.summary} took longer than its budget of {step.budget:.0f} s",
         evidence=f"fence {attempt.fence}",
-        next_action=f"look at the timeline: innervate events --machine {attempt.machine}",
+        next_action=f"look at the timeline: innervate events --machine {step.machine}",
     )
 
 

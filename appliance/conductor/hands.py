@@ -1,4 +1,4 @@
-"""What the steps act through. The daemon hands in the real ones, tests and the simulator their own."""
+"""What the outbox acts through. The daemon hands in the real ones, tests and the simulator their own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,28 +6,22 @@ from ipaddress import IPv4Address
 from typing import Protocol
 
 from appliance.bmc.port import Bmc
+from appliance.conductor.decision import AgentView, Wait
 from appliance.conductor.memory import Memory
-from appliance.conductor.world import task_id
-from appliance.model.ids import Fence, MachineName, Nonce, RunId
-from appliance.plan import ImageRef, Step, WriteSeed
+from appliance.model.ids import MachineName, Nonce
+from appliance.plan import ImageRef, WriteSeed
 from appliance.ports import Clock
-from images.agent.protocol import Task, TaskReport
+from images.agent.protocol import Task
 
 
 class Agents(Protocol):
     """The agents in the ramdisks, as the node-facing server knows them."""
 
-    def alive(self, machine: MachineName) -> bool:
-        """Whether the agent with this machine's current nonce was heard lately."""
-        ...
-
-    def life(self, machine: MachineName) -> str:
-        """Another text for each start of the agent that was heard; empty if none was."""
+    def heard(self, machine: MachineName) -> AgentView:
+        """The agent with this machine's current nonce."""
         ...
 
     def assign(self, machine: MachineName, task: Task | None) -> None: ...
-
-    def report(self, machine: MachineName) -> TaskReport | None: ...
 
 
 class Library(Protocol):
@@ -58,6 +52,22 @@ class Shells(Protocol):
         ...
 
 
+class Waiting:
+    """What each machine waits for now: said by the outbox, shown by the views, kept nowhere else."""
+
+    def __init__(self) -> None:
+        self._now: dict[MachineName, Wait] = {}
+
+    def say(self, machine: MachineName, wait: Wait | None) -> None:
+        if wait is None:
+            self._now.pop(machine, None)
+        else:
+            self._now[machine] = wait
+
+    def of(self, machine: MachineName) -> Wait | None:
+        return self._now.get(machine)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hands:
     memory: Memory
@@ -66,23 +76,4 @@ class Hands:
     library: Library
     shells: Shells
     bmc_of: Callable[[MachineName], Bmc]
-    waiting: Callable[[MachineName, str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try at a step: its fence, its nonce and, after a crash of ours, when the try began that it resumes."""
-
-    run: RunId
-    step: Step
-    fence: Fence
-    nonce: Nonce
-    resumed_from: float | None
-
-    @property
-    def task(self) -> str:
-        return task_id(self.run, self.step.id)
-
-    @property
-    def machine(self) -> MachineName:
-        return self.step.machine
+    waiting: Waiting

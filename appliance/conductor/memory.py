@@ -7,13 +7,11 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from appliance.conductor.world import World
 from appliance.model.ids import MachineName
-from appliance.store.records import Entry, Record, machine_of
-
-T = TypeVar("T")
+from appliance.store.records import Entry, Record
 
 
 class RecordLog(Protocol):
@@ -66,15 +64,13 @@ class Memory:
         if event := self._pulses.pop(machine, None):
             event.set()
 
-    async def until(self, machine: MachineName, look: Callable[[], T | None], seconds: float) -> T | None:
-        """The first thing that `look` finds, tried again at every change of this machine; None after `seconds`."""
+    async def pulsed(self, machine: MachineName, seconds: float | None) -> None:
+        """Returns at the next change of this machine, or after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
-                while (found := look()) is None:
-                    await self._pulses.setdefault(machine, asyncio.Event()).wait()
-                return found
+                await self._pulses.setdefault(machine, asyncio.Event()).wait()
         except TimeoutError:
-            return look()
+            return
 
     async def changed(self, tick: int, seconds: float | None) -> None:
         """Returns when `tick` is no longer the present one, or after `seconds`."""
@@ -95,7 +91,7 @@ class Memory:
 
     def _fold(self, entries: tuple[Entry, ...]) -> None:
         self.world.fold_all(entries)
-        machines = frozenset(m for entry in entries if (m := machine_of(entry.record)) is not None)
+        machines = frozenset(name for entry in entries for name in self.world.concerns(entry.record))
         for listener in self._listeners:
             listener(machines)
         for machine in machines:

@@ -1,10 +1,12 @@
 """Where runs stand and what may happen next: pure functions of the world and the time."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from appliance.conductor.world import Attempt, RunStatus, World
-from appliance.model.ids import Fence, RunId
+from appliance.conductor.rollout import worse_than_canary
+from appliance.conductor.runs import Attempt, RunStatus
+from appliance.conductor.world import World
+from appliance.model.ids import Fence, MachineName, RunId
 from appliance.model.views import RunState, StepState
 from appliance.plan import Step
 
@@ -27,34 +29,87 @@ class End:
     state: RunState
 
 
-Move = Start | End
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    run: RunId
+    reason: str
 
 
-def moves(world: World, busy: frozenset[str], now: float) -> Iterator[Move]:
-    """`busy` are the machines that a handler works on: one handler per machine at a time, over all runs."""
+Move = Start | End | Pause
+
+
+def moves(
+    world: World, busy: frozenset[str], now: float, changed: frozenset[MachineName] | None = None
+) -> Iterator[Move]:
+    """`busy` are the machines that a handler works on: one handler per machine at a time, over all runs.
+
+    `changed` are the machines that may have another move than when this was asked last; None: all.
+    """
     taken = set(busy)
     for run in world.running:
-        starts = [start for start in _starts(run, now) if _free(start, world, taken)]
-        for start in starts:
-            if start.step.machine not in taken:
-                taken.add(start.step.machine)
-                yield start
-        if verdict := _verdict(run):
-            yield End(run=run.id, state=verdict)
+        if state := run.verdict:
+            yield End(run=run.id, state=state)
+        elif run.paused is None:
+            if reason := _reason_to_pause(run, changed):
+                yield Pause(run=run.id, reason=reason)
+            else:
+                yield from _starts(run, world, taken, now, changed)
 
 
-def _free(start: Start, world: World, taken: set[str]) -> bool:
-    return start.step.machine not in taken and world.machine(start.step.machine).hold is None
+def _reason_to_pause(run: RunStatus, changed: frozenset[MachineName] | None) -> str:
+    """Only what has settled can give one."""
+    if changed is not None and not any(name in run.settled for name in changed):
+        return ""
+    return worse_than_canary(run)
 
 
-def _starts(run: RunStatus, now: float) -> Iterator[Start]:
-    for step in run.plan.steps:
-        attempt = run.attempts.get(step.id)
-        if not all(_is_done(run.attempts.get(need)) for need in step.needs) or not _may_start(attempt, now):
+def _starts(
+    run: RunStatus, world: World, taken: set[str], now: float, changed: frozenset[MachineName] | None
+) -> Iterator[Start]:
+    room = _room(run)
+    for name in (*_concerned(run, changed), *_next_in_line(run, room)):
+        enters = name in run.waiting
+        if name in taken or (enters and not _is_admitted(run, name, room)) or world.machine(name).hold is not None:
             continue
-        fence = Fence(attempt.fence + 1 if attempt else 1)
-        resumes = attempt.fence if attempt and attempt.ended is None else None
-        yield Start(run=run.id, step=step, fence=fence, resumes=resumes)
+        if (start := _start(run, name, now)) is not None:
+            taken.add(name)
+            room -= enters
+            yield start
+
+
+def _concerned(run: RunStatus, changed: frozenset[MachineName] | None) -> Iterable[MachineName]:
+    """What one machine has done may be what another waits for."""
+    if changed is None:
+        return run.left
+    near = {other for name in changed for other in run.index.neighbours.get(name, ())}
+    return sorted(name for name in changed | near if name in run.left)
+
+
+def _room(run: RunStatus) -> int:
+    """How many more machines may enter now."""
+    if any(name not in run.settled for name in run.rollout.canary):
+        return 0
+    limit = run.rollout.at_once or len(run.left)
+    return max(0, limit - run.under_way)
+
+
+def _is_admitted(run: RunStatus, name: MachineName, room: int) -> bool:
+    return room > 0 or name in run.rollout.canary
+
+
+def _next_in_line(run: RunStatus, room: int) -> tuple[MachineName, ...]:
+    return tuple(run.waiting) if room else ()
+
+
+def _start(run: RunStatus, name: MachineName, now: float) -> Start | None:
+    """The first step of the machine that may begin."""
+    for step in run.steps_of(name):
+        attempt = run.attempts.get(step.id)
+        ready = step.id not in run.lost and all(_is_done(run.attempts.get(need)) for need in step.needs)
+        if ready and _may_start(attempt, now):
+            resumes = attempt.fence if attempt and attempt.ended is None else None
+            return Start(run=run.id, step=step, fence=Fence(attempt.fence + 1 if attempt else 1), resumes=resumes)
+    return None
 
 
 def _is_done(attempt: Attempt | None) -> bool:
@@ -76,26 +131,23 @@ def retry_at(attempt: Attempt) -> float | None:
     return attempt.ended + attempt.result.retry_after
 
 
-def next_retry(world: World, after: float) -> float | None:
-    due = (at for run in world.running for a in run.attempts.values() if (at := retry_at(a)) is not None)
-    return min((at for at in due if at > after), default=None)
+def retries(world: World) -> Iterator[tuple[float, MachineName]]:
+    """When which machines may try again."""
+    for run in world.running:
+        for attempt in run.attempts.values():
+            if (due := retry_at(attempt)) is not None:
+                yield due, run.index.by_id[attempt.step].machine
 
 
-def step_state(attempt: Attempt | None) -> StepState:
+def may_go_on(world: World, machine: MachineName, run: RunId) -> bool:
+    """Whether a handler that is at work there may stay: nobody holds the machine or took it out, and the run runs."""
+    status = world.runs[run]
+    return status.state is RunState.RUNNING and machine not in status.aside and world.machine(machine).hold is None
+
+
+def step_state(attempt: Attempt | None, run: RunState = RunState.RUNNING) -> StepState:
     if attempt is None:
         return StepState.PENDING
     if attempt.ended is None or retry_at(attempt) is not None:
-        return StepState.RUNNING
+        return StepState.RUNNING if run is RunState.RUNNING else StepState.CANCELLED
     return StepState.DONE if attempt.done else StepState.FAILED
-
-
-def _verdict(run: RunStatus) -> RunState | None:
-    """A run is over when no step runs and none can ever start: what waits for a failed step never will."""
-    states = {step.id: step_state(run.attempts.get(step.id)) for step in run.plan.steps}
-    if all(state is StepState.DONE for state in states.values()):
-        return RunState.DONE
-    lost: set[str] = {step_id for step_id, state in states.items() if state is StepState.FAILED}
-    while more := {step.id for step in run.plan.steps if step.id not in lost and lost.intersection(step.needs)}:
-        lost |= more
-    alive = [i for i, state in states.items() if state is not StepState.DONE and i not in lost]
-    return None if alive else RunState.FAILED

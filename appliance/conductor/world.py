@@ -6,140 +6,42 @@ Rules
 * A machine's phase follows from the intents and results of its steps; nothing sets it by hand.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import assert_never
 
-from appliance.inventory.model import Installed, MachineRecord
+from appliance.conductor.machine import MachineState, failed, finished, model_of, observed, powered, started
+from appliance.conductor.past import Past
+from appliance.conductor.runs import Attempt, RunStatus, SentOrder
+from appliance.inventory.identity import Conflict, Identities
 from appliance.model.bmc import SystemIdentity
-from appliance.model.hardware import HardwareFacts
-from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
-from appliance.model.phase import Condition, ConditionKind, Phase
-from appliance.model.views import RunState
+from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.orders import PowerOrder
+from appliance.model.phase import Condition, ConditionKind
 from appliance.plan import (
     Action,
-    BootAgent,
-    BootDisk,
-    ConfirmShell,
-    Enrol,
-    ImageRef,
-    Inspect,
     Plan,
-    SetPower,
-    Step,
-    WriteImage,
-    WriteSeed,
+    PlanIndex,
 )
 from appliance.store.records import (
-    AddressLeased,
-    BootSeen,
     Entry,
-    FactsReceived,
-    FirstBootSeen,
-    HelloSeen,
-    HoldPlaced,
-    HoldReleased,
     IdentityRead,
-    Noted,
+    MachineRetried,
+    MachineSetAside,
+    Observation,
+    OrderAnswered,
+    OrderSent,
     PlanStored,
-    PowerCommanded,
-    Problem,
+    Record,
     RunEnded,
+    RunPaused,
+    RunResumed,
     RunStarted,
     SegmentNoted,
     StepIntent,
     StepResult,
+    machine_of,
 )
-
-_EVIDENCE_KEPT = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    what: str
-    time: float
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """One try at a step. `ended` is None while nobody saw its end."""
-
-    step: StepId
-    run: RunId
-    fence: Fence
-    nonce: Nonce
-    started: float
-    ended: float | None = None
-    result: StepResult | None = None
-
-    @property
-    def done(self) -> bool:
-        return self.result is not None and self.result.problem is None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineState:
-    """`stages` are times since the epoch, first seen since the last power-on.
-
-    A ramdisk that boots now gets `boot_nonce`; `seed_nonce` is what the installed system will report with.
-    """
-
-    name: MachineName
-    phase: Phase = Phase.UNKNOWN
-    since: float = 0.0
-    phases: tuple[tuple[Phase, float], ...] = ()
-    hold: Condition | None = None
-    failed: Condition | None = None
-    identity: SystemIdentity | None = None
-    facts: HardwareFacts | None = None
-    facts_nonce: Nonce | None = None
-    address: IPv4Address | None = None
-    power_on: float | None = None
-    stages: Mapping[str, float] = field(default_factory=dict)
-    evidence: tuple[Evidence, ...] = ()
-    attempt: Attempt | None = None
-    hello: HelloSeen | None = None
-    hello_at: float = 0.0
-    boot_nonce: Nonce | None = None
-    seed_nonce: Nonce | None = None
-    boots_disk: bool = False
-    first_boot: FirstBootSeen | None = None
-    installed: Installed | None = None
-
-    @property
-    def conditions(self) -> tuple[Condition, ...]:
-        return tuple(condition for condition in (self.hold, self.failed) if condition is not None)
-
-    @property
-    def record(self) -> MachineRecord:
-        return MachineRecord(
-            name=self.name,
-            phase=self.phase,
-            since=self.since,
-            conditions=self.conditions,
-            identity=self.identity,
-            facts=self.facts,
-            installed=self.installed,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStatus:
-    """`attempts` holds the latest attempt of each step that was ever started in this run."""
-
-    id: RunId
-    plan: Plan
-    started: float
-    ended: float | None = None
-    state: RunState = RunState.RUNNING
-    attempts: Mapping[StepId, Attempt] = field(default_factory=dict)
-
-
-def task_id(run: RunId, step: StepId) -> str:
-    """What agents know a step by. They remember how tasks ended: the same step of another run is another task."""
-    return f"{run}.{step}"
 
 
 class World:
@@ -149,19 +51,44 @@ class World:
         self.machines: dict[MachineName, MachineState] = {}
         self.plans: dict[PlanDigest, Plan] = {}
         self.runs: dict[RunId, RunStatus] = {}
+        self.identities = Identities()
         self.last_seq = 0
-        self._first_signs: dict[str, tuple[float, ...]] = {}
+        self._indices: dict[PlanDigest, PlanIndex] = {}
+        self._running: dict[RunId, RunStatus] = {}
+        self._past = Past()
 
     def first_signs(self, machine: MachineName) -> tuple[float, ...]:
         """How long machines of this one's model took from power-on to their first packet, in seconds, latest last."""
-        return self._first_signs.get(_model(self.machine(machine)), ())
+        return self._past.first_signs(model_of(self.machine(machine)))
+
+    def usual(self, machine: MachineName, do: Action) -> float | None:
+        """Seconds in which 95 of 100 steps like this ended on this model; None until a few were seen."""
+        return self._past.usual(model_of(self.machine(machine)), do.action)
+
+    def clash(self, machine: MachineName, identity: SystemIdentity) -> Conflict | None:
+        """Another machine that claims what this one does."""
+        return self.identities.clash(machine, identity)
 
     def machine(self, name: MachineName) -> MachineState:
         return self.machines.get(name) or MachineState(name=name)
 
     @property
     def running(self) -> tuple[RunStatus, ...]:
-        return tuple(run for run in self.runs.values() if run.state is RunState.RUNNING)
+        return tuple(self._running.values())
+
+    def concerns(self, record: Record) -> frozenset[MachineName]:
+        """The machines whose next move may be another one after this record."""
+        match record:
+            case RunStarted() | RunResumed() | RunEnded():
+                run = self.runs.get(record.run)
+                return frozenset(run.left) if run is not None else frozenset()
+            case MachineSetAside() | MachineRetried():
+                run = self.runs.get(record.run)
+                others = run.index.neighbours.get(record.machine, ()) if run is not None else ()
+                return frozenset({record.machine, *others})
+            case _:
+                machine = machine_of(record)
+                return frozenset() if machine is None else frozenset({machine})
 
     def fold_all(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -172,182 +99,132 @@ class World:
         match entry.record:
             case PlanStored(plan=plan):
                 self.plans[plan.digest] = plan
-            case RunStarted(run=run, plan=digest):
-                self.runs[run] = RunStatus(id=run, plan=self.plans[digest], started=entry.time)
-            case RunEnded(run=run, state=state):
-                self.runs[run] = replace(self.runs[run], state=state, ended=entry.time)
+            case RunStarted() as started:
+                self._start(started, entry.time)
+            case RunPaused() | RunResumed() | RunEnded() | MachineSetAside() | MachineRetried():
+                self._steer(entry.record, entry.time)
             case StepIntent() as intent:
                 self._begin(intent, entry.time)
             case StepResult() as result:
                 self._end(result, entry.time)
+            case OrderSent() as sent:
+                self._send(sent, entry.time)
+            case OrderAnswered() as answered:
+                self._answer(answered)
             case SegmentNoted():
                 pass
             case record:
-                before = self.machine(record.machine)
-                machine = _observe(before, record, entry.time)
-                if before.power_on is not None and not before.stages and machine.stages:
-                    signs = self._first_signs.get(_model(before), ())
-                    self._first_signs[_model(before)] = (*signs[-199:], entry.time - before.power_on)
-                self.machines[machine.name] = machine
+                self._observe(record, entry.time)
+
+    def _observe(self, record: Observation, now: float) -> None:
+        before = self.machine(record.machine)
+        machine = observed(before, record, now)
+        if before.power_on is not None and not before.stages and machine.stages:
+            self._past.saw_first_sign(model_of(before), now - before.power_on)
+        if isinstance(record, IdentityRead):
+            self.identities = self.identities.put(record.machine, record.identity)
+        self.machines[machine.name] = machine
+
+    def _start(self, started: RunStarted, now: float) -> None:
+        plan = self.plans[started.plan]
+        index = self._indices.get(started.plan) or PlanIndex.of(plan)
+        self._indices[started.plan] = index
+        run = RunStatus.begun(started.run, plan, index, started.rollout, now)
+        self.runs[run.id] = self._running[run.id] = run
+
+    def _steer(self, record: RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried, now: float) -> None:
+        run = self.runs[record.run]
+        match record:
+            case RunPaused(reason=reason):
+                run.paused = Condition(kind=ConditionKind.HOLD, since=now, reason=reason)
+            case RunResumed():
+                run.paused, run.resumed = None, now
+            case RunEnded(state=state):
+                run.state, run.ended, run.paused = state, now, None
+                self._running.pop(run.id, None)
+                self._let_go(run, run.left)
+            case MachineSetAside(machine=machine, reason=reason):
+                run.set_aside(machine, reason, now)
+                self._let_go(run, (machine,))
+            case MachineRetried(machine=machine):
+                run.retry(machine, now)
+            case _:
+                assert_never(record)
+
+    def _let_go(self, run: RunStatus, machines: Iterable[MachineName]) -> None:
+        """What the run still had under way there has no end; nobody waits for one."""
+        for name in machines:
+            state = self.machine(name)
+            if state.attempt is not None and state.attempt.run == run.id:
+                self.machines[name] = replace(state, attempt=None)
 
     def _begin(self, intent: StepIntent, now: float) -> None:
-        attempt = Attempt(step=intent.step, run=intent.run, fence=intent.fence, nonce=intent.nonce, started=now)
-        run = self._keep(attempt)
+        run = self.runs[intent.run]
+        attempt = _attempt(intent, run.attempts.get(intent.step), now)
+        run.keep(attempt)
+        run.enter(intent.machine, now)
         state = replace(self.machine(intent.machine), attempt=attempt, failed=None)
-        self.machines[state.name] = _started(state, run.plan.step(intent.step).do, intent, now)
+        self.machines[state.name] = started(state, run.index.by_id[intent.step].do, intent, now)
 
     def _end(self, result: StepResult, now: float) -> None:
-        begun = self.runs[result.run].attempts.get(result.step)
-        if begun is None or begun.fence != result.fence:
+        run = self.runs[result.run]
+        begun = run.attempts.get(result.step)
+        if begun is None or begun.fence != result.fence or begun.ended is not None:
             return
-        run = self._keep(replace(begun, ended=now, result=result))
-        step = run.plan.step(result.step)
+        attempt, step = replace(begun, ended=now, result=result), run.index.by_id[result.step]
+        run.keep(attempt)
         state = replace(self.machine(result.machine), attempt=None)
         if result.problem is None:
-            state = _finished(state, step, result, now)
+            run.finish(step, now)
+            self._past.saw_done(model_of(state), step.do.action, now - (begun.resumed_from or begun.started))
+            state = finished(state, step, result, now)
         elif result.retry_after is None:
-            state = _failed(state, step, result.problem, now)
+            run.lose(step, now)
+            state = failed(state, step, result.problem, now)
         self.machines[state.name] = state
 
-    def _keep(self, attempt: Attempt) -> RunStatus:
-        run = self.runs[attempt.run]
-        run = replace(run, attempts={**run.attempts, attempt.step: attempt})
-        self.runs[run.id] = run
-        return run
+    def _send(self, sent: OrderSent, now: float) -> None:
+        order = SentOrder(number=sent.number, order=sent.order, at=now)
+        state = self.machine(sent.machine)
+        if isinstance(sent.order, PowerOrder) and sent.order.command.boots:
+            state = powered(state, now)
+        self._amend(sent, state, lambda orders: (*orders, order))
+
+    def _answer(self, answered: OrderAnswered) -> None:
+        def settle(orders: tuple[SentOrder, ...]) -> tuple[SentOrder, ...]:
+            return tuple(_answered(one, answered) if one.number == answered.number else one for one in orders)
+
+        self._amend(answered, self.machine(answered.machine), settle)
+
+    def _amend(
+        self,
+        record: OrderSent | OrderAnswered,
+        state: MachineState,
+        amend: Callable[[tuple[SentOrder, ...]], tuple[SentOrder, ...]],
+    ) -> None:
+        run = self.runs[record.run]
+        if (attempt := run.attempts.get(record.step)) is not None:
+            attempt = replace(attempt, orders=amend(attempt.orders))
+            run.keep(attempt)
+            if state.attempt is not None and (state.attempt.run, state.attempt.step) == (record.run, record.step):
+                state = replace(state, attempt=attempt)
+        self.machines[state.name] = state
 
 
-def _model(state: MachineState) -> str:
-    return f"{state.identity.manufacturer} {state.identity.product}" if state.identity is not None else ""
-
-
-Observation = (
-    PowerCommanded
-    | IdentityRead
-    | AddressLeased
-    | BootSeen
-    | HelloSeen
-    | FactsReceived
-    | FirstBootSeen
-    | HoldPlaced
-    | HoldReleased
-    | Noted
-)
-
-
-def _observe(state: MachineState, record: Observation, now: float) -> MachineState:
-    match record:
-        case PowerCommanded(boots=True):
-            return replace(state, power_on=now, stages={}, hello=None, first_boot=None)
-        case PowerCommanded() | Noted():
-            return state
-        case IdentityRead(identity=identity):
-            return replace(state, identity=identity)
-        case AddressLeased(address=address):
-            return replace(state, address=address)
-        case BootSeen(stage=stage, detail=detail):
-            return _stage(state, stage.value, detail, now)
-        case HelloSeen() as hello:
-            return replace(_stage(state, "hello", hello.detail, now), hello=hello, hello_at=now)
-        case FactsReceived(facts=facts, nonce=nonce):
-            return _proof(replace(state, facts=facts, facts_nonce=nonce), "facts", _describe(facts), now)
-        case FirstBootSeen() as report:
-            detail = f"{report.hostname} {report.address} nonce {report.nonce[:8]}"
-            return replace(_stage(state, "first_boot", detail, now), first_boot=report, hello=None)
-        case HoldPlaced(reason=reason):
-            return replace(state, hold=Condition(kind=ConditionKind.HOLD, since=now, reason=reason))
-        case HoldReleased():
-            return replace(state, hold=None)
-        case _:
-            assert_never(record)
-
-
-def _started(state: MachineState, action: Action, intent: StepIntent, now: float) -> MachineState:
-    match action:
-        case Enrol():
-            return state if state.phase is Phase.AVAILABLE else _enter(state, Phase.ENROLLING, now)
-        case BootAgent():
-            fresh = replace(state, boots_disk=False, boot_nonce=intent.nonce)
-            return fresh if state.phase is Phase.AVAILABLE else _enter(fresh, Phase.ENROLLING, now)
-        case Inspect():
-            return replace(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
-        case WriteImage():
-            return replace(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce, installed=None)
-        case WriteSeed():
-            state = _enter(state, Phase.DEPLOYING, now)
-            return replace(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce)
-        case BootDisk():
-            return replace(_enter(state, Phase.BOOTING, now), boots_disk=True)
-        case ConfirmShell():
-            return state if state.phase is Phase.ACTIVE else _enter(state, Phase.CONFIGURING, now)
-        case SetPower():
-            return state
-        case _:
-            assert_never(action)
-
-
-def _finished(state: MachineState, step: Step, result: StepResult, now: float) -> MachineState:
-    detail = ", ".join(f"{key} {value}" for key, value in result.evidence.items())
-    match step.do:
-        case Enrol():
-            return _proof(state, "bmc", detail, now)
-        case Inspect():
-            return _enter(state, Phase.AVAILABLE, now)
-        case WriteImage():
-            return _stage(state, "written", detail, now)
-        case BootDisk(image=image):
-            return replace(_enter(state, Phase.CONFIGURING, now), installed=_installed(state, image))
-        case ConfirmShell():
-            return _confirmed(_stage(state, "ssh", detail, now), step, now)
-        case BootAgent() | WriteSeed() | SetPower():
-            return state
-        case _:
-            assert_never(step.do)
-
-
-def _installed(state: MachineState, image: ImageRef) -> Installed | None:
-    report = state.first_boot
-    if report is None:
-        return None
-    return Installed(image=image, hostname=report.hostname, address=report.address, host_keys=report.host_keys)
-
-
-def _confirmed(state: MachineState, step: Step, now: float) -> MachineState:
-    if state.installed is None:
-        return state
-    smoke = state.installed.smoke_passed or step.score == "smoke-test"
-    installed = replace(state.installed, confirmed=True, smoke_passed=smoke)
-    return replace(_enter(state, Phase.ACTIVE, now), installed=installed)
-
-
-def _failed(state: MachineState, step: Step, problem: Problem, now: float) -> MachineState:
-    failed = Condition(
-        kind=ConditionKind.FAILED,
-        since=now,
-        reason=problem.message,
-        step=step.summary,
-        evidence=problem.evidence,
-        next_action=problem.next_action,
+def _attempt(intent: StepIntent, before: Attempt | None, now: float) -> Attempt:
+    resumed = before if intent.resumes is not None else None
+    came_to_nothing = before is not None and before.ended is not None
+    return Attempt(
+        step=intent.step,
+        run=intent.run,
+        fence=intent.fence,
+        nonce=intent.nonce,
+        started=now,
+        orders=resumed.orders if resumed else (),
+        resumed_from=(resumed.resumed_from or resumed.started) if resumed else None,
+        tries=(before.tries + came_to_nothing) if before else 0,
     )
-    return replace(state, failed=failed)
 
 
-def _enter(state: MachineState, phase: Phase, now: float) -> MachineState:
-    if phase is state.phase:
-        return state
-    return replace(state, phase=phase, since=now, phases=(*state.phases, (phase, now))[-_EVIDENCE_KEPT:])
-
-
-def _stage(state: MachineState, stage: str, detail: str, now: float) -> MachineState:
-    """The first time counts: a stage is when the machine got there, not when it was last there."""
-    stages = state.stages if stage in state.stages else {**state.stages, stage: now}
-    return _proof(replace(state, stages=stages), stage, detail, now)
-
-
-def _proof(state: MachineState, what: str, detail: str, now: float) -> MachineState:
-    proof = Evidence(what=what, time=now, detail=detail)
-    return replace(state, evidence=(*state.evidence, proof)[-_EVIDENCE_KEPT:])
-
-
-def _describe(facts: HardwareFacts) -> str:
-    disks = ", ".join(disk.serial or disk.wwn for disk in facts.disks)
-    return f"serial {facts.serial}, {facts.cores} cores, {facts.memory_bytes >> 20} MiB, disks {disks}"
+def _answered(order: SentOrder, said: OrderAnswered) -> SentOrder:
+    return replace(order, answered=True, shown=said.shown, problem=said.problem, lost=said.lost)

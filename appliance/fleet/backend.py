@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from appliance.bmc.port import FullBmc, Progress
 from appliance.conductor.memory import Memory
-from appliance.conductor.steps.power import BOOTS
 from appliance.errors import BmcError, BmcUnsupportedError
 from appliance.fleet.views import NO_OVERRIDE, Look, view_of
 from appliance.model.bmc import (
@@ -83,7 +82,7 @@ class Fleet:
 
     async def reset(self, system: str, command: PowerCommand) -> None:
         name = self._free(system)
-        record = PowerCommanded(machine=name, command=command.value, boots=command in BOOTS)
+        record = PowerCommanded(machine=name, command=command.value, boots=command.boots)
         await self._memory.remember(record)
         await self._change(name, lambda bmc: bmc.command(command))
 

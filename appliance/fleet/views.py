@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from appliance.conductor.world import MachineState
+from appliance.conductor.machine import MachineState
 from appliance.model.bmc import (
     BmcEndpoint,
     BootMode,

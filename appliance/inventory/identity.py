@@ -7,9 +7,10 @@ Rules
 * Placeholders of firmware vendors (see `bogus`) are no traits.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import reduce
 from typing import NamedTuple
 from uuid import UUID
 
@@ -70,14 +71,52 @@ def evidence_of(facts: HardwareFacts) -> Evidence:
     return Evidence(uuid=facts.uuid, serial=facts.serial, board_serial=facts.board_serial, macs=macs)
 
 
-def identify(evidence: Evidence, known: Mapping[MachineName, SystemIdentity]) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """What the BMCs said of the machines that we know, by trait. A value: `put` makes another one."""
+
+    _claims: Mapping[_Trait, frozenset[MachineName]] = field(default_factory=dict)
+    _traits: Mapping[MachineName, frozenset[_Trait]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, known: Mapping[MachineName, SystemIdentity]) -> "Identities":
+        return reduce(lambda made, name: made.put(name, known[name]), known, cls())
+
+    def put(self, machine: MachineName, identity: SystemIdentity) -> "Identities":
+        before, now = self.traits_of(machine), frozenset(_traits_of(identity))
+        claims = dict(self._claims)
+        for trait in before - now:
+            claims[trait] = claims[trait] - {machine}
+        for trait in now - before:
+            claims[trait] = claims.get(trait, frozenset()) | {machine}
+        return Identities(claims, {**self._traits, machine: now})
+
+    def __contains__(self, machine: MachineName) -> bool:
+        return machine in self._traits
+
+    def traits_of(self, machine: MachineName) -> frozenset[_Trait]:
+        return self._traits.get(machine, frozenset())
+
+    def claimants(self, trait: _Trait) -> frozenset[MachineName]:
+        return self._claims.get(trait, frozenset())
+
+    def clash(self, machine: MachineName, identity: SystemIdentity) -> Conflict | None:
+        """The weightiest trait that another machine claims as well, if `machine` has that identity."""
+        for trait in _sorted(_traits_of(identity)):
+            if others := self.claimants(trait) - {machine}:
+                return _conflict(trait, {machine, *others})
+        return None
+
+
+def identify(evidence: Evidence, known: Identities) -> Verdict:
     """Total, and independent of any order; never a match where two machines have an equal claim."""
     # some BMCs give the board's serial number as the system's
     seen = _traits(evidence.uuid, (evidence.serial, evidence.board_serial), evidence.macs)
-    if clashes := [c for trait in _sorted(seen) if (c := _clash(trait, known))]:
-        return clashes[0]
-    scores = {name: _score(seen, _traits_of(identity)) for name, identity in known.items()}
-    claims = sorted(name for name, score in scores.items() if score > 0)
+    for trait in _sorted(seen):
+        if len(known.claimants(trait)) > 1:
+            return _conflict(trait, known.claimants(trait))
+    candidates = {name for trait in seen for name in known.claimants(trait)}
+    claims = sorted(name for name in candidates if _score(seen, known.traits_of(name)) > 0)
     match claims:
         case []:
             return Unknown()
@@ -87,26 +126,18 @@ def identify(evidence: Evidence, known: Mapping[MachineName, SystemIdentity]) ->
             return Conflict(names=tuple(claims), why=f"traits of {' and '.join(claims)} in one machine")
 
 
-def duplicates(known: Mapping[MachineName, SystemIdentity]) -> tuple[Conflict, ...]:
-    """Every trait that two or more of the machines claim."""
-    traits = {trait for identity in known.values() for trait in _traits_of(identity)}
-    return tuple(c for trait in _sorted(traits) if (c := _clash(trait, known)))
-
-
-def _sorted(traits: set[_Trait]) -> list[_Trait]:
+def _sorted(traits: Iterable[_Trait]) -> list[_Trait]:
     return sorted(traits, key=lambda trait: (-_WEIGHTS[trait.kind], trait.kind.value, trait.text))
 
 
-def _clash(trait: _Trait, known: Mapping[MachineName, SystemIdentity]) -> Conflict | None:
-    names = sorted(name for name, identity in known.items() if trait in _traits_of(identity))
-    if len(names) < 2:
-        return None
+def _conflict(trait: _Trait, names: Iterable[MachineName]) -> Conflict:
+    claimants = tuple(sorted(names))
     return Conflict(
-        names=tuple(names), why=f"duplicate {trait.kind.value} {trait.text} claimed by {' and '.join(names)}"
+        names=claimants, why=f"duplicate {trait.kind.value} {trait.text} claimed by {' and '.join(claimants)}"
     )
 
 
-def _score(seen: set[_Trait], known: set[_Trait]) -> int:
+def _score(seen: set[_Trait], known: frozenset[_Trait]) -> int:
     score = sum(_WEIGHTS[trait.kind] for trait in seen & known)
     for kind in (_Kind.UUID, _Kind.SERIAL):
         ours, theirs = ({t for t in traits if t.kind is kind} for traits in (seen, known))

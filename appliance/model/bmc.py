@@ -24,6 +24,16 @@ class PowerCommand(Enum):
     CYCLE = "cycle"
     NMI = "nmi"
 
+    @property
+    def boots(self) -> bool:
+        """Whether the machine starts from its firmware afterwards."""
+        return self in (
+            PowerCommand.ON,
+            PowerCommand.GRACEFUL_RESTART,
+            PowerCommand.FORCE_RESTART,
+            PowerCommand.CYCLE,
+        )
+
 
 class BootTarget(Enum):
     """Boot source override target (DSP0268, ComputerSystem.Boot)."""

@@ -126,6 +126,25 @@ def _check_pool(network: IPv4Network, first: IPv4Address, last: IPv4Address, tak
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RackLimits:
+    """How much of the rack can be under way at once; None where nobody knows a limit.
+
+    `uplink_mbps` is what the appliance can send, `machine_mbps` what one machine takes while it writes its image;
+    `power_ons` machines may be switched on together without tripping a breaker; `bmcs` may be talked to at a time.
+    """
+
+    uplink_mbps: int | None = None
+    machine_mbps: int = 1000
+    power_ons: int | None = None
+    bmcs: int | None = None
+
+    def __post_init__(self) -> None:
+        for limit in (self.uplink_mbps, self.machine_mbps, self.power_ons, self.bmcs):
+            if limit is not None and limit < 1:
+                raise SiteError("a limit of the rack is at least 1", next_action="correct it, or leave it out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShellAccess:
     """`authorized_keys` are OpenSSH public key lines for `user` on installed machines."""
 

@@ -15,6 +15,7 @@ from typing import Protocol
 from uuid import UUID
 
 from appliance.boot import Snapshot
+from appliance.conductor.decision import AgentView
 from appliance.inventory.bogus import real_text, real_uuid
 from appliance.inventory.identity import Conflict, Evidence, Match, Unknown, identify
 from appliance.inventory.nics import INFINIBAND
@@ -101,17 +102,12 @@ class AgentDesk:
             "/agent/log": self._log,
         }
 
-    def alive(self, machine: MachineName) -> bool:
+    def heard(self, machine: MachineName) -> AgentView:
         session = self.session(machine)
-        return session is not None and self._clock.monotonic() - session.seen < _ALIVE
-
-    def life(self, machine: MachineName) -> str:
-        session = self.session(machine)
-        return session.life if session else ""
-
-    def report(self, machine: MachineName) -> TaskReport | None:
-        session = self.session(machine)
-        return session.report if session else None
+        if session is None:
+            return AgentView()
+        silent = self._clock.monotonic() - session.seen
+        return AgentView(alive=silent < _ALIVE, silent=silent, life=session.life, report=session.report)
 
     def session(self, machine: MachineName) -> Session | None:
         """None too when the session's nonce has been superseded: that agent's machine was told to boot again."""
@@ -212,7 +208,7 @@ def _goes_on(before: TaskReport | None, now: TaskReport | None) -> bool:
 
 def _contradiction(hello: Hello, machine: MachineName, current: Snapshot) -> str:
     """Empty when the machine's own evidence agrees with what its BMC said, or when there is nothing to compare."""
-    if machine not in current.identities:
+    if machine not in current.known:
         return ""
     said = hello.evidence
     evidence = Evidence(
@@ -221,7 +217,7 @@ def _contradiction(hello: Hello, machine: MachineName, current: Snapshot) -> str
         board_serial=clean(said.board_serial, 100),
         macs=tuple(Mac.parse(mac) for mac in said.macs if len(mac) != INFINIBAND),
     )
-    match identify(evidence, current.identities):
+    match identify(evidence, current.known):
         case Match(name=name) if name == machine:
             return ""
         case Match(name=name):

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from appliance import __version__
 from appliance.api.port import Bmcs
+from appliance.conductor.hands import Waiting
+from appliance.conductor.machine import model_of
 from appliance.conductor.memory import Memory
-from appliance.conductor.world import RunStatus
+from appliance.conductor.rollout import rollout_of
+from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError
 from appliance.inventory.model import Inventory
@@ -20,6 +23,8 @@ from appliance.model.views import (
     MachineView,
     PlanView,
     PowerAction,
+    RunState,
+    RunsView,
     RunView,
     ShellView,
 )
@@ -27,9 +32,19 @@ from appliance.plan import ImageRef, Plan, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
-from appliance.services.views import event_view, machine_view, plan_view, run_view
+from appliance.services.views import event_view, machine_view, plan_view, run_summary, run_view
 from appliance.site import Site, plan_site
-from appliance.store.records import HoldPlaced, HoldReleased, PlanStored, RunStarted
+from appliance.store.records import (
+    HoldPlaced,
+    HoldReleased,
+    MachineRetried,
+    MachineSetAside,
+    PlanStored,
+    RunEnded,
+    RunPaused,
+    RunResumed,
+    RunStarted,
+)
 from appliance.topology import Rack
 
 _POWER_BUDGET = 1000.0
@@ -58,7 +73,7 @@ class Appliance:
         take_over: Callable[[], None],
         consoles: Mapping[MachineName, Console],
         bmc_desk: Bmcs,
-        waiting: Mapping[MachineName, str],
+        waiting: Waiting,
         ssh_key: Path,
     ) -> None:
         self.bmc_desk = bmc_desk
@@ -124,7 +139,52 @@ class Appliance:
     def run(self, run: RunId) -> RunView:
         if run not in self._memory.world.runs:
             raise NotFoundError(f"there is no run {run}", next_action="innervate events shows all runs")
-        return run_view(self._memory.world.runs[run], self._waiting)
+        return run_view(self._memory.world.runs[run], self._waiting.of)
+
+    def runs(self) -> RunsView:
+        """Latest first."""
+        return RunsView(runs=tuple(run_summary(run) for run in reversed(self._memory.world.runs.values())))
+
+    async def pause(self, run: RunId, reason: str) -> RunView:
+        if self._running(run).paused is None:
+            await self._memory.remember(RunPaused(run=run, reason=reason))
+        return self.run(run)
+
+    async def resume(self, run: RunId) -> RunView:
+        if self._running(run).paused is not None:
+            await self._memory.remember(RunResumed(run=run))
+        return self.run(run)
+
+    async def cancel(self, run: RunId) -> RunView:
+        self._running(run)
+        await self._memory.remember(RunEnded(run=run, state=RunState.CANCELLED))
+        return self.run(run)
+
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
+        self._member(run, machine)
+        await self._memory.remember(MachineSetAside(run=run, machine=machine, reason=reason))
+        return self.run(run)
+
+    async def retry(self, run: RunId, machine: MachineName) -> RunView:
+        self._member(run, machine)
+        await self._memory.remember(MachineRetried(run=run, machine=machine))
+        return self.run(run)
+
+    def _running(self, run: RunId) -> RunStatus:
+        status = self._memory.world.runs.get(run)
+        if status is None:
+            raise NotFoundError(f"there is no run {run}", next_action="innervate events shows all runs")
+        if status.state is not RunState.RUNNING:
+            raise ConflictError(f"run {run} is over: {status.state.value}", next_action="plan again: innervate plan")
+        return status
+
+    def _member(self, run: RunId, machine: MachineName) -> None:
+        if machine not in (status := self._running(run)).left:
+            raise NotFoundError(
+                f"{machine} has no part in run {run}",
+                evidence=f"its machines: {', '.join(status.left)}"[:500],
+                next_action="name one of these",
+            )
 
     async def power(self, name: MachineName, action: PowerAction) -> RunView:
         if (hold := self._memory.world.machine(self._known(name)).hold) is not None:
@@ -198,14 +258,16 @@ class Appliance:
     async def _start(self, plan: Plan) -> RunView:
         """Under the lock: of two approvals at once, the second has to see the first one's run."""
         self._refuse_busy(plan)
-        run_id = RunId(self._rng.token(4))
-        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest))
+        run_id, world = RunId(self._rng.token(4)), self._memory.world
+        models = {step.machine: model_of(world.machine(step.machine)) for step in plan.steps}
+        rollout = rollout_of(plan, self._site.topology.limits, models)
+        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest, rollout=rollout))
         return self.run(run_id)
 
     def _refuse_busy(self, plan: Plan) -> None:
         wanted = {step.machine for step in plan.steps}
         for run in self._memory.world.running:
-            if both := wanted & {step.machine for step in run.plan.steps}:
+            if both := wanted & run.left.keys():
                 raise ConflictError(
                     f"run {run.id} already works on {', '.join(sorted(both))}",
                     next_action="wait for its end: innervate status",
@@ -223,7 +285,10 @@ class Appliance:
     def _view(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
         run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
-        return machine_view(state, run, self._session_of(name), self._waiting.get(name, ""))
+        usual = None
+        if run is not None and state.attempt is not None:
+            usual = self._memory.world.usual(name, run.index.by_id[state.attempt.step].do)
+        return machine_view(state, run, self._session_of(name), self._waiting.of(name), usual)
 
 
 def _resident_bytes() -> int:

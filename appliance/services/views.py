@@ -1,11 +1,14 @@
 """The world as the API shows it: pure functions from state to view."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import assert_never
 
+from appliance.conductor.decision import Wait
+from appliance.conductor.machine import MachineState
 from appliance.conductor.position import step_state
-from appliance.conductor.world import Attempt, MachineState, RunStatus, task_id
+from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.ids import MachineName
+from appliance.model.orders import BootOrder, PowerOrder
 from appliance.model.views import (
     DeferredView,
     EventView,
@@ -14,6 +17,8 @@ from appliance.model.views import (
     PhaseView,
     PlanView,
     ProgressView,
+    RunState,
+    RunSummaryView,
     RunView,
     StepView,
 )
@@ -29,11 +34,18 @@ from appliance.store.records import (
     HoldPlaced,
     HoldReleased,
     IdentityRead,
+    MachineRetried,
+    MachineSetAside,
     Noted,
+    OrderAnswered,
+    OrderSent,
     PlanStored,
     PowerCommanded,
     Record,
     RunEnded,
+    RunPaused,
+    RunRecord,
+    RunResumed,
     RunStarted,
     SegmentNoted,
     StepIntent,
@@ -45,7 +57,13 @@ from appliance.store.records import (
 STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 
 
-def step_view(step: Step, attempt: Attempt | None, waiting: str = "") -> StepView:
+def step_view(
+    step: Step,
+    attempt: Attempt | None,
+    wait: Wait | None = None,
+    usual: float | None = None,
+    run: RunState = RunState.RUNNING,
+) -> StepView:
     return StepView(
         id=step.id,
         machine=step.machine,
@@ -54,12 +72,22 @@ def step_view(step: Step, attempt: Attempt | None, waiting: str = "") -> StepVie
         kind=step.kind.value,
         budget=step.budget,
         needs=step.needs,
-        state=step_state(attempt),
+        state=step_state(attempt, run),
         fence=attempt.fence if attempt else 0,
         started=attempt.started if attempt else None,
         ended=attempt.ended if attempt else None,
-        waiting=waiting,
+        waiting=wait.why if wait else "",
+        deadline=_deadline(step, attempt, wait),
+        usual=usual,
     )
+
+
+def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float | None:
+    """The budget ends every wait; it begins anew when a restarted daemon takes the attempt up."""
+    if wait is None or attempt is None:
+        return None
+    end = attempt.started + step.budget
+    return end if wait.until is None else min(wait.until, end)
 
 
 def plan_view(plan: Plan) -> PlanView:
@@ -71,7 +99,7 @@ def plan_view(plan: Plan) -> PlanView:
     )
 
 
-def run_view(run: RunStatus, waiting: Mapping[MachineName, str]) -> RunView:
+def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> RunView:
     return RunView(
         id=run.id,
         plan=run.plan.digest,
@@ -79,19 +107,44 @@ def run_view(run: RunStatus, waiting: Mapping[MachineName, str]) -> RunView:
         started=run.started,
         ended=run.ended,
         steps=tuple(_run_step(run, step, waiting) for step in run.plan.steps),
+        paused=run.paused.reason if run.paused else "",
+        canary=run.rollout.canary,
+        at_once=run.rollout.at_once,
+        rollout=run.rollout.why,
+        set_aside={str(name): reason for name, reason in run.aside.items()},
     )
 
 
-def _run_step(run: RunStatus, step: Step, waiting: Mapping[MachineName, str]) -> StepView:
+def run_summary(run: RunStatus) -> RunSummaryView:
+    return RunSummaryView(
+        id=run.id,
+        plan=run.plan.digest,
+        state=run.state,
+        started=run.started,
+        ended=run.ended,
+        paused=run.paused.reason if run.paused else "",
+        machines=len(run.left),
+        settled=len(run.settled),
+        failed=sum(not end.well for end in run.settled.values()),
+    )
+
+
+def _run_step(run: RunStatus, step: Step, waiting: Callable[[MachineName], Wait | None]) -> StepView:
     attempt = run.attempts.get(step.id)
-    running = attempt is not None and attempt.ended is None
-    return step_view(step, attempt, waiting.get(step.machine, "") if running else "")
+    running = attempt is not None and attempt.ended is None and run.state is RunState.RUNNING
+    return step_view(step, attempt, waiting(step.machine) if running else None, run=run.state)
 
 
-def machine_view(state: MachineState, run: RunStatus | None, session: Session | None, waiting: str) -> MachineView:
+def machine_view(
+    state: MachineState,
+    run: RunStatus | None,
+    session: Session | None,
+    wait: Wait | None,
+    usual: float | None = None,
+) -> MachineView:
     """`run` is the one that the machine's present attempt belongs to."""
     serial = state.facts.serial if state.facts else state.identity.serial if state.identity else ""
-    step = run.plan.step(state.attempt.step) if run and state.attempt else None
+    step = run.index.by_id[state.attempt.step] if run and state.attempt else None
     return MachineView(
         name=state.name,
         phase=state.phase,
@@ -101,7 +154,7 @@ def machine_view(state: MachineState, run: RunStatus | None, session: Session | 
         address=str(state.address or ""),
         product=f"{state.identity.manufacturer} {state.identity.product}" if state.identity else "",
         conditions=state.conditions,
-        step=step_view(step, state.attempt, waiting) if step else None,
+        step=step_view(step, state.attempt, wait, usual) if step else None,
         progress=_progress(state, session),
         stages=_stages(state),
         phases=tuple(PhaseView(phase=phase, since=since) for phase, since in state.phases),
@@ -117,12 +170,7 @@ def _stages(state: MachineState) -> dict[str, float | None]:
 def _progress(state: MachineState, session: Session | None) -> ProgressView | None:
     """Of the task that the machine's agent works on now."""
     report = session.report if session else None
-    if (
-        report is None
-        or session is None
-        or state.attempt is None
-        or report.id != task_id(state.attempt.run, state.attempt.step)
-    ):
+    if report is None or session is None or state.attempt is None or report.id != state.attempt.task:
         return None
     done, total = report.progress.done, report.progress.total
     if not total:
@@ -148,21 +196,6 @@ def event_view(entry: Entry) -> EventView:
 def describe(record: Record) -> str:
     """One sentence for the timeline."""
     match record:
-        case PlanStored(plan=plan):
-            return f"plan {plan.digest[:12]} for {plan.site}: {len(plan.steps)} steps"
-        case RunStarted(run=run, plan=digest):
-            return f"run {run} of plan {digest[:12]} started"
-        case RunEnded(run=run, state=state):
-            return f"run {run} {state.value}"
-        case StepIntent() as intent:
-            resumed = f", resumes fence {intent.resumes}" if intent.resumes is not None else ""
-            return f"{intent.step} begins ({intent.kind.value}, fence {intent.fence}{resumed})"
-        case StepResult() as result:
-            return _result(result)
-        case PowerCommanded(command=command):
-            return f"power command {command}"
-        case IdentityRead(identity=identity):
-            return f"the BMC controls serial {identity.serial}, UUID {identity.uuid}"
         case AddressLeased(address=address):
             return f"address {address} leased"
         case BootSeen(stage=stage, detail=detail):
@@ -173,14 +206,73 @@ def describe(record: Record) -> str:
             return f"hardware known: serial {facts.serial}, {len(facts.disks)} disks, {len(facts.nics)} NICs"
         case FirstBootSeen() as report:
             return f"installed system reports: {report.hostname} at {report.address}, nonce {report.nonce[:8]}"
+        case IdentityRead(identity=identity):
+            return f"the BMC controls serial {identity.serial}, UUID {identity.uuid}"
+        case PowerCommanded(command=command):
+            return f"power command {command}"
         case HoldPlaced(reason=reason):
             return f"held: {reason}"
         case HoldReleased():
             return "released"
         case Noted(text=text) | SegmentNoted(text=text):
             return text
+        case plan_or_run:
+            return _of_a_run(plan_or_run)
+
+
+def _of_a_run(record: PlanStored | RunRecord) -> str:
+    match record:
+        case PlanStored(plan=plan):
+            return f"plan {plan.digest[:12]} for {plan.site}: {len(plan.steps)} steps"
+        case RunStarted() as started:
+            return _started(started)
+        case RunPaused(run=run, reason=reason):
+            return f"run {run} paused: {reason}"
+        case RunResumed(run=run):
+            return f"run {run} goes on"
+        case RunEnded(run=run, state=state):
+            return f"run {run} {state.value}"
+        case MachineSetAside(run=run, reason=reason):
+            return f"set aside in run {run}: {reason}"
+        case MachineRetried(run=run):
+            return f"tried again in run {run}"
+        case StepIntent() as intent:
+            resumed = f", resumes fence {intent.resumes}" if intent.resumes is not None else ""
+            return f"{intent.step} begins ({intent.kind.value}, fence {intent.fence}{resumed})"
+        case StepResult() as result:
+            return _result(result)
+        case OrderSent() as sent:
+            return _order(sent)
+        case OrderAnswered() as answered:
+            return _answer(answered)
         case _:
             assert_never(record)
+
+
+def _started(started: RunStarted) -> str:
+    rollout = started.rollout
+    canary = f"; first {', '.join(rollout.canary)}" if rollout.canary else ""
+    why = f"; {rollout.why}" if rollout.why else ""
+    return f"run {started.run} of plan {started.plan[:12]} started{canary}{why}"
+
+
+def _order(sent: OrderSent) -> str:
+    match sent.order:
+        case PowerOrder(command=command):
+            return f"power command {command.value}"
+        case BootOrder(target=target):
+            return f"boot once from {target.value}"
+        case _:
+            assert_never(sent.order)
+
+
+def _answer(answered: OrderAnswered) -> str:
+    """Some BMCs take a boot override and do not show it: the DHCP packet decides, this explains its absence."""
+    if answered.problem is None:
+        return "the BMC accepted it" + (f", and reads back {answered.shown}" if answered.shown else "")
+    if answered.lost:
+        return f"no answer: {answered.problem.message}; the machine itself shows whether it was done"
+    return f"the BMC refused it: {answered.problem.message}"
 
 
 def _result(result: StepResult) -> str:

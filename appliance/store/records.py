@@ -14,6 +14,8 @@ from pydantic import Field
 from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import Firmware, HardwareFacts
 from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
+from appliance.model.orders import Order
+from appliance.model.rollout import Rollout
 from appliance.model.views import RunState
 from appliance.plan import Plan, StepKind
 
@@ -50,7 +52,23 @@ class PlanStored:
 class RunStarted:
     run: RunId
     plan: PlanDigest
+    rollout: Rollout = field(default_factory=Rollout)
     record: Literal["run-started"] = "run-started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPaused:
+    """No machine begins a step; steps under way go on to their end."""
+
+    run: RunId
+    reason: str
+    record: Literal["run-paused"] = "run-paused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    run: RunId
+    record: Literal["run-resumed"] = "run-resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +76,25 @@ class RunEnded:
     run: RunId
     state: RunState
     record: Literal["run-ended"] = "run-ended"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSetAside:
+    """Quarantine within a run: the machine is left as it is, the others go on."""
+
+    run: RunId
+    machine: MachineName
+    reason: str
+    record: Literal["machine-set-aside"] = "machine-set-aside"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRetried:
+    """What failed on the machine in this run may be tried again, also after it was set aside."""
+
+    run: RunId
+    machine: MachineName
+    record: Literal["machine-retried"] = "machine-retried"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +126,36 @@ class StepResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSent:
+    """Durable before the order leaves. Its idempotency key is (run, step, number): `number` counts the orders of one
+    attempt from 1, and goes on where another attempt resumes it."""
+
+    run: RunId
+    step: StepId
+    machine: MachineName
+    fence: Fence
+    number: int
+    order: Order
+    record: Literal["order-sent"] = "order-sent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAnswered:
+    """`shown` is what a read-back showed. With `lost` nobody knows whether it was done: the machine itself shows it."""
+
+    run: RunId
+    step: StepId
+    machine: MachineName
+    number: int
+    shown: str = ""
+    problem: Problem | None = None
+    lost: bool = False
+    record: Literal["order-answered"] = "order-answered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PowerCommanded:
-    """`boots` marks the commands after which the machine starts from its firmware."""
+    """A power command from outside of any run; `boots` marks those after which a machine starts from its firmware."""
 
     machine: MachineName
     command: str
@@ -185,13 +250,21 @@ class SegmentNoted:
     record: Literal["segment-noted"] = "segment-noted"
 
 
-Record = (
-    PlanStored
-    | RunStarted
+RunRecord = (
+    RunStarted
+    | RunPaused
+    | RunResumed
     | RunEnded
+    | MachineSetAside
+    | MachineRetried
     | StepIntent
     | StepResult
-    | PowerCommanded
+    | OrderSent
+    | OrderAnswered
+)
+
+Observation = (
+    PowerCommanded
     | IdentityRead
     | AddressLeased
     | BootSeen
@@ -201,8 +274,10 @@ Record = (
     | HoldPlaced
     | HoldReleased
     | Noted
-    | SegmentNoted
 )
+"""Concerns one machine, whether or not a run works on it."""
+
+Record = PlanStored | RunRecord | Observation | SegmentNoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,15 +298,11 @@ class Entry:
 
 def machine_of(record: Record) -> MachineName | None:
     match record:
-        case PlanStored() | RunStarted() | RunEnded() | SegmentNoted():
+        case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded() | SegmentNoted():
             return None
         case _:
             return record.machine
 
 
 def run_of(record: Record) -> RunId | None:
-    match record:
-        case RunStarted() | RunEnded() | StepIntent() | StepResult():
-            return record.run
-        case _:
-            return None
+    return record.run if isinstance(record, RunRecord) else None

@@ -28,12 +28,12 @@ from appliance.bmc.discovery import Found, Sign, Suspect
 from appliance.bmc.finder import Finder, FinderLimits
 from appliance.bmc.rotation import rotate
 from appliance.bmc.vault import Entry, Vault, factory_defaults
-from appliance.boot import Ramdisk, snapshot
+from appliance.boot import Ramdisk, Snapshot
 from appliance.client import Client
 from appliance.conductor.conductor import Conductor
-from appliance.conductor.hands import Hands
+from appliance.conductor.hands import Hands, Waiting
 from appliance.conductor.memory import Memory
-from appliance.conductor.steps import ensure
+from appliance.conductor.outbox import carry_out
 from appliance.errors import BmcError, InnervateError
 from appliance.lab.certificate import self_signed
 from appliance.lab.topology import lab_rack
@@ -237,13 +237,13 @@ class Daemon:
             closing.enter_context(contextlib.closing(SecretFile(state / "bmc.vault", SystemRng()))), clock
         )
         world, segment = self.memory.world, SegmentState()
-        seen = snapshot((world.machine(name) for name in rack.machines), stated_macs(rack), RAMDISK)
+        seen = Snapshot.of(map(world.machine, rack.machines), world.identities, stated_macs(rack), RAMDISK)
         limits, rng = FinderLimits(probe_seconds=3.0), SystemRng()
         self.bmcs = BmcDesk(rack, Finder(clock, rng, limits), self.vault, self.dialler, clock, rng)
         closing.push_async_callback(self.bmcs.close)
         senses = Senses(self.memory, lambda: seen, segment, clock, state, self.bmcs.suspect)
         desk = AgentDesk(lambda: seen, senses, clock)
-        waiting: dict[MachineName, str] = {}
+        waiting = Waiting()
         key = state / "ssh" / "id_ed25519"
         ensure_key(key, HostProcesses())
         self._hands = Hands(
@@ -253,7 +253,7 @@ class Daemon:
             library=FakeLibrary(),
             shells=SshShells(key),
             bmc_of=self.bmcs.bmc_of,
-            waiting=waiting.__setitem__,
+            waiting=waiting,
         )
         self.application = Appliance(
             memory=self.memory,
@@ -272,7 +272,7 @@ class Daemon:
         self.app = create_app(self.application)
 
     async def run(self) -> None:
-        await Conductor(self._hands, ensure, SystemRng()).run()
+        await Conductor(self._hands, carry_out, SystemRng()).run()
 
     async def ended(self) -> None:
         while self.memory.world.running:

@@ -5,8 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from appliance.boot import Ramdisk, intent_for, snapshot
-from appliance.conductor.world import MachineState
+from appliance.boot import Ramdisk, Snapshot, intent_for
+from appliance.conductor.machine import MachineState
+from appliance.inventory.identity import Identities
 from appliance.model.bmc import PowerState, SystemIdentity
 from appliance.model.hardware import Firmware
 from appliance.model.ids import MachineName, Nonce
@@ -32,6 +33,17 @@ def state(name: MachineName, uuid: UUID | None, *macs: Mac, nonce: str = "") -> 
         path="/1", uuid=uuid, serial=name, manufacturer="", product="", macs=macs, power=PowerState.ON
     )
     return MachineState(name=name, identity=identity, boot_nonce=Nonce(nonce) if nonce else None)
+
+
+def taken(states: tuple[MachineState, ...], stated: dict[MachineName, Mac]) -> Snapshot:
+    """Where the machines came one after the other, it is the same as of all at once."""
+    known = Identities.of({one.name: one.identity for one in states if one.identity is not None})
+    whole = Snapshot.of(states, known, stated, RAMDISK)
+    grown = Snapshot.of((), Identities(), stated, RAMDISK)
+    for one in states:
+        grown = grown.after([replace(one, boot_nonce=Nonce("old"))], known, RAMDISK).after([one], known, RAMDISK)
+    assert grown == whole
+    return whole
 
 
 ONE = state(A, UUID_A, MAC_A, nonce="na")
@@ -86,7 +98,7 @@ def test_who_asks(
     uuid: UUID | None,
     expected: RunKernel | str,
 ) -> None:
-    found = snapshot(states, stated, RAMDISK).intent_for(Client(mac=mac, stage=Stage.IPXE, uuid=uuid))
+    found = taken(states, stated).intent_for(Client(mac=mac, stage=Stage.IPXE, uuid=uuid))
     if isinstance(expected, str):
         assert isinstance(found, Wait)
         assert expected in found.reason
@@ -109,6 +121,6 @@ def hello(nonce: str) -> HelloSeen:
     ],
 )
 def test_who_may_speak(machine: MachineState, agents: set[str], seeds: set[str]) -> None:
-    found = snapshot((machine, TWO), {}, RAMDISK)
+    found = taken((machine, TWO), {})
     assert (set(found.agents), set(found.seeds)) == (agents, seeds)
     assert set(found.agents.values()) | set(found.seeds.values()) <= {A}

@@ -15,15 +15,16 @@ from uuid import UUID
 from appliance.api.fake import FakeBmcs
 from appliance.bmc.discovery import Suspect
 from appliance.bmc.fake import FakeBmc
-from appliance.boot import Ramdisk, Snapshot, snapshot
+from appliance.boot import Ramdisk, Snapshot
 from appliance.conductor.conductor import Conductor
-from appliance.conductor.hands import Hands, PublishedSeed
+from appliance.conductor.decision import Wait as Waits
+from appliance.conductor.hands import Hands, PublishedSeed, Waiting
 from appliance.conductor.memory import Memory
-from appliance.conductor.steps import ensure
+from appliance.conductor.outbox import carry_out
 from appliance.errors import UnreachableError
 from appliance.lab.topology import lab_rack
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
-from appliance.model.ids import ImageName, MachineName, Nonce
+from appliance.model.ids import ImageName, MachineName, Nonce, RunId
 from appliance.model.site import ShellAccess
 from appliance.model.views import RunState, RunView
 from appliance.plan import ImageRef, WriteSeed
@@ -267,6 +268,19 @@ class Rng:
         return 0.5
 
 
+class Recorded(Waiting):
+    """What was waited for, each sentence once."""
+
+    def __init__(self, said: list[tuple[MachineName, str]]) -> None:
+        super().__init__()
+        self._said = said
+
+    def say(self, machine: MachineName, wait: Waits | None) -> None:
+        super().say(machine, wait)
+        if wait is not None and (machine, wait.why) not in self._said[-1:]:
+            self._said.append((machine, wait.why))
+
+
 class Net:
     """One life of the appliance on one log file. It is over when `close` was called."""
 
@@ -285,8 +299,8 @@ class Net:
             self.memory, lambda: self.snapshot, self.segment, clock, rack.folder, self.bmcs_seen.append
         )
         self.desk = AgentDesk(lambda: self.snapshot, self.senses, clock)
-        self.waiting: dict[MachineName, str] = {}
         self.said: list[tuple[MachineName, str]] = []
+        self.waiting = Recorded(self.said)
         self.hands = Hands(
             memory=self.memory,
             clock=clock,
@@ -294,7 +308,7 @@ class Net:
             library=rack.library,
             shells=rack.shells,
             bmc_of=lambda name: rack.machines[name].bmc,
-            waiting=self._waiting,
+            waiting=self.waiting,
         )
         self.application = Appliance(
             memory=self.memory,
@@ -310,19 +324,16 @@ class Net:
             waiting=self.waiting,
             ssh_key=rack.folder / "key",
         )
-        self.conductor = asyncio.create_task(Conductor(self.hands, ensure, rack.rng).run(), name="conductor")
+        self.conductor = asyncio.create_task(Conductor(self.hands, carry_out, rack.rng).run(), name="conductor")
         rack.net = self
 
-    def _follow(self, _machines: frozenset[MachineName]) -> None:
-        self.snapshot = self._taken()
+    def _follow(self, machines: frozenset[MachineName]) -> None:
+        world = self.memory.world
+        self.snapshot = self.snapshot.after(map(world.machine, sorted(machines)), world.identities, RAMDISK)
 
     def _taken(self) -> Snapshot:
         world, topology = self.memory.world, self.rack.site.topology
-        return snapshot((world.machine(name) for name in topology.machines), stated_macs(topology), RAMDISK)
-
-    def _waiting(self, machine: MachineName, text: str) -> None:
-        self.waiting[machine] = text
-        self.said.append((machine, text))
+        return Snapshot.of(map(world.machine, topology.machines), world.identities, stated_macs(topology), RAMDISK)
 
     async def ended(self) -> None:
         """Returns when no run goes on."""
@@ -370,6 +381,9 @@ class FakeRack:
         self.library = FakeLibrary()
         self.shells = FakeShells({machine.address: machine for machine in self.machines.values()})
         self.first = next(iter(self.machines.values()))
+
+    def run_id(self) -> RunId:
+        return RunId(self.rng.token(4))
 
     async def up(self) -> Net:
         while self.net is None:  # noqa: ASYNC110  virtual time

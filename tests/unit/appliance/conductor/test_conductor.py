@@ -10,19 +10,24 @@ from pathlib import Path
 import pytest
 
 from appliance.bmc.fake import FakeBmc
-from appliance.conductor.conductor import Conductor
-from appliance.conductor.hands import Attempt, Hands
-from appliance.conductor.outcome import Done, Outcome
+from appliance.conductor.conductor import CarryOut, Conductor
+from appliance.conductor.decision import Done, Outcome
+from appliance.conductor.hands import Hands
+from appliance.conductor.runs import Attempt
 from appliance.errors import BmcError, BmcSilentError, MachineryError
 from appliance.model.bmc import BootTarget, PowerCommand
 from appliance.model.hardware import Firmware
 from appliance.model.ids import MachineName
 from appliance.model.phase import PHASES, Phase
 from appliance.model.views import RunState, StepState
+from appliance.plan import Step
 from appliance.store.records import (
     BootSeen,
     BootStage,
+    Entry,
     IdentityRead,
+    OrderAnswered,
+    OrderSent,
     PowerCommanded,
     RunEnded,
     StepIntent,
@@ -32,6 +37,7 @@ from images.agent import protocol
 from tests.unit.appliance.conductor.rack import FakeRack, Net, intents
 from tests.unit.appliance.conductor.virtual import run
 
+JOURNAL = (StepIntent, StepResult, OrderSent, OrderAnswered, RunEnded)
 Scene = Callable[[FakeRack, Net], Awaitable[None]]
 
 
@@ -45,6 +51,10 @@ def play(folder: Path, scene: Scene, machines: int = 1) -> None:
             await rack.close()
 
     run(whole())
+
+
+def answers(entries: tuple[Entry, ...]) -> list[OrderAnswered]:
+    return [entry.record for entry in entries if isinstance(entry.record, OrderAnswered)]
 
 
 def written(rack: FakeRack) -> list[tuple[str, int]]:
@@ -77,7 +87,7 @@ def test_two_machines_from_nothing_to_active(tmp_path: Path) -> None:
                 protocol.BootDisk,
             ]
             assert (machine.bmc.commands, machine.bmc.boots) == ([PowerCommand.ON], [BootTarget.NETWORK])
-        assert set(net.waiting.values()) == {""}
+        assert not any(net.waiting.of(machine.name) for machine in rack.machines.values())
         assert not (await net.application.make_plan()).steps
 
     play(tmp_path, scene, machines=2)
@@ -87,14 +97,15 @@ def test_progress_names_what_is_waited_for(tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
         await net.finish()
         said = [text for _, text in net.said if text]
-        assert said[:7] == [
+        assert said[:8] == [
             "waiting for the BMC to say which machine it controls",
             "start: telling the BMC to boot once from the network",
+            "start: asking the BMC for the power state",
+            "start: telling the BMC on",
             "powered on; waiting for the firmware's first DHCP packet",
             "address given; waiting for the firmware to fetch iPXE",
             "iPXE fetched; waiting for it to ask for its boot script",
             "boot script served; waiting for the agent's hello from the ramdisk",
-            "waiting for the agent's hardware report",
         ]
         assert "waiting for SSH: 10.77.0.51 does not answer yet" in said
 
@@ -156,7 +167,7 @@ def test_a_power_command_whose_answer_got_lost_is_decided_by_the_machine(tmp_pat
         machine.bmc = Lossy(await machine.bmc.identify(), machine.bmc.on_command)
         await net.finish()
         assert machine.bmc.commands == [PowerCommand.ON]
-        assert any("answer-lost" in str(entry.record) for entry in await rack.entries())
+        assert [answer.lost for answer in answers(await rack.entries())] == [False, True]
 
     play(tmp_path, scene)
 
@@ -234,7 +245,7 @@ def test_the_same_step_of_another_run_is_another_task_to_the_agent(tmp_path: Pat
 
 
 def test_over_budget(tmp_path: Path) -> None:
-    async def never(_hands: Hands, _attempt: Attempt) -> Outcome:
+    async def never(_hands: Hands, _step: Step, _attempt: Attempt) -> Outcome:
         await asyncio.sleep(1e6)
         return Done()
 
@@ -242,10 +253,10 @@ def test_over_budget(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_ours_is_told_apart(tmp_path: Path) -> None:
-    async def broken(_hands: Hands, _attempt: Attempt) -> Outcome:
+    async def broken(_hands: Hands, _step: Step, _attempt: Attempt) -> Outcome:
         raise KeyError("oops")
 
-    async def timed_out(_hands: Hands, _attempt: Attempt) -> Outcome:
+    async def timed_out(_hands: Hands, _step: Step, _attempt: Attempt) -> Outcome:
         raise TimeoutError("of a library, not of the budget")
 
     (tmp_path / "b").mkdir()
@@ -254,12 +265,12 @@ def test_a_fault_of_ours_is_told_apart(tmp_path: Path) -> None:
     assert problem_of_first_step(tmp_path / "b", timed_out)[0] == "fault"
 
 
-def problem_of_first_step(folder: Path, ensure: Callable[[Hands, Attempt], Awaitable[Outcome]]) -> tuple[str, str, str]:
+def problem_of_first_step(folder: Path, carry_out: CarryOut) -> tuple[str, str, str]:
     found: list[tuple[str, str, str]] = []
 
     async def scene(rack: FakeRack, net: Net) -> None:
         net.conductor.cancel()
-        net.conductor = asyncio.create_task(Conductor(net.hands, ensure, rack.rng).run())
+        net.conductor = asyncio.create_task(Conductor(net.hands, carry_out, rack.rng).run())
         assert (await net.approve()).state is RunState.FAILED
         result = next(e.record for e in await rack.entries() if isinstance(e.record, StepResult))
         assert result.problem is not None
@@ -281,7 +292,7 @@ def test_a_log_that_refuses_stops_the_world_until_it_takes_records_again(
         def full(*records: object) -> object:
             kind = type(records[0]).__name__
             refused[kind] += 1
-            if refused[kind] <= 2 and isinstance(records[0], StepIntent | StepResult | PowerCommanded | RunEnded):
+            if refused[kind] <= 2 and isinstance(records[0], JOURNAL):
                 future: Future[object] = Future()
                 future.set_exception(MachineryError("disk full"))
                 return future
@@ -290,7 +301,7 @@ def test_a_log_that_refuses_stops_the_world_until_it_takes_records_again(
         monkeypatch.setattr(net.log, "append", full)
         await net.finish()
         assert not net.failures()
-        assert all(refused[kind] > 2 for kind in ("StepIntent", "StepResult", "PowerCommanded", "RunEnded"))
+        assert all(refused[kind.__name__] >= 2 for kind in JOURNAL), refused
 
     play(tmp_path, scene)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.conductor.position import End, Move, Start, moves, next_retry, step_state
+from appliance.conductor.position import End, Move, Start, moves, retries, step_state
 from appliance.conductor.world import World
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
 from appliance.model.views import RunState, StepState
@@ -145,7 +145,7 @@ def test_step_state(records: list[Record], state: StepState) -> None:
     assert step_state(world(CHAIN, *records).runs[RunId("r")].attempts.get(StepId("a1"))) is state
 
 
-def test_the_next_retry_is_one_that_is_still_to_come() -> None:
+def test_when_machines_may_try_again() -> None:
     waiting = world(TWO, begin("a1"), end("a1", 1, PROBLEM, 10), begin("b1"), end("b1", 1, PROBLEM, 20))
-    assert [next_retry(waiting, at) for at in (0.0, 13.9, 14.0, 26.0)] == [14.0, 14.0, 26.0, None]
-    assert next_retry(world(TWO), 0.0) is None
+    assert sorted(retries(waiting)) == [(14.0, A), (26.0, B)]
+    assert not list(retries(world(TWO)))

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from appliance.conductor.world import MachineState, World
+from appliance.conductor.machine import MachineState
+from appliance.conductor.world import World
 from appliance.model.bmc import PowerCommand
 from appliance.model.hardware import Firmware
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId

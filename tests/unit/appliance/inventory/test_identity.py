@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.inventory.identity import Conflict, Evidence, Match, Unknown, Verdict, duplicates, evidence_of, identify
+from appliance.inventory.identity import Conflict, Evidence, Identities, Match, Unknown, Verdict, evidence_of, identify
 from appliance.model.bmc import PowerState, SystemIdentity
 from appliance.model.hardware import Firmware, HardwareFacts
 from appliance.model.ids import MachineName
@@ -68,14 +68,32 @@ TWINS = {A: identity(UUID_A, "SN0001", MAC_A), B: identity(UUID_B, "SN0002", MAC
     ],
 )
 def test_verdicts(evidence: Evidence, known: Mapping[MachineName, SystemIdentity], verdict: Verdict) -> None:
-    assert identify(evidence, known) == verdict
+    assert identify(evidence, Identities.of(known)) == verdict
 
 
-def test_duplicates_name_both() -> None:
-    assert duplicates(RACK) == duplicates(CLONES) == ()
-    assert [c.why for c in duplicates(TWINS)] == ["duplicate MAC 52:54:00:77:00:01 claimed by node-0 and node-1"]
-    same_uuid = {A: identity(UUID_A), B: identity(UUID(bytes=UUID_A.bytes_le)), MachineName("node-2"): identity(UUID_B)}
-    assert [c.names for c in duplicates(same_uuid)] == [(A, B)]
+@pytest.mark.parametrize(
+    ("known", "name", "why"),
+    [
+        (RACK, A, ""),
+        (CLONES, A, ""),
+        (TWINS, A, "duplicate MAC 52:54:00:77:00:01 claimed by node-0 and node-1"),
+        (TWINS, B, "duplicate MAC 52:54:00:77:00:01 claimed by node-0 and node-1"),
+        (
+            {A: identity(UUID_A), B: identity(UUID(bytes=UUID_A.bytes_le))},
+            B,
+            f"duplicate UUID {min(UUID_A, UUID(bytes=UUID_A.bytes_le))} claimed by node-0 and node-1",
+        ),
+    ],
+)
+def test_a_clash_names_both(known: Mapping[MachineName, SystemIdentity], name: MachineName, why: str) -> None:
+    found = Identities.of(known).clash(name, known[name])
+    assert (found.why if found else "") == why
+
+
+def test_what_a_machine_was_before_is_forgotten() -> None:
+    moved = Identities.of(TWINS).put(A, identity(UUID_A, "SN0001", MAC_C))
+    assert moved.clash(A, identity(UUID_A, "SN0001", MAC_C)) is None
+    assert identify(Evidence(macs=(MAC_A,)), moved) == Match(name=B)
 
 
 def test_facts_are_evidence() -> None:
@@ -115,19 +133,18 @@ def test_order_means_nothing(known: dict[MachineName, SystemIdentity], evidence:
     backward = Evidence(
         uuid=evidence.uuid, serial=evidence.board_serial, board_serial=evidence.serial, macs=evidence.macs[::-1]
     )
-    assert identify(evidence, known) == identify(backward, turned)
-    assert duplicates(known) == duplicates(turned)
+    assert identify(evidence, Identities.of(known)) == identify(backward, Identities.of(turned))
 
 
 @given(known=RACKS, evidence=EVIDENCE)
 def test_a_match_never_fits_a_second_machine(known: dict[MachineName, SystemIdentity], evidence: Evidence) -> None:
-    verdict = identify(evidence, known)
+    verdict = identify(evidence, Identities.of(known))
     if isinstance(verdict, Match):
         others = {name: known[name] for name in known if name != verdict.name}
-        assert not isinstance(identify(evidence, others), Match | Conflict)
+        assert not isinstance(identify(evidence, Identities.of(others)), Match | Conflict)
 
 
 @given(known=RACKS, evidence=EVIDENCE)
 def test_a_conflict_names_two(known: dict[MachineName, SystemIdentity], evidence: Evidence) -> None:
-    verdict = identify(evidence, known)
+    verdict = identify(evidence, Identities.of(known))
     assert not isinstance(verdict, Conflict) or len(set(verdict.names)) >= 2

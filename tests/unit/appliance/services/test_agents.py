@@ -7,6 +7,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from appliance.boot import Snapshot
+from appliance.conductor.decision import AgentView
+from appliance.inventory.identity import Identities
 from appliance.model.ids import MachineName, Nonce
 from appliance.services.agents import AgentDesk
 from appliance.services.reports import FirstBoot
@@ -20,7 +22,8 @@ CLIENT = IPv4Address("10.77.0.51")
 OTHER = MachineName("node-1")
 GOOD, OLD, SEED = Nonce("good-nonce"), Nonce("old-nonce"), Nonce("seed-nonce")
 THEIRS = replace(IDENTITY, uuid=None, serial="SN0002", macs=(Mac("52:54:00:77:00:02"),))
-NOW = Snapshot(agents={GOOD: NODE}, seeds={SEED: NODE}, identities={NODE: IDENTITY, OTHER: THEIRS})
+KNOWN = {NODE: IDENTITY, OTHER: THEIRS}
+NOW = Snapshot(agents={GOOD: NODE}, seeds={SEED: NODE}, identities=KNOWN, known=Identities.of(KNOWN))
 TASK = protocol.Inspect(id="r.inspect", fence=1)
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ1Ctl0oCSIvIZYbtdxvWEjYC3x5mDSbKKzLkSKSSPX"
 
@@ -173,7 +176,7 @@ def test_another_machine_s_evidence_is_named(desk: Desk) -> None:
 
 
 def test_a_machine_whose_bmc_told_nothing_is_known_by_its_nonce(desk: Desk) -> None:
-    desk.snapshot = replace(NOW, identities={OTHER: THEIRS})
+    desk.snapshot = replace(NOW, identities={OTHER: THEIRS}, known=Identities.of({OTHER: THEIRS}))
     assert desk.post("/agent/hello", hello(serial="whatever")).status == 200
 
 
@@ -196,31 +199,31 @@ def test_log_offsets(offset: str | None, status: int, heard: list[str], desk: De
 
 
 def test_alive_until_it_was_silent(desk: Desk) -> None:
-    assert not desk.desk.alive(NODE)
+    assert not desk.desk.heard(NODE).alive
     desk.post("/agent/hello", hello())
-    assert (desk.desk.alive(NODE), desk.desk.life(NODE), desk.desk.report(NODE)) == (True, "boot.1", None)
+    assert desk.desk.heard(NODE) == AgentView(alive=True, silent=0.0, life="boot.1")
     desk.clock.time += 29.9
-    assert desk.desk.alive(NODE)
+    assert desk.desk.heard(NODE).alive
     desk.clock.time += 0.2
-    assert not desk.desk.alive(NODE)
+    assert not desk.desk.heard(NODE).alive
     desk.post("/agent/poll", poll())
-    assert desk.desk.alive(NODE)
-    assert not desk.desk.alive(OTHER)
+    assert desk.desk.heard(NODE).alive
+    assert not desk.desk.heard(OTHER).alive
 
 
 def test_a_poll_before_any_hello_is_that_of_an_agent_that_outlived_us(desk: Desk) -> None:
     assert desk.post("/agent/poll", poll(task=working(5))).status == 200
-    assert (desk.desk.alive(NODE), desk.desk.life(NODE)) == (True, "boot.0")
-    assert desk.desk.report(NODE) == working(5)
+    assert (desk.desk.heard(NODE).alive, desk.desk.heard(NODE).life) == (True, "boot.0")
+    assert desk.desk.heard(NODE).report == working(5)
 
 
 def test_a_superseded_nonce_counts_no_more(desk: Desk) -> None:
     desk.post("/agent/hello", hello())
     desk.snapshot = replace(NOW, agents={Nonce("next"): NODE})
-    assert (desk.desk.alive(NODE), desk.desk.life(NODE), desk.desk.session(NODE)) == (False, "", None)
+    assert (desk.desk.heard(NODE).alive, desk.desk.heard(NODE).life, desk.desk.session(NODE)) == (False, "", None)
     assert desk.post("/agent/poll", poll()).status == 403
     desk.post("/agent/hello", hello("boot-2"), "next")
-    assert desk.desk.life(NODE) == "boot-2.1"
+    assert desk.desk.heard(NODE).life == "boot-2.1"
 
 
 def test_a_nonce_that_became_another_machine_s_counts_no_more(desk: Desk) -> None:
@@ -239,7 +242,7 @@ def test_an_agent_that_says_hello_again_is_another_one(desk: Desk) -> None:
     desk.post("/agent/hello", hello())
     desk.desk.assign(NODE, TASK)
     desk.post("/agent/hello", hello())
-    assert desk.desk.life(NODE) == "boot.2"
+    assert desk.desk.heard(NODE).life == "boot.2"
     assert task_in(desk.post("/agent/poll", poll())) is None
 
 

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.conductor.world import Attempt, MachineState, RunStatus
+from appliance.conductor.decision import Wait
+from appliance.conductor.machine import MachineState
+from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.views import ProgressView, StepState
-from appliance.plan import Deferred
+from appliance.plan import Deferred, PlanIndex
 from appliance.services.agents import Session
 from appliance.services.views import describe, event_view, machine_view, plan_view, run_view
 from appliance.store.records import Entry, Problem, StepResult
@@ -17,11 +19,20 @@ from tests.unit.appliance.store.samples import ADDRESS, FACTS, IDENTITY, NODE, P
 
 SENTENCES = (
     f"plan {PLAN.digest[:12]} for lab: 12 steps",
-    f"run 0badcafe of plan {PLAN.digest[:12]} started",
+    f"run 0badcafe of plan {PLAN.digest[:12]} started; first node-0; 2 machines at once: inrush",
+    "run 0badcafe paused: 2 of 3 failed",
+    "run 0badcafe goes on",
+    "set aside in run 0badcafe: fan",
+    "tried again in run 0badcafe",
     "run 0badcafe failed",
     "discover.node-0.enrol begins (read, fence 2, resumes fence 1)",
     "discover.node-0.enrol done (fence 1): serial SN0001",
     "discover.node-0.enrol failed (fence 1): login refused; 401; again in 2 s",
+    "power command on",
+    "boot once from network",
+    "the BMC accepted it, and reads back none",
+    "no answer: silence; the machine itself shows whether it was done",
+    "the BMC refused it: login refused",
     "power command on",
     "the BMC controls serial SN0001, UUID 00000077-0000-4000-8000-000000000001",
     "address 10.77.0.51 leased",
@@ -54,7 +65,7 @@ def test_results_without_details(problem: Problem | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("index", "machine", "run", "fields"),
-    [(0, "", "", {}), (1, "", RUN, {}), (4, NODE, RUN, {"serial": "SN0001"}), (6, NODE, "", {})],
+    [(0, "", "", {}), (1, "", RUN, {}), (8, NODE, RUN, {"serial": "SN0001"}), (10, NODE, RUN, {}), (15, NODE, "", {})],
 )
 def test_events(index: int, machine: str, run: str, fields: dict[str, str]) -> None:
     view = event_view(Entry(seq=7, time=2.0, record=SAMPLES[index]))
@@ -64,8 +75,12 @@ def test_events(index: int, machine: str, run: str, fields: dict[str, str]) -> N
 
 WRITE = StepId("install-linux.node-0.write-image")
 ATTEMPT = Attempt(step=WRITE, run=RUN, fence=Fence(2), nonce=Nonce("n"), started=50.0)
-STATUS = RunStatus(id=RUN, plan=PLAN, started=40.0, attempts={WRITE: ATTEMPT})
+INDEX = PlanIndex.of(PLAN)
+STATUS = RunStatus(id=RUN, plan=PLAN, index=INDEX, started=40.0, attempts={WRITE: ATTEMPT})
 STATE = MachineState(name=NODE, phase=Phase.DEPLOYING, since=50.0, identity=IDENTITY, address=ADDRESS, attempt=ATTEMPT)
+
+
+AGENT = Wait(why="the agent works", until=90.0)
 
 
 def session(*samples: tuple[float, int], task: str = f"{RUN}.{WRITE}", total: int = 100) -> Session:
@@ -89,13 +104,13 @@ def session(*samples: tuple[float, int], task: str = f"{RUN}.{WRITE}", total: in
     ],
 )
 def test_progress(heard: Session | None, progress: ProgressView | None) -> None:
-    assert machine_view(STATE, STATUS, heard, "").progress == progress
-    assert machine_view(replace(STATE, attempt=None), None, heard, "").progress is None
+    assert machine_view(STATE, STATUS, heard, None).progress == progress
+    assert machine_view(replace(STATE, attempt=None), None, heard, None).progress is None
 
 
 def test_stages_count_from_power_on() -> None:
     state = replace(STATE, power_on=100.0, stages={"dhcp": 110.25, "hello": 120.0, "unheard-of": 1.0})
-    stages = machine_view(state, None, None, "").stages
+    stages = machine_view(state, None, None, None).stages
     assert stages == {
         "dhcp": 10.25,
         "tftp": None,
@@ -105,11 +120,11 @@ def test_stages_count_from_power_on() -> None:
         "first_boot": None,
         "ssh": None,
     }
-    assert set(machine_view(replace(state, power_on=None), None, None, "").stages.values()) == {None}
+    assert set(machine_view(replace(state, power_on=None), None, None, None).stages.values()) == {None}
 
 
 def test_a_machine_at_work() -> None:
-    view = machine_view(STATE, STATUS, None, "the agent works")
+    view = machine_view(STATE, STATUS, None, AGENT, 120.0)
     assert view.step is not None
     assert (view.step.id, view.step.state, view.step.fence, view.step.waiting) == (
         WRITE,
@@ -117,23 +132,24 @@ def test_a_machine_at_work() -> None:
         2,
         "the agent works",
     )
+    assert (view.step.deadline, view.step.usual) == (90.0, 120.0)
     assert (view.serial, view.uuid, view.address) == ("SN0001", str(IDENTITY.uuid), "10.77.0.51")
     assert view.product == "Innervate Lab Virtual Server"
 
 
 def test_facts_know_the_serial_better() -> None:
-    assert machine_view(replace(STATE, facts=replace(FACTS, serial="F")), None, None, "").serial == "F"
+    assert machine_view(replace(STATE, facts=replace(FACTS, serial="F")), None, None, None).serial == "F"
 
 
 def test_a_machine_of_which_nothing_is_known() -> None:
-    view = machine_view(MachineState(name=MachineName("x")), None, None, "")
+    view = machine_view(MachineState(name=MachineName("x")), None, None, None)
     assert (view.serial, view.uuid, view.address, view.product, view.step) == ("", "", "", "", None)
 
 
 def test_conditions() -> None:
     failed = Condition(kind=ConditionKind.FAILED, since=1.0, reason="r", step="s", evidence="e", next_action="n")
     hold = Condition(kind=ConditionKind.HOLD, since=2.0, reason="h")
-    views = machine_view(replace(STATE, hold=hold, failed=failed), None, None, "").conditions
+    views = machine_view(replace(STATE, hold=hold, failed=failed), None, None, None).conditions
     assert [(v.kind.value, v.reason, v.step, v.evidence, v.next_action) for v in views] == [
         ("hold", "h", "", "", ""),
         ("failed", "r", "s", "e", "n"),
@@ -142,8 +158,8 @@ def test_conditions() -> None:
 
 def test_runs_say_what_running_steps_wait_for() -> None:
     done = replace(ATTEMPT, ended=60.0, result=StepResult(run=RunId(RUN), step=WRITE, machine=NODE, fence=Fence(2)))
-    for attempt, waiting, state in ((ATTEMPT, "agent", StepState.RUNNING), (done, "", StepState.DONE)):
-        view = run_view(replace(STATUS, attempts={WRITE: attempt}), {NODE: "agent"})
+    for attempt, waiting, state in ((ATTEMPT, "the agent works", StepState.RUNNING), (done, "", StepState.DONE)):
+        view = run_view(replace(STATUS, attempts={WRITE: attempt}), {NODE: AGENT}.get)
         steps = {step.id: step for step in view.steps}
         assert (steps[WRITE].waiting, steps[WRITE].state) == (waiting, state)
         assert {step.waiting for step in view.steps if step.id != WRITE} == {""}

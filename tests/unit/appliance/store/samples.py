@@ -4,10 +4,12 @@ from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
 
-from appliance.model.bmc import PowerState, SystemIdentity
+from appliance.model.bmc import BootTarget, PowerCommand, PowerState, SystemIdentity
 from appliance.model.codec import from_json
 from appliance.model.hardware import Firmware, HardwareFacts
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
+from appliance.model.orders import BootOrder, PowerOrder
+from appliance.model.rollout import Rollout
 from appliance.model.views import RunState
 from appliance.plan import Plan, StepKind
 from appliance.store.records import (
@@ -20,12 +22,18 @@ from appliance.store.records import (
     HoldPlaced,
     HoldReleased,
     IdentityRead,
+    MachineRetried,
+    MachineSetAside,
     Noted,
+    OrderAnswered,
+    OrderSent,
     PlanStored,
     PowerCommanded,
     Problem,
     Record,
     RunEnded,
+    RunPaused,
+    RunResumed,
     RunStarted,
     SegmentNoted,
     StepIntent,
@@ -53,7 +61,11 @@ IDENTITY = SystemIdentity(
 
 SAMPLES: tuple[Record, ...] = (
     PlanStored(plan=PLAN),
-    RunStarted(run=RUN, plan=PLAN.digest),
+    RunStarted(run=RUN, plan=PLAN.digest, rollout=Rollout(canary=(NODE,), at_once=2, why="2 machines at once: inrush")),
+    RunPaused(run=RUN, reason="2 of 3 failed"),
+    RunResumed(run=RUN),
+    MachineSetAside(run=RUN, machine=NODE, reason="fan"),
+    MachineRetried(run=RUN, machine=NODE),
     RunEnded(run=RUN, state=RunState.FAILED),
     StepIntent(run=RUN, step=STEP, machine=NODE, kind=StepKind.READ, fence=Fence(2), nonce=NONCE, resumes=Fence(1)),
     StepResult(run=RUN, step=STEP, machine=NODE, fence=Fence(1), evidence={"serial": "SN0001"}),
@@ -65,6 +77,13 @@ SAMPLES: tuple[Record, ...] = (
         problem=Problem(code="bmc", message="login refused", evidence="401", next_action="check the password"),
         retry_after=2.5,
     ),
+    OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=1, order=PowerOrder(command=PowerCommand.ON)),
+    OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=2, order=BootOrder(target=BootTarget.NETWORK)),
+    OrderAnswered(run=RUN, step=STEP, machine=NODE, number=2, shown="none"),
+    OrderAnswered(
+        run=RUN, step=STEP, machine=NODE, number=1, problem=Problem(code="bmc", message="silence"), lost=True
+    ),
+    OrderAnswered(run=RUN, step=STEP, machine=NODE, number=1, problem=Problem(code="bmc", message="login refused")),
     PowerCommanded(machine=NODE, command="on", boots=True),
     IdentityRead(machine=NODE, identity=IDENTITY),
     AddressLeased(machine=NODE, address=ADDRESS),

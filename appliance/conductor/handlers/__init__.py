@@ -1,0 +1,40 @@
+"""One handler per action: a pure function that looks, names what is to be done next, and knows when it is proven."""
+
+from typing import assert_never
+
+from appliance.conductor.decision import Decision, View
+from appliance.conductor.handlers.agent import boot_agent, read_facts, work
+from appliance.conductor.handlers.enrol import enrol
+from appliance.conductor.handlers.install import boot_disk
+from appliance.conductor.handlers.power import set_power
+from appliance.conductor.handlers.shell import confirm
+from appliance.plan import (
+    BootAgent,
+    BootDisk,
+    ConfirmShell,
+    Enrol,
+    Inspect,
+    SetPower,
+    WriteImage,
+    WriteSeed,
+)
+
+
+def decide(view: View, now: float) -> Decision:
+    match view.step.do:
+        case Enrol():
+            return enrol(view)
+        case BootAgent():
+            return boot_agent(view, now)
+        case Inspect():
+            return read_facts(view, now)
+        case WriteImage() | WriteSeed():
+            return work(view, now)
+        case BootDisk():
+            return boot_disk(view, now)
+        case ConfirmShell() as do:
+            return confirm(view, do, now)
+        case SetPower() as do:
+            return set_power(view, do, now)
+        case _:
+            assert_never(view.step.do)

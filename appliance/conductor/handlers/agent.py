@@ -1,0 +1,229 @@
+"""Bringing the agent up in the ramdisk, hearing its facts, and giving it the step's task."""
+
+from dataclasses import dataclass
+
+from appliance.conductor.decision import (
+    Ask,
+    AskPower,
+    Decision,
+    Done,
+    Failed,
+    Outcome,
+    Retry,
+    Tell,
+    View,
+    Wait,
+    Work,
+)
+from appliance.conductor.handlers.power import first_sign_patience
+from appliance.conductor.machine import MachineState
+from appliance.conductor.runs import SentOrder
+from appliance.model.bmc import BootTarget, PowerCommand, PowerState
+from appliance.model.orders import BootOrder, PowerOrder
+from appliance.store.records import Problem
+from images.agent.protocol import TaskReport, TaskState
+
+RETURN_PATIENCE = 45.0
+"""After a restart of ours, agents come back within their longest back-off (30 s)."""
+
+_SILENCE = 90.0
+"""An agent in the middle of a task polls at least every 30 s; three misses and it is gone."""
+
+_FACTS_PATIENCE = 240.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rung:
+    """One way to start a machine: the commands when it is off and when it is on."""
+
+    name: str
+    when_off: tuple[PowerCommand, ...]
+    when_on: tuple[PowerCommand, ...]
+
+
+_LADDER = (
+    _Rung(name="start", when_off=(PowerCommand.ON,), when_on=(PowerCommand.FORCE_RESTART,)),
+    _Rung(
+        name="cold start",
+        when_off=(PowerCommand.ON,),
+        when_on=(PowerCommand.FORCE_OFF, PowerCommand.ON),
+    ),
+)
+
+
+def boot_agent(view: View, now: float) -> Decision:
+    """The agent runs and was heard with the nonce of this boot."""
+    if view.agent.alive and view.state.hello is not None:
+        return Done(evidence=_how_it_came(view))
+    if view.state.hello is not None and now < (until := view.began + RETURN_PATIENCE):
+        return Wait(why="waiting for the agent that was running to poll again", until=until)
+    return _climb(view, now)
+
+
+def _how_it_came(view: View) -> dict[str, str]:
+    rung = _rungs_begun(view.attempt.orders)
+    if not rung:
+        return {"agent": "already running"}
+    return {"agent": "hello with this boot's nonce", "rung": _LADDER[rung - 1].name}
+
+
+def _rungs_begun(orders: tuple[SentOrder, ...]) -> int:
+    return sum(isinstance(sent.order, BootOrder) for sent in orders)
+
+
+def _climb(view: View, now: float) -> Decision:
+    """Where the orders of this attempt stand on the ladder: the next order, or the wait for what the last one does."""
+    orders = view.attempt.orders
+    refused = next((sent.problem for sent in orders if sent.problem is not None and not sent.lost), None)
+    if refused is not None:
+        return Failed(problem=refused)
+    begun = _rungs_begun(orders)
+    if begun == 0:
+        return _override(_LADDER[0])
+    powered = _since_override(orders)
+    if not powered or not powered[-1].order.command.boots:
+        return _power(view, _LADDER[begun - 1], powered)
+    until = powered[-1].at + _patience(view)
+    if now < until:
+        return Wait(why=_next_sign(view.state), until=until)
+    return _override(_LADDER[begun]) if begun < len(_LADDER) else Failed(problem=silence(view.state))
+
+
+def _override(rung: _Rung) -> Decision:
+    return Tell(
+        order=BootOrder(target=BootTarget.NETWORK), why=f"{rung.name}: telling the BMC to boot once from the network"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Powered:
+    order: PowerOrder
+    at: float
+    answered: bool
+
+
+def _since_override(orders: tuple[SentOrder, ...]) -> list[_Powered]:
+    powered: list[_Powered] = []
+    for sent in orders:
+        match sent.order:
+            case BootOrder():
+                powered = []
+            case PowerOrder() as order:
+                powered.append(_Powered(order=order, at=sent.at, answered=sent.answered))
+    return powered
+
+
+def _power(view: View, rung: _Rung, powered: list[_Powered]) -> Decision:
+    """An off that was answered is followed by on; one whose answer we never heard is looked at again."""
+    if powered and powered[-1].answered:
+        return Tell(order=PowerOrder(command=PowerCommand.ON), why=f"{rung.name}: switching the machine on")
+    since = max((sent.at for sent in view.attempt.orders), default=0.0)
+    said = view.last(AskPower)
+    if said is None or said.at < since:
+        return Ask(question=AskPower(), why=f"{rung.name}: asking the BMC for the power state")
+    if said.problem is not None:
+        return Failed(problem=said.problem)
+    command = (rung.when_off if said.answer is PowerState.OFF else rung.when_on)[0]
+    return Tell(order=PowerOrder(command=command), why=f"{rung.name}: telling the BMC {command.value}")
+
+
+def _patience(view: View) -> float:
+    whole = view.step.budget * 0.9 / len(_LADDER)
+    return whole if view.state.stages else first_sign_patience(view, whole)
+
+
+def _next_sign(state: MachineState) -> str:
+    """What a machine that network boots has to show next."""
+    if state.hello is not None:
+        return "the agent said hello; waiting for its next poll"
+    if "script" in state.stages:
+        return "boot script served; waiting for the agent's hello from the ramdisk"
+    if "tftp" in state.stages:
+        return "iPXE fetched; waiting for it to ask for its boot script"
+    if "dhcp" in state.stages:
+        return "address given; waiting for the firmware to fetch iPXE"
+    return "powered on; waiting for the firmware's first DHCP packet"
+
+
+def silence(state: MachineState) -> Problem:
+    """The verdict when no agent came: what was seen last tells where to look."""
+    if "script" in state.stages:
+        action = "read the machine's serial console: the kernel or the ramdisk stops there"
+    elif "dhcp" in state.stages:
+        action = "check that TFTP and HTTP reach the machine (firewall, MTU), then read its console"
+    else:
+        action = "check the network cable, the switch port (spanning tree, VLAN) and that PXE is on in the firmware"
+    seen = ", ".join(state.stages) or "nothing"
+    return Problem(
+        code="agent-silent",
+        message="the machine was started but its agent never said hello",
+        evidence=f"seen since power-on: {seen}",
+        next_action=action,
+    )
+
+
+def read_facts(view: View, now: float) -> Decision:
+    """Facts of *this* boot: what an earlier boot reported may be gone."""
+    state = view.state
+    if state.hello is not None and state.facts is not None and state.facts_nonce == state.hello.nonce:
+        disks = ", ".join(disk.serial or disk.wwn for disk in state.facts.disks)
+        return Done(evidence={"serial": state.facts.serial, "disks": disks})
+    until = view.began + min(_FACTS_PATIENCE, view.step.budget * 0.9)
+    if now < until:
+        return Wait(why="waiting for the agent's hardware report", until=until)
+    problem = Problem(
+        code="facts-missing",
+        message="the agent runs but no usable hardware report came",
+        evidence="no facts with this boot's nonce",
+        next_action=f"read the agent's log: innervate events --machine {state.name}",
+    )
+    return Retry(seconds=5, problem=problem)
+
+
+def work(view: View, now: float) -> Decision:
+    """The agent does the step's task; an agent that is lost or restarted makes it a new attempt."""
+    if view.work is not None:
+        return exchange(view, view.work, now)
+    up = boot_agent(view, now)
+    return offer(view) if isinstance(up, Done) else up
+
+
+def offer(view: View) -> Wait:
+    """To an agent that is known to be up. One that still does what an earlier run began is left to end it."""
+    return Wait(why=f"the agent works: {view.step.summary}", work=not _is_occupied(view))
+
+
+def _is_occupied(view: View) -> bool:
+    report = view.agent.report
+    return report is not None and report.state is TaskState.RUNNING and report.id != view.attempt.task
+
+
+def exchange(view: View, work: Work, now: float) -> Decision:
+    report = view.agent.report
+    mine = report if report is not None and (report.id, report.fence) == (work.task, view.attempt.fence) else None
+    if mine is not None and (outcome := _outcome(mine)) is not None:
+        return outcome
+    if view.agent.life != work.life:
+        return Retry(seconds=0, problem=_lost("the agent restarted in the middle of its task"))
+    silent = view.agent.silent or 0.0
+    if silent >= _SILENCE:
+        return Retry(seconds=0, problem=_lost(f"the agent was silent for {_SILENCE:.0f} s"))
+    return Wait(why=f"the agent works: {view.step.summary}", until=now + _SILENCE - silent, work=True)
+
+
+def _outcome(report: TaskReport) -> Outcome | None:
+    if report.error is not None:
+        error = report.error
+        problem = Problem(code="agent", message=error.message, evidence=error.evidence, next_action=error.next_action)
+        return Failed(problem=problem)
+    if report.state is not TaskState.DONE:
+        return None
+    return Done(evidence={name: str(value) for name, value in report.evidence.items()})
+
+
+def _lost(message: str) -> Problem:
+    return Problem(
+        code="agent-lost",
+        message=message,
+        next_action="nothing to do: the step is tried again under a new fence",
+    )

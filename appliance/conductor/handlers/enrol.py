@@ -1,0 +1,35 @@
+"""Who is behind this BMC?"""
+
+from appliance.conductor.decision import Ask, AskIdentity, Decision, Done, Failed, View
+from appliance.inventory.identity import Conflict
+from appliance.model.bmc import SystemIdentity
+from appliance.store.records import IdentityRead, Problem
+
+
+def enrol(view: View) -> Decision:
+    heard = view.last(AskIdentity)
+    if heard is None:
+        return Ask(question=AskIdentity(), why="waiting for the BMC to say which machine it controls")
+    if heard.problem is not None:
+        return Failed(problem=heard.problem)
+    assert isinstance(heard.answer, SystemIdentity)  # noqa: S101  the outbox answers a question with its own kind
+    return _known(view, heard.answer)
+
+
+def _known(view: View, identity: SystemIdentity) -> Decision:
+    """Two machines with one identity would be given each other's boots: neither is touched before a person looked."""
+    if (clash := view.clash_of(identity)) is not None:
+        return Failed(problem=_duplicate(identity, clash))
+    return Done(
+        evidence={"serial": identity.serial, "uuid": str(identity.uuid or ""), "power": identity.power.value},
+        learnt=(IdentityRead(machine=view.state.name, identity=identity),),
+    )
+
+
+def _duplicate(identity: SystemIdentity, clash: Conflict) -> Problem:
+    return Problem(
+        code="duplicate-identity",
+        message=clash.why,
+        evidence=f"{identity.path}: serial {identity.serial}, UUID {identity.uuid}",
+        next_action="correct the BMC address in the site program, or the cloned identity in the firmware",
+    )

@@ -1,0 +1,47 @@
+"""A step as the task that the agent is given."""
+
+import asyncio
+from typing import assert_never
+
+from appliance.conductor.hands import Hands
+from appliance.conductor.runs import Attempt
+from appliance.plan import (
+    BootAgent,
+    BootDisk,
+    ConfirmShell,
+    DiskRef,
+    Enrol,
+    Inspect,
+    SetPower,
+    Step,
+    WriteImage,
+    WriteSeed,
+)
+from images.agent import protocol
+
+
+async def task_of(hands: Hands, step: Step, attempt: Attempt) -> protocol.Task:
+    match step.do:
+        case WriteImage(image=image, disk=disk):
+            return protocol.WriteImage(
+                id=attempt.task,
+                fence=attempt.fence,
+                manifest=protocol.HashedFile(path=hands.library.manifest_path(image), sha256=image.manifest_sha256),
+                blob=protocol.BlobFile(path=hands.library.blob_path(image)),
+                disk=_disk(disk),
+                expect_contents=disk.contents,
+            )
+        case WriteSeed(disk=disk) as do:
+            seed = await asyncio.to_thread(hands.library.publish_seed, do, attempt.nonce)
+            file = protocol.SeedFile(path=seed.path, sha256=seed.sha256, size=seed.size)
+            return protocol.WriteSeed(id=attempt.task, fence=attempt.fence, disk=_disk(disk), seed=file)
+        case BootDisk(disk=disk):
+            return protocol.BootDisk(id=attempt.task, fence=attempt.fence, disk=_disk(disk))
+        case Enrol() | BootAgent() | Inspect() | ConfirmShell() | SetPower():
+            raise AssertionError(f"{step.id} is no work of the agent's")
+        case _:
+            assert_never(step.do)
+
+
+def _disk(disk: DiskRef) -> protocol.DiskName:
+    return protocol.DiskName(serial=disk.serial, wwn=disk.wwn, size_bytes=disk.size_bytes)

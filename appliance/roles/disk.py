@@ -1,4 +1,7 @@
-"""Which disk a machine is installed on: chosen from facts by a stated policy, refused with reasons."""
+"""Which disk a machine is installed on: chosen from facts by a stated policy, refused with reasons.
+
+The name that the kernel gave (sda) and the order of the disks decide nothing: both change from boot to boot.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -11,11 +14,30 @@ BLANK, UNREADABLE = "blank", "unreadable"
 """Fingerprints that `images.agent.disks` gives; the others name what is on the disk."""
 
 
+class DiskKind(Enum):
+    ANY = "disk"
+    SSD = "SSD"
+
+
+class Tie(Enum):
+    """Which of several equal disks (size and kind) is meant.
+
+    Twin blank disks are ordinary in a server, and nothing is lost on either: a serial number decides, which is the same
+    at every boot. Where a twin holds something, only a person knows which may be overwritten and which left behind.
+    """
+
+    SERIAL_IF_BLANK = "serial-if-blank"
+    SERIAL = "serial"
+    ASK = "ask"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmallestDisk:
-    """The smallest disk of at least `minimum_bytes` and of the image's size; of equals, the faster kind first."""
+    """The smallest disk of at least `minimum_bytes` and of the image's size; of equals, the faster kind, then `tie`."""
 
     minimum_bytes: int = 0
+    kind: DiskKind = DiskKind.ANY
+    tie: Tie = Tie.SERIAL_IF_BLANK
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +63,19 @@ class Overwrite(Enum):
 def choose_disk(
     facts: HardwareFacts, policy: DiskPolicy, image_bytes: int, overwrite: Overwrite = Overwrite.BLANK_ONLY
 ) -> Disk:
-    """Raises `PlanError`, its evidence one line per disk with the reason why it was refused."""
+    """Raises `PlanError` where none fits or several fit equally; its evidence is one line per disk with the reason."""
     least = max(image_bytes, policy.minimum_bytes) if isinstance(policy, SmallestDisk) else image_bytes
     reasons = {
         disk.name: _not_meant(disk, policy, facts) or _unfit(disk, least, facts) or _precious(disk, overwrite)
         for disk in facts.disks
     }
-    chosen = sorted((disk for disk in facts.disks if not reasons[disk.name]), key=_order)
-    if not chosen:
+    fit = sorted((disk for disk in facts.disks if not reasons[disk.name]), key=_order)
+    if not fit:
         raise _refusal(facts, policy, reasons)
-    return chosen[0]
+    twins = [disk for disk in fit if (disk.size_bytes, disk.rotational) == (fit[0].size_bytes, fit[0].rotational)]
+    if len(twins) > 1 and isinstance(policy, SmallestDisk) and _must_ask(policy.tie, twins):
+        raise _ambiguity(policy, twins)
+    return fit[0]
 
 
 def describe(disk: Disk) -> str:
@@ -66,7 +91,7 @@ def _order(disk: Disk) -> tuple[int, bool, str, str]:
 def _not_meant(disk: Disk, policy: DiskPolicy, facts: HardwareFacts) -> str:
     match policy:
         case SmallestDisk():
-            return ""
+            return "it rotates, and an SSD is wanted" if policy.kind is DiskKind.SSD and disk.rotational else ""
         case DiskBySerial():
             return _not_named("serial number", policy.serial, disk.serial, [other.serial for other in facts.disks])
         case DiskByWwn():
@@ -103,11 +128,37 @@ def _would_name(disk: Disk, other: Disk) -> bool:
 def _precious(disk: Disk, overwrite: Overwrite) -> str:
     match overwrite:
         case Overwrite.BLANK_ONLY:
-            return "" if disk.contents == BLANK else f"not blank, it holds {disk.contents or 'something unknown'}"
+            return "" if disk.contents == BLANK else f"not blank, {_held(disk)}"
         case Overwrite.ANYTHING:
             return ""
         case _:
             assert_never(overwrite)
+
+
+def _must_ask(tie: Tie, twins: list[Disk]) -> bool:
+    match tie:
+        case Tie.SERIAL:
+            return False
+        case Tie.SERIAL_IF_BLANK:
+            return any(disk.contents != BLANK for disk in twins)
+        case Tie.ASK:
+            return True
+        case _:
+            assert_never(tie)
+
+
+def _ambiguity(policy: SmallestDisk, twins: list[Disk]) -> PlanError:
+    names = ", ".join(disk.serial or disk.wwn for disk in twins)
+    held = (f"{disk.name}: {describe(disk)}: {_held(disk)}" for disk in twins)
+    return PlanError(
+        f"{len(twins)} disks fit equally under {_wanted(policy)}",
+        evidence="\n".join(held),
+        next_action=f"name one of them by its serial number or WWN ({names}), or let the lowest win: Tie.SERIAL",
+    )
+
+
+def _held(disk: Disk) -> str:
+    return "blank" if disk.contents == BLANK else f"it holds {disk.contents or 'something unknown'}"
 
 
 def _refusal(facts: HardwareFacts, policy: DiskPolicy, reasons: dict[str, str]) -> PlanError:
@@ -122,7 +173,8 @@ def _refusal(facts: HardwareFacts, policy: DiskPolicy, reasons: dict[str, str]) 
 def _wanted(policy: DiskPolicy) -> str:
     match policy:
         case SmallestDisk():
-            return f"the policy: smallest disk of at least {policy.minimum_bytes / 1e9:.1f} GB"
+            least = f" of at least {policy.minimum_bytes / 1e9:.1f} GB" if policy.minimum_bytes else ""
+            return f"the policy: smallest {policy.kind.value}{least}"
         case DiskBySerial():
             return f"the policy: disk with serial number {policy.serial!r}"
         case DiskByWwn():

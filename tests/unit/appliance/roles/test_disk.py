@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from appliance.errors import PlanError
 from appliance.model.hardware import Disk, Firmware, HardwareFacts
-from appliance.roles.disk import DiskBySerial, DiskByWwn, DiskPolicy, Overwrite, SmallestDisk, choose_disk
+from appliance.roles.disk import (
+    DiskBySerial,
+    DiskByWwn,
+    DiskKind,
+    DiskPolicy,
+    Overwrite,
+    SmallestDisk,
+    Tie,
+    choose_disk,
+)
 
 GB = 10**9
 IMAGE = 1 * GB
@@ -103,6 +112,46 @@ def test_refusals(disks: tuple[Disk, ...], policy: DiskPolicy, evidence: str, ne
 def test_anything_may_be_overwritten_when_said_so() -> None:
     here = facts(disk("sda", contents="ext:77"))
     assert choose_disk(here, DiskBySerial("S-sda"), IMAGE, Overwrite.ANYTHING).name == "sda"
+
+
+TWINS = (disk("sda", serial="B"), disk("sdb", serial="A"))
+HALF_USED = (disk("sda", serial="B"), disk("sdb", serial="A", contents="gpt:1"))
+LARGER = disk("sdc", 200, serial="0", contents="gpt:2")
+
+
+@pytest.mark.parametrize(
+    ("disks", "tie", "overwrite", "chosen"),
+    [
+        (TWINS, Tie.SERIAL_IF_BLANK, Overwrite.BLANK_ONLY, "A"),
+        (TWINS, Tie.SERIAL_IF_BLANK, Overwrite.ANYTHING, "A"),
+        (TWINS, Tie.SERIAL, Overwrite.BLANK_ONLY, "A"),
+        (TWINS, Tie.ASK, Overwrite.BLANK_ONLY, None),
+        (HALF_USED, Tie.SERIAL_IF_BLANK, Overwrite.BLANK_ONLY, "B"),
+        (HALF_USED, Tie.ASK, Overwrite.BLANK_ONLY, "B"),
+        (HALF_USED, Tie.SERIAL_IF_BLANK, Overwrite.ANYTHING, None),
+        (HALF_USED, Tie.SERIAL, Overwrite.ANYTHING, "A"),
+        ((*TWINS, LARGER), Tie.SERIAL_IF_BLANK, Overwrite.ANYTHING, "A"),
+        ((disk("sda", serial="B", rotational=True), disk("sdb", serial="A")), Tie.ASK, Overwrite.ANYTHING, "A"),
+    ],
+)
+def test_twins(disks: tuple[Disk, ...], tie: Tie, overwrite: Overwrite, chosen: str | None) -> None:
+    for order in (disks, disks[::-1]):
+        if chosen is not None:
+            assert choose_disk(facts(*order), SmallestDisk(tie=tie), IMAGE, overwrite).serial == chosen
+            continue
+        with pytest.raises(PlanError, match="2 disks fit equally under the policy: smallest disk") as caught:
+            choose_disk(facts(*order), SmallestDisk(tie=tie), IMAGE, overwrite)
+        assert caught.value.evidence.splitlines()[1] == "sda: B (100.0 GB): blank"
+        assert "(A, B)" in caught.value.next_action
+        assert "Tie.SERIAL" in caught.value.next_action
+
+
+def test_an_ssd_may_be_demanded() -> None:
+    rotating = disk("sda", 50, rotational=True)
+    assert choose_disk(facts(rotating, disk("sdb")), SmallestDisk(kind=DiskKind.SSD), IMAGE).name == "sdb"
+    with pytest.raises(PlanError, match=r"smallest SSD of at least 0\.1 GB") as caught:
+        choose_disk(facts(rotating), SmallestDisk(kind=DiskKind.SSD, minimum_bytes=GB // 10), IMAGE)
+    assert "it rotates" in caught.value.evidence
 
 
 def test_gaps_in_the_facts_are_shown() -> None:

@@ -11,7 +11,7 @@ from .connection import HttpConnection
 from .errors import AgentError
 from .facts import MAX_OUTPUT, Survey, read_identity
 from .link import Link
-from .linux import LinuxDisks, LinuxPower, LinuxProcesses, SystemClock, SystemRng
+from .linux import LinuxDisks, LinuxFiles, LinuxPower, LinuxProcesses, SystemClock, SystemRng
 from .lldp import Listener
 from .log import Log
 from .ports import Ports
@@ -52,6 +52,7 @@ def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
         http=http,
         disks=disks,
         processes=processes,
+        files=LinuxFiles(),
         uefi=_has_boot_entries(_SYS / "firmware/efi/efivars"),
     )
     listener = _listen(log)

@@ -40,6 +40,22 @@ def _is_named(wanted: DiskName, disk: DiskFacts) -> bool:
     return named and wanted.serial in ("", disk.serial) and wanted.wwn in ("", disk.wwn)
 
 
+def check_contents(allowed: str, found: str) -> None:
+    """Raises TaskError unless the disk is blank or holds what the plan allows to be destroyed."""
+    if found not in (BLANK, allowed):
+        raise TaskError(
+            "the disk holds foreign data",
+            evidence=f"found {found}, the plan names {allowed}",
+            next_action="If this data may be destroyed, inspect the machine again and approve a new plan.",
+        )
+
+
+def check_size(wanted: DiskName, size: int) -> None:
+    """`size` of the opened device, in bytes; raises TaskError."""
+    if size != wanted.size_bytes:
+        raise TaskError("the disk changed its size", evidence=f"{size} bytes now")
+
+
 def fingerprint(start: bytes, blkid: dict[str, str]) -> str:
     """From the first MiB of a disk and what `blkid -p` says of it (it also looks at the disk's end)."""
     return _table(start) or _magic(start) or _from_blkid(blkid) or _nothing(start)
@@ -88,14 +104,14 @@ _ID_LENGTHS = {"crypto_LUKS": 36, "LVM2_member": 32, "ceph_bluestore": 36}
 def _magic(start: bytes) -> str:
     for name, at, magic, id_at, write in _MAGICS:
         if start[at : at + len(magic)] == magic:
-            return f"{name}:{_plain(write(start[id_at : id_at + _ID_LENGTHS.get(name, 16)]))}"
+            return f"{name}:{plain(write(start[id_at : id_at + _ID_LENGTHS.get(name, 16)]))}"
     return ""
 
 
 def _from_blkid(blkid: dict[str, str]) -> str:
     for kind, name in (("PTTYPE", "PTUUID"), ("TYPE", "UUID")):
         if kind in blkid:
-            return _plain(f"{blkid[kind]}:{blkid.get(name, '')}")
+            return plain(f"{blkid[kind]}:{blkid.get(name, '')}")
     return ""
 
 
@@ -104,7 +120,7 @@ def _nothing(start: bytes) -> str:
     return BLANK if start == bytes(len(start)) else UNKNOWN
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text of a disk or bus, fit to show: printable ASCII, single spaces, bounded."""
     kept = "".join(c if " " <= c <= "~" else " " for c in text[:1024])
     return " ".join(kept.split())[:128]
@@ -125,7 +141,7 @@ def read_disks(sys: Path, dev: Path, contents: Callable[[str], str]) -> Iterator
             continue
         path = str(dev / name)
         yield DiskFacts(
-            name=_plain(name),
+            name=plain(name),
             path=path,
             serial=_serial(where),
             wwn=_first(where, "wwid", "device/wwid"),
@@ -145,7 +161,7 @@ def _is_disk(where: Path) -> bool:
 
 def _serial(where: Path) -> str:
     """virtio has `serial`, NVMe `device/serial`; SCSI and SATA the SPC-4 unit serial number page, 4 bytes in."""
-    return _first(where, "serial", "device/serial") or _plain(_bytes(where / "device/vpd_pg80")[4:].decode("latin-1"))
+    return _first(where, "serial", "device/serial") or plain(_bytes(where / "device/vpd_pg80")[4:].decode("latin-1"))
 
 
 def _first(where: Path, *names: str) -> str:
@@ -154,7 +170,7 @@ def _first(where: Path, *names: str) -> str:
 
 def read_text(path: Path) -> str:
     """A sysfs attribute as one plain line; "" if the kernel has none or refuses to say."""
-    return _plain(_bytes(path).decode("utf-8", "replace"))
+    return plain(_bytes(path).decode("utf-8", "replace"))
 
 
 def _number(path: Path) -> int:

@@ -16,7 +16,7 @@ from .ports import Finished, Processes
 from .protocol import DiskFacts
 
 # linux/fs.h
-_BLKRRPART, _BLKDISCARD, _BLKZEROOUT = 0x125F, 0x1277, 0x127F
+_BLKRRPART, _BLKFLSBUF, _BLKDISCARD, _BLKZEROOUT = 0x125F, 0x1261, 0x1277, 0x127F
 # linux/reboot.h
 _RESTART, _POWER_OFF = 0x01234567, 0x4321FEDC
 
@@ -51,6 +51,15 @@ class LinuxDisk:
 
     def read(self, offset: int, size: int) -> bytes:
         return os.pread(self._fd, size, offset)
+
+    def read_back(self, offset: int, size: int) -> bytes:
+        if self._direct is None:
+            os.posix_fadvise(self._fd, offset, size, os.POSIX_FADV_DONTNEED)
+            return os.pread(self._fd, size, offset)
+        whole = min(-(-size // _ALIGNED) * _ALIGNED, _MAX_WRITE)
+        with memoryview(self._buffer) as view, view[:whole] as part:
+            came = os.preadv(self._direct, [part], offset)
+            return bytes(part[: min(came, size)])
 
     def write(self, offset: int, data: bytes) -> None:
         for start in range(0, len(data), _MAX_WRITE):
@@ -89,6 +98,7 @@ class LinuxDisk:
     def reread(self) -> None:
         if stat.S_ISBLK(os.fstat(self._fd).st_mode):
             try:
+                fcntl.ioctl(self._fd, _BLKFLSBUF)  # what a device did by itself, such as a format, is in no cache
                 fcntl.ioctl(self._fd, _BLKRRPART)
             except OSError:
                 return  # a disk without partitions support; nothing here uses partition devices
@@ -141,6 +151,19 @@ class LinuxProcesses:
             raise TimeoutError(f"{argv[0]} did not end within {timeout:.0f} s") from error
         output, errors = done.stdout[: self._limit + 1], done.stderr[: self._limit + 1]
         return Finished(status=done.returncode, output=output, errors=errors)
+
+
+class LinuxFiles:
+    def write_private(self, path: str, data: bytes) -> None:
+        target = Path(path)
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        target.parent.chmod(0o700)
+        fresh = target.with_name(target.name + ".new")
+        fresh.unlink(missing_ok=True)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:  # noqa: PTH123 - of a descriptor
+            file.write(data)
+        fresh.rename(target)
 
 
 class LinuxPower:

@@ -12,8 +12,8 @@ from .fetch import fetch_file
 from .fields import Fields, parse_json
 from .ports import Ports, Processes
 from .protocol import BootDisk, WriteSeed
+from .tools import run_tool
 
-_TIMEOUT = 60.0
 _MIB = 1 << 20
 _SEED_NAME = "cidata"
 _SEED_MIN = 4 * _MIB
@@ -101,12 +101,12 @@ def write_seed(task: WriteSeed, ports: Ports) -> dict[str, str | int]:
 
 
 def _ensure_seed_partition(processes: Processes, disk: str, size: int) -> Partition:
-    _run(processes, "sfdisk", "--no-reread", "--relocate", "gpt-bak-std", disk)
+    run_tool(processes, "sfdisk", "--no-reread", "--relocate", "gpt-bak-std", disk)
     found = _seed_of(_read_table(processes, disk))
     if found is not None and found.size >= size:
         return found
     if found is not None:
-        _run(processes, "sfdisk", "--no-reread", "--no-tell-kernel", "--delete", disk, str(found.number))
+        run_tool(processes, "sfdisk", "--no-reread", "--no-tell-kernel", "--delete", disk, str(found.number))
     _append(processes, disk, size)
     if (made := _seed_of(_read_table(processes, disk))) is None:
         raise TaskError("sfdisk made no seed partition", evidence=disk)
@@ -118,7 +118,7 @@ def _append(processes: Processes, disk: str, size: int) -> None:
     start, size = seed_place(table, size)
     line = f'start={start // table.sector}, size={size // table.sector}, type={_LINUX_DATA}, name="{_SEED_NAME}"\n'
     flags = ("--append", "--no-reread", "--no-tell-kernel", "--wipe-partitions", "never")
-    _run(processes, "sfdisk", *flags, disk, stdin=line.encode())
+    run_tool(processes, "sfdisk", *flags, disk, stdin=line.encode())
 
 
 def _seed_of(table: Table) -> Partition | None:
@@ -126,19 +126,11 @@ def _seed_of(table: Table) -> Partition | None:
 
 
 def _read_table(processes: Processes, disk: str) -> Table:
-    output = _run(processes, "sfdisk", "--json", disk)
+    output = run_tool(processes, "sfdisk", "--json", disk)
     try:
         return parse_table(output)
     except ProtocolError as error:
         raise TaskError(f"{disk} has no partition table that we know: {error}", evidence=error.evidence) from error
-
-
-def _run(processes: Processes, *argv: str, stdin: bytes = b"") -> bytes:
-    finished = processes.run(argv, timeout=_TIMEOUT, stdin=stdin)
-    if finished.status != 0:
-        evidence = finished.errors[-1000:].decode("utf-8", "replace")
-        raise TaskError(f"{argv[0]} ended with status {finished.status}", evidence=evidence)
-    return finished.output
 
 
 def prepare_boot(task: BootDisk, ports: Ports) -> dict[str, str | int]:
@@ -150,10 +142,10 @@ def prepare_boot(task: BootDisk, ports: Ports) -> dict[str, str | int]:
     esp = next((part for part in table.partitions if part.type == _ESP), None)
     if esp is None:
         raise TaskError("the disk has no EFI system partition", evidence=disk.serial)
-    for entry in parse_entries(_run(ports.processes, "efibootmgr")):
-        _run(ports.processes, "efibootmgr", "--quiet", "--bootnum", entry, "--delete-bootnum")
+    for entry in parse_entries(run_tool(ports.processes, "efibootmgr")):
+        run_tool(ports.processes, "efibootmgr", "--quiet", "--bootnum", entry, "--delete-bootnum")
     create = ("--create", "--disk", disk.path, "--part", str(esp.number), "--label", _LABEL, "--loader", _LOADER)
-    _run(ports.processes, "efibootmgr", "--quiet", *create)
+    run_tool(ports.processes, "efibootmgr", "--quiet", *create)
     return {"disk_serial": disk.serial, "firmware": "uefi", "partition": esp.number}
 
 

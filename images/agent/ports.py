@@ -56,6 +56,13 @@ class BlockDevice(Protocol):
 
     def read(self, offset: int, size: int) -> bytes: ...
 
+    def read_back(self, offset: int, size: int) -> bytes:
+        """From the device itself, past every cache of ours: what a promise of its driver is checked with.
+
+        `offset` in whole 4 KiB; at most 16 MiB; less than `size` bytes at the end.
+        """
+        ...
+
     def write(self, offset: int, data: bytes) -> None: ...
 
     def discard(self) -> bool:
@@ -96,6 +103,12 @@ class Processes(Protocol):
     def run(self, argv: Sequence[str], *, timeout: float, stdin: bytes = b"") -> Finished: ...
 
 
+class Files(Protocol):
+    def write_private(self, path: str, data: bytes) -> None:
+        """Whole or not at all, for its owner only (0600), in a folder that is as private. Raises OSError."""
+        ...
+
+
 class Power(Protocol):
     def reboot(self) -> None: ...
 
@@ -109,4 +122,5 @@ class Ports:
     http: Http
     disks: Disks
     processes: Processes
+    files: Files
     uefi: bool

@@ -15,11 +15,13 @@ from typing import Literal, TypeAlias
 
 from .errors import ProtocolError
 from .fields import Fields, Json, parse_json
+from .keys import MAX_LINE, check_key
 
 NONCE_HEADER = "Innervate-Nonce"
 LOG_OFFSET_HEADER = "Innervate-Log-Offset"
 MAX_MESSAGE = 256 << 10
 MAX_FACTS = 16 << 20
+MAX_KEYS = 32
 
 
 class Firmware(StrEnum):
@@ -31,6 +33,18 @@ class TaskState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+
+
+class WipeLevel(StrEnum):
+    """How much a disk forgets, and what is read back to prove it (NIST SP 800-88 rev. 1, section 2.5).
+
+    `discard`: both ends are zeros and the device has dropped the rest; proven by a sample. Fast, for reuse by the same
+    owner; not a sanitization. `erase`: every block that a host can address reads zeros. That is Clear, and Purge where
+    the device's own sanitize or format did it. For a disk that leaves the house.
+    """
+
+    DISCARD = "discard"
+    ERASE = "erase"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +231,29 @@ class BootDisk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wipe:
+    """`expect_contents` as for WriteImage. Done once the disk read back as zeros; the evidence is its certificate."""
+
+    id: str
+    fence: int
+    disk: DiskName
+    expect_contents: str
+    level: WipeLevel
+    do: Literal["wipe"] = field(default="wipe", init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescue:
+    """An SSH server in the ramdisk until it is left: keys only, as in `keys.check_key`. Done when it listens."""
+
+    id: str
+    fence: int
+    authorized_keys: tuple[str, ...]
+    user: Literal["root"] = "root"
+    do: Literal["rescue"] = field(default="rescue", init=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reboot:
     id: str
     fence: int
@@ -230,7 +267,7 @@ class PowerOff:
     do: Literal["power_off"] = field(default="power_off", init=False)
 
 
-Task: TypeAlias = Inspect | WriteImage | WriteSeed | BootDisk | Reboot | PowerOff
+Task: TypeAlias = Inspect | WriteImage | WriteSeed | BootDisk | Wipe | Rescue | Reboot | PowerOff
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -398,6 +435,12 @@ def _parse_task(fields: Fields, task: str, fence: int) -> Task:
             fields.only("id", "fence", "do", "disk", "order")
             fields.choice("order", ("firmware",))
             return BootDisk(id=task, fence=fence, disk=_parse_disk(fields))
+        case "wipe":
+            return _parse_wipe(fields, task, fence)
+        case "rescue":
+            fields.only("id", "fence", "do", "user", "authorized_keys")
+            fields.choice("user", ("root",))
+            return Rescue(id=task, fence=fence, authorized_keys=_parse_keys(fields))
         case "reboot":
             fields.only("id", "fence", "do")
             return Reboot(id=task, fence=fence)
@@ -419,6 +462,26 @@ def _parse_write_image(fields: Fields, task: str, fence: int) -> WriteImage:
         disk=_parse_disk(fields),
         expect_contents=fields.text("expect_contents", limit=256),
     )
+
+
+def _parse_wipe(fields: Fields, task: str, fence: int) -> Wipe:
+    fields.only("id", "fence", "do", "disk", "expect_contents", "level")
+    return Wipe(
+        id=task,
+        fence=fence,
+        disk=_parse_disk(fields),
+        expect_contents=fields.text("expect_contents", limit=256),
+        level=WipeLevel(fields.choice("level", tuple(WipeLevel))),
+    )
+
+
+def _parse_keys(fields: Fields) -> tuple[str, ...]:
+    keys = fields.texts("authorized_keys", limit=MAX_LINE, count=MAX_KEYS)
+    if not keys:
+        raise ProtocolError("no authorized key: nobody could enter")
+    for key in keys:
+        check_key(key)
+    return keys
 
 
 def _parse_disk(fields: Fields) -> DiskName:

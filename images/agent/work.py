@@ -6,8 +6,10 @@ from typing import assert_never
 from .errors import AgentError
 from .partitions import prepare_boot, write_seed
 from .ports import Ports
-from .protocol import BootDisk, Failure, Inspect, PowerOff, Reboot, Task, WriteImage, WriteSeed
+from .protocol import BootDisk, Failure, Inspect, PowerOff, Reboot, Rescue, Task, Wipe, WriteImage, WriteSeed
+from .rescue import rescue
 from .tally import Tally
+from .wipe import wipe
 from .writer import write_image
 
 Evidence = dict[str, str | int]
@@ -43,6 +45,10 @@ class Work:
                 return write_seed(task, self._ports)
             case BootDisk():
                 return prepare_boot(task, self._ports)
+            case Wipe():
+                return wipe(task, self._ports, tally)
+            case Rescue():
+                return rescue(task, self._ports)
             case Reboot() | PowerOff():
                 return {}  # done by the link, once the server has heard of it
             case _:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import zstandard
 
 from .ahead import ahead
-from .disks import BLANK, find_disk
+from .disks import check_contents, check_size, find_disk
 from .errors import TaskError
 from .fetch import Frames, fetch_file
 from .manifest import MAX_TEXT, Block, Manifest, ManifestError
@@ -76,20 +76,14 @@ def _manifest(task: WriteImage, ports: Ports) -> Manifest:
 
 
 def _check(task: WriteImage, manifest: Manifest, device: BlockDevice, contents: str) -> None:
-    if device.size != task.disk.size_bytes:
-        raise TaskError("the disk changed its size", evidence=f"{device.size} bytes now")
+    check_size(task.disk, device.size)
     if manifest.raw_size > device.size:
         raise TaskError(
             "the image is larger than the disk",
             evidence=f"image {manifest.raw_size} bytes, disk {device.size} bytes",
             next_action="Choose a larger disk or a smaller image.",
         )
-    if contents not in (BLANK, task.expect_contents):
-        raise TaskError(
-            "the disk holds foreign data",
-            evidence=f"found {contents}, the plan names {task.expect_contents}",
-            next_action="If this data may be destroyed, inspect the machine again and approve a new plan.",
-        )
+    check_contents(task.expect_contents, contents)
 
 
 class _Writer:

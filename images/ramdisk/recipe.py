@@ -18,6 +18,7 @@ _BASE = "base.tar"
 _PACKAGES = (
     "busybox",
     "dmidecode",
+    "dropbear-bin",
     "efibootmgr",
     "fdisk",
     "iproute2",

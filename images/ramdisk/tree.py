@@ -20,9 +20,12 @@ PROGRAMS = (
     "bin/lshw",
     "bin/lsblk",
     "bin/efibootmgr",
+    "bin/dropbearkey",
     "sbin/dmidecode",
+    "sbin/dropbear",
     "sbin/sfdisk",
     "sbin/blkdiscard",
+    "sbin/blkid",  # busybox has one too, which knows neither probing nor the ends of disks
     "sbin/blockdev",
     "sbin/wipefs",
     "bin/partx",

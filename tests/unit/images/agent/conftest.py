@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from images.agent.connection import HttpConnection
-from images.agent.linux import LinuxDisk, LinuxProcesses
+from images.agent.linux import LinuxDisk, LinuxFiles, LinuxProcesses
 from images.agent.manifest import Block, Manifest
 from images.agent.ports import Ports
 from images.agent.protocol import BlobFile, DiskFacts, DiskName, HashedFile, WriteImage
@@ -250,6 +250,7 @@ class Bench:
             http=HttpConnection("127.0.0.1", server.port, NONCE),
             disks=self.disks,
             processes=self.processes,
+            files=LinuxFiles(),
             uefi=True,
         )
         self.serve(*make_image(self.raw))

@@ -2,7 +2,7 @@
 
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -23,10 +23,13 @@ from images.agent.protocol import (
     PowerOff,
     Progress,
     Reboot,
+    Rescue,
     SeedFile,
     TaskReport,
     TaskState,
     Welcome,
+    Wipe,
+    WipeLevel,
     WriteImage,
     WriteSeed,
     encode,
@@ -47,7 +50,21 @@ WRITE = WriteImage(
 )
 SEED = WriteSeed(id="t", fence=1, disk=DISK, seed=SeedFile(path="/s", sha256=SHA, size=1))
 BOOT = BootDisk(id="t", fence=1, disk=DISK)
-TASKS = [Inspect(id="t", fence=1), WRITE, SEED, BOOT, Reboot(id="t", fence=1), PowerOff(id="t", fence=0), None]
+WIPE = Wipe(id="t", fence=7, disk=DISK, expect_contents="gpt:1", level=WipeLevel.ERASE)
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEajzJdTWJQ/meIQERsvANxZ8SjSENimHcyVwgP5HoWo"
+RESCUE = Rescue(id="t", fence=7, authorized_keys=(KEY, KEY + " ops@site"))
+TASKS = [
+    Inspect(id="t", fence=1),
+    WRITE,
+    SEED,
+    BOOT,
+    WIPE,
+    replace(WIPE, level=WipeLevel.DISCARD),
+    RESCUE,
+    Reboot(id="t", fence=1),
+    PowerOff(id="t", fence=0),
+    None,
+]
 PARSERS = [protocol.parse_hello, protocol.parse_welcome, protocol.parse_facts, parse_poll, parse_poll_reply]
 
 
@@ -73,27 +90,41 @@ def test_welcome_goes_both_ways():
 
 
 SPOILED = [
-    (("do",), "dance"),
-    (("do",), 1),
-    (("extra",), 1),
-    (("disk", "partition"), 2),
-    (("disk", "serial"), ""),
-    (("disk", "serial"), None),
-    (("disk", "size_bytes"), 0),
-    (("disk", "size_bytes"), True),
-    (("disk", "size_bytes"), 1.5),
-    (("manifest", "sha256"), "A" * 64),
-    (("manifest", "path"), "http://other/m"),
-    (("blob", "path"), "/a b"),
-    (("blob", "path"), "/a\r\nX: y"),
-    (("blob",), []),
-    (("expect_contents",), "x" * 257),
+    (WRITE, ("do",), "dance"),
+    (WRITE, ("do",), 1),
+    (WRITE, ("extra",), 1),
+    (WRITE, ("disk", "partition"), 2),
+    (WRITE, ("disk", "serial"), ""),
+    (WRITE, ("disk", "serial"), None),
+    (WRITE, ("disk", "size_bytes"), 0),
+    (WRITE, ("disk", "size_bytes"), True),
+    (WRITE, ("disk", "size_bytes"), 1.5),
+    (WRITE, ("manifest", "sha256"), "A" * 64),
+    (WRITE, ("manifest", "path"), "http://other/m"),
+    (WRITE, ("blob", "path"), "/a b"),
+    (WRITE, ("blob", "path"), "/a\r\nX: y"),
+    (WRITE, ("blob",), []),
+    (WRITE, ("expect_contents",), "x" * 257),
+    (WIPE, ("level",), "shred"),
+    (WIPE, ("level",), None),
+    (WIPE, ("level",), "ERASE"),
+    (WIPE, ("disk", "serial"), ""),
+    (WIPE, ("disk",), "sda"),
+    (WIPE, ("partition",), 1),
+    (WIPE, ("expect_contents",), 0),
+    (RESCUE, ("user",), "admin"),
+    (RESCUE, ("password",), "x"),
+    (RESCUE, ("authorized_keys",), []),
+    (RESCUE, ("authorized_keys",), KEY),
+    (RESCUE, ("authorized_keys",), [KEY] * 33),
+    (RESCUE, ("authorized_keys",), [KEY, KEY + "\n" + KEY]),
+    (RESCUE, ("authorized_keys",), ['command="sh" ' + KEY]),
 ]
 
 
-@pytest.mark.parametrize(("where", "value"), SPOILED)
-def test_spoiled_task_is_a_failure_that_can_be_reported(where, value):
-    task = asdict(WRITE)
+@pytest.mark.parametrize(("good", "where", "value"), SPOILED)
+def test_spoiled_task_is_a_failure_that_can_be_reported(good, where, value):
+    task = asdict(good)
     target = task
     for name in where[:-1]:
         target = target[name]

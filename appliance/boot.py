@@ -15,6 +15,7 @@ from appliance.inventory.bogus import real_uuid
 from appliance.inventory.identity import Identities
 from appliance.model.bmc import SystemIdentity
 from appliance.model.ids import MachineName, Nonce
+from appliance.model.phase import Phase
 from pxe.boot import BootIntent, LocalDisk, RunKernel, Wait
 from pxe.client import Client, Mac
 
@@ -36,6 +37,8 @@ class Ramdisk:
 
 def intent_for(state: MachineState, ramdisk: Ramdisk) -> BootIntent:
     """A machine that was told to run from its disk does so until a step asks for the agent again."""
+    if state.phase is Phase.RETIRED:
+        return Wait(reason=f"{state.name} was taken out of service", seconds=300)
     if state.boots_disk:
         return LocalDisk()
     if state.boot_nonce is None:
@@ -53,7 +56,7 @@ def intent_for(state: MachineState, ramdisk: Ramdisk) -> BootIntent:
 class Snapshot:
     """`agents` and `seeds` say which machine may speak with which nonce. None as a name: two machines claim it.
 
-    `stated` are the MACs that the site program states; BMCs tell the others.
+    `stated` are the MACs that the site program states; BMCs tell the others. `greeted`: whose hello is on record.
     """
 
     stated: Mapping[MachineName, Mac] = field(default_factory=dict)
@@ -65,6 +68,7 @@ class Snapshot:
     agents: Mapping[Nonce, MachineName] = field(default_factory=dict)
     seeds: Mapping[Nonce, MachineName] = field(default_factory=dict)
     nonces: Mapping[MachineName, frozenset[Nonce]] = field(default_factory=dict)
+    greeted: Mapping[MachineName, Nonce] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -83,7 +87,7 @@ class Snapshot:
         identities = {**self.identities, **{s.name: s.identity for s in states if s.identity is not None}}
         moved = any(self.identities.get(name) is not identities.get(name) for name in (s.name for s in states))
         intents, nonces = dict(self.intents), dict(self.nonces)
-        agents, seeds = dict(self.agents), dict(self.seeds)
+        agents, seeds, greeted = dict(self.agents), dict(self.seeds), dict(self.greeted)
         for state in states:
             for nonce in nonces.get(state.name, ()):
                 agents.pop(nonce, None)
@@ -92,6 +96,10 @@ class Snapshot:
             intents[state.name], nonces[state.name] = intent_for(state, ramdisk), running | installed
             agents.update(dict.fromkeys(running, state.name))
             seeds.update(dict.fromkeys(installed, state.name))
+            if state.hello is not None:
+                greeted[state.name] = state.hello.nonce
+            else:
+                greeted.pop(state.name, None)
         return Snapshot(
             stated=self.stated,
             by_mac=_by_mac(self.stated, identities) if moved else self.by_mac,
@@ -102,6 +110,7 @@ class Snapshot:
             agents=MappingProxyType(agents),
             seeds=MappingProxyType(seeds),
             nonces=MappingProxyType(nonces),
+            greeted=MappingProxyType(greeted),
         )
 
     def machine_of(self, client: Client) -> MachineName | None:

@@ -9,11 +9,15 @@ Scores name what they need as a Protocol of capabilities:
 """
 
 from ipaddress import IPv4Address
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from appliance.model.bmc import BmcEndpoint, BootTarget
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.site import BootNetwork, ShellAccess
+from appliance.plan import ShellCheck
+
+if TYPE_CHECKING:
+    from appliance.roles.role import Role
 
 
 class Capability(Protocol):
@@ -79,6 +83,25 @@ class ImageLibrary(Capability, Protocol):
 
     @property
     def images(self) -> tuple[ImageName, ...]: ...
+
+
+@runtime_checkable
+class RolePlan(BareMachines, Capability, Protocol):
+    """Machines are wanted for something: how many for what, by which rules; an override is (machine, role)."""
+
+    @property
+    def roles(self) -> "tuple[Role, ...]": ...
+
+    @property
+    def role_overrides(self) -> tuple[tuple[str, str], ...]: ...
+
+
+@runtime_checkable
+class Draining(Capability, Protocol):
+    """What runs on a machine before it is taken out of service, if anything."""
+
+    @property
+    def drain(self) -> ShellCheck | None: ...
 
 
 @runtime_checkable

@@ -37,11 +37,14 @@ from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
 from appliance.services.library import Library
+from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
 from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stock import Stock, take_stock
+from appliance.services.traces import ServiceTraces
+from appliance.services.watch import Watch, answers
 from appliance.site import Site
 from appliance.site import load as load_site
 from appliance.store.log import Log
@@ -118,12 +121,21 @@ async def _run(settings: Settings) -> None:
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
+        _reacting(site.topology, memory, application, closing)
         bmcs.start()
         settle()
         closing.callback(services.stop)
         await _until_stopped(
             Conductor(hands, carry_out, SystemRng()).run(), serve(create_app(application), settings.socket, stop), stop
         )
+
+
+def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: AsyncExitStack) -> None:
+    """What happens without a hand: machines are watched, and reflexes act as the site program says."""
+    arc = ReflexArc(memory, rack.reflexes, application.see_through, SystemClock())
+    watch = Watch(memory, answers, SystemClock())
+    for name, work in (("reflexes", arc.run()), ("watch", watch.run())):
+        closing.callback(asyncio.create_task(work, name=name).cancel)
 
 
 def _stop_on_signal() -> asyncio.Event:
@@ -224,10 +236,12 @@ def _acting(
             endpoints_of(network).url("/report"),
             HostProcesses(),
             services.set_artifacts,
+            settings.state_dir / "seeds",
         ),
         shells=SshShells(settings.key),
         bmc_of=bmcs.bmc_of,
         waiting=waiting,
+        traces=ServiceTraces(site.topology, memory, services, bmcs),
     )
     return hands, waiting
 

@@ -8,21 +8,17 @@ Rules
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
-from typing import Literal, assert_never
+from typing import Literal
 
 from appliance.errors import PlanError
 from appliance.model.bmc import PowerCommand
 from appliance.model.codec import to_json
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
-
-
-class StepKind(Enum):
-    READ = "read"
-    IDEMPOTENT = "idempotent"
-    DESTRUCTIVE = "destructive"
+from appliance.model.step import STEPS, StepKind
+from appliance.model.views import Errand
+from images.agent.protocol import WipeLevel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +103,51 @@ class SetPower:
     action: Literal["set-power"] = "set-power"
 
 
-Action = Enrol | BootAgent | Inspect | WriteImage | WriteSeed | BootDisk | ConfirmShell | SetPower
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drain:
+    """`hook` runs on the machine before it is taken out of service."""
+
+    user: str
+    hook: ShellCheck
+    action: Literal["drain"] = "drain"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wipe:
+    disk: DiskRef
+    level: WipeLevel
+    action: Literal["wipe"] = "wipe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescue:
+    """An SSH server in the ramdisk."""
+
+    authorized_keys: tuple[str, ...]
+    action: Literal["rescue"] = "rescue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retire:
+    """Off, and nothing of it left where machines are served: lease, name, boot intent, BMC log-in."""
+
+    action: Literal["retire"] = "retire"
+
+
+Action = (
+    Enrol
+    | BootAgent
+    | Inspect
+    | WriteImage
+    | WriteSeed
+    | BootDisk
+    | ConfirmShell
+    | SetPower
+    | Drain
+    | Wipe
+    | Rescue
+    | Retire
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,15 +168,7 @@ class Step:
 
     @property
     def kind(self) -> StepKind:
-        match self.do:
-            case Enrol() | Inspect() | ConfirmShell():
-                return StepKind.READ
-            case BootAgent() | WriteSeed() | BootDisk() | SetPower():
-                return StepKind.IDEMPOTENT
-            case WriteImage():
-                return StepKind.DESTRUCTIVE
-            case _:
-                assert_never(self.do)
+        return STEPS[self.do.action].kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,10 +180,34 @@ class Deferred:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """What the plan is for: an errand of one machine, or all that the site program wants."""
+
+    errand: Errand | None = None
+    machine: MachineName | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleChoice:
+    """`role` is "" for a machine without one; with `spare` it stands by for that role. `why` is one sentence."""
+
+    machine: MachineName
+    role: str
+    spare: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
+    """`roles` count from the moment that the run starts; `missing` says of each role that is not filled what it
+    lacks."""
+
     site: str
     steps: tuple[Step, ...] = ()
     deferred: tuple[Deferred, ...] = ()
+    purpose: Purpose = field(default_factory=Purpose)
+    roles: tuple[RoleChoice, ...] = ()
+    missing: tuple[str, ...] = ()
 
     @property
     def digest(self) -> PlanDigest:

@@ -10,15 +10,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import getmro
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar, get_type_hints
+from typing import Generic, NamedTuple, TypeVar, assert_never, get_type_hints
 
-from appliance.capabilities import Capability
-from appliance.errors import CapabilityError, InnervateError, SiteError, UsageError
-from appliance.inventory.model import Inventory, MachineRecord
+from appliance.capabilities import Capability, RolePlan
+from appliance.errors import CapabilityError, InnervateError, PlanError, SiteError, UsageError
+from appliance.inventory.model import Installed, Inventory, MachineRecord
 from appliance.model.ids import MachineName, StepId, machine_name
-from appliance.plan import Deferred, Plan, Step, merge
+from appliance.model.phase import Phase
+from appliance.model.views import Errand
+from appliance.plan import Deferred, Plan, Purpose, Step, merge
+from appliance.roles.disk import DiskBySerial, DiskByWwn, Overwrite
+from appliance.roles.giving import Given, give_roles, hand_over
+from appliance.scores.errands import decommission, is_in_hand, reinstall_first, rescue, wipe
+from appliance.scores.install_linux import InstallLinux
 from appliance.scores.score import Score
 from appliance.topology import Rack
+from images.agent.protocol import WipeLevel
 
 T = TypeVar("T")
 
@@ -84,13 +91,78 @@ def check(site: Site[T]) -> Site[T]:
 
 
 def plan_site(site: Site[T], inventory: Inventory) -> Plan:
-    """One plan for all scores. Raises `CapabilityError`, `PlanError`."""
+    """One plan for all scores, for the machines that nobody else has in hand. Raises `CapabilityError`, `PlanError`."""
     check(site)
-    plans = [score.plan(site.topology, inventory) for score in site.scores]
-    steps = [step for plan in plans for step in plan.steps]
-    settled, late = _settle(steps, inventory)
-    deferred = tuple(d for plan in plans for d in plan.deferred) + late
-    return merge(site.name, [Plan(site=site.name, steps=settled, deferred=deferred)])
+    given = Given(inventory=inventory)
+    if isinstance(site.topology, RolePlan) and site.topology.roles:
+        given = give_roles(site.topology, inventory)
+    return _planned(site, given)
+
+
+def plan_purpose(site: Site[Rack], inventory: Inventory, purpose: Purpose) -> Plan:
+    """What the site program wants of all, or an errand of one machine. Raises `CapabilityError`, `PlanError`."""
+    if purpose.errand is None or purpose.machine is None:
+        return plan_site(site, inventory)
+    record = inventory.record(purpose.machine)
+    match purpose.errand:
+        case Errand.WIPE:
+            return wipe(site.topology, record, WipeLevel.DISCARD)
+        case Errand.ERASE:
+            return wipe(site.topology, record, WipeLevel.ERASE)
+        case Errand.RESCUE:
+            return rescue(site.topology, record)
+        case Errand.DECOMMISSION:
+            return decommission(site.topology, record)
+        case Errand.REINSTALL:
+            return plan_reinstallation(site, inventory, record.name)
+        case Errand.REPLACE:
+            return plan_replacement(site, inventory, record.name)
+        case _:
+            assert_never(purpose.errand)
+
+
+def plan_replacement(site: Site[Rack], inventory: Inventory, failed: MachineName) -> Plan:
+    """The spare's way into the role of `failed`, and nothing else. Raises `PlanError` when there is none."""
+    if not site.topology.roles:
+        raise PlanError(
+            f"{failed} cannot be replaced: the site program gives no roles",
+            next_action="state roles with spares in the topology: Rack(roles=...)",
+        )
+    given = hand_over(site.topology, inventory, failed)
+    plan = _planned(site, given)
+    mine = tuple(step for step in plan.steps if step.machine == given.successor)
+    known = {step.id for step in mine}
+    steps = tuple(replace(step, needs=tuple(need for need in step.needs if need in known)) for step in mine)
+    return replace(plan, steps=steps, deferred=(), purpose=Purpose(errand=Errand.REPLACE, machine=failed))
+
+
+def plan_reinstallation(site: Site[Rack], inventory: Inventory, name: MachineName) -> Plan:
+    """As the site program installs it, on the disk that it runs from now, whatever that holds."""
+    record = inventory.record(name)
+    if (first := reinstall_first(site.topology, record)) is not None:
+        return first
+    anew = replace(inventory, machines={name: replace(record, installed=None, phase=Phase.AVAILABLE)}, by_role=False)
+    scores = [_only(score, name, record.installed) for score in site.scores]
+    plan = _planned(replace(site, scores=scores), Given(inventory=anew))
+    steps = tuple(step for step in plan.steps if step.machine == name)
+    return replace(plan, steps=steps, deferred=(), purpose=Purpose(errand=Errand.REINSTALL, machine=name))
+
+
+def _only(score: Score[Rack], name: MachineName, installed: Installed | None) -> Score[Rack]:
+    if not isinstance(score, InstallLinux):
+        return score
+    disk = installed.disk if installed is not None else None
+    policy = score.disk if disk is None else DiskBySerial(disk.serial) if disk.serial else DiskByWwn(disk.wwn)
+    return replace(score, machines=(name,), disk=policy, overwrite=Overwrite.ANYTHING)
+
+
+def _planned(site: Site[T], given: Given) -> Plan:
+    plans = [score.plan(site.topology, given.inventory) for score in site.scores]
+    steps = [step for plan in plans for step in plan.steps if not is_in_hand(given.inventory.record(step.machine))]
+    settled, late = _settle(steps, given.inventory)
+    deferred = (*given.deferred, *(d for plan in plans for d in plan.deferred), *late)
+    plan = merge(site.name, [Plan(site=site.name, steps=settled, deferred=deferred)])
+    return replace(plan, roles=given.choices, missing=given.missing)
 
 
 def _settle(steps: Sequence[Step], inventory: Inventory) -> tuple[tuple[Step, ...], tuple[Deferred, ...]]:

@@ -7,12 +7,16 @@ from ipaddress import IPv4Address
 from appliance.errors import NotFoundError, SiteError, UsageError
 from appliance.model.bmc import BmcEndpoint, BootTarget
 from appliance.model.ids import ImageName, MachineName, machine_name
+from appliance.model.reflex import Reflexes
 from appliance.model.site import BootNetwork, RackLimits, Server, ShellAccess
+from appliance.plan import ShellCheck
+from appliance.roles.role import Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rack:
-    """Offers every capability but VirtualMedia. `image_names` are OS images in the artefact store."""
+    """Offers every capability but VirtualMedia. `image_names` are OS images in the artefact store. Without `roles`
+    every machine is wanted."""
 
     name: str
     servers: tuple[Server, ...]
@@ -20,6 +24,10 @@ class Rack:
     image_names: tuple[ImageName, ...] = ()
     shell: ShellAccess = field(default_factory=ShellAccess)
     limits: RackLimits = field(default_factory=RackLimits)
+    roles: tuple[Role, ...] = ()
+    role_overrides: tuple[tuple[str, str], ...] = ()
+    drain: ShellCheck | None = None
+    reflexes: Reflexes = field(default_factory=Reflexes)
 
     def __post_init__(self) -> None:
         for server in self.servers:

@@ -8,7 +8,7 @@ DNS   knows the rack's names
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -181,6 +181,7 @@ class BootServices:
 
     def set_dhcp(self, dhcp: DhcpConfig) -> None:
         """From any thread: leases stay, answers follow the new subnets. ServiceError when our own address changes."""
+        self._config = replace(self._config, dhcp=dhcp)
         if self._dhcp is not None:
             self._dhcp.reconfigure(dhcp)
 
@@ -192,6 +193,11 @@ class BootServices:
         """See `DhcpServer.take_over`."""
         if self._dhcp is not None:
             self._dhcp.take_over()
+
+    def forget_lease(self, mac: Mac) -> None:
+        """See `DhcpServer.forget`; beside another server there is nothing to forget."""
+        if self._dhcp is not None:
+            self._dhcp.forget(Hardware(bytes(mac)))
 
     def leases(self) -> tuple[Lease, ...]:
         return () if self._dhcp is None else self._dhcp.leases()

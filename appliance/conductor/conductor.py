@@ -159,7 +159,7 @@ class Conductor:
 
 
 def _learnt(outcome: Outcome) -> tuple[Record, ...]:
-    return outcome.learnt if isinstance(outcome, Done) else ()
+    return () if isinstance(outcome, Retry) else outcome.learnt
 
 
 def _result(start: Start, attempt: Attempt, outcome: Outcome) -> StepResult:

@@ -83,6 +83,7 @@ class Retry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     problem: Problem
+    learnt: tuple[Record, ...] = ()
 
 
 Outcome = Done | Retry | Failed

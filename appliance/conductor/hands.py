@@ -9,6 +9,7 @@ from appliance.bmc.port import Bmc
 from appliance.conductor.decision import AgentView, Wait
 from appliance.conductor.memory import Memory
 from appliance.model.ids import MachineName, Nonce
+from appliance.model.orders import Trace
 from appliance.plan import ImageRef, WriteSeed
 from appliance.ports import Clock
 from images.agent.protocol import Task
@@ -52,6 +53,14 @@ class Shells(Protocol):
         ...
 
 
+class Traces(Protocol):
+    """What the appliance's own services keep of a machine."""
+
+    async def forget(self, machine: MachineName, trace: Trace) -> str:
+        """What a look afterwards shows. Raises `InnervateError` when it is still there."""
+        ...
+
+
 class Waiting:
     """What each machine waits for now: said by the outbox, shown by the views, kept nowhere else."""
 
@@ -76,4 +85,5 @@ class Hands:
     library: Library
     shells: Shells
     bmc_of: Callable[[MachineName], Bmc]
+    traces: Traces
     waiting: Waiting

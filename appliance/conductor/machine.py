@@ -9,30 +9,43 @@ from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import HardwareFacts
-from appliance.model.ids import MachineName, Nonce
+from appliance.model.ids import MachineName, Nonce, RunId
+from appliance.model.orders import Trace
 from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.reflex import Stray
+from appliance.model.views import Errand
 from appliance.plan import (
     Action,
     BootAgent,
     BootDisk,
     ConfirmShell,
+    DiskRef,
+    Drain,
     Enrol,
     ImageRef,
     Inspect,
+    Rescue,
+    Retire,
+    RoleChoice,
     SetPower,
     Step,
+    Wipe,
     WriteImage,
     WriteSeed,
 )
 from appliance.store.records import (
     AddressLeased,
     BootSeen,
+    BootStage,
     FactsReceived,
     FirstBootSeen,
     HelloSeen,
     HoldPlaced,
     HoldReleased,
     IdentityRead,
+    MachineAnswers,
+    MachineSilent,
+    MachineStrayed,
     Noted,
     Observation,
     PowerCommanded,
@@ -42,6 +55,7 @@ from appliance.store.records import (
 )
 
 _EVIDENCE_KEPT = 60
+_RETURNS_KEPT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +66,22 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A disk that was wiped and read back: what the agent found, by name. `at` in seconds since the epoch."""
+
+    disk: DiskRef
+    at: float
+    run: RunId
+    findings: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineState:
     """`stages` are times since the epoch, first seen since the last power-on.
 
     A ramdisk that boots now gets `boot_nonce`; `seed_nonce` is what the installed system will report with.
+    `returns`: when it came back to the network's boot server though it was to run from its disk, latest last.
+    `silent`, `strayed`: a reflex has seen that an active machine does not answer, or is not what was installed.
     """
 
     name: MachineName
@@ -79,10 +105,23 @@ class MachineState:
     boots_disk: bool = False
     first_boot: FirstBootSeen | None = None
     installed: Installed | None = None
+    facts_current: bool = False
+    role: str = ""
+    spare_of: str = ""
+    replaced: Condition | None = None
+    drained: bool = False
+    forgotten: frozenset[Trace] = frozenset()
+    rescue_keys: tuple[str, ...] = ()
+    silent: Condition | None = None
+    strayed: Condition | None = None
+    stray: Stray | None = None
+    returns: tuple[float, ...] = ()
+    certificates: tuple[Certificate, ...] = ()
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
-        return tuple(condition for condition in (self.hold, self.failed) if condition is not None)
+        found = (self.hold, self.failed, self.replaced, self.silent, self.strayed)
+        return tuple(condition for condition in found if condition is not None)
 
     @property
     def record(self) -> MachineRecord:
@@ -93,7 +132,12 @@ class MachineState:
             conditions=self.conditions,
             identity=self.identity,
             facts=self.facts,
+            facts_current=self.facts_current,
             installed=self.installed,
+            role=self.role,
+            spare_of=self.spare_of,
+            replaced=self.replaced is not None,
+            drained=self.drained,
         )
 
 
@@ -102,7 +146,10 @@ def model_of(state: MachineState) -> str:
 
 
 def powered(state: MachineState, now: float) -> MachineState:
-    return replace(state, power_on=now, stages={}, hello=None, first_boot=None)
+    if state.phase is Phase.RESCUE and state.installed is not None:  # it boots its own disk, and has to prove itself
+        unproven = replace(state.installed, confirmed=False)
+        state = replace(_enter(state, Phase.CONFIGURING, now), installed=unproven)
+    return replace(state, power_on=now, stages={}, hello=None, first_boot=None, rescue_keys=())
 
 
 def observed(state: MachineState, record: Observation, now: float) -> MachineState:
@@ -115,12 +162,22 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
             return replace(state, identity=identity)
         case AddressLeased(address=address):
             return replace(state, address=address)
+        case BootSeen(stage=BootStage.LOCAL):
+            return replace(state, returns=(*state.returns, now)[-_RETURNS_KEPT:])
+        case MachineSilent(text=text):
+            return replace(state, silent=Condition(kind=ConditionKind.UNREACHABLE, since=now, reason=text))
+        case MachineAnswers():
+            return replace(state, silent=None)
+        case MachineStrayed(stray=stray, text=text):
+            condition = Condition(kind=ConditionKind.DEGRADED, since=now, reason=text)
+            return replace(state, strayed=condition, stray=stray, returns=())
         case BootSeen(stage=stage, detail=detail):
             return _stage(state, stage.value, detail, now)
         case HelloSeen() as hello:
             return replace(_stage(state, "hello", hello.detail, now), hello=hello, hello_at=now)
         case FactsReceived(facts=facts, nonce=nonce):
-            return _proof(replace(state, facts=facts, facts_nonce=nonce), "facts", _describe(facts), now)
+            known = replace(state, facts=facts, facts_nonce=nonce, facts_current=True)
+            return _proof(known, "facts", _describe(facts), now)
         case FirstBootSeen() as report:
             detail = f"{report.hostname} {report.address} nonce {report.nonce[:8]}"
             return replace(_stage(state, "first_boot", detail, now), first_boot=report, hello=None)
@@ -132,17 +189,19 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
             assert_never(record)
 
 
-def started(state: MachineState, action: Action, intent: StepIntent, now: float) -> MachineState:
+def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     match action:
         case Enrol():
-            return state if state.phase is Phase.AVAILABLE else _enter(state, Phase.ENROLLING, now)
+            wanted = replace(state, forgotten=frozenset())
+            return wanted if state.phase is Phase.AVAILABLE else _enter(wanted, Phase.ENROLLING, now)
         case BootAgent():
             fresh = replace(state, boots_disk=False, boot_nonce=intent.nonce)
-            return fresh if state.phase is Phase.AVAILABLE else _enter(fresh, Phase.ENROLLING, now)
+            return _enter(fresh, _coming(state.phase, errand), now)
         case Inspect():
             return replace(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
         case WriteImage():
-            return replace(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce, installed=None)
+            state = replace(state, installed=None, facts_current=False, drained=False)
+            return replace(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce)
         case WriteSeed():
             state = _enter(state, Phase.DEPLOYING, now)
             return replace(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce)
@@ -150,10 +209,30 @@ def started(state: MachineState, action: Action, intent: StepIntent, now: float)
             return replace(_enter(state, Phase.BOOTING, now), boots_disk=True)
         case ConfirmShell():
             return state if state.phase is Phase.ACTIVE else _enter(state, Phase.CONFIGURING, now)
-        case SetPower():
+        case Drain():
+            return _enter(state, Phase.RELEASING, now)
+        case Wipe():
+            state = replace(state, installed=None, facts_current=False, boot_nonce=intent.nonce)
+            return _enter(state, _emptying(errand), now)
+        case Rescue() | SetPower() | Retire():
             return state
         case _:
             assert_never(action)
+
+
+def _coming(phase: Phase, errand: Errand | None) -> Phase:
+    """Where a machine stands while it boots into the ramdisk."""
+    match errand:
+        case Errand.WIPE | Errand.ERASE | Errand.DECOMMISSION:
+            return _emptying(errand)
+        case Errand.RESCUE | Errand.REINSTALL | Errand.REPLACE | None:
+            return phase if phase is Phase.AVAILABLE else Phase.ENROLLING
+        case _:
+            assert_never(errand)
+
+
+def _emptying(errand: Errand | None) -> Phase:
+    return Phase.RELEASING if errand is Errand.DECOMMISSION else Phase.PREPARING
 
 
 def finished(state: MachineState, step: Step, result: StepResult, now: float) -> MachineState:
@@ -165,21 +244,55 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
             return _enter(state, Phase.AVAILABLE, now)
         case WriteImage():
             return _stage(state, "written", detail, now)
-        case BootDisk(image=image):
-            return replace(_enter(state, Phase.CONFIGURING, now), installed=_installed(state, image))
+        case BootDisk(image=image, disk=disk):
+            return replace(_enter(state, Phase.CONFIGURING, now), installed=_installed(state, image, disk))
         case ConfirmShell():
             return _confirmed(_stage(state, "ssh", detail, now), step, now)
+        case Drain():
+            return _proof(replace(state, drained=True), "drained", detail, now)
+        case Wipe(disk=disk):
+            certificate = Certificate(disk=disk, at=now, run=result.run, findings=result.evidence)
+            kept = (*state.certificates, certificate)[-_EVIDENCE_KEPT:]
+            return _proof(replace(state, certificates=kept), "wiped", detail, now)
+        case Rescue():
+            return _rescued(_proof(state, "rescue", detail, now), result, now)
+        case Retire():
+            return _retired(_proof(state, "retired", detail, now), now)
         case BootAgent() | WriteSeed() | SetPower():
             return state
         case _:
             assert_never(step.do)
 
 
-def _installed(state: MachineState, image: ImageRef) -> Installed | None:
+def _rescued(state: MachineState, result: StepResult, now: float) -> MachineState:
+    """The next boot is from the disk again, if there is anything on it."""
+    keys = tuple(result.evidence.get("host_key", "").splitlines())
+    boots_disk = state.installed is not None
+    return replace(_enter(state, Phase.RESCUE, now), rescue_keys=keys, boots_disk=boots_disk)
+
+
+def _retired(state: MachineState, now: float) -> MachineState:
+    """What was observed stays; what the machine could boot or be reached by is gone."""
+    gone = replace(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
+    return _enter(replace(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
+
+
+def given(state: MachineState, choice: RoleChoice, errand: Errand | None, now: float) -> MachineState:
+    """The role that an approved plan gives, or takes."""
+    role, spare_of = ("", choice.role) if choice.spare else (choice.role, "")
+    replaced = state.replaced
+    if errand is Errand.REPLACE and state.role and not role:
+        replaced = Condition(kind=ConditionKind.DEGRADED, since=now, reason=choice.why)
+    return replace(state, role=role, spare_of=spare_of, replaced=replaced)
+
+
+def _installed(state: MachineState, image: ImageRef, disk: DiskRef) -> Installed | None:
     report = state.first_boot
     if report is None:
         return None
-    return Installed(image=image, hostname=report.hostname, address=report.address, host_keys=report.host_keys)
+    return Installed(
+        image=image, hostname=report.hostname, address=report.address, host_keys=report.host_keys, disk=disk
+    )
 
 
 def _confirmed(state: MachineState, step: Step, now: float) -> MachineState:
@@ -187,7 +300,8 @@ def _confirmed(state: MachineState, step: Step, now: float) -> MachineState:
         return state
     smoke = state.installed.smoke_passed or step.score == "smoke-test"
     installed = replace(state.installed, confirmed=True, smoke_passed=smoke)
-    return replace(_enter(state, Phase.ACTIVE, now), installed=installed)
+    well = replace(state, installed=installed, replaced=None, silent=None, strayed=None, stray=None, returns=())
+    return _enter(well, Phase.ACTIVE, now)
 
 
 def failed(state: MachineState, step: Step, problem: Problem, now: float) -> MachineState:

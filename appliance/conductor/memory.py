@@ -94,6 +94,6 @@ class Memory:
         machines = frozenset(name for entry in entries for name in self.world.concerns(entry.record))
         for listener in self._listeners:
             listener(machines)
-        for machine in machines:
+        for machine in sorted(machines):
             self.pulse(machine)
         self.wake()

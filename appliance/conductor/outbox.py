@@ -8,6 +8,7 @@ import asyncio
 from dataclasses import replace
 from typing import assert_never
 
+from appliance.bmc.port import Bmc
 from appliance.conductor.decision import (
     Answer,
     Ask,
@@ -31,7 +32,7 @@ from appliance.conductor.runs import Attempt
 from appliance.conductor.tasks import task_of
 from appliance.errors import BmcSilentError, InnervateError, MachineryError, UnreachableError
 from appliance.model.ids import MachineName
-from appliance.model.orders import BootOrder, Order, PowerOrder
+from appliance.model.orders import BootOrder, ForgetOrder, Order, PowerOrder
 from appliance.plan import Step
 from appliance.store.records import OrderAnswered, OrderSent, Problem
 from images.agent.protocol import TaskState
@@ -138,14 +139,15 @@ class _Outbox:
 
     async def _deliver(self, order: Order) -> tuple[str, Problem | None, bool]:
         """What a read-back shows, why it was refused, and whether nobody knows."""
-        bmc = self._hands.bmc_of(self._machine)
         try:
             match order:
                 case PowerOrder(command=command):
-                    await bmc.command(command)
+                    await self._bmc().command(command)
                     return "", None, False
                 case BootOrder(target=target):
-                    return (await bmc.set_boot_once(target)).value, None, False
+                    return (await self._bmc().set_boot_once(target)).value, None, False
+                case ForgetOrder(trace=trace):
+                    return await self._hands.traces.forget(self._machine, trace), None, False
                 case _:
                     assert_never(order)
         except MachineryError:
@@ -173,13 +175,16 @@ class _Outbox:
     async def _answer(self, question: Question) -> Answer:
         match question:
             case AskIdentity():
-                return await self._hands.bmc_of(self._machine).identify()
+                return await self._bmc().identify()
             case AskPower():
-                return await self._hands.bmc_of(self._machine).power_state()
+                return await self._bmc().power_state()
             case AskShell():
                 return await self._enter(question)
             case _:
                 assert_never(question)
+
+    def _bmc(self) -> Bmc:
+        return self._hands.bmc_of(self._machine)
 
     async def _enter(self, question: AskShell) -> str:
         state = self._hands.memory.world.machine(self._machine)

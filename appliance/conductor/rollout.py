@@ -7,7 +7,8 @@ from appliance.conductor.runs import RunStatus, Settled
 from appliance.model.ids import MachineName
 from appliance.model.rollout import Rollout
 from appliance.model.site import RackLimits
-from appliance.plan import Plan, StepKind, WriteImage
+from appliance.model.step import StepKind
+from appliance.plan import Plan, WriteImage
 
 _SMALL = 4
 """So few machines are all under one's eyes."""

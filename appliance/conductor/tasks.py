@@ -10,10 +10,14 @@ from appliance.plan import (
     BootDisk,
     ConfirmShell,
     DiskRef,
+    Drain,
     Enrol,
     Inspect,
+    Rescue,
+    Retire,
     SetPower,
     Step,
+    Wipe,
     WriteImage,
     WriteSeed,
 )
@@ -37,7 +41,15 @@ async def task_of(hands: Hands, step: Step, attempt: Attempt) -> protocol.Task:
             return protocol.WriteSeed(id=attempt.task, fence=attempt.fence, disk=_disk(disk), seed=file)
         case BootDisk(disk=disk):
             return protocol.BootDisk(id=attempt.task, fence=attempt.fence, disk=_disk(disk))
-        case Enrol() | BootAgent() | Inspect() | ConfirmShell() | SetPower():
+        case Wipe(disk=disk, level=level):
+            return protocol.Wipe(
+                id=attempt.task, fence=attempt.fence, disk=_disk(disk), expect_contents=disk.contents, level=level
+            )
+        case Rescue(authorized_keys=keys):
+            return protocol.Rescue(id=attempt.task, fence=attempt.fence, authorized_keys=keys)
+        case Inspect():
+            return protocol.Inspect(id=attempt.task, fence=attempt.fence)
+        case Enrol() | BootAgent() | ConfirmShell() | SetPower() | Drain() | Retire():
             raise AssertionError(f"{step.id} is no work of the agent's")
         case _:
             assert_never(step.do)

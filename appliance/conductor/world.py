@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from appliance.conductor.machine import MachineState, failed, finished, model_of, observed, powered, started
+from appliance.conductor.machine import MachineState, failed, finished, given, model_of, observed, powered, started
 from appliance.conductor.past import Past
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
 from appliance.inventory.identity import Conflict, Identities
 from appliance.model.bmc import SystemIdentity
 from appliance.model.ids import MachineName, PlanDigest, RunId
-from appliance.model.orders import PowerOrder
+from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.phase import Condition, ConditionKind
 from appliance.plan import (
     Action,
@@ -131,6 +131,8 @@ class World:
         self._indices[started.plan] = index
         run = RunStatus.begun(started.run, plan, index, started.rollout, now)
         self.runs[run.id] = self._running[run.id] = run
+        for choice in plan.roles:
+            self.machines[choice.machine] = given(self.machine(choice.machine), choice, plan.purpose.errand, now)
 
     def _steer(self, record: RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried, now: float) -> None:
         run = self.runs[record.run]
@@ -163,8 +165,9 @@ class World:
         attempt = _attempt(intent, run.attempts.get(intent.step), now)
         run.keep(attempt)
         run.enter(intent.machine, now)
+        step = run.index.by_id[intent.step]
         state = replace(self.machine(intent.machine), attempt=attempt, failed=None)
-        self.machines[state.name] = started(state, run.index.by_id[intent.step].do, intent, now)
+        self.machines[state.name] = started(state, step.do, intent, run.plan.purpose.errand, now)
 
     def _end(self, result: StepResult, now: float) -> None:
         run = self.runs[result.run]
@@ -186,8 +189,13 @@ class World:
     def _send(self, sent: OrderSent, now: float) -> None:
         order = SentOrder(number=sent.number, order=sent.order, at=now)
         state = self.machine(sent.machine)
-        if isinstance(sent.order, PowerOrder) and sent.order.command.boots:
-            state = powered(state, now)
+        match sent.order:
+            case PowerOrder(command=command):
+                state = powered(state, now) if command.boots else state
+            case ForgetOrder(trace=trace):
+                state = replace(state, forgotten=state.forgotten | {trace})
+            case BootOrder():
+                pass
         self._amend(sent, state, lambda orders: (*orders, order))
 
     def _answer(self, answered: OrderAnswered) -> None:

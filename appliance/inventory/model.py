@@ -1,14 +1,15 @@
 """The material that plans are made of: what is known of each machine, and which images are at hand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName
-from appliance.model.phase import Condition, Phase
-from appliance.plan import ImageRef
+from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.plan import DiskRef, ImageRef
+from appliance.roles.disk import DiskPolicy, Overwrite
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,23 +22,43 @@ class Installed:
     host_keys: tuple[str, ...]
     confirmed: bool = False
     smoke_passed: bool = False
+    disk: DiskRef | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineRecord:
+    """`facts_current` until a disk is written to or the machine starts anew: then what `facts` says of disks is old.
+
+    `replaced`: another machine has taken its role; it gets none before a person has repaired it. `drained`: its hook
+    ran since it was installed.
+    """
+
     name: MachineName
     phase: Phase = Phase.UNKNOWN
     since: float = 0.0
     conditions: tuple[Condition, ...] = ()
     identity: SystemIdentity | None = None
     facts: HardwareFacts | None = None
+    facts_current: bool = False
     installed: Installed | None = None
+    role: str = ""
+    spare_of: str = ""
+    replaced: bool = False
+    drained: bool = False
+
+    @property
+    def failed(self) -> bool:
+        return any(condition.kind is ConditionKind.FAILED for condition in self.conditions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
+    """With `by_role` only machines that have a role are installed, each on the disk that `disks` states for it."""
+
     machines: Mapping[MachineName, MachineRecord]
     images: Mapping[ImageName, ImageRef]
+    by_role: bool = False
+    disks: Mapping[str, tuple[DiskPolicy, Overwrite]] = field(default_factory=dict)
 
     def record(self, name: MachineName) -> MachineRecord:
         """A machine of which nothing was seen yet has the empty record."""

@@ -1,6 +1,10 @@
-"""What the conductor tells a BMC. The journal holds each order before it leaves; its key makes a repetition visible."""
+"""What the conductor tells others: BMCs, and the services that know a machine.
+
+The journal holds each order before it leaves; its key makes a repetition visible.
+"""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Literal
 
 from appliance.model.bmc import BootTarget, PowerCommand
@@ -20,4 +24,18 @@ class BootOrder:
     order: Literal["boot-once"] = "boot-once"
 
 
-Order = PowerOrder | BootOrder
+class Trace(Enum):
+    """What the appliance keeps of a machine for its service, in the order in which it goes."""
+
+    LEASE = "lease"
+    NAME = "name"
+    LOGIN = "BMC log-in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetOrder:
+    trace: Trace
+    order: Literal["forget"] = "forget"
+
+
+Order = PowerOrder | BootOrder | ForgetOrder

@@ -13,6 +13,10 @@ class Phase(Enum):
     BOOTING = "booting"
     CONFIGURING = "configuring"
     ACTIVE = "active"
+    PREPARING = "preparing"
+    RESCUE = "rescue"
+    RELEASING = "releasing"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,52 +29,80 @@ class PhaseRule:
     exits: frozenset[Phase]
 
 
+_ANYTIME = frozenset({Phase.ENROLLING, Phase.PREPARING, Phase.RELEASING, Phase.RETIRED, Phase.RESCUE})
+"""A machine can be taken in hand from wherever it stands."""
+
+
 PHASES: dict[Phase, PhaseRule] = {
     Phase.UNKNOWN: PhaseRule(
         entry="named by the site program",
         evidence="none",
         budget=None,
-        exits=frozenset({Phase.ENROLLING}),
+        exits=_ANYTIME,
     ),
     Phase.ENROLLING: PhaseRule(
         entry="a run wants the machine",
         evidence="BMC identity read; hello from the agent with this attempt's nonce",
         budget=1800,
-        exits=frozenset({Phase.INSPECTING, Phase.DEPLOYING, Phase.UNKNOWN}),
+        exits=frozenset({Phase.INSPECTING, Phase.DEPLOYING, Phase.UNKNOWN}) | _ANYTIME - {Phase.ENROLLING},
     ),
     Phase.INSPECTING: PhaseRule(
         entry="the agent runs",
         evidence="hardware facts received and parsed",
         budget=900,
-        exits=frozenset({Phase.AVAILABLE, Phase.ENROLLING}),
+        exits=frozenset({Phase.AVAILABLE}) | _ANYTIME,
     ),
     Phase.AVAILABLE: PhaseRule(
         entry="facts are known",
         evidence="an approved plan names the machine",
         budget=None,
-        exits=frozenset({Phase.ENROLLING, Phase.DEPLOYING}),
+        exits=frozenset({Phase.DEPLOYING, Phase.INSPECTING}) | _ANYTIME,
     ),
     Phase.DEPLOYING: PhaseRule(
         entry="the approved plan reached the disk",
         evidence="every block verified and on the disk; seed written",
         budget=3600,
-        exits=frozenset({Phase.BOOTING, Phase.ENROLLING}),
+        exits=frozenset({Phase.BOOTING}) | _ANYTIME,
     ),
     Phase.BOOTING: PhaseRule(
         entry="the installed system was told to boot",
         evidence="report with this attempt's nonce from the installed system",
         budget=1800,
-        exits=frozenset({Phase.CONFIGURING, Phase.ENROLLING}),
+        exits=frozenset({Phase.CONFIGURING}) | _ANYTIME,
     ),
     Phase.CONFIGURING: PhaseRule(
         entry="the installed system reported",
         evidence="SSH with the reported host key; the machine's own serial number read back",
         budget=900,
-        exits=frozenset({Phase.ACTIVE, Phase.ENROLLING}),
+        exits=frozenset({Phase.ACTIVE}) | _ANYTIME,
     ),
     Phase.ACTIVE: PhaseRule(
         entry="SSH confirmed the machine",
         evidence="none",
+        budget=None,
+        exits=_ANYTIME,
+    ),
+    Phase.PREPARING: PhaseRule(
+        entry="its disks are to be wiped for use by others",
+        evidence="zeros read back from every disk named; facts read again",
+        budget=36000,
+        exits=frozenset({Phase.INSPECTING}) | _ANYTIME - {Phase.PREPARING},
+    ),
+    Phase.RESCUE: PhaseRule(
+        entry="a person asked for the rescue system",
+        evidence="its SSH server's host key; a person ends it",
+        budget=None,
+        exits=frozenset({Phase.CONFIGURING}) | _ANYTIME - {Phase.RESCUE},
+    ),
+    Phase.RELEASING: PhaseRule(
+        entry="it is being decommissioned",
+        evidence="drained; zeros read back from every byte of its disks",
+        budget=36000,
+        exits=frozenset({Phase.INSPECTING}) | _ANYTIME - {Phase.RELEASING},
+    ),
+    Phase.RETIRED: PhaseRule(
+        entry="off; lease, name, boot intent and BMC log-in are gone",
+        evidence="none: the record is kept",
         budget=None,
         exits=frozenset({Phase.ENROLLING}),
     ),
@@ -82,6 +114,9 @@ class ConditionKind(Enum):
 
     HOLD = "hold"
     FAILED = "failed"
+    STUCK = "stuck"
+    DEGRADED = "degraded"
+    UNREACHABLE = "unreachable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -85,6 +85,29 @@ class MachineView:
     stages: dict[str, float | None] = field(default_factory=dict)
     phases: tuple[PhaseView, ...] = ()
     evidence: tuple[EvidenceView, ...] = ()
+    role: str = ""
+    spare_of: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainLine:
+    """One link of the chain of causes: what is so, since when, what shows it, and what happens next by itself or has
+    to be done. `kind`: phase, step, wait, condition, run, role, next."""
+
+    kind: str
+    text: str
+    since: float | None = None
+    evidence: str = ""
+    next_action: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExplainView:
+    """Why a machine is where it is: `verdict` in one sentence, then the chain that leads to it."""
+
+    machine: str
+    verdict: str
+    lines: tuple[ExplainLine, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,13 +133,27 @@ class DeferredView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RoleView:
+    """A machine's role, or with `spare` the role that it stands by for, or "" for neither; `why` is one sentence."""
+
+    machine: str
+    role: str
+    spare: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
-    """`digest` names the plan: whoever approves it approves exactly these steps."""
+    """`digest` names the plan: whoever approves it approves exactly these steps. `purpose` is "provision the site" or
+    the errand and its machine. `missing` says of each role that cannot be filled what it lacks."""
 
     digest: str
     site: str
     steps: tuple[StepView, ...]
     deferred: tuple[DeferredView, ...]
+    purpose: str = ""
+    roles: tuple[RoleView, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +247,21 @@ class ProblemView:
     next_action: str = ""
 
 
+class Errand(Enum):
+    """What can be wanted of one machine, beside what the site program wants of all.
+
+    `WIPE`: its disks forget what they held; `ERASE`: every byte of them reads back as zero. `DECOMMISSION`: drained,
+    erased, its lease, name, boot intent and BMC log-in gone; the record is kept. `REPLACE`: a spare takes its role.
+    """
+
+    REINSTALL = "reinstall"
+    WIPE = "wipe"
+    ERASE = "erase"
+    RESCUE = "rescue"
+    DECOMMISSION = "decommission"
+    REPLACE = "replace"
+
+
 class PowerAction(Enum):
     ON = "on"
     OFF = "off"
@@ -225,6 +277,11 @@ class ApplyRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerRequest:
     action: PowerAction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrandRequest:
+    errand: Errand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

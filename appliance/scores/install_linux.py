@@ -35,7 +35,7 @@ from appliance.scores.score import BOOT_AGENT_SECONDS, Move, chain
 NAME = "install-linux"
 WRITE_SECONDS = 3600.0
 SEED_SECONDS = BOOT_AGENT_SECONDS + 120.0  # an agent that was lost is booted again first
-BOOT_SECONDS = 1200.0
+BOOT_SECONDS = 2000.0  # two starts share it, each as patient as that of the agent
 SHELL_SECONDS = 600.0
 
 
@@ -46,22 +46,25 @@ class InstallNeeds(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallLinux:
-    """`machines` None means all. A machine that already runs the image is left alone, whatever `overwrite` says."""
+    """`machines` None means all; where the topology gives roles, all that have one, or the one named by `role`, each on
+    the disk that its role states. A machine that already runs the image is left alone, whatever `overwrite` says."""
 
     image: str
     disk: DiskPolicy = field(default_factory=SmallestDisk)
     overwrite: Overwrite = Overwrite.BLANK_ONLY
     machines: tuple[str, ...] | None = None
+    role: str | None = None
     name: str = field(default=NAME, init=False)
 
     def plan(self, site: InstallNeeds, inventory: Inventory) -> Plan:
         image = self._image(site, inventory)
-        records = [inventory.record(name) for name in self._targets(site)]
+        everyone = [inventory.record(name) for name in self._targets(site)]
+        records = [record for record in everyone if self._is_meant(record, inventory)]
         wanting = [record for record in records if not _is_confirmed(record, image)]
         unseen = [record.name for record in wanting if record.facts is None]
         return Plan(
             site=self.name,
-            steps=tuple(step for record in wanting for step in self._steps(site, record, image)),
+            steps=tuple(step for record in wanting for step in self._steps(site, record, image, inventory)),
             deferred=tuple(
                 Deferred(score=self.name, reason=f"{name}: its hardware is not known yet; Discover must run first")
                 for name in unseen
@@ -90,20 +93,27 @@ class InstallLinux:
             )
         return tuple(name for name in site.machines if name in self.machines)
 
-    def _steps(self, site: InstallNeeds, record: MachineRecord, image: ImageRef) -> tuple[Step, ...]:
+    def _is_meant(self, record: MachineRecord, inventory: Inventory) -> bool:
+        return not inventory.by_role or (bool(record.role) and self.role in (None, record.role))
+
+    def _steps(
+        self, site: InstallNeeds, record: MachineRecord, image: ImageRef, inventory: Inventory
+    ) -> tuple[Step, ...]:
         if record.facts is None:
             return ()
         confirm = _confirm(site, record.name, record.facts)
         if record.installed is not None and record.installed.image == image:
             return chain(self.name, record.name, (confirm,))
-        disk = self._disk(record.name, record.facts, image)
+        policy, overwrite = inventory.disks.get(record.role, (self.disk, self.overwrite))
+        disk = _disk(record.name, record.facts, image, policy, overwrite)
         return chain(self.name, record.name, (*_way(site, record.name, image, disk), confirm))
 
-    def _disk(self, name: MachineName, facts: HardwareFacts, image: ImageRef) -> Disk:
-        try:
-            return choose_disk(facts, self.disk, image.raw_bytes, self.overwrite)
-        except PlanError as error:
-            raise PlanError(f"{name}: {error}", evidence=error.evidence, next_action=error.next_action) from error
+
+def _disk(name: MachineName, facts: HardwareFacts, image: ImageRef, policy: DiskPolicy, overwrite: Overwrite) -> Disk:
+    try:
+        return choose_disk(facts, policy, image.raw_bytes, overwrite)
+    except PlanError as error:
+        raise PlanError(f"{name}: {error}", evidence=error.evidence, next_action=error.next_action) from error
 
 
 def _is_confirmed(record: MachineRecord, image: ImageRef) -> bool:

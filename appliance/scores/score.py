@@ -1,5 +1,6 @@
 """What a score is: a wanted state that can say which steps lead there, given what is known now."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -40,12 +41,15 @@ def step_id(score: str, machine: MachineName, action: str) -> StepId:
 
 
 def chain(score: str, machine: MachineName, moves: Iterable[Move]) -> tuple[Step, ...]:
-    """Steps of which each needs the one before."""
+    """Steps of which each needs the one before. Of steps alike the second has a 2 at the end of its id."""
     steps: list[Step] = []
+    seen = Counter[str]()
     for move in moves:
+        seen[move.do.action] += 1
+        number = f"-{seen[move.do.action]}" if seen[move.do.action] > 1 else ""
         steps.append(
             Step(
-                id=step_id(score, machine, move.do.action),
+                id=step_id(score, machine, move.do.action + number),
                 machine=machine,
                 score=score,
                 summary=move.summary,

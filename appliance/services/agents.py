@@ -166,6 +166,9 @@ class AgentDesk:
         now = self._clock.monotonic()
         with self._lock:
             before = self._desk.sessions.get(machine)
+            if _is_a_stranger(before, poll, nonce) and self._current().greeted.get(machine) != nonce:
+                # we said welcome and died before the hello was on record: the agent has to say it again
+                return _say(HTTPStatus.UNAUTHORIZED, "say hello first")
             self._desk.meet(machine, _after_poll(before, poll, nonce, now))
             task = self._desk.tasks.get(machine)
         self._listener.polled(machine)
@@ -192,8 +195,12 @@ class AgentDesk:
         return HttpReply(status=HTTPStatus.NO_CONTENT)
 
 
+def _is_a_stranger(before: Session | None, poll: protocol.Poll, nonce: Nonce) -> bool:
+    return before is None or before.boot_id != poll.boot_id or before.nonce != nonce
+
+
 def _after_poll(before: Session | None, poll: protocol.Poll, nonce: Nonce, now: float) -> Session:
-    if before is None or before.boot_id != poll.boot_id or before.nonce != nonce:
+    if before is None or _is_a_stranger(before, poll, nonce):
         before = Session(nonce=nonce, boot_id=poll.boot_id, seen=now)
     samples = deque(before.samples if _goes_on(before.report, poll.task) else (), maxlen=_RATE_WINDOW)
     if poll.task is not None:

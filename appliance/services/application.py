@@ -6,8 +6,9 @@ from pathlib import Path
 
 from appliance import __version__
 from appliance.api.port import Bmcs
+from appliance.conductor.explain import explain
 from appliance.conductor.hands import Waiting
-from appliance.conductor.machine import model_of
+from appliance.conductor.machine import MachineState, model_of
 from appliance.conductor.memory import Memory
 from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
@@ -17,7 +18,9 @@ from appliance.inventory.model import Inventory
 from appliance.model.bmc import PowerCommand
 from appliance.model.ids import ImageName, MachineName, PlanDigest, RunId, StepId
 from appliance.model.views import (
+    Errand,
     EventsView,
+    ExplainView,
     HealthView,
     MachinesView,
     MachineView,
@@ -28,12 +31,12 @@ from appliance.model.views import (
     RunView,
     ShellView,
 )
-from appliance.plan import ImageRef, Plan, SetPower, Step
+from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
 from appliance.services.views import event_view, machine_view, plan_view, run_summary, run_view
-from appliance.site import Site, plan_site
+from appliance.site import Site, plan_purpose
 from appliance.store.records import (
     HoldPlaced,
     HoldReleased,
@@ -50,6 +53,8 @@ from appliance.topology import Rack
 _POWER_BUDGET = 1000.0
 """Large servers test their memory for a quarter of an hour before they are heard."""
 _SSH_PORT = 22
+_OPERATOR = "operator"
+_RESCUE_USER = "root"
 
 _COMMANDS = {
     PowerAction.ON: PowerCommand.ON,
@@ -87,6 +92,7 @@ class Appliance:
         self._consoles = consoles
         self._waiting = waiting
         self._ssh_key = ssh_key
+        self._clock = clock
         self._started = clock.now()
         self._starting = asyncio.Lock()
 
@@ -118,10 +124,37 @@ class Appliance:
         )
 
     async def make_plan(self) -> PlanView:
-        plan = self._plan_now()
+        return plan_view(await self._store(self._plan_now(Purpose())))
+
+    async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView:
+        return plan_view(await self._store(self._plan_now(Purpose(errand=errand, machine=self._known(name)))))
+
+    async def see_through(self, name: MachineName, errand: Errand, by: str) -> None:
+        """Plans and runs the errand until nothing of it is left. Raises `PlanError`, `ConflictError`."""
+        while (plan := self._plan_now(Purpose(errand=errand, machine=name))).steps or plan.roles:
+            await self._store(plan)
+            async with self._starting:
+                run = await self._start(plan, by)
+            while self._memory.world.runs[run].state is RunState.RUNNING:
+                await self._memory.changed(self._memory.tick, None)
+            if not plan.deferred or self._memory.world.runs[run].state is not RunState.DONE:
+                return
+
+    async def _store(self, plan: Plan) -> Plan:
         if plan.digest not in self._memory.world.plans:
             await self._memory.remember(PlanStored(plan=plan))
-        return plan_view(plan)
+        return plan
+
+    def explain(self, name: MachineName) -> ExplainView:
+        state = self._memory.world.machine(self._known(name))
+        runs = tuple(run for run in self._memory.world.running if name in run.left)
+        return explain(state, runs, self._waiting.of(name), self._usual(state), self._clock.now())
+
+    def _usual(self, state: MachineState) -> float | None:
+        run = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
+        if run is None or state.attempt is None:
+            return None
+        return self._memory.world.usual(state.name, run.index.by_id[state.attempt.step].do)
 
     def plan(self, digest: PlanDigest) -> PlanView:
         return plan_view(self._stored(digest))
@@ -129,12 +162,12 @@ class Appliance:
     async def apply(self, digest: PlanDigest) -> RunView:
         plan = self._stored(digest)
         async with self._starting:
-            if self._plan_now().digest != digest:
+            if self._plan_now(plan.purpose).digest != digest:
                 raise ConflictError(
                     f"plan {digest[:12]} is stale: what is known has changed since it was made",
                     next_action="look at the new plan and approve that one",
                 )
-            return await self._start(plan)
+            return self.run(await self._start(plan, _OPERATOR))
 
     def run(self, run: RunId) -> RunView:
         if run not in self._memory.world.runs:
@@ -204,7 +237,7 @@ class Appliance:
         async with self._starting:
             self._refuse_busy(plan)
             await self._memory.remember(PlanStored(plan=plan))
-            return await self._start(plan)
+            return self.run(await self._start(plan, _OPERATOR))
 
     async def hold(self, name: MachineName, reason: str) -> MachineView:
         await self._memory.remember(HoldPlaced(machine=self._known(name), reason=reason))
@@ -230,39 +263,41 @@ class Appliance:
 
     async def shell(self, name: MachineName) -> ShellView:
         state = self._memory.world.machine(self._known(name))
-        if state.installed is None:
+        host_keys = state.rescue_keys or (state.installed.host_keys if state.installed else ())
+        address = state.address or (state.installed.address if state.installed else None)
+        if not host_keys or address is None:
             raise NotFoundError(
-                f"{name} has no installed system to enter",
+                f"{name} has no system to enter",
                 evidence=f"phase {state.phase.value}",
-                next_action="install it first: innervate apply",
+                next_action="install it first: innervate apply; or start its rescue system: innervate rescue",
             )
         return ShellView(
             machine=name,
-            user=self._site.topology.shell.user,
-            address=str(state.address or state.installed.address),
+            user=_RESCUE_USER if state.rescue_keys else self._site.topology.shell.user,
+            address=str(address),
             port=_SSH_PORT,
-            host_keys=state.installed.host_keys,
+            host_keys=host_keys,
             identity_file=str(self._ssh_key),
         )
 
-    def _plan_now(self) -> Plan:
+    def _plan_now(self, purpose: Purpose) -> Plan:
         world = self._memory.world
         machines = {name: world.machine(name).record for name in self._site.topology.machines}
-        return plan_site(self._site, Inventory(machines=machines, images=self._images))
+        return plan_purpose(self._site, Inventory(machines=machines, images=self._images), purpose)
 
     def _stored(self, digest: PlanDigest) -> Plan:
         if digest not in self._memory.world.plans:
             raise NotFoundError(f"there is no plan {digest[:12]}", next_action="make one: innervate plan")
         return self._memory.world.plans[digest]
 
-    async def _start(self, plan: Plan) -> RunView:
+    async def _start(self, plan: Plan, by: str) -> RunId:
         """Under the lock: of two approvals at once, the second has to see the first one's run."""
         self._refuse_busy(plan)
         run_id, world = RunId(self._rng.token(4)), self._memory.world
         models = {step.machine: model_of(world.machine(step.machine)) for step in plan.steps}
         rollout = rollout_of(plan, self._site.topology.limits, models)
-        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest, rollout=rollout))
-        return self.run(run_id)
+        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=by))
+        return run_id
 
     def _refuse_busy(self, plan: Plan) -> None:
         wanted = {step.machine for step in plan.steps}
@@ -285,10 +320,7 @@ class Appliance:
     def _view(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
         run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
-        usual = None
-        if run is not None and state.attempt is not None:
-            usual = self._memory.world.usual(name, run.index.by_id[state.attempt.step].do)
-        return machine_view(state, run, self._session_of(name), self._waiting.of(name), usual)
+        return machine_view(state, run, self._session_of(name), self._waiting.of(name), self._usual(state))
 
 
 def _resident_bytes() -> int:

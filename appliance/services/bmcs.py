@@ -12,7 +12,7 @@ from appliance.bmc.discovery import Found, Login, Suspect
 from appliance.bmc.finder import Finder, Opened
 from appliance.bmc.port import BmcDialler, FullBmc
 from appliance.bmc.vault import Entry, Vault, factory_defaults
-from appliance.errors import BmcError, BmcLoginError, ConflictError, InnervateError, NotFoundError
+from appliance.errors import BmcError, BmcLoginError, ConflictError, InnervateError, MachineryError, NotFoundError
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.bmc_views import (
     BmcSearchRequest,
@@ -80,6 +80,20 @@ class BmcDesk:
             self.start()
         action = f"innervate bmc vault add, then: innervate bmc find {stated.url} --login"
         raise BmcLoginError(f"no log-in of {machine}'s BMC {stated.url} is known yet", next_action=action)
+
+    def forget_login(self, machine: MachineName) -> str:
+        """The vault's log-in of the machine's BMC goes; says what a look afterwards shows."""
+        stated = self._rack.bmc_of(machine)
+        if (found := found_at(stated)) is not None:
+            self._vault.forget(found)
+        left = self._known(stated)
+        if left is not None:
+            raise MachineryError(
+                f"the log-in of {machine}'s BMC is still in the vault",
+                evidence=stated.url,
+                next_action=f"innervate bmc forget {stated.url}",
+            )
+        return "none in the vault" + ("; the site program states one" if stated.password.reveal() else "")
 
     def suspect(self, suspect: Suspect) -> None:
         """Something that looks like a BMC has asked us for an address."""

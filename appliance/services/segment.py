@@ -1,5 +1,6 @@
 """The site's boot network and the boot services on it: from the topology to their configuration."""
 
+from dataclasses import replace
 from ipaddress import IPv4Network
 from types import MappingProxyType
 
@@ -39,6 +40,25 @@ def ramdisk_of(rack: Rack, stock: Stock, settings: Settings) -> Ramdisk:
     )
 
 
+def dhcp_of(rack: Rack, without: frozenset[MachineName]) -> DhcpConfig:
+    """`without` are machines that have no reservation any more."""
+    return _dhcp(_less(rack, without))
+
+
+def zone_of(rack: Rack, without: frozenset[MachineName]) -> Zone:
+    network, servers = rack.boot_network, _less(rack, without).servers
+    return Zone(
+        domain=network.domain,
+        server=network.address,
+        hosts={server.name: server.address for server in servers if server.address is not None},
+        networks=network.networks,
+    )
+
+
+def _less(rack: Rack, without: frozenset[MachineName]) -> Rack:
+    return replace(rack, servers=tuple(server for server in rack.servers if server.name not in without))
+
+
 def service_config(rack: Rack, stock: Stock, settings: Settings) -> ServiceConfig:
     """Makes the appliance's identity where it has none yet."""
     network = rack.boot_network
@@ -50,12 +70,7 @@ def service_config(rack: Rack, stock: Stock, settings: Settings) -> ServiceConfi
         endpoints=endpoints_of(network),
         journal=settings.state_dir / "leases.journal" if gives_addresses else None,
         guards=_guards(network, settings),
-        zone=Zone(
-            domain=network.domain,
-            server=network.address,
-            hosts={server.name: server.address for server in rack.servers if server.address is not None},
-            networks=network.networks,
-        ),
+        zone=zone_of(rack, frozenset()),
         programs=stock.programs,
         forwarding=_forwarding(network),
         chains={server.mac: server.chain for server in rack.servers if server.mac and server.chain},

@@ -35,7 +35,7 @@ from appliance.store.records import (
     SegmentNoted,
 )
 from images.agent.protocol import Hello
-from pxe.boot import RunKernel
+from pxe.boot import LocalDisk, RunKernel
 from pxe.client import Client, Mac, Stage
 from pxe.dhcp.alarm import PoolAlarm
 from pxe.dhcp.conflict import AddressInUse
@@ -54,6 +54,7 @@ from pxe.tftp.server import TftpEvent
 
 _LOGGER = logging.getLogger(__name__)
 _LOG_KEPT = 4 << 20
+_ONE_BOOT = 60.0
 
 
 class Senses:
@@ -172,6 +173,14 @@ class Senses:
         machine = self._current().machine_of(Client(mac=event.mac, stage=Stage.IPXE, uuid=event.uuid))
         if event.intent is RunKernel:
             self._stage(machine, BootStage.SCRIPT, f"boot script to {event.address}")
+        elif event.intent is LocalDisk and machine is not None:
+            self._returned(machine, f"{event.address} asked what to boot: its own disk")
+
+    def _returned(self, machine: MachineName, detail: str) -> None:
+        """A firmware that asks several times in one boot has come once."""
+        seen = self._memory.world.machine(machine).returns
+        if not seen or self._clock.now() - seen[-1] > _ONE_BOOT:
+            self._memory.note(BootSeen(machine=machine, stage=BootStage.LOCAL, detail=detail))
 
     def _noted(self, mac: Mac, kind: str, text: str) -> None:
         machine = self._current().machine_of(Client(mac=mac, stage=Stage.FIRMWARE))

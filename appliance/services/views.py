@@ -8,7 +8,7 @@ from appliance.conductor.machine import MachineState
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.ids import MachineName
-from appliance.model.orders import BootOrder, PowerOrder
+from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.views import (
     DeferredView,
     EventView,
@@ -17,12 +17,13 @@ from appliance.model.views import (
     PhaseView,
     PlanView,
     ProgressView,
+    RoleView,
     RunState,
     RunSummaryView,
     RunView,
     StepView,
 )
-from appliance.plan import Plan, Step
+from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
 from appliance.store.records import (
     AddressLeased,
@@ -34,8 +35,11 @@ from appliance.store.records import (
     HoldPlaced,
     HoldReleased,
     IdentityRead,
+    MachineAnswers,
     MachineRetried,
     MachineSetAside,
+    MachineSilent,
+    MachineStrayed,
     Noted,
     OrderAnswered,
     OrderSent,
@@ -82,6 +86,10 @@ def step_view(
     )
 
 
+def _purpose(purpose: Purpose) -> str:
+    return f"{purpose.errand.value} {purpose.machine}" if purpose.errand is not None else "provision the site"
+
+
 def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float | None:
     """The budget ends every wait; it begins anew when a restarted daemon takes the attempt up."""
     if wait is None or attempt is None:
@@ -96,6 +104,9 @@ def plan_view(plan: Plan) -> PlanView:
         site=plan.site,
         steps=tuple(step_view(step, None) for step in plan.steps),
         deferred=tuple(DeferredView(score=d.score, reason=d.reason) for d in plan.deferred),
+        purpose=_purpose(plan.purpose),
+        roles=tuple(RoleView(machine=r.machine, role=r.role, spare=r.spare, why=r.why) for r in plan.roles),
+        missing=plan.missing,
     )
 
 
@@ -159,6 +170,8 @@ def machine_view(
         stages=_stages(state),
         phases=tuple(PhaseView(phase=phase, since=since) for phase, since in state.phases),
         evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
+        role=state.role,
+        spare_of=state.spare_of,
     )
 
 
@@ -214,6 +227,10 @@ def describe(record: Record) -> str:
             return f"held: {reason}"
         case HoldReleased():
             return "released"
+        case MachineAnswers():
+            return "answers again"
+        case MachineSilent(text=text) | MachineStrayed(text=text):
+            return text
         case Noted(text=text) | SegmentNoted(text=text):
             return text
         case plan_or_run:
@@ -253,7 +270,8 @@ def _started(started: RunStarted) -> str:
     rollout = started.rollout
     canary = f"; first {', '.join(rollout.canary)}" if rollout.canary else ""
     why = f"; {rollout.why}" if rollout.why else ""
-    return f"run {started.run} of plan {started.plan[:12]} started{canary}{why}"
+    by = f" by {started.by}" if started.by != "operator" else ""
+    return f"run {started.run} of plan {started.plan[:12]} started{by}{canary}{why}"
 
 
 def _order(sent: OrderSent) -> str:
@@ -262,6 +280,8 @@ def _order(sent: OrderSent) -> str:
             return f"power command {command.value}"
         case BootOrder(target=target):
             return f"boot once from {target.value}"
+        case ForgetOrder(trace=trace):
+            return f"forget its {trace.value}"
         case _:
             assert_never(sent.order)
 
@@ -269,10 +289,10 @@ def _order(sent: OrderSent) -> str:
 def _answer(answered: OrderAnswered) -> str:
     """Some BMCs take a boot override and do not show it: the DHCP packet decides, this explains its absence."""
     if answered.problem is None:
-        return "the BMC accepted it" + (f", and reads back {answered.shown}" if answered.shown else "")
+        return "accepted" + (f"; a look afterwards shows: {answered.shown}" if answered.shown else "")
     if answered.lost:
         return f"no answer: {answered.problem.message}; the machine itself shows whether it was done"
-    return f"the BMC refused it: {answered.problem.message}"
+    return f"refused: {answered.problem.message}"
 
 
 def _result(result: StepResult) -> str:

@@ -15,16 +15,19 @@ from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import Firmware, HardwareFacts
 from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
 from appliance.model.orders import Order
+from appliance.model.reflex import Stray
 from appliance.model.rollout import Rollout
+from appliance.model.step import StepKind
 from appliance.model.views import RunState
-from appliance.plan import Plan, StepKind
+from appliance.plan import Plan
 
 
 class BootStage(Enum):
     """The rungs of a boot that leave evidence of their own.
 
     `SYSTEM` is an operating system that looks for an address, as one does when it starts; `LEASE` one that got or
-    renewed one: it runs, and nobody knows since when.
+    renewed one: it runs, and nobody knows since when. `LOCAL` is firmware that asked the boot server and was sent to
+    its own disk.
     """
 
     DHCP = "dhcp"
@@ -32,6 +35,7 @@ class BootStage(Enum):
     SCRIPT = "script"
     SYSTEM = "system"
     LEASE = "lease"
+    LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +54,12 @@ class PlanStored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
+    """`by`: who approved the plan, a person or a reflex that the site program states."""
+
     run: RunId
     plan: PlanDigest
     rollout: Rollout = field(default_factory=Rollout)
+    by: str = "operator"
     record: Literal["run-started"] = "run-started"
 
 
@@ -232,6 +239,29 @@ class HoldReleased:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSilent:
+    """An active machine does not answer any more."""
+
+    machine: MachineName
+    text: str
+    record: Literal["machine-silent"] = "machine-silent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineAnswers:
+    machine: MachineName
+    record: Literal["machine-answers"] = "machine-answers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineStrayed:
+    machine: MachineName
+    stray: Stray
+    text: str
+    record: Literal["machine-strayed"] = "machine-strayed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """Worth a line in the timeline, changes nothing."""
 
@@ -273,6 +303,9 @@ Observation = (
     | FirstBootSeen
     | HoldPlaced
     | HoldReleased
+    | MachineSilent
+    | MachineAnswers
+    | MachineStrayed
     | Noted
 )
 """Concerns one machine, whether or not a run works on it."""

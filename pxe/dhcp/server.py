@@ -135,6 +135,7 @@ class DhcpServer:
         self._chain_of = chain_of
         self._open_journal = open_journal
         self._lock = threading.Lock()
+        self._writing = threading.Lock()
         self._serving = self._prepared(config, ())
         self._unsaved: dict[Address, Lease] = {}
         self._failing = False
@@ -243,6 +244,16 @@ class DhcpServer:
                     after.tables[segment.link].apply(offer)
             self._serving, self._levels = after, {}
 
+    def forget(self, mac: Hardware) -> None:
+        """From any thread: the machine holds no address any more, and that is on disk. ServiceError when the disk
+        refuses, or when nothing is served."""
+        if (running := self._running) is None:
+            raise ServiceError("the DHCP server does not run", next_action="start it first")
+        now = self._clock.now()
+        with self._lock:
+            given_up = list(_given_up(self._serving.tables, mac, now))
+        self._commit(running.journal, given_up)
+
     def leases(self) -> tuple[Lease, ...]:
         """The least recently changed first in each link, also those that have run out."""
         with self._lock:
@@ -338,6 +349,10 @@ class DhcpServer:
         return _Answered(packet, outcome, change if isinstance(change, Lease) else None)
 
     def _commit(self, journal: Journal, leases: Iterable[Lease]) -> None:
+        with self._writing:
+            self._append(journal, leases)
+
+    def _append(self, journal: Journal, leases: Iterable[Lease]) -> None:
         unsaved = self._unsaved
         for lease in leases:
             # Later lines win, so the order counts: a second change of an address goes behind the first.
@@ -358,7 +373,8 @@ class DhcpServer:
         if journal.lines > _REWRITE_AFTER_LINES:
             leases = self.leases()
             if journal.lines > 4 * len(leases):
-                journal.rewrite(leases)
+                with self._writing:
+                    journal.rewrite(leases)
 
     def _finish(self, running: _Running, answered: list[_Answered]) -> None:
         messages = [
@@ -429,6 +445,15 @@ def _served_lately(serving: _Serving, now: float) -> bool:
                     return True
                 break
     return False
+
+
+def _given_up(tables: Iterable[LeaseTable], mac: Hardware, now: float) -> Iterator[Lease]:
+    for table in tables:
+        lease = table.lease_of(mac)
+        if lease is not None and lease.state is LeaseState.BOUND:
+            released = lease._replace(state=LeaseState.RELEASED, expires=now)
+            table.apply(released)
+            yield released
 
 
 def _enter_arp(endpoint: socket.socket, device: str, address: Address, chaddr: bytes) -> None:

@@ -65,7 +65,7 @@ from appliance.topology import Rack
 from images.processes import HostProcesses
 from tests.contract.ipmi_bmc import FakeIpmiBmc, listening
 from tests.contract.test_bmc_discovery import LOOPBACK, bound, port_of, tls_of
-from tests.unit.appliance.conductor.rack import FakeLibrary
+from tests.unit.appliance.conductor.rack import FakeLibrary, FakeTraces
 
 GUESSES = 40
 PREFIX = "cnry-"
@@ -254,6 +254,7 @@ class Daemon:
             shells=SshShells(key),
             bmc_of=self.bmcs.bmc_of,
             waiting=waiting,
+            traces=FakeTraces(),
         )
         self.application = Appliance(
             memory=self.memory,

@@ -7,14 +7,19 @@ from appliance.conductor.handlers.agent import boot_agent, read_facts, work
 from appliance.conductor.handlers.enrol import enrol
 from appliance.conductor.handlers.install import boot_disk
 from appliance.conductor.handlers.power import set_power
+from appliance.conductor.handlers.release import drain, retire
 from appliance.conductor.handlers.shell import confirm
 from appliance.plan import (
     BootAgent,
     BootDisk,
     ConfirmShell,
+    Drain,
     Enrol,
     Inspect,
+    Rescue,
+    Retire,
     SetPower,
+    Wipe,
     WriteImage,
     WriteSeed,
 )
@@ -28,7 +33,7 @@ def decide(view: View, now: float) -> Decision:
             return boot_agent(view, now)
         case Inspect():
             return read_facts(view, now)
-        case WriteImage() | WriteSeed():
+        case WriteImage() | WriteSeed() | Wipe() | Rescue():
             return work(view, now)
         case BootDisk():
             return boot_disk(view, now)
@@ -36,5 +41,9 @@ def decide(view: View, now: float) -> Decision:
             return confirm(view, do, now)
         case SetPower() as do:
             return set_power(view, do, now)
+        case Drain() as do:
+            return drain(view, do, now)
+        case Retire():
+            return retire(view, now)
         case _:
             assert_never(view.step.do)

@@ -1,6 +1,6 @@
 """Bringing the agent up in the ramdisk, hearing its facts, and giving it the step's task."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.conductor.decision import (
     Ask,
@@ -30,6 +30,8 @@ _SILENCE = 90.0
 """An agent in the middle of a task polls at least every 30 s; three misses and it is gone."""
 
 _FACTS_PATIENCE = 240.0
+_FACTS_COME = 15.0
+"""The agent looks at the hardware by itself when it starts; what it told us then may have been lost with our crash."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,16 +170,27 @@ def read_facts(view: View, now: float) -> Decision:
     if state.hello is not None and state.facts is not None and state.facts_nonce == state.hello.nonce:
         disks = ", ".join(disk.serial or disk.wwn for disk in state.facts.disks)
         return Done(evidence={"serial": state.facts.serial, "disks": disks})
-    until = view.began + min(_FACTS_PATIENCE, view.step.budget * 0.9)
-    if now < until:
-        return Wait(why="waiting for the agent's hardware report", until=until)
-    problem = Problem(
+    if now >= view.began + min(_FACTS_PATIENCE, view.step.budget * 0.9):
+        return Retry(seconds=5, problem=_no_facts(state))
+    return _look_again(view, now)
+
+
+def _look_again(view: View, now: float) -> Decision:
+    """When none come by themselves, the agent is told to look again."""
+    wait = Wait(why="waiting for the agent's hardware report", until=now + _FACTS_COME)
+    if view.work is None:
+        overdue = now >= view.began + _FACTS_COME and view.agent.alive
+        return replace(offer(view), why="telling the agent to read the hardware again") if overdue else wait
+    return wait if view.work.ended is not None else exchange(view, view.work, now)
+
+
+def _no_facts(state: MachineState) -> Problem:
+    return Problem(
         code="facts-missing",
         message="the agent runs but no usable hardware report came",
         evidence="no facts with this boot's nonce",
         next_action=f"read the agent's log: innervate events --machine {state.name}",
     )
-    return Retry(seconds=5, problem=problem)
 
 
 def work(view: View, now: float) -> Decision:

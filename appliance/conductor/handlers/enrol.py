@@ -17,13 +17,13 @@ def enrol(view: View) -> Decision:
 
 
 def _known(view: View, identity: SystemIdentity) -> Decision:
-    """Two machines with one identity would be given each other's boots: neither is touched before a person looked."""
+    """Two machines with one identity would be given each other's boots. What was read is recorded all the same: from
+    then on neither is booted, before a person has looked."""
+    learnt = (IdentityRead(machine=view.state.name, identity=identity),)
     if (clash := view.clash_of(identity)) is not None:
-        return Failed(problem=_duplicate(identity, clash))
-    return Done(
-        evidence={"serial": identity.serial, "uuid": str(identity.uuid or ""), "power": identity.power.value},
-        learnt=(IdentityRead(machine=view.state.name, identity=identity),),
-    )
+        return Failed(problem=_duplicate(identity, clash), learnt=learnt)
+    evidence = {"serial": identity.serial, "uuid": str(identity.uuid or ""), "power": identity.power.value}
+    return Done(evidence=evidence, learnt=learnt)
 
 
 def _duplicate(identity: SystemIdentity, clash: Conflict) -> Problem:

@@ -22,7 +22,7 @@ def test_every_phase_is_reached_and_left() -> None:
 
 def test_what_moves_has_a_budget_and_what_rests_has_none() -> None:
     resting = {phase for phase, rule in PHASES.items() if rule.budget is None}
-    assert resting == {Phase.UNKNOWN, Phase.AVAILABLE, Phase.ACTIVE}
+    assert resting == {Phase.UNKNOWN, Phase.AVAILABLE, Phase.ACTIVE, Phase.RESCUE, Phase.RETIRED}
 
 
 def test_any_known_machine_can_be_enrolled_again() -> None:

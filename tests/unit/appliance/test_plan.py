@@ -8,6 +8,7 @@ from appliance.errors import PlanError
 from appliance.model.bmc import PowerCommand
 from appliance.model.codec import from_json, to_json
 from appliance.model.ids import ImageName, MachineName, StepId
+from appliance.model.step import StepKind
 from appliance.plan import (
     Action,
     BootAgent,
@@ -21,7 +22,6 @@ from appliance.plan import (
     Plan,
     SetPower,
     Step,
-    StepKind,
     WriteImage,
     WriteSeed,
     check,

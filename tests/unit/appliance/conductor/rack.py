@@ -25,6 +25,7 @@ from appliance.errors import UnreachableError
 from appliance.lab.topology import lab_rack
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 from appliance.model.ids import ImageName, MachineName, Nonce, RunId
+from appliance.model.orders import Trace
 from appliance.model.site import ShellAccess
 from appliance.model.views import RunState, RunView
 from appliance.plan import ImageRef, WriteSeed
@@ -256,6 +257,17 @@ class FakeShells:
         return known[argv[0]]
 
 
+class FakeTraces:
+    """`forgotten` in the order in which it was asked."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[tuple[MachineName, Trace]] = []
+
+    async def forget(self, machine: MachineName, trace: Trace) -> str:
+        self.forgotten.append((machine, trace))
+        return "gone"
+
+
 class Rng:
     def __init__(self) -> None:
         self._count = 0
@@ -309,6 +321,7 @@ class Net:
             shells=rack.shells,
             bmc_of=lambda name: rack.machines[name].bmc,
             waiting=self.waiting,
+            traces=rack.traces,
         )
         self.application = Appliance(
             memory=self.memory,
@@ -379,6 +392,7 @@ class FakeRack:
             if server.mac is not None
         }
         self.library = FakeLibrary()
+        self.traces = FakeTraces()
         self.shells = FakeShells({machine.address: machine for machine in self.machines.values()})
         self.first = next(iter(self.machines.values()))
 

@@ -5,8 +5,9 @@ import pytest
 from appliance.conductor.position import End, Move, Start, moves, retries, step_state
 from appliance.conductor.world import World
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
+from appliance.model.step import StepKind
 from appliance.model.views import RunState, StepState
-from appliance.plan import Inspect, Plan, Step, StepKind
+from appliance.plan import Inspect, Plan, Step
 from appliance.store.records import (
     Entry,
     HoldPlaced,

@@ -23,7 +23,9 @@ OTHER = MachineName("node-1")
 GOOD, OLD, SEED = Nonce("good-nonce"), Nonce("old-nonce"), Nonce("seed-nonce")
 THEIRS = replace(IDENTITY, uuid=None, serial="SN0002", macs=(Mac("52:54:00:77:00:02"),))
 KNOWN = {NODE: IDENTITY, OTHER: THEIRS}
-NOW = Snapshot(agents={GOOD: NODE}, seeds={SEED: NODE}, identities=KNOWN, known=Identities.of(KNOWN))
+NOW = Snapshot(
+    agents={GOOD: NODE}, seeds={SEED: NODE}, identities=KNOWN, known=Identities.of(KNOWN), greeted={NODE: GOOD}
+)
 TASK = protocol.Inspect(id="r.inspect", fence=1)
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ1Ctl0oCSIvIZYbtdxvWEjYC3x5mDSbKKzLkSKSSPX"
 
@@ -215,6 +217,13 @@ def test_a_poll_before_any_hello_is_that_of_an_agent_that_outlived_us(desk: Desk
     assert desk.post("/agent/poll", poll(task=working(5))).status == 200
     assert (desk.desk.heard(NODE).alive, desk.desk.heard(NODE).life) == (True, "boot.0")
     assert desk.desk.heard(NODE).report == working(5)
+
+
+def test_a_poll_of_an_agent_whose_hello_was_lost_with_us_is_asked_to_say_it_again(desk: Desk) -> None:
+    desk.snapshot = replace(NOW, greeted={})
+    assert desk.post("/agent/poll", poll()).status == 401
+    desk.post("/agent/hello", hello())
+    assert desk.post("/agent/poll", poll()).status == 200
 
 
 def test_a_superseded_nonce_counts_no_more(desk: Desk) -> None:

@@ -172,7 +172,7 @@ def test_who_is_not_there(tmp_path: Path) -> None:
 
 def test_shell(tmp_path: Path) -> None:
     async def scene(_rack: FakeRack, net: Net) -> None:
-        assert "no installed system" in await refusal(net.application.shell(NODE), NotFoundError)
+        assert "no system to enter" in await refusal(net.application.shell(NODE), NotFoundError)
         await net.finish()
         view = await net.application.shell(NODE)
         assert (view.user, view.address, view.port, view.host_keys) == ("root", "10.77.0.51", 22, (HOST_KEY,))

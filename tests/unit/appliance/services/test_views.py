@@ -30,9 +30,10 @@ SENTENCES = (
     "discover.node-0.enrol failed (fence 1): login refused; 401; again in 2 s",
     "power command on",
     "boot once from network",
-    "the BMC accepted it, and reads back none",
+    "forget its lease",
+    "accepted; a look afterwards shows: none",
     "no answer: silence; the machine itself shows whether it was done",
-    "the BMC refused it: login refused",
+    "refused: login refused",
     "power command on",
     "the BMC controls serial SN0001, UUID 00000077-0000-4000-8000-000000000001",
     "address 10.77.0.51 leased",
@@ -42,6 +43,9 @@ SENTENCES = (
     "installed system reports: node-0 at 10.77.0.51, nonce 01234567",
     "held: fan",
     "released",
+    "10.77.0.51 has not answered for 2 minutes",
+    "answers again",
+    "it came back 4 times",
     "not JSON",
     "another DHCP server",
 )
@@ -65,7 +69,7 @@ def test_results_without_details(problem: Problem | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("index", "machine", "run", "fields"),
-    [(0, "", "", {}), (1, "", RUN, {}), (8, NODE, RUN, {"serial": "SN0001"}), (10, NODE, RUN, {}), (15, NODE, "", {})],
+    [(0, "", "", {}), (1, "", RUN, {}), (8, NODE, RUN, {"serial": "SN0001"}), (10, NODE, RUN, {}), (16, NODE, "", {})],
 )
 def test_events(index: int, machine: str, run: str, fields: dict[str, str]) -> None:
     view = event_view(Entry(seq=7, time=2.0, record=SAMPLES[index]))

@@ -8,10 +8,12 @@ from appliance.model.bmc import BootTarget, PowerCommand, PowerState, SystemIden
 from appliance.model.codec import from_json
 from appliance.model.hardware import Firmware, HardwareFacts
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
-from appliance.model.orders import BootOrder, PowerOrder
+from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder, Trace
+from appliance.model.reflex import Stray
 from appliance.model.rollout import Rollout
+from appliance.model.step import StepKind
 from appliance.model.views import RunState
-from appliance.plan import Plan, StepKind
+from appliance.plan import Plan
 from appliance.store.records import (
     AddressLeased,
     BootSeen,
@@ -22,8 +24,11 @@ from appliance.store.records import (
     HoldPlaced,
     HoldReleased,
     IdentityRead,
+    MachineAnswers,
     MachineRetried,
     MachineSetAside,
+    MachineSilent,
+    MachineStrayed,
     Noted,
     OrderAnswered,
     OrderSent,
@@ -79,6 +84,7 @@ SAMPLES: tuple[Record, ...] = (
     ),
     OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=1, order=PowerOrder(command=PowerCommand.ON)),
     OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=2, order=BootOrder(target=BootTarget.NETWORK)),
+    OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=3, order=ForgetOrder(trace=Trace.LEASE)),
     OrderAnswered(run=RUN, step=STEP, machine=NODE, number=2, shown="none"),
     OrderAnswered(
         run=RUN, step=STEP, machine=NODE, number=1, problem=Problem(code="bmc", message="silence"), lost=True
@@ -101,6 +107,9 @@ SAMPLES: tuple[Record, ...] = (
     ),
     HoldPlaced(machine=NODE, reason="fan"),
     HoldReleased(machine=NODE),
+    MachineSilent(machine=NODE, text="10.77.0.51 has not answered for 2 minutes"),
+    MachineAnswers(machine=NODE),
+    MachineStrayed(machine=NODE, stray=Stray.RETURNS, text="it came back 4 times"),
     Noted(machine=NODE, kind="facts-refused", text="not JSON"),
     SegmentNoted(kind="rival", text="another DHCP server"),
 )

@@ -1,0 +1,111 @@
+"""Why a machine is where it is, as a chain of causes. Pure."""
+
+from collections.abc import Iterator
+
+from appliance.conductor.decision import Wait
+from appliance.conductor.machine import MachineState
+from appliance.conductor.position import step_state
+from appliance.conductor.runs import RunStatus
+from appliance.model.ids import StepId
+from appliance.model.phase import PHASES, Condition, Phase
+from appliance.model.views import ExplainLine, ExplainView, StepState
+from appliance.plan import Step
+
+
+def explain(
+    state: MachineState, runs: tuple[RunStatus, ...], wait: Wait | None, usual: float | None, now: float
+) -> ExplainView:
+    """`runs` are those that go on and have steps for the machine; `usual` is of the step under way."""
+    lines = tuple(_lines(state, runs, wait, usual, now))
+    return ExplainView(machine=state.name, verdict=_verdict(state, runs, wait), lines=lines)
+
+
+def _verdict(state: MachineState, runs: tuple[RunStatus, ...], wait: Wait | None) -> str:
+    if state.hold is not None:
+        return f"{state.name} is held: {state.hold.reason}"
+    if state.failed is not None:
+        return f"{state.name} failed at: {state.failed.step}: {state.failed.reason}"
+    if state.attempt is not None and wait is not None:
+        return f"{state.name} is {state.phase.value}: {wait.why}"
+    for run in runs:
+        if run.paused is not None:
+            return f"{state.name} waits: run {run.id} is paused: {run.paused.reason}"
+        if state.name in run.waiting:
+            return f"{state.name} waits for its turn in run {run.id}"
+    return f"{state.name} is {state.phase.value}"
+
+
+def _lines(
+    state: MachineState, runs: tuple[RunStatus, ...], wait: Wait | None, usual: float | None, now: float
+) -> Iterator[ExplainLine]:
+    rule = PHASES[state.phase]
+    yield ExplainLine(
+        kind="phase",
+        text=f"{state.phase.value}: {rule.entry}",
+        since=state.since or None,
+        evidence=state.evidence[-1].what + ": " + state.evidence[-1].detail if state.evidence else "",
+        next_action=f"it ends with: {rule.evidence}" if rule.budget is not None else "",
+    )
+    if rule.budget is not None and state.since and now > state.since + rule.budget:
+        yield ExplainLine(kind="condition", text=f"stuck: longer than {rule.budget:.0f} s in {state.phase.value}")
+    if state.role or state.spare_of:
+        yield ExplainLine(kind="role", text=state.role or f"spare of {state.spare_of}")
+    yield from map(_condition, state.conditions)
+    for run in runs:
+        yield from _of_run(state, run, wait, usual)
+    if not runs and state.phase in (Phase.AVAILABLE, Phase.UNKNOWN):
+        yield ExplainLine(kind="next", text="no run works on it", next_action="plan: innervate plan")
+
+
+def _condition(condition: Condition) -> ExplainLine:
+    return ExplainLine(
+        kind="condition",
+        text=f"{condition.kind.value}: {condition.reason}",
+        since=condition.since,
+        evidence=condition.evidence,
+        next_action=condition.next_action,
+    )
+
+
+def _of_run(state: MachineState, run: RunStatus, wait: Wait | None, usual: float | None) -> Iterator[ExplainLine]:
+    if run.paused is not None:
+        action = f"innervate resume {run.id}"
+        yield ExplainLine(kind="run", text=f"paused: {run.paused.reason}", since=run.paused.since, next_action=action)
+    if state.name in run.aside:
+        yield ExplainLine(kind="run", text=f"set aside: {run.aside[state.name]}")
+    if state.name in run.waiting:
+        yield ExplainLine(kind="run", text=_turn(run), evidence=run.rollout.why)
+    for step in run.steps_of(state.name):
+        if (line := _of_step(state, run, step, wait, usual)) is not None:
+            yield line
+
+
+def _turn(run: RunStatus) -> str:
+    open_canary = [name for name in run.rollout.canary if name not in run.settled]
+    if open_canary:
+        return f"waits until the canary has shown that it goes well: {', '.join(open_canary)}"
+    return f"waits for its turn: {run.under_way} machines are under way, {len(run.waiting)} wait"
+
+
+def _of_step(
+    state: MachineState, run: RunStatus, step: Step, wait: Wait | None, usual: float | None
+) -> ExplainLine | None:
+    attempt = run.attempts.get(step.id)
+    match step_state(attempt, run.state):
+        case StepState.RUNNING:
+            why = wait.why if wait is not None and state.attempt is not None else "to be taken up again"
+            until = f"until {wait.until:.0f}" if wait is not None and wait.until is not None else ""
+            typical = f"usually {usual:.0f} s" if usual is not None else ""
+            since = attempt.started if attempt is not None else None
+            seen = "; ".join(part for part in (until, typical) if part)
+            return ExplainLine(kind="wait", text=f"{step.summary}: {why}", since=since, evidence=seen)
+        case StepState.PENDING:
+            open_ = [need for need in step.needs if not _is_done(run, need)]
+            return ExplainLine(kind="step", text=f"{step.summary}: after {', '.join(open_)}") if open_ else None
+        case StepState.DONE | StepState.FAILED | StepState.CANCELLED:
+            return None
+
+
+def _is_done(run: RunStatus, need: StepId) -> bool:
+    attempt = run.attempts.get(need)
+    return attempt is not None and attempt.done

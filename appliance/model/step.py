@@ -1,0 +1,105 @@
+"""What kinds of steps there are: the table is the whole truth, the documentation is drawn from it."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class StepKind(Enum):
+    READ = "read"
+    IDEMPOTENT = "idempotent"
+    DESTRUCTIVE = "destructive"
+
+
+class Cost(Enum):
+    """What a step takes of what the rack shares."""
+
+    BMC = "BMC"
+    POWER = "power-on"
+    UPLINK = "uplink"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRule:
+    """`before`: what has to be so; `evidence`: what proves it done; `costs`: what it takes while it runs."""
+
+    kind: StepKind
+    before: str
+    evidence: str
+    costs: Cost
+
+
+STEPS: dict[str, StepRule] = {
+    "enrol": StepRule(
+        kind=StepKind.READ,
+        before="nothing",
+        evidence="the BMC's word on serial number, UUID and MACs, which no other machine claims",
+        costs=Cost.BMC,
+    ),
+    "boot-agent": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="a BMC that takes orders",
+        evidence="hello from the agent with the nonce of this boot",
+        costs=Cost.POWER,
+    ),
+    "inspect": StepRule(
+        kind=StepKind.READ,
+        before="the agent runs",
+        evidence="hardware facts with the nonce of this boot",
+        costs=Cost.NOTHING,
+    ),
+    "write-image": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="the agent runs; the disk named by serial number, WWN and size holds what the plan says, or nothing",
+        evidence="every block verified and flushed, the first one last",
+        costs=Cost.UPLINK,
+    ),
+    "write-seed": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the image is on the disk",
+        evidence="the partition's hash read back",
+        costs=Cost.NOTHING,
+    ),
+    "boot-disk": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="image and seed are on the disk",
+        evidence="report of the installed system with the nonce of its seed",
+        costs=Cost.POWER,
+    ),
+    "confirm-shell": StepRule(
+        kind=StepKind.READ,
+        before="the installed system has reported",
+        evidence="SSH with the reported host key; each check's output as expected",
+        costs=Cost.NOTHING,
+    ),
+    "set-power": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="a BMC that takes orders",
+        evidence="on: the machine's own packets; off: the BMC's word, which nothing contradicts",
+        costs=Cost.POWER,
+    ),
+    "drain": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="nothing; a machine that cannot be reached has nothing left to drain",
+        evidence="the hook's exit status",
+        costs=Cost.NOTHING,
+    ),
+    "wipe": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="the agent runs; the disk named by serial number, WWN and size holds what the plan says, or nothing",
+        evidence="zeros read back: a sample after discarding, every block after erasing",
+        costs=Cost.NOTHING,
+    ),
+    "rescue": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the agent runs",
+        evidence="host key of the SSH server in the ramdisk",
+        costs=Cost.NOTHING,
+    ),
+    "retire": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="nothing of the machine is needed any more",
+        evidence="power is off; lease, name and BMC log-in looked for and not found",
+        costs=Cost.BMC,
+    ),
+}

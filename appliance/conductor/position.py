@@ -66,7 +66,7 @@ def _reason_to_pause(run: RunStatus, changed: frozenset[MachineName] | None) -> 
 def _starts(
     run: RunStatus, world: World, taken: set[str], now: float, changed: frozenset[MachineName] | None
 ) -> Iterator[Start]:
-    room = _room(run)
+    room = _room(run) - sum(name in run.waiting for name in taken)  # they enter when their intent is durable
     for name in (*_concerned(run, changed), *_next_in_line(run, room)):
         enters = name in run.waiting
         if name in taken or (enters and not _is_admitted(run, name, room)) or world.machine(name).hold is not None:
@@ -98,7 +98,7 @@ def _is_admitted(run: RunStatus, name: MachineName, room: int) -> bool:
 
 
 def _next_in_line(run: RunStatus, room: int) -> tuple[MachineName, ...]:
-    return tuple(run.waiting) if room else ()
+    return tuple(run.waiting) if room > 0 else ()
 
 
 def _start(run: RunStatus, name: MachineName, now: float) -> Start | None:

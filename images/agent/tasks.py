@@ -14,6 +14,9 @@ from dataclasses import dataclass, replace
 
 from .protocol import BadTask, Failure, Progress, Task, TaskReport, TaskState
 
+BUSY = "busy"
+"""The message of a refusal that means: not now."""
+
 _REMEMBERED = 32
 
 
@@ -94,7 +97,7 @@ def _start(ledger: Ledger, offered: Task) -> tuple[Ledger, Task | None]:
 
 def _busy(offered: Task, running: Task) -> TaskReport:
     failure = Failure(
-        message="busy",
+        message=BUSY,
         evidence=f"task {running.id} is running",
         next_action="Wait until it has ended, or restart the machine.",
     )

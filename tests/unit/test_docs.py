@@ -9,7 +9,8 @@ import pytest
 
 from appliance.errors import InnervateError
 from appliance.main import main
-from appliance.model.phase import PHASES
+from appliance.model.phase import CONDITIONS, PHASES
+from appliance.model.step import STEPS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))
@@ -151,8 +152,21 @@ def phases_page() -> str:
             "",
             "What stops a step that hangs is the step's own budget (`Step` in `appliance/plan.py`).",
             "",
-            "A condition stands beside the phase: `hold` (nothing touches the machine until it is released) and",
-            "`failed` (the last step failed; it is cleared when the next step begins).",
+            "## Conditions",
+            "",
+            "A condition stands beside the phase.",
+            "",
+            "| condition | what it means |",
+            "|---|---|",
+            *(f"| {kind.value} | {meaning} |" for kind, meaning in CONDITIONS.items()),
+            "",
+            "## Steps",
+            "",
+            "Drawn from `STEPS` in `appliance/model/step.py`.",
+            "",
+            "| step | kind | before it | evidence that it is done | takes |",
+            "|---|---|---|---|---|",
+            *(f"| {n} | {r.kind.value} | {r.before} | {r.evidence} | {r.costs.value} |" for n, r in STEPS.items()),
             "",
         )
     )

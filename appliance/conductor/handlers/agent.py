@@ -22,6 +22,7 @@ from appliance.model.bmc import BootTarget, PowerCommand, PowerState
 from appliance.model.orders import BootOrder, PowerOrder
 from appliance.store.records import Problem
 from images.agent.protocol import TaskReport, TaskState
+from images.agent.tasks import BUSY
 
 RETURN_PATIENCE = 45.0
 """After a restart of ours, agents come back within their longest back-off (30 s)."""
@@ -225,6 +226,9 @@ def exchange(view: View, work: Work, now: float) -> Decision:
 
 
 def _outcome(report: TaskReport) -> Outcome | None:
+    """None too when the agent refused because it is not done yet with what an earlier run began: it will ask again."""
+    if report.error is not None and report.error.message == BUSY:
+        return None
     if report.error is not None:
         error = report.error
         problem = Problem(code="agent", message=error.message, evidence=error.evidence, next_action=error.next_action)

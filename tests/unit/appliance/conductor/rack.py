@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from types import MappingProxyType
 from uuid import UUID
 
 from appliance.api.fake import FakeBmcs
@@ -26,7 +27,7 @@ from appliance.lab.topology import lab_rack
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 from appliance.model.ids import ImageName, MachineName, Nonce, RunId
 from appliance.model.orders import Trace
-from appliance.model.site import ShellAccess
+from appliance.model.site import Server, ShellAccess
 from appliance.model.views import RunState, RunView
 from appliance.plan import ImageRef, WriteSeed
 from appliance.scores.discover import Discover
@@ -63,9 +64,20 @@ WORK_SECONDS = 12
 DOWN = HttpReply(status=503)
 
 
+def _server(like: Server, number: int) -> Server:
+    return replace(
+        like,
+        name=MachineName(f"node-{number}"),
+        bmc=replace(like.bmc, url=f"https://10.77.1.{number + 1}"),
+        mac=Mac(f"52:54:00:77:00:{number + 1:02x}"),
+        address=IPv4Address(f"10.77.0.{51 + number}"),
+    )
+
+
 def site(machines: int) -> Site[Rack]:
     rack = lab_rack()
-    rack = replace(rack, servers=rack.servers[:machines], shell=ShellAccess(authorized_keys=(KEY,)))
+    servers = tuple(_server(rack.servers[0], number) for number in range(machines))
+    rack = replace(rack, servers=servers, shell=ShellAccess(authorized_keys=(KEY,)))
     return Site(name="lab", topology=rack, scores=[Discover(), InstallLinux(image="debian-13"), SmokeTest()])
 
 
@@ -379,9 +391,11 @@ class Net:
 
 
 class FakeRack:
-    def __init__(self, folder: Path, machines: int = 1) -> None:
+    def __init__(self, folder: Path, machines: int = 1, topology: Mapping[str, object] = MappingProxyType({})) -> None:
+        """`topology` are fields of `Rack` that are not as usual."""
         self.folder = folder
         self.site = site(machines)
+        self.site = replace(self.site, topology=replace(self.site.topology, **topology))  # type: ignore[arg-type]
         self.rng = Rng()
         self.net: Net | None = None
         self.taken_over = asyncio.Event()

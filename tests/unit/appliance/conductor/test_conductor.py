@@ -41,9 +41,9 @@ JOURNAL = (StepIntent, StepResult, OrderSent, OrderAnswered, RunEnded)
 Scene = Callable[[FakeRack, Net], Awaitable[None]]
 
 
-def play(folder: Path, scene: Scene, machines: int = 1) -> None:
+def play(folder: Path, scene: Scene, machines: int = 1, **topology: object) -> None:
     async def whole() -> None:
-        rack = FakeRack(folder, machines)
+        rack = FakeRack(folder, machines, topology)
         net = Net(rack)
         try:
             await scene(rack, net)

@@ -211,11 +211,21 @@ class Plan:
 
     @property
     def digest(self) -> PlanDigest:
-        return PlanDigest(hashlib.sha256(to_json(self)).hexdigest())
+        """Of a plan without purpose, roles and lacks it is what it was before plans had these: logs hold such plans."""
+        plain = self.purpose == Purpose() and not self.roles and not self.missing
+        whole = _Plain(site=self.site, steps=self.steps, deferred=self.deferred) if plain else self
+        return PlanDigest(hashlib.sha256(to_json(whole)).hexdigest())
 
     def step(self, step_id: StepId) -> Step:
         """A walk over all steps; whoever asks often keeps a `PlanIndex`."""
         return next(step for step in self.steps if step.id == step_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plain:
+    site: str
+    steps: tuple[Step, ...]
+    deferred: tuple[Deferred, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ Written by `World` alone; everybody else reads.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
+from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
 from appliance.model.orders import Order
 from appliance.model.phase import Condition
 from appliance.model.rollout import Rollout
 from appliance.model.views import RunState
 from appliance.plan import Plan, PlanIndex, Step
-from appliance.store.records import Problem, StepResult
+from appliance.store.records import Problem, RunStarted, StepResult
 
 
 def task_id(run: RunId, step: StepId) -> str:
@@ -85,6 +85,7 @@ class RunStatus:
 
     id: RunId
     plan: Plan
+    digest: PlanDigest
     index: PlanIndex
     started: float
     rollout: Rollout = field(default_factory=Rollout)
@@ -101,10 +102,10 @@ class RunStatus:
     settled: dict[MachineName, Settled] = field(default_factory=dict)
 
     @classmethod
-    def begun(cls, run: RunId, plan: Plan, index: PlanIndex, rollout: Rollout, now: float) -> "RunStatus":
-        status = cls(id=run, plan=plan, index=index, started=now, rollout=rollout)
+    def begun(cls, started: RunStarted, plan: Plan, index: PlanIndex, now: float) -> "RunStatus":
+        status = cls(id=started.run, plan=plan, digest=started.plan, index=index, started=now, rollout=started.rollout)
         status.left = {name: len(steps) for name, steps in index.by_machine.items()}
-        status.waiting = dict.fromkeys((*rollout.canary, *index.by_machine))
+        status.waiting = dict.fromkeys((*started.rollout.canary, *index.by_machine))
         return status
 
     @property

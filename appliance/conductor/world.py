@@ -129,7 +129,7 @@ class World:
         plan = self.plans[started.plan]
         index = self._indices.get(started.plan) or PlanIndex.of(plan)
         self._indices[started.plan] = index
-        run = RunStatus.begun(started.run, plan, index, started.rollout, now)
+        run = RunStatus.begun(started, plan, index, now)
         self.runs[run.id] = self._running[run.id] = run
         for choice in plan.roles:
             self.machines[choice.machine] = given(self.machine(choice.machine), choice, plan.purpose.errand, now)

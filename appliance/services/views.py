@@ -113,7 +113,7 @@ def plan_view(plan: Plan) -> PlanView:
 def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> RunView:
     return RunView(
         id=run.id,
-        plan=run.plan.digest,
+        plan=run.digest,
         state=run.state,
         started=run.started,
         ended=run.ended,
@@ -129,7 +129,7 @@ def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> R
 def run_summary(run: RunStatus) -> RunSummaryView:
     return RunSummaryView(
         id=run.id,
-        plan=run.plan.digest,
+        plan=run.digest,
         state=run.state,
         started=run.started,
         ended=run.ended,

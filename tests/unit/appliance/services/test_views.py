@@ -80,7 +80,7 @@ def test_events(index: int, machine: str, run: str, fields: dict[str, str]) -> N
 WRITE = StepId("install-linux.node-0.write-image")
 ATTEMPT = Attempt(step=WRITE, run=RUN, fence=Fence(2), nonce=Nonce("n"), started=50.0)
 INDEX = PlanIndex.of(PLAN)
-STATUS = RunStatus(id=RUN, plan=PLAN, index=INDEX, started=40.0, attempts={WRITE: ATTEMPT})
+STATUS = RunStatus(id=RUN, plan=PLAN, digest=PLAN.digest, index=INDEX, started=40.0, attempts={WRITE: ATTEMPT})
 STATE = MachineState(name=NODE, phase=Phase.DEPLOYING, since=50.0, identity=IDENTITY, address=ADDRESS, attempt=ATTEMPT)
 
 

@@ -37,15 +37,21 @@ from appliance.model.bmc_views import (
 from appliance.model.codec import from_json, to_json
 from appliance.model.views import (
     ApplyRequest,
+    Errand,
+    ErrandRequest,
     EventsView,
+    ExplainView,
     HealthView,
     HoldRequest,
     MachinesView,
     MachineView,
+    PauseRequest,
     PlanView,
     PowerAction,
     PowerRequest,
     ProblemView,
+    RunMachineRequest,
+    RunsView,
     RunView,
     ShellView,
 )
@@ -116,8 +122,33 @@ class Client:
     def apply(self, digest: str) -> RunView:
         return self._call(RunView, "POST", f"/v1/plans/{_part(digest)}/apply", ApplyRequest(digest=digest))
 
+    def plan_errand(self, name: str, errand: Errand) -> PlanView:
+        return self._call(PlanView, "POST", f"/v1/machines/{_part(name)}/plans", ErrandRequest(errand=errand))
+
+    def explain(self, name: str) -> ExplainView:
+        return self._call(ExplainView, "GET", f"/v1/machines/{_part(name)}/explain")
+
+    def runs(self) -> RunsView:
+        return self._call(RunsView, "GET", "/v1/runs")
+
     def run(self, run: str) -> RunView:
         return self._call(RunView, "GET", f"/v1/runs/{_part(run)}")
+
+    def pause(self, run: str, reason: str) -> RunView:
+        return self._call(RunView, "POST", f"/v1/runs/{_part(run)}/pause", PauseRequest(reason=reason))
+
+    def resume(self, run: str) -> RunView:
+        return self._call(RunView, "POST", f"/v1/runs/{_part(run)}/resume")
+
+    def cancel(self, run: str) -> RunView:
+        return self._call(RunView, "POST", f"/v1/runs/{_part(run)}/cancel")
+
+    def set_aside(self, run: str, machine: str, reason: str) -> RunView:
+        body = RunMachineRequest(machine=machine, reason=reason)
+        return self._call(RunView, "POST", f"/v1/runs/{_part(run)}/set-aside", body)
+
+    def retry(self, run: str, machine: str) -> RunView:
+        return self._call(RunView, "POST", f"/v1/runs/{_part(run)}/retry", RunMachineRequest(machine=machine))
 
     def power(self, name: str, action: PowerAction) -> RunView:
         return self._call(RunView, "POST", f"/v1/machines/{_part(name)}/power", PowerRequest(action=action))

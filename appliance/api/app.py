@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance import __version__
-from appliance.api import bmcs, console, routes, tunnel
+from appliance.api import bmcs, console, routes, runs, tunnel
 from appliance.api.port import Application
 from appliance.api.problems import MEDIA_TYPE, add_handlers
 from appliance.model.views import ProblemView
@@ -33,6 +33,7 @@ def create_app(application: Application, *, hosts: frozenset[str] = frozenset())
     app.add_middleware(_BodyLimit)
     app.state.application = application
     app.include_router(routes.router)
+    app.include_router(runs.router)
     app.include_router(bmcs.router)
     app.include_router(tunnel.router)
     app.include_router(console.router)

@@ -1,7 +1,8 @@
 """An application in memory for tests of the API and its clients: the same contract, and nothing behind it.
 
-`now` stands still; each look-up answers from what was put in; `plans` are handed out one after the other, the last
-one for ever.
+`now` stands still; each look-up answers from what was put in; `plans`, and the `errands` of each kind, are handed out
+one after the other, the last one for ever. A run goes as far as it can whenever it is looked at: what is held waits,
+what is `broken` fails.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from appliance.api.app import create_app
 from appliance.api.server import serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
-from appliance.errors import ConflictError, NotFoundError
+from appliance.errors import ConflictError, NotFoundError, PlanError
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
@@ -29,17 +30,22 @@ from appliance.model.bmc_views import (
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.phase import Condition, ConditionKind
 from appliance.model.views import (
+    Errand,
     EventsView,
     EventView,
+    ExplainView,
     HealthView,
     MachinesView,
     MachineView,
     PlanView,
     PowerAction,
     RunState,
+    RunSummaryView,
+    RunsView,
     RunView,
     ShellView,
     StepState,
+    StepView,
 )
 
 T = TypeVar("T")
@@ -99,16 +105,19 @@ class FakeBmcs:
 
 @dataclass(kw_only=True)
 class FakeApplication:
-    """`fails` is raised by the next call, whichever it is; `broken` are steps whose runs fail at once."""
+    """`fails` is raised by the next call, whichever it is; `broken` are steps that fail at once."""
 
     now: float = 1_800_000_000.0
     inventory: dict[str, MachineView] = field(default_factory=dict)
     plans: list[PlanView] = field(default_factory=list)
+    errands: dict[Errand, list[PlanView]] = field(default_factory=dict)
+    explained: dict[str, ExplainView] = field(default_factory=dict)
     shells: dict[str, ShellView] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
     fails: Exception | None = None
     powered: list[tuple[str, PowerAction]] = field(default_factory=list)
     _planned: dict[str, PlanView] = field(default_factory=dict)
+    _latest: dict[str, str] = field(default_factory=dict)
     _runs: dict[str, RunView] = field(default_factory=dict)
     _events: list[EventView] = field(default_factory=list)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -151,9 +160,13 @@ class FakeApplication:
 
     async def make_plan(self) -> PlanView:
         self._fail()
-        view = self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
-        self._planned[view.digest] = view
-        return view
+        return self._next(self.plans)
+
+    async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView:
+        self.machine(name)
+        if errand not in self.errands:
+            raise PlanError(f"{name} cannot be planned to {errand.value}", next_action="name another machine")
+        return self._next(self.errands[errand])
 
     def plan(self, digest: PlanDigest) -> PlanView:
         self._fail()
@@ -162,23 +175,52 @@ class FakeApplication:
     async def apply(self, digest: PlanDigest) -> RunView:
         self._fail()
         plan = _find(self._planned, digest, "plan")
-        if digest != next(reversed(self._planned)):
+        if digest != self._latest[plan.purpose]:
             raise ConflictError(
                 "the plan is stale", evidence=f"digest {digest[:12]}", next_action="plan again and read it"
             )
+        self._refuse_busy(plan)
         return self._start(plan)
 
     def run(self, run: RunId) -> RunView:
-        """A run ends when it is looked at: done, or failed where a step is broken."""
         self._fail()
         view = _find(self._runs, run, "run")
-        ended = tuple(
-            replace(step, state=StepState.FAILED if step.id in self.broken else StepState.DONE, ended=self.now)
+        if view.state is RunState.RUNNING and not view.paused:
+            self._runs[run] = self._worked(view)
+        return self._runs[run]
+
+    def runs(self) -> RunsView:
+        self._fail()
+        return RunsView(runs=tuple(_summary(view) for view in reversed(self._runs.values())))
+
+    async def pause(self, run: RunId, reason: str) -> RunView:
+        view = self._running(run)
+        return self._keep(replace(view, paused=view.paused or reason))
+
+    async def resume(self, run: RunId) -> RunView:
+        return self._keep(replace(self._running(run), paused=""))
+
+    async def cancel(self, run: RunId) -> RunView:
+        view = self._running(run)
+        steps = (_turned(step, StepState.RUNNING, StepState.CANCELLED) for step in view.steps)
+        return self._keep(replace(view, state=RunState.CANCELLED, ended=self.now, steps=tuple(steps)))
+
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
+        view = self._running(run, machine)
+        return self._keep(replace(view, set_aside=view.set_aside | {machine: reason}))
+
+    async def retry(self, run: RunId, machine: MachineName) -> RunView:
+        view = self._running(run, machine)
+        steps = (
+            _turned(step, StepState.FAILED, StepState.PENDING) if step.machine == machine else step
             for step in view.steps
         )
-        failed = any(step.state is StepState.FAILED for step in ended)
-        self._runs[run] = replace(view, state=RunState.FAILED if failed else RunState.DONE, ended=self.now, steps=ended)
-        return self._runs[run]
+        aside = {name: reason for name, reason in view.set_aside.items() if name != machine}
+        return self._keep(replace(view, steps=tuple(steps), set_aside=aside))
+
+    def explain(self, name: MachineName) -> ExplainView:
+        self.machine(name)
+        return _find(self.explained, name, "explained machine")
 
     async def power(self, name: MachineName, action: PowerAction) -> RunView:
         self.machine(name)
@@ -218,6 +260,47 @@ class FakeApplication:
         self._runs[run.id] = run
         return run
 
+    def _next(self, plans: list[PlanView]) -> PlanView:
+        view = plans.pop(0) if len(plans) > 1 else plans[0]
+        self._planned[view.digest] = view
+        self._latest[view.purpose] = view.digest
+        return view
+
+    def _running(self, run: RunId, machine: MachineName | None = None) -> RunView:
+        self._fail()
+        view = _find(self._runs, run, "run")
+        if view.state is not RunState.RUNNING:
+            raise ConflictError(f"run {run} is over: {view.state.value}", next_action="plan again")
+        if machine is not None:
+            _find({step.machine: step for step in view.steps}, machine, "machine of this run")
+        return view
+
+    def _keep(self, view: RunView) -> RunView:
+        self._runs[view.id] = view
+        return view
+
+    def _refuse_busy(self, plan: PlanView) -> None:
+        wanted = {step.machine for step in plan.steps}
+        for run in self._runs.values():
+            if run.state is RunState.RUNNING and (both := wanted & _left(run)):
+                raise ConflictError(f"run {run.id} works on {', '.join(sorted(both))}", next_action="wait for its end")
+
+    def _worked(self, run: RunView) -> RunView:
+        for at, step in enumerate(run.steps):
+            if self._may_begin(step, run):
+                state = StepState.FAILED if step.id in self.broken else StepState.DONE
+                ended = replace(step, state=state, ended=self.now)
+                run = replace(run, steps=(*run.steps[:at], ended, *run.steps[at + 1 :]))
+        if _left(run):
+            return run
+        return replace(run, state=RunState.FAILED if _lost(run) else RunState.DONE, ended=self.now)
+
+    def _may_begin(self, step: StepView, run: RunView) -> bool:
+        done = {other.id for other in run.steps if other.state is StepState.DONE}
+        machine = self.inventory.get(step.machine)
+        held = machine is not None and any(c.kind is ConditionKind.HOLD for c in machine.conditions)
+        return not held and step.id not in done | _lost(run) and done.issuperset(step.needs)
+
     def _after(self, after: int, machine: MachineName | None) -> tuple[EventView, ...]:
         return tuple(e for e in self._events if e.seq > after and machine in (None, e.machine))
 
@@ -225,6 +308,41 @@ class FakeApplication:
         error, self.fails = self.fails, None
         if error is not None:
             raise error
+
+
+def _lost(run: RunView) -> frozenset[str]:
+    """Steps that can no longer be done: failed, set aside, or behind such a one."""
+    lost: set[str] = set()
+    for step in run.steps:
+        bad = step.state is StepState.FAILED or step.machine in run.set_aside or not lost.isdisjoint(step.needs)
+        if bad and step.state is not StepState.DONE:
+            lost.add(step.id)
+    return frozenset(lost)
+
+
+def _left(run: RunView) -> frozenset[str]:
+    """Machines of which something can still be done."""
+    lost = _lost(run)
+    return frozenset(step.machine for step in run.steps if step.state is not StepState.DONE and step.id not in lost)
+
+
+def _turned(step: StepView, before: StepState, after: StepState) -> StepView:
+    return replace(step, state=after) if step.state is before else step
+
+
+def _summary(run: RunView) -> RunSummaryView:
+    machines, lost = {step.machine for step in run.steps}, _lost(run)
+    return RunSummaryView(
+        id=run.id,
+        plan=run.plan,
+        state=run.state,
+        started=run.started,
+        ended=run.ended,
+        paused=run.paused,
+        machines=len(machines),
+        settled=len(machines - _left(run)),
+        failed=len({step.machine for step in run.steps if step.id in lost} - _left(run)),
+    )
 
 
 def _find(table: dict[str, T], key: str, what: str) -> T:

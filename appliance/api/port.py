@@ -10,12 +10,15 @@ from appliance.console.console import Console
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.views import (
+    Errand,
     EventsView,
+    ExplainView,
     HealthView,
     MachinesView,
     MachineView,
     PlanView,
     PowerAction,
+    RunsView,
     RunView,
     ShellView,
 )
@@ -68,6 +71,35 @@ class Application(Protocol):
         ...
 
     def run(self, run: RunId) -> RunView: ...
+
+    def runs(self) -> RunsView:
+        """Latest first."""
+        ...
+
+    async def pause(self, run: RunId, reason: str) -> RunView:
+        """No machine begins a step; those under way go on to their end. Twice is as once."""
+        ...
+
+    async def resume(self, run: RunId) -> RunView: ...
+
+    async def cancel(self, run: RunId) -> RunView:
+        """Ends the run where it stands: `ConflictError` when it is over."""
+        ...
+
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
+        """The machine is left as it is, the others go on."""
+        ...
+
+    async def retry(self, run: RunId, machine: MachineName) -> RunView:
+        """What failed on the machine is tried again in this run, also after it was set aside."""
+        ...
+
+    async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView:
+        """A plan for one machine, to be approved like any other. A plan whose `deferred` is not empty only finds out
+        what has to be known first: when its run is done, plan the errand again."""
+        ...
+
+    def explain(self, name: MachineName) -> ExplainView: ...
 
     async def power(self, name: MachineName, action: PowerAction) -> RunView: ...
 

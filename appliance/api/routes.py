@@ -1,4 +1,7 @@
-"""The REST resources. Each route parses, calls one method of the application, and returns its view."""
+"""The REST resources; plans and runs, BMCs, tunnel and console have modules of their own.
+
+Each route parses, calls one method of the application, and returns its view.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,17 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, with_config
 from starlette.requests import HTTPConnection
 
 from appliance.api.port import Application
-from appliance.errors import UsageError
 from appliance.model.codec import to_json
-from appliance.model.ids import MachineName, PlanDigest, RunId, machine_name
+from appliance.model.ids import MachineName, machine_name
 from appliance.model.views import (
-    ApplyRequest,
     EventsView,
+    ExplainView,
     HealthView,
     HoldRequest,
     MachinesView,
     MachineView,
-    PlanView,
     PowerRequest,
     RunView,
     ShellView,
@@ -28,7 +29,7 @@ from appliance.model.views import (
 
 _STREAM_WAIT = 15.0
 _STREAM_BATCH = 100
-_STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid")
 
 router = APIRouter(prefix="/v1")
 
@@ -44,29 +45,22 @@ def the_machine(name: Annotated[str, Path(max_length=63)]) -> MachineName:
 
 App = Annotated[Application, Depends(the_application)]
 Machine = Annotated[MachineName, Depends(the_machine)]
-Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 
 
-@with_config(_STRICT)
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApplyBody(ApplyRequest):
-    """Approves the plan with this digest, and no other."""
-
-
-@with_config(_STRICT)
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerBody(PowerRequest):
     """What to do with the machine's power."""
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldBody(HoldRequest):
     """Why nothing may touch the machine for now."""
 
 
 class StreamQuery(BaseModel):
-    model_config = _STRICT
+    model_config = STRICT
 
     after: int = Field(default=0, ge=0, description="only events with a greater `seq`")
     machine: str | None = Field(default=None, max_length=63)
@@ -95,9 +89,14 @@ async def machine(application: App, name: Machine) -> MachineView:
     return application.machine(name)
 
 
+@router.get("/machines/{name}/explain")
+async def explain(application: App, name: Machine) -> ExplainView:
+    return application.explain(name)
+
+
 @router.post("/machines/{name}/power", status_code=202)
 async def power(application: App, name: Machine, body: PowerBody, response: Response) -> RunView:
-    return _located(response, await application.power(name, body.action))
+    return located(response, await application.power(name, body.action))
 
 
 @router.put("/machines/{name}/hold")
@@ -118,34 +117,6 @@ async def take_over(application: App) -> MachinesView:
 @router.get("/machines/{name}/ssh")
 async def shell(application: App, name: Machine) -> ShellView:
     return await application.shell(name)
-
-
-@router.post("/plans", status_code=201)
-async def make_plan(application: App, response: Response) -> PlanView:
-    view = await application.make_plan()
-    response.headers["Location"] = f"/v1/plans/{view.digest}"
-    return view
-
-
-@router.get("/plans/{digest}")
-async def plan(application: App, digest: Digest) -> PlanView:
-    return application.plan(PlanDigest(digest))
-
-
-@router.post("/plans/{digest}/apply", status_code=202)
-async def apply(application: App, digest: Digest, body: ApplyBody, response: Response) -> RunView:
-    if body.digest != digest:
-        raise UsageError(
-            "the digest in the body is not that of the plan being applied",
-            evidence=f"path {digest}, body {body.digest[:64]}",
-            next_action="send the digest of the plan that was read",
-        )
-    return _located(response, await application.apply(PlanDigest(digest)))
-
-
-@router.get("/runs/{run}")
-async def run(application: App, run: Annotated[str, Path(max_length=64)]) -> RunView:
-    return application.run(RunId(run))
 
 
 @router.get("/events")
@@ -178,6 +149,6 @@ async def stream(
         after = max(after, view.last)
 
 
-def _located(response: Response, view: RunView) -> RunView:
+def located(response: Response, view: RunView) -> RunView:
     response.headers["Location"] = f"/v1/runs/{view.id}"
     return view

@@ -2,25 +2,19 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from appliance.cli import bmc
-from appliance.cli.context import Json, client_of, print_json, settings, socket_of
+from appliance.cli import bmc, errands, runs
+from appliance.cli.context import Json, Machine, client_of, print_json, settings, socket_of
 from appliance.cli.exits import of_error, of_run, told
+from appliance.cli.follow import ask, finish, follow
 from appliance.errors import InnervateError, RefusedError
-from appliance.model.text import clean
-from appliance.model.views import PlanView, PowerAction, RunView
+from appliance.model.views import MachineView, PlanView, PowerAction, RunView
 
-if TYPE_CHECKING:
-    from appliance.client import Client
-
-_PAUSE_SECONDS = 0.5
 _WAIT_SECONDS = 25.0
 _PAGE = 1000
-
-Machine = Annotated[str, typer.Argument(metavar="MACHINE")]
 
 
 def build() -> typer.Typer:
@@ -31,8 +25,12 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(settings)
-    for verb in (plan, apply, status, events, power, ssh, hold, release, take_over, console):
+    for verb in (plan, apply, status, explain, events):
         app.command()(verb)
+    runs.add_to(app)
+    errands.add_to(app)
+    for other in (power, ssh, hold, release, take_over, console):
+        app.command()(other)
     app.add_typer(bmc.build(), name="bmc", help="Find BMCs, and keep the vault that opens them.")
     app.command(hidden=True)(tunnel)
     return app
@@ -65,25 +63,21 @@ def apply(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; every plan is applied as made.")] = False,
     digest: Annotated[str, typer.Option(help="Apply the plan with this digest and no other.")] = "",
+    as_json: Json = False,
 ) -> None:
     """Plan, show, ask, do, and follow until every machine is done."""
     from appliance.cli.apply import apply_exactly, provision
-    from appliance.cli.progress import summary
-    from appliance.cli.show import console
 
-    client, out = client_of(context), console()
+    client = client_of(context)
 
     def approve(view: PlanView) -> None:
-        _approve(view, asked=not yes)
+        _approve(view, asked=not yes, as_json=as_json)
 
-    def follow(run: RunView) -> RunView:
-        return _follow(client, run)
+    def to_its_end(run: RunView) -> RunView:
+        return follow(client, run)
 
-    outcome = apply_exactly(client, digest, approve, follow) if digest else provision(client, approve, follow)
-    out.print(summary(client.machines()))
-    for deferred in outcome.deferred:
-        out.print(f"still waiting  {clean(deferred.score, 63)}: {clean(deferred.reason, 300)}")
-    raise typer.Exit(outcome.exit)
+    outcome = apply_exactly(client, digest, approve, to_its_end) if digest else provision(client, approve, to_its_end)
+    finish(outcome, client.machines(), as_json=as_json)
 
 
 def status(
@@ -94,15 +88,26 @@ def status(
     """Show where every machine stands, or all that is known of one."""
     import time
 
+    from rich.console import Group
+
     from appliance.cli import show
 
     client = client_of(context)
-    if machine:
-        one = client.machine(machine)
-        print_json(one) if as_json else show.console().print(show.machine(one, time.time()))
-    else:
-        every = client.machines()
-        print_json(every) if as_json else show.console().print(show.machines(every, time.time()))
+    view = client.machine(machine) if machine else client.machines()
+    if as_json:
+        print_json(view)
+        return
+    now = time.time()
+    shown = show.machine(view, now) if isinstance(view, MachineView) else show.machines(view, now)
+    show.console().print(Group(shown, *show.paused(client.runs())))
+
+
+def explain(context: typer.Context, machine: Machine, as_json: Json = False) -> None:
+    """Say why a machine is where it is, and what happens next."""
+    from appliance.cli import show
+
+    view = client_of(context).explain(machine)
+    print_json(view) if as_json else show.console().print(show.explanation(view))
 
 
 def events(
@@ -125,10 +130,12 @@ def events(
         after = page.last
 
 
-def power(context: typer.Context, machine: Machine, action: PowerAction) -> None:
+def power(context: typer.Context, machine: Machine, action: PowerAction, as_json: Json = False) -> None:
     """Switch a machine on or off; off asks its system to stop, force-off and cycle do not."""
     client = client_of(context)
-    run = _follow(client, client.power(machine, action))
+    run = follow(client, client.power(machine, action))
+    if as_json:
+        print_json(run)
     raise typer.Exit(of_run(run))
 
 
@@ -151,23 +158,26 @@ def ssh(
 
 
 def hold(
-    context: typer.Context, machine: Machine, reason: Annotated[str, typer.Option(help="Why; shown to everyone.")]
+    context: typer.Context,
+    machine: Machine,
+    reason: Annotated[str, typer.Option(help="Why; shown to everyone.")],
+    as_json: Json = False,
 ) -> None:
     """Let nothing touch a machine until it is released."""
-    client_of(context).hold(machine, reason)
-    print(f"{machine} is held; `innervate release {machine}` ends it")
+    view = client_of(context).hold(machine, reason)
+    print_json(view) if as_json else print(f"{machine} is held; `innervate release {machine}` ends it")
 
 
-def release(context: typer.Context, machine: Machine) -> None:
+def release(context: typer.Context, machine: Machine, as_json: Json = False) -> None:
     """End the hold on a machine."""
-    client_of(context).release(machine)
-    print(f"{machine} is released")
+    view = client_of(context).release(machine)
+    print_json(view) if as_json else print(f"{machine} is released")
 
 
-def take_over(context: typer.Context) -> None:
+def take_over(context: typer.Context, as_json: Json = False) -> None:
     """Ask the boot network again who serves DHCP, and serve it if nobody else does."""
-    client_of(context).take_over()
-    print("asked; `innervate status` shows what came of it")
+    view = client_of(context).take_over()
+    print_json(view) if as_json else print("asked; `innervate status` shows what came of it")
 
 
 def console(
@@ -191,11 +201,11 @@ def tunnel(context: typer.Context, machine: Machine) -> None:
     relay.run(client_of(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
-def _approve(view: PlanView, *, asked: bool) -> None:
+def _approve(view: PlanView, *, asked: bool, as_json: bool) -> None:
     from appliance.cli import show
     from appliance.cli.apply import confirm
 
-    show.console().print(show.plan(view))
+    show.console(stderr=as_json).print(show.plan(view))
     if not asked:
         return
     if not sys.stdin.isatty():
@@ -203,23 +213,4 @@ def _approve(view: PlanView, *, asked: bool) -> None:
             "not applied: there is no terminal to confirm the plan on",
             next_action=f"read the plan, then: innervate apply --digest {view.digest} --yes",
         )
-    confirm(view, input)
-
-
-def _follow(client: "Client", run: RunView) -> RunView:
-    import time
-
-    from appliance.cli import show
-    from appliance.cli.apply import follow_run
-    from appliance.cli.progress import display
-
-    messages = show.console(stderr=True)
-    try:
-        with display(messages) as shown:
-            run = follow_run(client, run, shown, time.time, lambda: time.sleep(_PAUSE_SECONDS))
-    except KeyboardInterrupt:
-        messages.print("The run goes on in the daemon; `innervate status` shows it.")
-        raise
-    for line in show.run(run):
-        messages.print(line)
-    return run
+    confirm("site", view.site, ask)

@@ -70,20 +70,20 @@ def find(
         raise typer.Exit(Exit.PARTIAL if any(bmc.login is LoginState.WORKS for bmc in view.bmcs) else Exit.FAILURE)
 
 
-def rotate(context: typer.Context, url: Url) -> None:
+def rotate(context: typer.Context, url: Url, as_json: Json = False) -> None:
     """Give a BMC a password of its own; the vault keeps it."""
-    client_of(context).rotate_bmc(url)
-    print(f"{url} has a password of its own, and a log-in has proven it")
+    view = client_of(context).rotate_bmc(url)
+    print_json(view) if as_json else print(f"{url} has a password of its own, and a log-in has proven it")
 
 
-def forgive(context: typer.Context, url: Url) -> None:
+def forgive(context: typer.Context, url: Url, as_json: Json = False) -> None:
     """Let a BMC be tried again at once; its certificate, as found last, is right."""
-    _print_one(client_of(context).forgive_bmc(url))
+    _print_one(client_of(context).forgive_bmc(url), as_json=as_json)
 
 
-def forget(context: typer.Context, url: Url) -> None:
+def forget(context: typer.Context, url: Url, as_json: Json = False) -> None:
     """Drop what was learnt of a BMC, a password that only the vault knows included."""
-    _print_one(client_of(context).forget_bmc(url))
+    _print_one(client_of(context).forget_bmc(url), as_json=as_json)
 
 
 def add(
@@ -96,12 +96,13 @@ def add(
     factory: Factory = "",
     priority: Annotated[int, typer.Option(help="Of two that fit as closely, the higher is tried first.")] = 0,
     from_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read it from standard input.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Add a log-in; the password is asked for, or read from standard input."""
     scope, value = _scope(mac, serial, make, factory, site=site)
     client, password = client_of(context), _password(user, from_stdin=from_stdin)
     entry = VaultEntryRequest(scope=scope, value=value, user=user, password=password, priority=priority)
-    _print_vault(client.add_to_vault(entry))
+    _print_vault(client.add_to_vault(entry), as_json=as_json)
 
 
 def remove(
@@ -112,21 +113,21 @@ def remove(
     make: Make = "",
     site: Site = False,
     factory: Factory = "",
+    as_json: Json = False,
 ) -> None:
     """Remove a log-in that you added."""
     scope, value = _scope(mac, serial, make, factory, site=site)
-    _print_vault(client_of(context).remove_from_vault(scope, value, user))
+    _print_vault(client_of(context).remove_from_vault(scope, value, user), as_json=as_json)
 
 
 def show(context: typer.Context, as_json: Json = False) -> None:
     """Show the log-ins, without passwords."""
-    view = client_of(context).vault()
-    print_json(view) if as_json else _print_vault(view)
+    _print_vault(client_of(context).vault(), as_json=as_json)
 
 
-def defaults(context: typer.Context) -> None:
+def defaults(context: typer.Context, as_json: Json = False) -> None:
     """Add the passwords that makers print into their manuals."""
-    _print_vault(client_of(context).add_factory_defaults())
+    _print_vault(client_of(context).add_factory_defaults(), as_json=as_json)
 
 
 def _awaited(client: "Client") -> BmcsView:
@@ -198,11 +199,14 @@ def _problem(head: str, problem: str, evidence: str, next_action: str) -> Iterat
         yield f"    next: {clean(next_action, 1000)}"
 
 
-def _print_one(bmc: BmcView) -> None:
-    print("\n".join(_lines(bmc)))
+def _print_one(bmc: BmcView, *, as_json: bool) -> None:
+    print_json(bmc) if as_json else print("\n".join(_lines(bmc)))
 
 
-def _print_vault(view: VaultView) -> None:
+def _print_vault(view: VaultView, *, as_json: bool) -> None:
+    if as_json:
+        print_json(view)
+        return
     for entry in view.entries:
         which = f"{entry.scope.value} {clean(entry.value, 80)}".rstrip()
         print(f"{which}  {clean(entry.user, 60)}  priority {entry.priority}")

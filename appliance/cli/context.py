@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _SOCKET = Path("/run/innervate/api.sock")
 
+Machine = Annotated[str, typer.Argument(metavar="MACHINE")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 
 

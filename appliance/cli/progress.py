@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -13,26 +13,37 @@ from rich.text import Text
 from appliance.cli import units
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.text import clean
-from appliance.model.views import MachinesView, MachineView
+from appliance.model.views import MachinesView, MachineView, RunState, RunSummaryView, RunView
 
 STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 
 _BAR = 16
 _TENTH = 10
-_PHASE_STYLES = {Phase.ACTIVE: "green", Phase.UNKNOWN: "dim"}
-_CONDITION_STYLES = {ConditionKind.FAILED: "bold red", ConditionKind.HOLD: "cyan"}
+_PHASE_STYLES = {Phase.ACTIVE: "green", Phase.UNKNOWN: "dim", Phase.RETIRED: "dim", Phase.RESCUE: "magenta"}
+_CONDITION_STYLES = {
+    ConditionKind.FAILED: "bold red",
+    ConditionKind.HOLD: "cyan",
+    ConditionKind.STUCK: "bold yellow",
+    ConditionKind.DEGRADED: "yellow",
+    ConditionKind.UNREACHABLE: "bold yellow",
+}
 
 
 class Display(Protocol):
-    """`now` in seconds since the epoch."""
+    """`now` in seconds since the epoch; `run` is the one that is followed."""
 
-    def update(self, machines: MachinesView, now: float) -> None: ...
+    def update(self, machines: MachinesView, now: float, run: RunView) -> None: ...
 
     def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def frame(machines: MachinesView, now: float, run: RunView) -> RenderableType:
+    paused = (Text(paused_text(run.id, run.paused), style="bold yellow"),) if is_paused(run) else ()
+    return Group(render(machines, now), *paused)
 
 
 def render(machines: MachinesView, now: float) -> Table:
@@ -74,6 +85,24 @@ def changes(before: MachinesView | None, after: MachinesView, elapsed: float) ->
         previous = known.get(machine.name)
         if previous is None or _standing(previous) != _standing(machine):
             yield f"{elapsed:.1f}s {line(machine)}"
+
+
+def run_changes(before: RunView | None, after: RunView, elapsed: float) -> Iterator[str]:
+    """A line when the run pauses and when it goes on; how it ended is told by whoever followed it."""
+    was = before is not None and is_paused(before)
+    if is_paused(after) and not (before is not None and before.paused == after.paused):
+        yield f"{elapsed:.1f}s {paused_text(after.id, after.paused)}"
+    elif was and after.state is RunState.RUNNING and not after.paused:
+        yield f"{elapsed:.1f}s run {clean(after.id, 64)} goes on"
+
+
+def is_paused(run: RunView | RunSummaryView) -> bool:
+    return run.state is RunState.RUNNING and bool(run.paused)
+
+
+def paused_text(run: str, reason: str) -> str:
+    name = clean(run, 64)
+    return f"run {name} is paused: {clean(reason, 300)}; innervate resume {name} lets it go on"
 
 
 def line(machine: MachineView) -> str:
@@ -134,8 +163,8 @@ class LiveDisplay:
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, auto_refresh=False)
 
-    def update(self, machines: MachinesView, now: float) -> None:
-        self._live.update(render(machines, now), refresh=True)
+    def update(self, machines: MachinesView, now: float, run: RunView) -> None:
+        self._live.update(frame(machines, now, run), refresh=True)
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -152,13 +181,15 @@ class PlainDisplay:
 
     def __init__(self) -> None:
         self._before: MachinesView | None = None
+        self._run: RunView | None = None
         self._start: float | None = None
 
-    def update(self, machines: MachinesView, now: float) -> None:
+    def update(self, machines: MachinesView, now: float, run: RunView) -> None:
         self._start = now if self._start is None else self._start
-        for text in changes(self._before, machines, now - self._start):
+        elapsed = now - self._start
+        for text in (*changes(self._before, machines, elapsed), *run_changes(self._run, run, elapsed)):
             print(text, file=sys.stderr, flush=True)
-        self._before = machines
+        self._before, self._run = machines, run
 
     def __enter__(self) -> Self:
         return self

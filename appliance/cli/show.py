@@ -7,13 +7,18 @@ from rich.table import Table
 from rich.text import Text
 
 from appliance.cli import units
-from appliance.cli.progress import condition_text, phase_text, summary
+from appliance.cli.progress import condition_text, is_paused, paused_text, phase_text, summary
 from appliance.model.text import clean
 from appliance.model.views import (
     EventView,
+    ExplainLine,
+    ExplainView,
     MachinesView,
     MachineView,
     PlanView,
+    RoleView,
+    RunSummaryView,
+    RunsView,
     RunView,
     SegmentView,
     StepState,
@@ -32,11 +37,14 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def plan(view: PlanView) -> RenderableType:
-    parts: list[RenderableType] = [Text(f"Site {clean(view.site, 63)}, plan {view.digest[:12]}", style="bold")]
+    purpose = f": {clean(view.purpose, 200)}" if view.purpose else ""
+    head = f"Site {clean(view.site, 63)}, plan {clean(view.digest, 64)[:12]}{purpose}"
+    parts: list[RenderableType] = [Text(head, style="bold")]
     if not view.steps:
-        parts.append(Text("Nothing to do."))
+        parts.append(Text("No step has to be done."))
     parts.extend(_steps(view))
     parts.extend(_destroyed(view))
+    parts.extend(_roles(view))
     parts.extend(Text(f"later  {clean(d.score, 63)}: {clean(d.reason, 300)}", style="dim") for d in view.deferred)
     return Group(*parts)
 
@@ -60,6 +68,19 @@ def _destroyed(view: PlanView) -> Iterator[Text]:
         yield from (Text(f"  {clean(step.machine, 63)}: {clean(step.summary, 300)}", style="red") for step in lost)
 
 
+def _roles(view: PlanView) -> Iterator[Text]:
+    if view.roles:
+        yield Text("Roles:")
+        yield from (Text(f"  {clean(one.machine, 63)}: {_role(one)}; {clean(one.why, 1000)}") for one in view.roles)
+    yield from (Text(f"note  {clean(lack, 1000)}", style="bold yellow") for lack in view.missing)
+
+
+def _role(one: RoleView) -> str:
+    if not one.role:
+        return "no role"
+    return f"spare for {clean(one.role, 63)}" if one.spare else clean(one.role, 63)
+
+
 def machines(view: MachinesView, now: float) -> RenderableType:
     return Group(_table(view, now), *(_trouble(trouble, now) for trouble in view.segment))
 
@@ -70,12 +91,13 @@ def _trouble(trouble: SegmentView, now: float) -> Text:
 
 
 def _table(view: MachinesView, now: float) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("machine", "phase", "in state", "serial", "address", "product", "condition"):
-        table.add_column(column, no_wrap=column != "condition")
+    roles = any(_role_of(machine) for machine in view.machines)
+    role_column = ("role",) if roles else ()
+    table = _columns("machine", *role_column, "phase", "in state", "serial", "address", "product", "condition")
     for machine in view.machines:
         table.add_row(
             Text(clean(machine.name, 63)),
+            *((Text(_role_of(machine) or "-"),) if roles else ()),
             phase_text(machine),
             Text(units.duration(now - machine.since)),
             Text(clean(machine.serial, 40) or "-"),
@@ -86,9 +108,22 @@ def _table(view: MachinesView, now: float) -> Table:
     return table
 
 
+def _role_of(machine: MachineView) -> str:
+    return f"spare for {clean(machine.spare_of, 63)}" if machine.spare_of else clean(machine.role, 63)
+
+
+def _columns(*names: str) -> Table:
+    """The last one is broken into lines where there is no room."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        table.add_column(name, no_wrap=name != names[-1])
+    return table
+
+
 def machine(view: MachineView, now: float) -> RenderableType:
     return Group(
         summary(MachinesView(machines=(view,))),
+        *((Text(f"role: {role}"),) if (role := _role_of(view)) else ()),
         *_now(view, now),
         *_conditions(view, now),
         *(Text(f"{units.moment(past.since)}  {past.phase.value}") for past in view.phases),
@@ -98,9 +133,17 @@ def machine(view: MachineView, now: float) -> RenderableType:
 
 def _now(view: MachineView, now: float) -> Iterator[Text]:
     if (step := view.step) is not None:
-        waits = f"; waits for {clean(step.waiting, 200)}" if step.waiting else ""
         started = "" if step.started is None else f" for {units.duration(now - step.started)}"
-        yield Text(f"{step.state.value}{started}: {clean(step.summary, 300)}{waits}")
+        yield Text("; ".join((f"{step.state.value}{started}: {clean(step.summary, 300)}", *_outlook(step))))
+
+
+def _outlook(step: StepView) -> Iterator[str]:
+    if step.waiting:
+        yield clean(step.waiting, 200)
+    if step.deadline is not None:
+        yield f"until {units.clock(step.deadline)}"
+    if step.usual is not None:
+        yield f"usually {units.duration(step.usual)}"
 
 
 def _conditions(view: MachineView, now: float) -> Iterator[Text]:
@@ -114,11 +157,59 @@ def _conditions(view: MachineView, now: float) -> Iterator[Text]:
 
 def run(view: RunView) -> Iterator[Text]:
     """What did not get done, and the verdict."""
-    failed = [step for step in view.steps if step.state is StepState.FAILED]
-    for step in failed:
-        yield Text(f"failed  {clean(step.machine, 63)}: {clean(step.summary, 300)}", style="bold red")
+    for step in view.steps:
+        if step.state in (StepState.FAILED, StepState.CANCELLED):
+            style = "bold red" if step.state is StepState.FAILED else "yellow"
+            yield Text(f"{step.state.value}  {clean(step.machine, 63)}: {clean(step.summary, 300)}", style=style)
+    for machine, reason in view.set_aside.items():
+        yield Text(f"set aside  {clean(machine, 63)}: {clean(reason, 300)}", style="yellow")
     took = "" if view.ended is None else f" in {units.duration(view.ended - view.started)}"
     yield Text(f"run {clean(view.id, 64)} {view.state.value}{took}")
+
+
+def runs(view: RunsView, now: float, limit: int) -> RenderableType:
+    """The latest `limit`."""
+    if not view.runs:
+        return Text("No run was started yet.")
+    table = _columns("run", "state", "started", "took", "machines", "settled", "failed", "paused because")
+    for one in view.runs[:limit]:
+        table.add_row(*_run_row(one, now))
+    older = len(view.runs) - limit
+    return Group(table, *((Text(f"{older} older: innervate runs --all", style="dim"),) if older > 0 else ()))
+
+
+def _run_row(one: RunSummaryView, now: float) -> tuple[Text, ...]:
+    paused = is_paused(one)
+    return (
+        Text(clean(one.id, 64)),
+        Text("paused", style="bold yellow") if paused else Text(one.state.value),
+        Text(units.moment(one.started)),
+        Text(units.duration((now if one.ended is None else one.ended) - one.started), justify="right"),
+        *(Text(str(count), justify="right") for count in (one.machines, one.settled, one.failed)),
+        Text(clean(one.paused, 300) if paused else ""),
+    )
+
+
+def paused(view: RunsView) -> Iterator[Text]:
+    for one in view.runs:
+        if is_paused(one):
+            yield Text(paused_text(one.id, one.paused), style="bold yellow")
+
+
+def explanation(view: ExplainView) -> RenderableType:
+    width = max((len(one.kind) for one in view.lines), default=0)
+    lines = (text for one in view.lines for text in _link(one, min(width, 12)))
+    return Group(Text(clean(view.verdict, 1000), style="bold"), *lines)
+
+
+def _link(one: ExplainLine, width: int) -> Iterator[Text]:
+    since = "" if one.since is None else f" (since {units.moment(one.since)})"
+    indent = " " * (width + 4)
+    yield Text(f"  {clean(one.kind, 12):<{width}}  {clean(one.text, 1000)}{since}")
+    if one.evidence:
+        yield Text(f"{indent}seen: {clean(one.evidence, 2000)}")
+    if one.next_action:
+        yield Text(f"{indent}next: {clean(one.next_action, 1000)}")
 
 
 def event(view: EventView) -> str:

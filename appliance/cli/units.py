@@ -45,3 +45,8 @@ def bar(done: int, total: int, width: int) -> str:
 def moment(epoch: float) -> str:
     """RFC 3339, UTC, in whole seconds."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def clock(epoch: float) -> str:
+    """The time of day as `moment` writes it: "12:03:10Z"."""
+    return moment(epoch)[11:]

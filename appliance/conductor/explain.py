@@ -52,7 +52,7 @@ def _lines(
         yield ExplainLine(kind="role", text=state.role or f"spare of {state.spare_of}")
     yield from map(_condition, state.conditions)
     for run in runs:
-        yield from _of_run(state, run, wait, usual)
+        yield from _of_run(state, run, wait, usual, now)
     if not runs and state.phase in (Phase.AVAILABLE, Phase.UNKNOWN):
         yield ExplainLine(kind="next", text="no run works on it", next_action="plan: innervate plan")
 
@@ -67,7 +67,9 @@ def _condition(condition: Condition) -> ExplainLine:
     )
 
 
-def _of_run(state: MachineState, run: RunStatus, wait: Wait | None, usual: float | None) -> Iterator[ExplainLine]:
+def _of_run(
+    state: MachineState, run: RunStatus, wait: Wait | None, usual: float | None, now: float
+) -> Iterator[ExplainLine]:
     if run.paused is not None:
         action = f"innervate resume {run.id}"
         yield ExplainLine(kind="run", text=f"paused: {run.paused.reason}", since=run.paused.since, next_action=action)
@@ -76,7 +78,7 @@ def _of_run(state: MachineState, run: RunStatus, wait: Wait | None, usual: float
     if state.name in run.waiting:
         yield ExplainLine(kind="run", text=_turn(run), evidence=run.rollout.why)
     for step in run.steps_of(state.name):
-        if (line := _of_step(state, run, step, wait, usual)) is not None:
+        if (line := _of_step(state, run, step, wait, usual, now)) is not None:
             yield line
 
 
@@ -88,13 +90,13 @@ def _turn(run: RunStatus) -> str:
 
 
 def _of_step(
-    state: MachineState, run: RunStatus, step: Step, wait: Wait | None, usual: float | None
+    state: MachineState, run: RunStatus, step: Step, wait: Wait | None, usual: float | None, now: float
 ) -> ExplainLine | None:
     attempt = run.attempts.get(step.id)
     match step_state(attempt, run.state):
         case StepState.RUNNING:
             why = wait.why if wait is not None and state.attempt is not None else "to be taken up again"
-            until = f"until {wait.until:.0f}" if wait is not None and wait.until is not None else ""
+            until = f"{max(0.0, wait.until - now):.0f} s more" if wait is not None and wait.until is not None else ""
             typical = f"usually {usual:.0f} s" if usual is not None else ""
             since = attempt.started if attempt is not None else None
             seen = "; ".join(part for part in (until, typical) if part)

@@ -165,7 +165,13 @@ def rack_spec(options: Options, folder: Path, files: RackFirmware) -> RackSpec:
 
 
 def daemon_config(
-    folder: Path, *, socket: Path, key: Path, variant: Variant = Variant.CLOUD, redfish_port: int = 0
+    folder: Path,
+    *,
+    socket: Path,
+    key: Path,
+    variant: Variant = Variant.CLOUD,
+    redfish_port: int = 0,
+    site: Path = SITE,
 ) -> Path:
     """Writes the configuration file that `appliance.config` reads, and returns its path."""
     state_dir = folder / "state"
@@ -173,7 +179,7 @@ def daemon_config(
     keys = {
         "state_dir": state_dir,
         "socket": socket,
-        "site": SITE,
+        "site": site,
         "images_dir": IMAGES,
         "ssh_key": key,
         "ramdisk": variant,

@@ -61,11 +61,19 @@ def _console(node: NodeSpec) -> tuple[str, ...]:
 
 def _disk(node: NodeSpec, bootindex: int) -> tuple[str, ...]:
     name = BootDevice.DISK.value
-    drive = f"if=none,id=drive0,file={node.disk},format=raw,cache=unsafe,discard=unmap"
+    drive = f"if=none,id=drive0,{_image(node)},format=raw,cache=unsafe,discard=unmap"
     return (
         *("-drive", drive, "-device"),
         f"virtio-blk-pci,id={name},drive=drive0,serial={node.disk_serial},bootindex={bootindex}",
     )
+
+
+def _image(node: NodeSpec) -> str:
+    if node.bad_sector is None:
+        return f"file={node.disk}"
+    fault = {"event": "none", "iotype": "write", "errno": "5", "once": "off", "sector": str(node.bad_sector)}
+    rules = ",".join(f"file.inject-error.0.{name}={value}" for name, value in fault.items())
+    return f"file.driver=blkdebug,file.image.filename={node.disk},{rules},werror=report"
 
 
 def _cd(bootindex: int, medium: Path | None) -> tuple[str, ...]:

@@ -79,7 +79,8 @@ class RackFirmware:
 class RackSpec:
     """`files` may be None for BIOS nodes only: they then run the SeaBIOS and the iPXE that come with QEMU.
 
-    `bmcs` are the nodes' in their order, and begin anew where there are more nodes.
+    `bmcs` are the nodes' in their order, and begin anew where there are more nodes. `bad_sectors` are (index of the node,
+    sector of 512 bytes): its disk takes no write there.
     """
 
     nodes: int
@@ -90,6 +91,7 @@ class RackSpec:
     bmcs: tuple[BmcKind, ...] = (BmcKind.REDFISH,)
     memory_mib: int = 1024
     disk_gib: int = 4
+    bad_sectors: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:
@@ -129,6 +131,7 @@ class NodeSpec:
     memory_mib: int
     disk_gib: int
     folder: Path
+    bad_sector: int | None = None
 
     @property
     def disk(self) -> Path:
@@ -219,6 +222,7 @@ def _node(spec: RackSpec, index: int) -> NodeSpec:
         memory_mib=spec.memory_mib,
         disk_gib=spec.disk_gib,
         folder=spec.workdir / name,
+        bad_sector=dict(spec.bad_sectors).get(index),
     )
 
 

@@ -16,7 +16,15 @@ from appliance.api.app import BODY_LIMIT
 from appliance.api.fake import FakeApplication, Served, served
 from appliance.bmc.vault import factory_defaults
 from appliance.client import KINDS, Client
-from appliance.errors import ConflictError, InnervateError, MachineryError, NotFoundError, ShellError, UsageError
+from appliance.errors import (
+    ConflictError,
+    InnervateError,
+    MachineryError,
+    NotFoundError,
+    PlanError,
+    ShellError,
+    UsageError,
+)
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
@@ -31,14 +39,20 @@ from appliance.model.phase import ConditionKind, Phase
 from appliance.model.secret import Secret
 from appliance.model.views import (
     DeferredView,
+    Errand,
     EvidenceView,
+    ExplainLine,
+    ExplainView,
     MachinesView,
     MachineView,
     PhaseView,
     PlanView,
     PowerAction,
     ProgressView,
+    RoleView,
     RunState,
+    RunSummaryView,
+    RunView,
     ShellView,
     StepState,
     StepView,
@@ -77,6 +91,23 @@ BMC = BmcView(
     must_change=True,
 )
 OTHER = replace(PLAN, digest="b" * 64, deferred=())
+WIPE = replace(
+    OTHER,
+    digest="c" * 64,
+    purpose="wipe node-0",
+    roles=(RoleView(machine="node-0", role="worker", spare=True, why="the site program names it"),),
+    missing=("worker: 1 of 2 missing",),
+)
+PAIR = replace(
+    OTHER,
+    digest="d" * 64,
+    steps=(STEP, replace(STEP, id="boot-node-0", needs=(STEP.id,)), replace(STEP, id="write-node-1", machine="node-1")),
+)
+WHY = ExplainView(
+    machine="node-0",
+    verdict="it waits for its first DHCP packet",
+    lines=(ExplainLine(kind="step", text="boot-agent runs", since=3.0, evidence="power is on", next_action="wait"),),
+)
 
 
 @pytest.fixture
@@ -159,6 +190,130 @@ def test_a_stale_plan_is_a_conflict(client: Client) -> None:
         client.apply(stale.digest)
     assert raised.value.evidence == f"digest {stale.digest[:12]}"
     assert raised.value.next_action == "plan again and read it"
+
+
+def started(application: FakeApplication, client: Client) -> RunView:
+    """Of two machines; the second one is held."""
+    application.plans = [PAIR]
+    application.inventory["node-1"] = replace(NODE, name="node-1")
+    client.hold("node-1", "disk swap")
+    return client.apply(client.make_plan().digest)
+
+
+def states(run: RunView) -> dict[str, StepState]:
+    return {step.id: step.state for step in run.steps}
+
+
+def test_errand(application: FakeApplication, client: Client) -> None:
+    application.errands[Errand.WIPE] = [WIPE]
+    assert client.plan_errand("node-0", Errand.WIPE) == client.plan(WIPE.digest) == WIPE
+    client.make_plan()
+    assert client.apply(WIPE.digest).plan == WIPE.digest, "a plan of the site does not make it stale"
+    with pytest.raises(NotFoundError):
+        client.plan_errand("node-9", Errand.WIPE)
+    with pytest.raises(PlanError):
+        client.plan_errand("node-0", Errand.REPLACE)
+
+
+def test_explain(application: FakeApplication, client: Client) -> None:
+    application.explained["node-0"] = WHY
+    assert client.explain("node-0") == WHY
+    with pytest.raises(NotFoundError):
+        client.explain("node-9")
+
+
+def test_runs_are_listed_latest_first(application: FakeApplication, client: Client) -> None:
+    assert client.runs().runs == ()
+    run = started(application, client)
+    power = client.power("node-0", PowerAction.ON)
+    assert client.run(run.id).state is RunState.RUNNING
+    client.pause(run.id, "smoke")
+    latest, first = client.runs().runs
+    assert latest.id == power.id
+    assert first == RunSummaryView(
+        id=run.id,
+        plan=PAIR.digest,
+        state=RunState.RUNNING,
+        started=run.started,
+        ended=None,
+        paused="smoke",
+        machines=2,
+        settled=1,
+        failed=0,
+    )
+
+
+def test_a_paused_run_begins_nothing(application: FakeApplication, client: Client) -> None:
+    run = started(application, client)
+    assert client.pause(run.id, "smoke in row 3").paused == "smoke in row 3"
+    assert client.pause(run.id, "again").paused == "smoke in row 3", "twice is as once"
+    assert set(states(client.run(run.id)).values()) == {StepState.PENDING}
+    assert client.resume(run.id).paused == client.resume(run.id).paused == ""
+    assert states(client.run(run.id))["boot-node-0"] is StepState.DONE
+
+
+def test_a_busy_machine_is_a_conflict(application: FakeApplication, client: Client) -> None:
+    run = started(application, client)
+    with pytest.raises(ConflictError, match=run.id):
+        client.apply(client.make_plan().digest)
+    client.cancel(run.id)
+    assert client.apply(client.make_plan().digest).state is RunState.RUNNING
+
+
+def test_a_cancelled_run_is_over(application: FakeApplication, client: Client) -> None:
+    application.plans = [replace(PLAN, steps=(replace(STEP, state=StepState.RUNNING),))]
+    run = client.apply(client.make_plan().digest)
+    cancelled = client.cancel(run.id)
+    assert (cancelled.state, states(cancelled)) == (RunState.CANCELLED, {STEP.id: StepState.CANCELLED})
+    assert client.run(run.id) == cancelled
+    for steer in (
+        lambda: client.cancel(run.id),
+        lambda: client.pause(run.id, "late"),
+        lambda: client.resume(run.id),
+        lambda: client.set_aside(run.id, "node-0", "late"),
+        lambda: client.retry(run.id, "node-0"),
+    ):
+        with pytest.raises(ConflictError, match="over"):
+            steer()
+
+
+def test_a_machine_set_aside_holds_up_nobody(application: FakeApplication, client: Client) -> None:
+    run = started(application, client)
+    assert client.set_aside(run.id, "node-1", "its fan is loud").set_aside == {"node-1": "its fan is loud"}
+    ended = client.run(run.id)
+    assert (ended.state, states(ended)["write-node-1"]) == (RunState.FAILED, StepState.PENDING)
+    assert client.runs().runs[0].failed == 1
+
+
+def test_retry(application: FakeApplication, client: Client) -> None:
+    application.broken = frozenset({STEP.id})
+    run = started(application, client)
+    assert states(client.run(run.id)) == {
+        STEP.id: StepState.FAILED,
+        "boot-node-0": StepState.PENDING,
+        "write-node-1": StepState.PENDING,
+    }
+    application.broken = frozenset()
+    client.set_aside(run.id, "node-1", "its fan is loud")
+    client.retry(run.id, "node-0")
+    assert client.retry(run.id, "node-1").set_aside == {}
+    client.release("node-1")
+    assert client.run(run.id).state is RunState.DONE
+
+
+def test_a_run_is_steered_by_names_that_it_knows(application: FakeApplication, client: Client) -> None:
+    run = started(application, client)
+    for steer in (lambda: client.retry(run.id, "node-9"), lambda: client.cancel("run-9"), lambda: client.run("a/b")):
+        with pytest.raises(NotFoundError):
+            steer()
+    with pytest.raises(UsageError, match="machine name"):
+        client.set_aside(run.id, "Node 1", "typo")
+    for reason in ("", " ", "x" * 1001):
+        with pytest.raises(UsageError, match="reason"):
+            client.pause(run.id, reason)
+        with pytest.raises(UsageError, match="reason"):
+            client.set_aside(run.id, "node-1", reason)
+    assert client.runs().runs[0].paused == ""
 
 
 def test_bmcs(application: FakeApplication, client: Client) -> None:
@@ -331,6 +486,15 @@ JSON = "Content-Type: application/json"
         (request("POST", "/v1/machines/node-0/power", b"[" * 100_000, JSON), 400, "usage"),
         (request("PUT", "/v1/machines/node-0/hold", b'{"reason":"' + b"x" * BODY_LIMIT + b'"}', JSON), 413, "usage"),
         (request("POST", f"/v1/plans/{'a' * 64}/apply", b'{"digest":"%s"}' % (b"b" * 64), JSON), 422, "usage"),
+        (request("POST", "/v1/machines/node-0/plans", b'{"errand":"explode"}', JSON), 422, "usage"),
+        (request("POST", "/v1/machines/node-0/plans", b'{"errand":"wipe","erase":true}', JSON), 422, "usage"),
+        (request("POST", "/v1/machines/Node_0/plans", b'{"errand":"wipe"}', JSON), 422, "usage"),
+        (request("POST", "/v1/runs/run-1/pause"), 422, "usage"),
+        (request("POST", "/v1/runs/run-1/pause", b'{"reason":"x","until":1}', JSON), 422, "usage"),
+        (request("POST", "/v1/runs/run-1/set-aside", b'{"machine":"node-0"}', JSON), 422, "usage"),
+        (request("POST", "/v1/runs/run-1/retry", b'{"machine":"../node-0"}', JSON), 422, "usage"),
+        (request("POST", "/v1/runs/run-1/resume"), 404, "not-found"),
+        (request("GET", f"/v1/runs/{'r' * 65}"), 422, "usage"),
     ],
 )
 def test_refusals_are_problems(server: Served, socket_path: Path, sent: bytes, status: int, code: str) -> None:
@@ -342,7 +506,13 @@ def test_refusals_are_problems(server: Served, socket_path: Path, sent: bytes, s
     assert document["detail"]
 
 
-def test_accepted_work_has_a_location(client: Client, server: Served, socket_path: Path) -> None:
+def test_accepted_work_has_a_location(
+    application: FakeApplication, client: Client, server: Served, socket_path: Path
+) -> None:
+    application.errands[Errand.WIPE] = [WIPE]
+    with raw(socket_path, request("POST", "/v1/machines/node-0/plans", b'{"errand":"wipe"}', JSON)) as response:
+        assert (response.status, response.getheader("location")) == (201, f"/v1/plans/{WIPE.digest}")
+        assert response.read() == to_json(WIPE)
     with raw(socket_path, request("POST", "/v1/plans")) as response:
         assert (response.status, response.getheader("location")) == (201, f"/v1/plans/{'a' * 64}")
     with raw(socket_path, request("POST", f"/v1/plans/{'a' * 64}/apply", b'{"digest":"%s"}' % (b"a" * 64), JSON)) as r:

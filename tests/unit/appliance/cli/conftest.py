@@ -1,10 +1,13 @@
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console, RenderableType
 
+from appliance.api.fake import FakeApplication, Served, served
+from appliance.main import main
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.views import (
     DeferredView,
@@ -14,10 +17,14 @@ from appliance.model.views import (
     PhaseView,
     PlanView,
     ProgressView,
+    RunState,
+    RunSummaryView,
+    RunsView,
     StepState,
     StepView,
 )
 
+Run = Callable[..., tuple[int, str, str]]
 NOW = 1_800_000_100.0
 
 
@@ -61,6 +68,51 @@ def plan() -> PlanView:
 
 
 @pytest.fixture
+def errand() -> PlanView:
+    boot = StepView(
+        id="wipe.node-0.boot-agent",
+        machine="node-0",
+        score="wipe",
+        summary="boot node-0 into the discovery system",
+        kind="idempotent",
+        budget=1800,
+    )
+    wipe = replace(
+        boot,
+        id="wipe.node-0.wipe",
+        summary="wipe disk DISK0001 (480.0 GB) of node-0, which now holds: gpt:6f2c",
+        kind="destructive",
+        needs=(boot.id,),
+    )
+    return PlanView(
+        digest="cd" * 32,
+        site="lab",
+        steps=(boot, wipe),
+        deferred=(),
+        purpose="wipe node-0",
+        missing=("node-0: disk sdb is not touched: it cannot be read",),
+    )
+
+
+@pytest.fixture
+def runs() -> RunsView:
+    paused = RunSummaryView(
+        id="3f2a",
+        plan="ab" * 32,
+        state=RunState.RUNNING,
+        started=NOW - 300,
+        ended=None,
+        paused="worse than its canary: 2 of 5\nfailed",
+        machines=8,
+        settled=5,
+        failed=2,
+    )
+    working = replace(paused, id="91c0", plan="cd" * 32, paused="", started=NOW - 400, settled=0, failed=0)
+    ended = replace(paused, id="07be", state=RunState.CANCELLED, started=NOW - 9000, ended=NOW - 8000)
+    return RunsView(runs=(paused, working, ended, replace(ended, id="07bd", state=RunState.DONE)))
+
+
+@pytest.fixture
 def machines(plan: PlanView) -> MachinesView:
     writing = MachineView(
         name="node-0",
@@ -92,3 +144,31 @@ def machines(plan: PlanView) -> MachinesView:
     )
     active = MachineView(name="node-2", phase=Phase.ACTIVE, since=NOW - 90_000, serial="SN0003")
     return MachinesView(machines=(writing, failed, active))
+
+
+@pytest.fixture
+def application(machines: MachinesView, plan: PlanView) -> FakeApplication:
+    return FakeApplication(inventory={machine.name: machine for machine in machines.machines}, plans=[plan])
+
+
+@pytest.fixture
+def socket_path(tmp_path: Path) -> Path:
+    return tmp_path / "api.sock"
+
+
+@pytest.fixture
+def server(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
+    with served(application, socket_path) as server:
+        yield server
+
+
+@pytest.fixture
+def run(server: Served, socket_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("INNERVATE_SOCKET", str(socket_path))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status = main(arguments)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run

@@ -4,46 +4,17 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from appliance.api.fake import FakeApplication, Served, served
-from appliance.main import main
+from appliance.api.fake import FakeApplication, Served
 from appliance.model.codec import from_json, to_json
-from appliance.model.views import MachinesView, PlanView, PowerAction
+from appliance.model.views import ExplainLine, ExplainView, MachinesView, MachineView, PlanView, PowerAction, RunView
 
 Run = Callable[..., tuple[int, str, str]]
 HEAVY = ("fastapi", "sqlalchemy", "paramiko", "redfish", "pydantic", "rich", "websockets", "http.client", "asyncio")
-
-
-@pytest.fixture
-def application(machines: MachinesView, plan: PlanView) -> FakeApplication:
-    return FakeApplication(inventory={machine.name: machine for machine in machines.machines}, plans=[plan])
-
-
-@pytest.fixture
-def socket_path(tmp_path: Path) -> Path:
-    return tmp_path / "api.sock"
-
-
-@pytest.fixture
-def server(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
-    with served(application, socket_path) as server:
-        yield server
-
-
-@pytest.fixture
-def run(server: Served, socket_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setenv("INNERVATE_SOCKET", str(socket_path))
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        status = main(arguments)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return run
 
 
 def test_status(run: Run, machines: MachinesView) -> None:
@@ -79,14 +50,22 @@ def test_apply_yes(run: Run, application: FakeApplication) -> None:
     assert run("apply", "--yes")[0] == 1
 
 
+def test_apply_as_json(run: Run) -> None:
+    status, out, err = run("apply", "--yes", "--json")
+    outcome = json.loads(out)
+    assert (status, [done["state"] for done in outcome["runs"]]) == (3, ["done"])
+    assert outcome["deferred"] == [{"score": "cluster", "reason": "needs facts of node-1"}]
+    assert "These steps destroy" in err
+
+
 def test_apply_asks_on_a_terminal_only(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     status, _, err = run("apply")
     assert status == 9
     assert "--digest" in err
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("builtins.input", lambda _: "no")
+    monkeypatch.setattr("builtins.input", lambda: "no")
     assert run("apply")[0] == 9
-    monkeypatch.setattr("builtins.input", lambda _: "lab")
+    monkeypatch.setattr("builtins.input", lambda: "lab")
     assert run("apply")[0] == 3
 
 
@@ -107,6 +86,20 @@ def test_power_hold_release_take_over(run: Run, application: FakeApplication) ->
     assert application.took_over
 
 
+def test_what_changes_something_tells_it_as_json(run: Run) -> None:
+    assert from_json(RunView, run("power", "node-0", "on", "--json")[1]).id == "run-1"
+    assert from_json(MachineView, run("hold", "node-0", "--reason", "disk swap", "--json")[1]).name == "node-0"
+    assert from_json(MachineView, run("release", "node-0", "--json")[1]).conditions == ()
+    assert len(from_json(MachinesView, run("take-over", "--json")[1]).machines) == 3
+
+
+def test_explain(run: Run, application: FakeApplication) -> None:
+    why = ExplainView(machine="node-1", verdict="node-1 waits", lines=(ExplainLine(kind="step", text="boot-agent"),))
+    application.explained["node-1"] = why
+    assert from_json(ExplainView, run("explain", "node-1", "--json")[1]) == why
+    assert run("explain", "node-1")[1] == "node-1 waits\n  step  boot-agent\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
@@ -115,6 +108,7 @@ def test_power_hold_release_take_over(run: Run, application: FakeApplication) ->
         (("staus",), 2),
         (("power", "node-0", "explode"), 2),
         (("status", "node-9"), 4),
+        (("explain", "node-9"), 4),
         (("ssh", "node-9"), 4),
         (("tunnel", "node-9"), 4),
         (("--socket", "/nowhere.sock", "status"), 7),
@@ -125,7 +119,7 @@ def test_exit_statuses(run: Run, arguments: tuple[str, ...], status: int) -> Non
 
 
 def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(_: str) -> str:
+    def interrupt() -> str:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)

@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.cli.apply import confirm, follow_run, provision
+from appliance.cli.apply import carry_out, confirm, follow_run, provision
 from appliance.cli.exits import Exit
 from appliance.cli.progress import PlainDisplay
 from appliance.errors import RefusedError
-from appliance.model.views import MachinesView, PlanView, RunState, RunView, StepState
+from appliance.model.phase import Phase
+from appliance.model.views import MachinesView, MachineView, PlanView, RoleView, RunState, RunView, StepState
 
 EMPTY = MachinesView(machines=())
 
@@ -19,6 +20,7 @@ class Planner:
         self.broken = broken
         self.applied: list[str] = []
         self.looks = 0
+        self.present = EMPTY
 
     def make_plan(self) -> PlanView:
         return self.plans.pop(0) if len(self.plans) > 1 else self.plans[0]
@@ -33,7 +35,7 @@ class Planner:
         return RunView(id=run, plan="", state=state, started=0, ended=None, steps=())
 
     def machines(self) -> MachinesView:
-        return EMPTY
+        return self.present
 
 
 def ended(plan: PlanView, state: StepState = StepState.DONE) -> RunView:
@@ -51,6 +53,21 @@ def test_plans_again_until_nothing_is_deferred(plan: PlanView) -> None:
     assert outcome.exit is Exit.OK
 
 
+def test_an_errand_goes_the_same_way(plan: PlanView) -> None:
+    last = replace(plan, digest="c" * 64, deferred=())
+    errand, site = Planner(plan, last), Planner(replace(plan, digest="d" * 64))
+    outcome = carry_out(site, errand.make_plan, lambda _: None, lambda run: ended(plan))
+    assert site.applied == [plan.digest, last.digest]
+    assert outcome.exit is Exit.OK
+
+
+@pytest.mark.parametrize("steps", [True, False])
+def test_what_cannot_be_reached_is_no_success(plan: PlanView, steps: bool) -> None:
+    last = replace(plan, deferred=(), missing=("worker: 1 of 2 missing",), steps=plan.steps if steps else ())
+    outcome = provision(Planner(last), lambda _: None, lambda run: ended(plan))
+    assert (outcome.missing, outcome.exit) == (last.missing, Exit.PARTIAL)
+
+
 def test_stops_when_nothing_changes(plan: PlanView) -> None:
     planner = Planner(plan)
     outcome = provision(planner, lambda _: None, lambda run: ended(plan))
@@ -58,9 +75,11 @@ def test_stops_when_nothing_changes(plan: PlanView) -> None:
     assert (outcome.deferred, outcome.exit) == (plan.deferred, Exit.PARTIAL)
 
 
-def test_stops_at_a_failed_run(plan: PlanView) -> None:
+@pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELLED])
+def test_stops_at_a_run_that_was_not_done(plan: PlanView, state: RunState) -> None:
     planner = Planner(plan, replace(plan, digest="c" * 64))
-    outcome = provision(planner, lambda _: None, lambda run: ended(plan, StepState.FAILED))
+    unwell = replace(ended(plan, StepState(state.value)), state=state)
+    outcome = provision(planner, lambda _: None, lambda run: unwell)
     assert planner.applied == [plan.digest]
     assert outcome.exit is Exit.FAILURE
 
@@ -73,30 +92,46 @@ def test_nothing_to_do(plan: PlanView, deferred: bool, status: Exit) -> None:
     assert planner.applied == []
 
 
+@pytest.mark.parametrize(
+    ("machine", "applied"),
+    [
+        (MachineView(name="node-0", phase=Phase.ACTIVE, since=0), True),
+        (MachineView(name="node-0", phase=Phase.ACTIVE, since=0, role="worker"), True),
+        (MachineView(name="node-0", phase=Phase.ACTIVE, since=0, spare_of="worker"), False),
+    ],
+)
+def test_a_role_is_given_without_a_step(plan: PlanView, machine: MachineView, applied: bool) -> None:
+    role = RoleView(machine="node-0", role="worker", spare=True, why="the site program names it")
+    planner = Planner(replace(plan, steps=(), deferred=(), roles=(role,)))
+    planner.present = MachinesView(machines=(machine,))
+    assert provision(planner, lambda _: None, lambda run: ended(plan)).exit is Exit.OK
+    assert bool(planner.applied) is applied
+
+
 def test_a_refusal_applies_nothing(plan: PlanView) -> None:
     planner = Planner(plan)
     with pytest.raises(RefusedError):
-        provision(planner, lambda shown: confirm(shown, lambda _: ""), lambda run: run)
+        provision(planner, lambda shown: confirm("site", shown.site, lambda _: ""), lambda run: run)
     assert planner.applied == []
 
 
 @pytest.mark.parametrize("answer", ["", "y", "yes", "LAB", "lab2"])
-def test_only_the_name_confirms(plan: PlanView, answer: str) -> None:
+def test_only_the_name_confirms(answer: str) -> None:
     with pytest.raises(RefusedError):
-        confirm(plan, lambda _: answer)
-    confirm(plan, lambda _: " lab\n")
+        confirm("site", "lab", lambda _: answer)
+    confirm("site", "lab", lambda _: " lab\n")
 
 
-def test_end_of_input_is_a_no(plan: PlanView) -> None:
+def test_end_of_input_is_a_no() -> None:
     def ask(_: str) -> str:
         raise EOFError
 
     with pytest.raises(RefusedError):
-        confirm(plan, ask)
+        confirm("site", "lab", ask)
 
 
 def test_follows_to_the_end(plan: PlanView) -> None:
     planner, pauses = Planner(plan), list[None]()
     run = follow_run(planner, planner.apply("x"), PlainDisplay(), lambda: 0.0, lambda: pauses.append(None))
     assert run.state is RunState.DONE
-    assert len(pauses) == 3
+    assert len(pauses) == 2, "not when it is over"

@@ -53,7 +53,8 @@ def run(
     def run(*arguments: str, typed: str = "") -> tuple[int, str, str]:
         monkeypatch.setattr("sys.stdin", io.StringIO(typed))
         status = main(("bmc", *arguments))
-        return status, *capsys.readouterr()
+        out, err = capsys.readouterr()
+        return status, out, err
 
     with served(FakeApplication(bmc_desk=desk), socket_path):
         yield run
@@ -121,6 +122,8 @@ def test_vault(run: Run, desk: FakeBmcs, arguments: tuple[str, ...], scope: Vaul
     listed = run("vault", "list", "--json")[1]
     assert from_json(VaultView, listed) == desk.vault()
     assert "s3cret" not in listed
+    again = ("vault", "add", "ops", *arguments, "--password-stdin", "--json")
+    assert from_json(VaultView, run(*again, typed="s3cret word\n")[1]) == desk.vault()
     assert run("vault", "remove", "ops", *arguments)[1] == "the vault is empty\n"
     assert run("vault", "remove", "ops", *arguments)[0] == 4
 
@@ -140,6 +143,7 @@ def test_log_in_is_for_one_kind_of_bmc(run: Run, desk: FakeBmcs, arguments: tupl
 def test_factory_defaults(run: Run, desk: FakeBmcs) -> None:
     assert "factory Dell  root" in run("vault", "defaults")[1]
     assert len(desk.kept) == 6
+    assert len(from_json(VaultView, run("vault", "defaults", "--json")[1]).entries) == 6
 
 
 def test_one_bmc(run: Run, desk: FakeBmcs) -> None:
@@ -149,3 +153,5 @@ def test_one_bmc(run: Run, desk: FakeBmcs) -> None:
     assert desk.forgiven == [URL]
     assert run("forget", URL)[0] == 0
     assert run("rotate", "https://10.0.1.77")[0] == 4
+    for verb in ("rotate", "forgive", "forget"):
+        assert from_json(BmcView, run(verb, URL, "--json")[1]) == desk.known[URL]

@@ -45,6 +45,8 @@ def test_every_error_has_an_exit() -> None:
         ({"a": "done", "b": "done"}, Exit.OK),
         ({"a": "done", "b": "failed"}, Exit.PARTIAL),
         ({"a": "failed", "b": "pending"}, Exit.FAILURE),
+        ({"a": "done", "b": "cancelled"}, Exit.PARTIAL),
+        ({"a": "cancelled"}, Exit.FAILURE),
     ],
 )
 def test_of_run(states: dict[str, str], status: Exit) -> None:

@@ -1,13 +1,25 @@
 """What a person sees, as text. To accept a change: delete the file, run the test once, read the difference."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import RenderableType
 
 from appliance.cli import progress, show
-from appliance.model.views import EventView, MachinesView, PlanView
+from appliance.model.views import (
+    EventView,
+    ExplainLine,
+    ExplainView,
+    MachinesView,
+    PlanView,
+    RoleView,
+    RunState,
+    RunsView,
+    RunView,
+    StepState,
+)
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "cli"
 Draw = Callable[[RenderableType], str]
@@ -38,6 +50,33 @@ def test_plan(plan: PlanView, text: Draw) -> None:
     check("plan", text(show.plan(plan)))
 
 
+def test_plan_of_an_errand(errand: PlanView, text: Draw) -> None:
+    check("plan-errand", text(show.plan(errand)))
+
+
+def test_plan_with_roles(plan: PlanView, text: Draw) -> None:
+    roles = (
+        RoleView(machine="node-0", role="control-plane", spare=False, why="meets 'an SSD': SSD S-0\x1b[2J of 480 GB"),
+        RoleView(machine="node-1", role="worker", spare=True, why="meets 'at least 4 cores': 8 cores"),
+        RoleView(machine="node-2", role="", spare=False, why="worker: does not meet 'at least 4 cores': 2 cores"),
+    )
+    view = replace(plan, purpose="provision the site", roles=roles, missing=("worker: 2 of 4 missing",), deferred=())
+    check("plan-roles", text(show.plan(view)))
+
+
+def test_machines_with_roles(machines: MachinesView, now: float, text: Draw) -> None:
+    one, two, three = machines.machines
+    view = MachinesView(machines=(replace(one, role="worker"), replace(two, spare_of="worker"), three))
+    check("machines-roles", text(show.machines(view, now)))
+
+
+def test_machine_that_waits(machines: MachinesView, now: float, text: Draw) -> None:
+    one = machines.machines[0]
+    assert one.step is not None
+    waiting = replace(one.step, waiting="waiting for the agent's hardware report", deadline=now + 90, usual=95.0)
+    check("machine-waits", text(show.machine(replace(one, role="worker", step=waiting), now)))
+
+
 def test_machines(machines: MachinesView, now: float, text: Draw) -> None:
     check("machines", text(show.machines(machines, now)))
 
@@ -45,6 +84,45 @@ def test_machines(machines: MachinesView, now: float, text: Draw) -> None:
 @pytest.mark.parametrize("index", [0, 1])
 def test_machine(index: int, machines: MachinesView, now: float, text: Draw) -> None:
     check(f"machine-{index}", text(show.machine(machines.machines[index], now)))
+
+
+def test_runs(runs: RunsView, now: float, text: Draw) -> None:
+    check("runs", text(show.runs(runs, now, limit=3)))
+    check("runs-paused", "".join(text(line) for line in show.paused(runs)))
+    assert text(show.runs(RunsView(runs=()), now, limit=3)) == "No run was started yet.\n"
+
+
+def test_run(plan: PlanView, now: float, text: Draw) -> None:
+    write, boot = plan.steps
+    view = RunView(
+        id="3f2a",
+        plan=plan.digest,
+        state=RunState.CANCELLED,
+        started=now - 100,
+        ended=now,
+        steps=(replace(write, state=StepState.FAILED), replace(boot, state=StepState.CANCELLED)),
+        set_aside={"node-1": "its fan is\nloud"},
+    )
+    check("run", "".join(text(line) for line in show.run(view)))
+
+
+def test_explanation(now: float, text: Draw) -> None:
+    view = ExplainView(
+        machine="node-1",
+        verdict="node-1 is enrolling: waiting for the first DHCP packet",
+        lines=(
+            ExplainLine(kind="phase", text="enrolling", since=now - 1805),
+            ExplainLine(
+                kind="wait",
+                text="waiting for the first DHCP packet\x1b[2J",
+                since=now - 60,
+                evidence="BMC said\nOn",
+                next_action="check the cable and the boot order",
+            ),
+            ExplainLine(kind="next", text="at 08:03:10Z the BMC is told again to boot from the network"),
+        ),
+    )
+    check("explain", text(show.explanation(view)))
 
 
 def test_event() -> None:

@@ -1,11 +1,12 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from rich.console import Console
 
-from appliance.cli.progress import changes, line, render
+from appliance.cli.progress import PlainDisplay, changes, frame, line, render, run_changes
 from appliance.model.phase import Phase
-from appliance.model.views import MachinesView, MachineView, ProgressView
+from appliance.model.views import MachinesView, MachineView, ProgressView, RunState, RunView
 
 
 def at(machines: MachinesView, done: int) -> MachinesView:
@@ -41,3 +42,39 @@ def test_a_line_for_each_phase_and_condition(machines: MachinesView) -> None:
     moved = replace(healed, phase=Phase.INSPECTING)
     views = [MachinesView(machines=(machine,)) for machine in (before, before, healed, moved)]
     assert [len(list(changes(a, b, 0))) for a, b in pairwise(views)] == [0, 1, 1]
+
+
+RUNNING = RunView(id="3f2a", plan="", state=RunState.RUNNING, started=0, ended=None, steps=())
+PAUSED = replace(RUNNING, paused="smoke in\nrow 3")
+TOLD = "2.0s run 3f2a is paused: smoke in row 3; innervate resume 3f2a lets it go on"
+
+
+def test_a_line_when_the_run_pauses_and_goes_on() -> None:
+    again = replace(PAUSED, paused="worse than the canary")
+    looks = [RUNNING, PAUSED, PAUSED, again, RUNNING, PAUSED, replace(PAUSED, state=RunState.CANCELLED)]
+    pairs = zip([None, *looks], looks, strict=False)
+    assert [list(run_changes(before, after, 2.0)) for before, after in pairs] == [
+        [],
+        [TOLD],
+        [],
+        ["2.0s run 3f2a is paused: worse than the canary; innervate resume 3f2a lets it go on"],
+        ["2.0s run 3f2a goes on"],
+        [TOLD],
+        [],
+    ]
+    assert list(run_changes(None, PAUSED, 2.0)) == [TOLD]
+
+
+def test_plain_display_tells_of_a_pause(capsys: pytest.CaptureFixture[str]) -> None:
+    with PlainDisplay() as shown:
+        for run in (RUNNING, PAUSED):
+            shown.update(MachinesView(machines=()), 7.0, run)
+    assert capsys.readouterr().err == TOLD.replace("2.0s", "0.0s") + "\n"
+
+
+@pytest.mark.parametrize(("run", "told"), [(RUNNING, False), (PAUSED, True)])
+def test_the_live_display_tells_of_a_pause(machines: MachinesView, run: RunView, told: bool) -> None:
+    console = Console(width=160)
+    with console.capture() as shown:
+        console.print(frame(machines, 1000.0, run))
+    assert ("is paused: smoke in row 3" in shown.get()) is told

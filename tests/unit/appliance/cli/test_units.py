@@ -30,3 +30,7 @@ def test_bar() -> None:
 
 def test_moment() -> None:
     assert units.moment(1_800_000_000.9) == "2027-01-15T08:00:00Z"
+
+
+def test_clock() -> None:
+    assert units.clock(1_800_000_190.9) == "08:03:10Z"

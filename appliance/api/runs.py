@@ -1,0 +1,128 @@
+"""The REST resources of plans and of their runs."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from pydantic import Field, with_config
+
+from appliance.api.routes import STRICT, App, Machine, located
+from appliance.errors import UsageError
+from appliance.model.ids import PlanDigest, RunId, machine_name
+from appliance.model.views import (
+    ApplyRequest,
+    ErrandRequest,
+    PauseRequest,
+    PlanView,
+    RunMachineRequest,
+    RunsView,
+    RunView,
+)
+
+router = APIRouter(prefix="/v1")
+
+Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
+Run = Annotated[str, Path(max_length=64)]
+Reason = Annotated[str, Field(max_length=1000, pattern=r"\S")]
+"""A view shows an empty one where nothing is paused or set aside."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyBody(ApplyRequest):
+    """Approves the plan with this digest, and no other."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrandBody(ErrandRequest):
+    """What is wanted of the machine."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseBody(PauseRequest):
+    """Why no machine may begin a step for now."""
+
+    reason: Reason
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAsideBody:
+    """Which machine is left as it is, and why. A `RunMachineRequest`, but its reason is never empty."""
+
+    machine: str
+    reason: Reason
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBody(RunMachineRequest):
+    """Which machine is tried again."""
+
+
+@router.post("/plans", status_code=201)
+async def make_plan(application: App, response: Response) -> PlanView:
+    return _stored(response, await application.make_plan())
+
+
+@router.post("/machines/{name}/plans", status_code=201)
+async def plan_errand(application: App, name: Machine, body: ErrandBody, response: Response) -> PlanView:
+    return _stored(response, await application.plan_errand(name, body.errand))
+
+
+@router.get("/plans/{digest}")
+async def plan(application: App, digest: Digest) -> PlanView:
+    return application.plan(PlanDigest(digest))
+
+
+@router.post("/plans/{digest}/apply", status_code=202)
+async def apply(application: App, digest: Digest, body: ApplyBody, response: Response) -> RunView:
+    if body.digest != digest:
+        raise UsageError(
+            "the digest in the body is not that of the plan being applied",
+            evidence=f"path {digest}, body {body.digest[:64]}",
+            next_action="send the digest of the plan that was read",
+        )
+    return located(response, await application.apply(PlanDigest(digest)))
+
+
+@router.get("/runs")
+async def runs(application: App) -> RunsView:
+    return application.runs()
+
+
+@router.get("/runs/{run}")
+async def run(application: App, run: Run) -> RunView:
+    return application.run(RunId(run))
+
+
+@router.post("/runs/{run}/pause")
+async def pause(application: App, run: Run, body: PauseBody) -> RunView:
+    return await application.pause(RunId(run), body.reason)
+
+
+@router.post("/runs/{run}/resume")
+async def resume(application: App, run: Run) -> RunView:
+    return await application.resume(RunId(run))
+
+
+@router.post("/runs/{run}/cancel")
+async def cancel(application: App, run: Run) -> RunView:
+    return await application.cancel(RunId(run))
+
+
+@router.post("/runs/{run}/set-aside")
+async def set_aside(application: App, run: Run, body: SetAsideBody) -> RunView:
+    return await application.set_aside(RunId(run), machine_name(body.machine), body.reason)
+
+
+@router.post("/runs/{run}/retry")
+async def retry(application: App, run: Run, body: RetryBody) -> RunView:
+    return await application.retry(RunId(run), machine_name(body.machine))
+
+
+def _stored(response: Response, view: PlanView) -> PlanView:
+    response.headers["Location"] = f"/v1/plans/{view.digest}"
+    return view

@@ -1,0 +1,126 @@
+"""The verbs that want something of one machine: planned, shown, confirmed by the machine's name, done."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import typer
+
+from appliance.cli.context import Json, Machine, client_of, print_json
+from appliance.cli.follow import ask, finish, follow
+from appliance.errors import RefusedError
+from appliance.model.views import Errand, MachinesView, PlanView, RunView
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask where nothing can be lost.")]
+Confirm = Annotated[str, typer.Option(metavar="MACHINE", help="The machine's name once more, instead of typing it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, and end.")]
+
+_HARMLESS = frozenset({Errand.RESCUE})
+_HELP = {
+    Errand.REINSTALL: "Install a machine anew. What its system disk holds is lost.",
+    Errand.RESCUE: "Boot a repair system from memory. The machine's disks are left alone.",
+    Errand.DECOMMISSION: "Take a machine out of service for good. Every byte of its disks is erased.",
+    Errand.REPLACE: "Let a spare take over a machine's role. What the spare's disk holds is lost.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """What the command line said beforehand. `typed` is the machine's name, or empty."""
+
+    machine: str
+    errand: Errand
+    yes: bool
+    typed: str
+
+    def covers(self, plan: PlanView) -> bool:
+        """An errand that destroys something may first find out what: its first plan is harmless, the errand is not."""
+        harmless = self.errand in _HARMLESS and all(step.kind != "destructive" for step in plan.steps)
+        return self.typed == self.machine or (self.yes and harmless)
+
+
+def add_to(app: typer.Typer) -> None:
+    for errand, says in _HELP.items():
+        app.command(errand.value, help=says)(_verb(errand))
+    app.command()(wipe)
+
+
+def wipe(
+    context: typer.Context,
+    machine: Machine,
+    erase: Annotated[bool, typer.Option("--erase", help="Overwrite every byte; this can take hours.")] = False,
+    yes: Yes = False,
+    confirm: Confirm = "",
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Let a machine's disks forget what they hold."""
+    consent = Consent(machine=machine, errand=Errand.ERASE if erase else Errand.WIPE, yes=yes, typed=confirm)
+    _run(context, consent, dry_run=dry_run, as_json=as_json)
+
+
+def _verb(errand: Errand) -> Callable[..., None]:
+    def verb(
+        context: typer.Context,
+        machine: Machine,
+        yes: Yes = False,
+        confirm: Confirm = "",
+        dry_run: DryRun = False,
+        as_json: Json = False,
+    ) -> None:
+        consent = Consent(machine=machine, errand=errand, yes=yes, typed=confirm)
+        _run(context, consent, dry_run=dry_run, as_json=as_json)
+
+    return verb
+
+
+def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bool) -> None:
+    from appliance.cli import show
+    from appliance.cli.apply import carry_out
+
+    _refuse_another_name(consent)
+    client = client_of(context)
+
+    def make_plan() -> PlanView:
+        return client.plan_errand(consent.machine, consent.errand)
+
+    def approve(plan: PlanView) -> None:
+        show.console(stderr=as_json).print(show.plan(plan))
+        _approve(plan, consent)
+
+    def to_its_end(run: RunView) -> RunView:
+        return follow(client, run)
+
+    if dry_run:
+        plan = make_plan()
+        print_json(plan) if as_json else show.console().print(show.plan(plan))
+        return
+    outcome = carry_out(client, make_plan, approve, to_its_end)
+    if consent.errand is Errand.REPLACE:
+        outcome = replace(outcome, missing=())  # that a spare is missing now is what was asked for
+    touched = {consent.machine, *(step.machine for run in outcome.runs for step in run.steps)}
+    machines = (machine for machine in client.machines().machines if machine.name in touched)
+    finish(outcome, MachinesView(machines=tuple(machines)), as_json=as_json)
+
+
+def _refuse_another_name(consent: Consent) -> None:
+    if consent.typed not in ("", consent.machine):
+        raise RefusedError(
+            f"nothing is done: --confirm names another machine than {consent.machine}",
+            evidence=f"--confirm {consent.typed}",
+            next_action="give the same name twice",
+        )
+
+
+def _approve(plan: PlanView, consent: Consent) -> None:
+    from appliance.cli.apply import confirm
+
+    if consent.covers(plan):
+        return
+    if not sys.stdin.isatty():
+        raise RefusedError(
+            "not applied: there is no terminal to confirm the plan on",
+            next_action=f"read the plan, then give the same command with --confirm {consent.machine}",
+        )
+    confirm("machine", consent.machine, ask)

@@ -30,7 +30,7 @@ from pxe.dhcp.alarm import Level, PoolAlarm
 from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Kind
 from pxe.dhcp.journal import Journal, Recovery, open_journal, recover
-from pxe.dhcp.leases import Lease
+from pxe.dhcp.leases import Lease, LeaseState
 from pxe.dhcp.packet import DhcpPacket, MessageType, pack, parse
 from pxe.dhcp.server import DhcpServer, Observed
 from pxe.dhcp.subnet import DhcpConfig, Subnet
@@ -234,6 +234,20 @@ def test_udhcpc_releases(wire: Wire, tmp_path: Path) -> None:
             client.terminate()
         assert running.event(Kind.RELEASE).address == IPv4Address("10.20.0.10")
     wire.run(["ip", "addr", "flush", "dev", "cli", "to", "10.20.0.10/32"])
+
+
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="busybox is not installed")
+def test_a_lease_that_is_forgotten_is_so_on_disk(wire: Wire, tmp_path: Path) -> None:
+    with serving(wire, tmp_path / "leases") as running:
+        assert udhcpc(wire, tmp_path)["ip"] == "10.20.0.10"
+        (lease,) = running.server.leases()
+        running.server.forget(lease.mac)
+        assert [one.state for one in running.server.leases()] == [LeaseState.RELEASED]
+        running.server.forget(lease.mac)
+    found = recover((tmp_path / "leases").read_bytes(), "leases").leases
+    assert [(one.address, one.state) for one in found] == [(lease.address, LeaseState.RELEASED)]
+    with pytest.raises(ServiceError, match="does not run"):
+        running.server.forget(lease.mac)
 
 
 SCAPY_DORA = """

@@ -97,6 +97,7 @@ def test_a_spare_replaces_a_machine_whose_disk_dies_and_another_one_retires(
 
 def replaced_without_a_hand(scene: Scene) -> None:
     scene.until(lambda: scene.machine("node-2").phase is Phase.ACTIVE, "the spare is active", 600)
+    scene.until(lambda: not any(run.state is RunState.RUNNING for run in scene.client.runs().runs), "all is done", 300)
     dead, spare = scene.machine("node-0"), scene.machine("node-2")
     assert (dead.role, spare.role, spare.spare_of) == ("", "control-plane", "")
     assert "Input/output error" in " ".join(condition.evidence for condition in dead.conditions)
@@ -111,8 +112,9 @@ def decommissioned(scene: Scene) -> None:
     assert scene.inside("dig", "+short", "@10.77.0.1", "node-1.rack.test").strip() == "10.77.0.51"
     disk = scene.rack.node("node-1").spec.disk
     assert any(disk.read_bytes()[: 64 << 20])
-    assert scene.do("node-1", Errand.DECOMMISSION) == [RunState.DONE, RunState.DONE]
+    ended = scene.do("node-1", Errand.DECOMMISSION)
     gone = scene.machine("node-1")
+    assert ended == [RunState.DONE, RunState.DONE], gone.conditions
     assert gone.phase is Phase.RETIRED
     evidence = {proof.what: proof.detail for proof in gone.evidence}
     assert "level erase" in evidence["wiped"]

@@ -194,10 +194,14 @@ def test_roles_are_given_with_the_plan_and_spares_stay_empty(tmp_path: Path) -> 
     play(tmp_path, scene, machines=3, roles=ROLES)
 
 
+def reflexes(rack: FakeRack, net: Net) -> asyncio.Task[None]:
+    arc = ReflexArc(net.memory, rack.site.topology.reflexes, net.application.see_through, net.hands.clock)
+    return asyncio.create_task(arc.run())
+
+
 def test_a_failed_installation_is_answered_by_the_spare_without_a_hand(tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
-        arc = ReflexArc(net.memory, rack.site.topology.reflexes, net.application.see_through, net.hands.clock)
-        acting = asyncio.create_task(arc.run())
+        acting = reflexes(rack, net)
         await net.approve()
         rack.machines[A].crashes = 99
         assert (await net.approve()).state is RunState.FAILED
@@ -216,8 +220,7 @@ def test_a_failed_installation_is_answered_by_the_spare_without_a_hand(tmp_path:
 
 def test_without_a_spare_the_reflex_says_so_once(tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
-        arc = ReflexArc(net.memory, rack.site.topology.reflexes, net.application.see_through, net.hands.clock)
-        acting = asyncio.create_task(arc.run())
+        acting = reflexes(rack, net)
         await net.approve()
         rack.machines[A].crashes = 99
         await net.approve()
@@ -233,8 +236,7 @@ def test_without_a_spare_the_reflex_says_so_once(tmp_path: Path) -> None:
 
 def test_a_failed_installation_is_held_where_the_site_says_so(tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
-        arc = ReflexArc(net.memory, rack.site.topology.reflexes, net.application.see_through, net.hands.clock)
-        acting = asyncio.create_task(arc.run())
+        acting = reflexes(rack, net)
         await net.approve()
         rack.machines[A].crashes = 99
         await net.approve()

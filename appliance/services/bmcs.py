@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -85,7 +86,8 @@ class BmcDesk:
         """The vault's log-in of the machine's BMC goes; says what a look afterwards shows."""
         stated = self._rack.bmc_of(machine)
         if (found := found_at(stated)) is not None:
-            self._vault.forget(found)
+            with suppress(NotFoundError):  # it never knew one
+                self._vault.forget(found)
         left = self._known(stated)
         if left is not None:
             raise MachineryError(

@@ -166,6 +166,17 @@ def test_rotation_makes_no_site_program_wrong_and_forgetting_turns_it_round(tmp_
     play(tmp_path, scene, rack("right", PIN.upper()))
 
 
+def test_a_machine_that_retires_takes_its_log_in_along(tmp_path: Path) -> None:
+    async def scene(stage: Scene) -> None:
+        assert stage.desk.forget_login(NODE) == "none in the vault; the site program states one"
+        await stage.desk.rotate(f"https://{HERE}")
+        assert stage.vault.known(bmc()) is not None
+        assert stage.desk.forget_login(NODE) == "none in the vault; the site program states one"
+        assert stage.vault.known(bmc()) is None
+
+    play(tmp_path, scene, rack("right"))
+
+
 def test_rotation_that_was_cut_off_is_settled_at_start(tmp_path: Path) -> None:
     async def scene(stage: Scene) -> None:
         await stage.desk.rotate(f"https://{HERE}")

@@ -48,6 +48,7 @@ class Conductor:
         self._handlers: dict[MachineName, _Handler] = {}
         self._changed: set[MachineName] | None = None
         self._retries: list[tuple[float, MachineName]] = []
+        self._recording: set[RunId] = set()
         self._memory.on_change(self._note)
 
     async def run(self) -> None:
@@ -78,9 +79,9 @@ class Conductor:
                     task = handlers.create_task(self._handle(start), name=f"{start.run} {start.step.id}")
                     self._handlers[start.step.machine] = _Handler(run=start.run, task=task)
                 case End(run=run, state=state):
-                    await self._record(RunEnded(run=run, state=state))
+                    self._begin_record(handlers, RunEnded(run=run, state=state))
                 case Pause(run=run, reason=reason):
-                    await self._record(RunPaused(run=run, reason=reason))
+                    self._begin_record(handlers, RunPaused(run=run, reason=reason))
                 case _:
                     assert_never(move)
 
@@ -90,12 +91,21 @@ class Conductor:
             if handler is not None and not may_go_on(self._memory.world, name, handler.run):
                 handler.task.cancel()
 
+    def _begin_record(self, handlers: asyncio.TaskGroup, record: RunEnded | RunPaused) -> None:
+        """The other runs go on while it is written."""
+        if record.run not in self._recording:
+            self._recording.add(record.run)
+            handlers.create_task(self._record(record), name=f"{record.run} {record.record}")
+
     async def _record(self, record: RunEnded | RunPaused) -> None:
         try:
             await self._memory.remember(record)
         except MachineryError as error:
             await self._log_refused(f"run={record.run}", error)
+            self._changed = None  # no machine changes, and yet the run is still to be ended
             self._memory.wake()
+        finally:
+            self._recording.discard(record.run)
 
     async def _log_refused(self, what: str, error: MachineryError) -> None:
         """The world stands still until the log takes a record again."""

@@ -7,10 +7,12 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Protocol
 
 from appliance.conductor.world import World
 from appliance.model.ids import MachineName
+from appliance.store.handover import Handover
 from appliance.store.records import Entry, Record
 
 
@@ -34,7 +36,7 @@ class Memory:
     def __init__(self, log: RecordLog) -> None:
         self.world = World()
         self._log = log
-        self._loop = asyncio.get_running_loop()
+        self._handover = Handover(asyncio.get_running_loop())
         self._pulses: dict[MachineName, asyncio.Event] = {}
         self._any = asyncio.Event()
         self.tick = 0
@@ -50,14 +52,14 @@ class Memory:
         self._listeners.append(listener)
 
     async def remember(self, *records: Record) -> tuple[Entry, ...]:
-        return await asyncio.wrap_future(self._log.append(*records))
+        return await self._handover.result(self._log.append(*records))
 
     def note(self, record: Record) -> None:
         """For observations that nobody waits for; if the log refuses, the next `remember` says so."""
         self._log.append(record)
 
     async def read(self, *, after: int, machine: MachineName | None, limit: int) -> tuple[Entry, ...]:
-        return await asyncio.wrap_future(self._log.read(after=after, machine=machine, limit=limit))
+        return await self._handover.result(self._log.read(after=after, machine=machine, limit=limit))
 
     def pulse(self, machine: MachineName) -> None:
         """Something about this machine changed that is not in the log, such as an agent's poll."""
@@ -87,7 +89,7 @@ class Memory:
         event.set()
 
     def _hand_over(self, entries: tuple[Entry, ...]) -> None:
-        self._loop.call_soon_threadsafe(self._fold, entries)
+        self._handover.put(partial(self._fold, entries))
 
     def _fold(self, entries: tuple[Entry, ...]) -> None:
         self.world.fold_all(entries)

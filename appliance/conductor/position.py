@@ -46,7 +46,7 @@ def moves(
     `changed` are the machines that may have another move than when this was asked last; None: all.
     """
     taken = set(busy)
-    for run in world.running:
+    for run in world.running if changed is None else world.running_on(changed):
         if state := run.verdict:
             yield End(run=run.id, state=state)
         elif run.paused is None:
@@ -58,7 +58,7 @@ def moves(
 
 def _reason_to_pause(run: RunStatus, changed: frozenset[MachineName] | None) -> str:
     """Only what has settled can give one."""
-    if changed is not None and not any(name in run.settled for name in changed):
+    if changed is not None and run.settled.keys().isdisjoint(changed):
         return ""
     return worse_than_canary(run)
 
@@ -81,8 +81,9 @@ def _concerned(run: RunStatus, changed: frozenset[MachineName] | None) -> Iterab
     """What one machine has done may be what another waits for."""
     if changed is None:
         return run.left
-    near = {other for name in changed for other in run.index.neighbours.get(name, ())}
-    return sorted(name for name in changed | near if name in run.left)
+    mine = run.left.keys() & changed
+    near = {other for name in mine for other in run.index.neighbours.get(name, ())}
+    return sorted(mine | (near & run.left.keys()))
 
 
 def _room(run: RunStatus) -> int:

@@ -53,6 +53,7 @@ class World:
         self.runs: dict[RunId, RunStatus] = {}
         self.identities = Identities()
         self.last_seq = 0
+        self._runs_of: dict[MachineName, set[RunId]] = {}
         self._indices: dict[PlanDigest, PlanIndex] = {}
         self._running: dict[RunId, RunStatus] = {}
         self._past = Past()
@@ -75,6 +76,11 @@ class World:
     @property
     def running(self) -> tuple[RunStatus, ...]:
         return tuple(self._running.values())
+
+    def running_on(self, machines: Iterable[MachineName]) -> tuple[RunStatus, ...]:
+        """Those that have steps for any of these machines, or for none at all, in the order in which they began."""
+        ids = {run for name in machines for run in self._runs_of.get(name, ())}
+        return tuple(run for run in self._running.values() if run.id in ids or not run.left)
 
     def concerns(self, record: Record) -> frozenset[MachineName]:
         """The machines whose next move may be another one after this record."""
@@ -131,6 +137,8 @@ class World:
         self._indices[started.plan] = index
         run = RunStatus.begun(started, plan, index, now)
         self.runs[run.id] = self._running[run.id] = run
+        for name in run.left:
+            self._runs_of.setdefault(name, set()).add(run.id)
         for choice in plan.roles:
             self.machines[choice.machine] = given(self.machine(choice.machine), choice, plan.purpose.errand, now)
 
@@ -144,6 +152,8 @@ class World:
             case RunEnded(state=state):
                 run.state, run.ended, run.paused = state, now, None
                 self._running.pop(run.id, None)
+                for name in run.left:
+                    self._runs_of.get(name, set()).discard(run.id)
                 self._let_go(run, run.left)
             case MachineSetAside(machine=machine, reason=reason):
                 run.set_aside(machine, reason, now)

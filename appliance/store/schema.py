@@ -1,6 +1,6 @@
 """The tables. A change here needs a revision in `migrations/versions`."""
 
-from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -12,5 +12,4 @@ records = Table(
     Column("kind", String, nullable=False),
     Column("machine", String, nullable=True),
     Column("body", Text, nullable=False),
-    Index("records_by_machine", "machine", "seq"),
 )

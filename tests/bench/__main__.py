@@ -1,8 +1,9 @@
 """./run bench NAME [--json [FILE]] [--rounds N] [--quick]: ours beside its peers, on this machine.
 
-NAME is one of dhcp, storm, tftp, http, dns, bmc. Ours and the peers take turns: all of them once, then all again.
-Servers run on CPU 0, load generators and BMC clients on CPU 1, in two network namespaces joined by a veth pair. Exit
-status 0 when every run gave a figure, whether or not the goals were reached.
+NAME is one of dhcp, storm, tftp, http, dns, bmc, journal. Ours and the peers take turns: all of them once, then all
+again. Servers run on CPU 0, load generators and BMC clients on CPU 1, in two network namespaces joined by a veth pair;
+journals, which need no network, run on both. Exit status 0 when every run gave a figure, whether or not the goals were
+reached.
 """
 
 import argparse
@@ -52,6 +53,7 @@ def _count(text: str) -> int:
 
 def _prepare(bench: Bench) -> None:
     peers.fetch(bench.packages, progress=_say)
+    peers.fetch_environments(bench.environments, progress=_say)
     build_tools()
     for file in bench.files:
         traffic.ensure_file(file)

@@ -1,15 +1,16 @@
 """What a bench is made of, and how it runs: rounds, in each round every case, in each case every contender once."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from shutil import rmtree
-from typing import Literal
+from typing import Literal, assert_never
 
 from tests.bench.errors import BenchError
 from tests.bench.lab import Lab
-from tests.bench.process import Launch, serve
+from tests.bench.process import Launch, run_to_end, serve
 
 RSS = "rss_mib"
 
@@ -57,6 +58,18 @@ class Case:
     check: Callable[[Lab, Path], None] = lambda _lab, _folder: None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Programs that measure themselves, on both CPUs and without a network. Each says its figures as one JSON object
+    of numbers, `rss_mib` among them, and has `seconds` for it. `check` proves by what it left behind that it did what
+    it says."""
+
+    name: str
+    contenders: Sequence[Contender]
+    seconds: float
+    check: Callable[[Contender, Path, Mapping[str, float]], None]
+
+
 Comparison = Literal[">=", "<=", "<"]
 
 
@@ -95,13 +108,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """`packages` are the peers' Debian packages; `files` is what they serve."""
+    """`packages` are the peers' Debian packages, `environments` those from PyPI; `files` is what they serve."""
 
     name: str
     size: Size
     packages: Sequence[str]
+    environments: Sequence[str] = ()
     files: Sequence[Path] = ()
-    cases: Sequence[Case]
+    cases: Sequence[Case | Batch]
     goals: Sequence[Goal]
 
     def run(self, lab: Lab, rounds: int, *, progress: Callable[[str], None]) -> Outcome:
@@ -115,9 +129,18 @@ class Bench:
         return Outcome(name=self.name, size=self.size, runs=runs, goals=self.goals)
 
 
-def _run(lab: Lab, case: Case, contender: Contender, number: int) -> Run:
+def _run(lab: Lab, case: Case | Batch, contender: Contender, number: int) -> Run:
+    folder = lab.folder / "run"
+    rmtree(folder, ignore_errors=True)
+    folder.mkdir()
     try:
-        metrics, error = _measured(lab, case, contender, number), ""
+        match case:
+            case Case():
+                metrics, error = _served(lab, case, contender, folder, first=number == 1), ""
+            case Batch():
+                metrics, error = _ended(case, contender, folder), ""
+            case _:
+                assert_never(case)
     except BenchError as trouble:
         metrics, error = {}, str(trouble)
     return Run(
@@ -125,12 +148,19 @@ def _run(lab: Lab, case: Case, contender: Contender, number: int) -> Run:
     )
 
 
-def _measured(lab: Lab, case: Case, contender: Contender, number: int) -> dict[str, float]:
-    folder = lab.folder / "run"
-    rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def _ended(batch: Batch, contender: Contender, folder: Path) -> dict[str, float]:
+    text = run_to_end(contender.launch(folder), folder, seconds=batch.seconds)
+    try:
+        metrics = {str(key): float(value) for key, value in json.loads(text).items()}
+    except ValueError as cause:
+        raise BenchError(f"{contender.name} said nothing usable: {text[:200]!r}") from cause
+    batch.check(contender, folder, metrics)
+    return metrics
+
+
+def _served(lab: Lab, case: Case, contender: Contender, folder: Path, *, first: bool) -> dict[str, float]:
     with serve(lab, contender.launch(folder), folder) as server:
-        if number == 1:
+        if first:
             case.check(lab, folder)
         before = server.cpu_seconds()
         load = case.drive(lab, contender)

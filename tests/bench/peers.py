@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from tests.bench import ours, traffic
@@ -55,6 +56,33 @@ def _do(*argv: str) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=_SECONDS, check=False, env=environment)
     if done.returncode:
         raise BenchError(f"{' '.join(argv)[:120]}: {done.stderr.strip()[-400:]}")
+
+
+def fetch_environments(names: Sequence[str], *, progress: Callable[[str], None]) -> None:
+    """Python environments of their own, so that nothing of ours depends on a peer. Each is named after the file here
+    with its pinned packages. BenchError when one cannot be made."""
+    for name in names:
+        target = _environment(name)
+        if not target.is_dir():
+            progress(f"innervate: making a Python environment with {name} for the bench")
+            unready = target.with_name(f"{target.name}.new")
+            shutil.rmtree(unready, ignore_errors=True)
+            _do(sys.executable, "-m", "venv", str(unready))
+            pip = (str(unready / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+            _do(*pip, "--no-deps", "--requirement", str(_requirements(name)))
+            unready.rename(target)
+
+
+def python_of(name: str) -> str:
+    return str(_environment(name) / "bin/python")
+
+
+def _environment(name: str) -> Path:
+    return CACHE / "environments" / f"{name}-{sha256(_requirements(name).read_bytes()).hexdigest()[:12]}"
+
+
+def _requirements(name: str) -> Path:
+    return Path(__file__).with_name(f"{name}.txt")
 
 
 def program(package: str, path: str) -> str:

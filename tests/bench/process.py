@@ -14,6 +14,8 @@ from tests.bench.lab import Lab
 
 _START_SECONDS = 20.0
 _STOP_SECONDS = 5.0
+_GRACE_SECONDS = 30.0
+_ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 0.02
 _TICKS = os.sysconf("SC_CLK_TCK")
 _LISTENING = "0A"
@@ -54,7 +56,7 @@ def serve(lab: Lab, launch: Launch, folder: Path) -> Iterator[Server]:
     with log.open("wb") as sink:
         process = subprocess.Popen(
             lab.on_server(launch.argv),
-            cwd=Path(__file__).parents[2],
+            cwd=_ROOT,
             env={**os.environ, **launch.environment},
             stdin=subprocess.DEVNULL,
             stdout=sink,
@@ -68,6 +70,31 @@ def serve(lab: Lab, launch: Launch, folder: Path) -> Iterator[Server]:
                 raise BenchError(f"{launch.argv[0]} ended during the run: {_tail(log)}")
         finally:
             _end(process)
+
+
+def run_to_end(launch: Launch, folder: Path, *, seconds: float) -> str:
+    """What a program that ends by itself wrote to standard output. BenchError when it fails or takes too long."""
+    log = folder / "log"
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            launch.argv,
+            cwd=_ROOT,
+            env={**os.environ, **launch.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=sink,
+            start_new_session=True,
+        )
+        try:
+            out, _ = process.communicate(timeout=seconds + _GRACE_SECONDS)
+        except subprocess.TimeoutExpired as cause:
+            raise BenchError(f"{launch.argv[0]} does not end: {_tail(log)}") from cause
+        finally:
+            if process.poll() is None:
+                _end(process)
+    if process.returncode:
+        raise BenchError(f"{launch.argv[0]} failed ({process.returncode}): {_tail(log)}")
+    return out.decode(errors="replace")
 
 
 def _await_port(process: "subprocess.Popen[bytes]", launch: Launch, log: Path) -> None:

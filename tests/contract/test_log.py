@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import MachineryError
+from appliance.model.codec import to_json
 from appliance.model.ids import MachineName
 from appliance.store.log import Log
-from appliance.store.records import Entry, HoldReleased, Noted
+from appliance.store.records import Body, Entry, HoldReleased, Noted, machine_of
 from appliance.system import SystemClock
 from tests.unit.appliance.store.samples import NODE, SAMPLES
 
@@ -137,7 +138,57 @@ def test_an_old_empty_file_is_migrated(path: Path) -> None:
     with opened(path) as log:
         log.append(note("a")).result(DEADLINE)
     with closing(sqlite3.connect(path)) as other:
-        assert other.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
+        assert other.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+
+
+def test_a_file_of_the_first_release_loses_its_index_and_nothing_else(path: Path) -> None:
+    with opened(path) as log:
+        log.append(note("a"), note("b", OTHER)).result(DEADLINE)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE INDEX records_by_machine ON records (machine, seq)")
+        other.execute("UPDATE alembic_version SET version_num = '0001'")
+        other.commit()
+    with opened(path) as log:
+        assert texts(read(log)) == ["a", "b"]
+        assert texts(read(log, machine=OTHER)) == ["b"]
+    with closing(sqlite3.connect(path)) as other:
+        assert (
+            other.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND tbl_name = 'records'").fetchall()
+            == []
+        )
+
+
+def test_a_body_is_the_json_of_its_record(path: Path) -> None:
+    with opened(path) as log:
+        log.append(*SAMPLES).result(DEADLINE)
+    with closing(sqlite3.connect(path)) as other:
+        rows = other.execute("SELECT kind, machine, body FROM records ORDER BY seq").fetchall()
+    assert rows == [(r.record, machine_of(r), to_json(Body(record=r)).decode()) for r in SAMPLES]
+
+
+def test_a_machine_has_many_entries_in_every_life(path: Path) -> None:
+    with opened(path) as log:
+        log.append(*(note(str(i), OTHER if i % 3 else NODE) for i in range(1800))).result(DEADLINE)
+    mine = [str(i) for i in range(1800) if i % 3]
+    with opened(path) as log:
+        assert texts(read(log, machine=OTHER, limit=2000)) == mine
+        log.append(note("new", OTHER)).result(DEADLINE)
+        assert texts(read(log, after=3, machine=OTHER, limit=2000)) == [*mine[2:], "new"]
+
+
+def test_a_large_append_is_written_whole_or_not_at_all(path: Path) -> None:
+    with opened(path) as log:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute(
+                "CREATE TRIGGER late BEFORE INSERT ON records WHEN NEW.seq = 240 "
+                "BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+            )
+            other.commit()
+        with pytest.raises(MachineryError, match="cannot write"):
+            log.append(*(note(str(i)) for i in range(250))).result(DEADLINE)
+        assert read(log) == ()
+        assert len(log.append(*(note(str(i)) for i in range(230))).result(DEADLINE)) == 230
+        assert texts(read(log, after=200, limit=1000)) == [str(i) for i in range(200, 230)]
 
 
 @pytest.mark.parametrize("content", [b"this is no database, but it is long enough to be looked at" * 20])

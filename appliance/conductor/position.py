@@ -66,7 +66,7 @@ def _reason_to_pause(run: RunStatus, changed: frozenset[MachineName] | None) -> 
 def _starts(
     run: RunStatus, world: World, taken: set[str], now: float, changed: frozenset[MachineName] | None
 ) -> Iterator[Start]:
-    room = _room(run) - sum(name in run.waiting for name in taken)  # they enter when their intent is durable
+    room = _room(run, taken) if run.waiting else 0
     for name in (*_concerned(run, changed), *_next_in_line(run, room)):
         enters = name in run.waiting
         if name in taken or (enters and not _is_admitted(run, name, room)) or world.machine(name).hold is not None:
@@ -86,12 +86,12 @@ def _concerned(run: RunStatus, changed: frozenset[MachineName] | None) -> Iterab
     return sorted(mine | (near & run.left.keys()))
 
 
-def _room(run: RunStatus) -> int:
-    """How many more machines may enter now."""
+def _room(run: RunStatus, taken: set[str]) -> int:
+    """How many more machines may enter now. Those that were let in enter when their intent is durable."""
     if any(name not in run.settled for name in run.rollout.canary):
         return 0
     limit = run.rollout.at_once or len(run.left)
-    return max(0, limit - run.under_way)
+    return max(0, limit - run.under_way - len(run.waiting.keys() & taken))
 
 
 def _is_admitted(run: RunStatus, name: MachineName, room: int) -> bool:
@@ -104,7 +104,7 @@ def _next_in_line(run: RunStatus, room: int) -> tuple[MachineName, ...]:
 
 def _start(run: RunStatus, name: MachineName, now: float) -> Start | None:
     """The first step of the machine that may begin."""
-    for step in run.steps_of(name):
+    for step in run.open_steps_of(name):
         attempt = run.attempts.get(step.id)
         ready = step.id not in run.lost and all(_is_done(run.attempts.get(need)) for need in step.needs)
         if ready and _may_start(attempt, now):

@@ -97,6 +97,7 @@ class RunStatus:
     aside: dict[MachineName, str] = field(default_factory=dict)
     lost: set[StepId] = field(default_factory=set)
     left: dict[MachineName, int] = field(default_factory=dict)
+    first_open: dict[MachineName, int] = field(default_factory=dict)
     waiting: dict[MachineName, None] = field(default_factory=dict)
     entered: dict[MachineName, float] = field(default_factory=dict)
     settled: dict[MachineName, Settled] = field(default_factory=dict)
@@ -122,6 +123,10 @@ class RunStatus:
 
     def steps_of(self, machine: MachineName) -> tuple[Step, ...]:
         return self.index.by_machine.get(machine, ())
+
+    def open_steps_of(self, machine: MachineName) -> tuple[Step, ...]:
+        """From the first that is neither done nor lost."""
+        return self.steps_of(machine)[self.first_open.get(machine, 0) :]
 
     def keep(self, attempt: Attempt) -> None:
         self.attempts[attempt.step] = attempt
@@ -156,6 +161,7 @@ class RunStatus:
 
     def _recount(self, now: float) -> None:
         settled = self.settled
+        self.first_open = {}
         self.lost, self.settled = set(), {}
         self.left = {
             name: sum(not self._is_done(step.id) for step in steps) for name, steps in self.index.by_machine.items()
@@ -179,11 +185,18 @@ class RunStatus:
 
     def _count_down(self, machine: MachineName, now: float) -> None:
         self.left[machine] -= 1
+        self._advance(machine)
         if self.left[machine] == 0:
             well = not any(step.id in self.lost for step in self.steps_of(machine))
             entered = self.entered.setdefault(machine, now)
             self.waiting.pop(machine, None)
             self.settled[machine] = Settled(at=now, well=well, seconds=now - entered)
+
+    def _advance(self, machine: MachineName) -> None:
+        steps, first = self.steps_of(machine), self.first_open.get(machine, 0)
+        while first < len(steps) and (steps[first].id in self.lost or self._is_done(steps[first].id)):
+            first += 1
+        self.first_open[machine] = first
 
 
 def _unfailed(attempt: Attempt) -> Attempt:

@@ -10,6 +10,7 @@ from appliance.cli import units
 from appliance.cli.progress import condition_text, is_paused, paused_text, phase_text, summary
 from appliance.model.text import clean
 from appliance.model.views import (
+    CertificateView,
     EventView,
     ExplainLine,
     ExplainView,
@@ -128,7 +129,16 @@ def machine(view: MachineView, now: float) -> RenderableType:
         *_conditions(view, now),
         *(Text(f"{units.moment(past.since)}  {past.phase.value}") for past in view.phases),
         *(Text(f"{units.moment(e.time)}  {clean(e.what, 63)}: {clean(e.detail, 300)}") for e in view.evidence),
+        *(line for certificate in view.certificates for line in _certificate(certificate)),
     )
+
+
+def _certificate(view: CertificateView) -> Iterator[Text]:
+    """What a person signs for when a disk leaves the house."""
+    disk = " ".join(clean(name, 63) for name in (view.serial, view.wwn) if name)
+    yield Text(f"wipe certificate: disk {disk}, {view.size_bytes} bytes", style="bold")
+    yield Text(f"  {units.moment(view.time)}, run {clean(view.run, 64)}")
+    yield from (Text(f"  {clean(name, 63)}: {clean(text, 300)}") for name, text in view.findings.items() if text)
 
 
 def _now(view: MachineView, now: float) -> Iterator[Text]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from appliance.conductor.decision import Wait
-from appliance.conductor.machine import MachineState
+from appliance.conductor.machine import MachineState, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import RunStatus
 from appliance.model.ids import StepId
@@ -46,8 +46,8 @@ def _lines(
         evidence=state.evidence[-1].what + ": " + state.evidence[-1].detail if state.evidence else "",
         next_action=f"it ends with: {rule.evidence}" if rule.budget is not None else "",
     )
-    if rule.budget is not None and state.since and now > state.since + rule.budget:
-        yield ExplainLine(kind="condition", text=f"stuck: longer than {rule.budget:.0f} s in {state.phase.value}")
+    if (late := stuck(state, now)) is not None:
+        yield _condition(late)
     if state.role or state.spare_of:
         yield ExplainLine(kind="role", text=state.role or f"spare of {state.spare_of}")
     yield from map(_condition, state.conditions)

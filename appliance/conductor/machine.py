@@ -11,7 +11,7 @@ from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import MachineName, Nonce, RunId
 from appliance.model.orders import Trace
-from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.reflex import Stray
 from appliance.model.views import Errand
 from appliance.plan import (
@@ -143,6 +143,16 @@ class MachineState:
 
 def model_of(state: MachineState) -> str:
     return f"{state.identity.manufacturer} {state.identity.product}" if state.identity is not None else ""
+
+
+def stuck(state: MachineState, now: float) -> Condition | None:
+    """Longer in its phase than the phase's budget, while something is to happen there."""
+    budget = PHASES[state.phase].budget
+    if budget is None or not state.since or now <= state.since + budget:
+        return None
+    reason = f"{state.phase.value} for {now - state.since:.0f} s, longer than the {budget:.0f} s that are meant for it"
+    action = f"see why: innervate explain {state.name}"
+    return Condition(kind=ConditionKind.STUCK, since=state.since + budget, reason=reason, next_action=action)
 
 
 def powered(state: MachineState, now: float) -> MachineState:

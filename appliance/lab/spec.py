@@ -79,8 +79,8 @@ class RackFirmware:
 class RackSpec:
     """`files` may be None for BIOS nodes only: they then run the SeaBIOS and the iPXE that come with QEMU.
 
-    `bmcs` are the nodes' in their order, and begin anew where there are more nodes. `bad_sectors` are (index of the node,
-    sector of 512 bytes): its disk takes no write there.
+    `bmcs` are the nodes' in their order, and begin anew where there are more nodes. `bad_sectors` are (index of the
+    node, number of a sector of 512 bytes where its disk takes no write).
     """
 
     nodes: int

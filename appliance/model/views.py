@@ -69,6 +69,18 @@ class PhaseView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateView:
+    """A disk that was wiped, and what was read back to prove it; `findings` are the agent's, by name."""
+
+    serial: str
+    wwn: str
+    size_bytes: int
+    time: float
+    run: str
+    findings: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
     """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen)."""
 
@@ -87,6 +99,7 @@ class MachineView:
     evidence: tuple[EvidenceView, ...] = ()
     role: str = ""
     spare_of: str = ""
+    certificates: tuple[CertificateView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -320,7 +320,9 @@ class Appliance:
     def _view(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
         run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
-        return machine_view(state, run, self._session_of(name), self._waiting.of(name), self._usual(state))
+        return machine_view(
+            state, run, self._session_of(name), self._waiting.of(name), self._usual(state), self._clock.now()
+        )
 
 
 def _resident_bytes() -> int:

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import assert_never
 
 from appliance.conductor.decision import Wait
-from appliance.conductor.machine import MachineState
+from appliance.conductor.machine import Certificate, MachineState, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.views import (
+    CertificateView,
     DeferredView,
     EventView,
     EvidenceView,
@@ -152,8 +153,10 @@ def machine_view(
     session: Session | None,
     wait: Wait | None,
     usual: float | None = None,
+    now: float = 0.0,
 ) -> MachineView:
     """`run` is the one that the machine's present attempt belongs to."""
+    late = stuck(state, now)
     serial = state.facts.serial if state.facts else state.identity.serial if state.identity else ""
     step = run.index.by_id[state.attempt.step] if run and state.attempt else None
     return MachineView(
@@ -164,7 +167,7 @@ def machine_view(
         uuid=str(state.identity.uuid or "") if state.identity else "",
         address=str(state.address or ""),
         product=f"{state.identity.manufacturer} {state.identity.product}" if state.identity else "",
-        conditions=state.conditions,
+        conditions=(*state.conditions, *((late,) if late is not None else ())),
         step=step_view(step, state.attempt, wait, usual) if step else None,
         progress=_progress(state, session),
         stages=_stages(state),
@@ -172,6 +175,19 @@ def machine_view(
         evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
         role=state.role,
         spare_of=state.spare_of,
+        certificates=tuple(_certificate(one) for one in state.certificates),
+    )
+
+
+def _certificate(certificate: Certificate) -> CertificateView:
+    disk = certificate.disk
+    return CertificateView(
+        serial=disk.serial,
+        wwn=disk.wwn,
+        size_bytes=disk.size_bytes,
+        time=certificate.at,
+        run=certificate.run,
+        findings=dict(certificate.findings),
     )
 
 

@@ -9,6 +9,7 @@ from rich.console import RenderableType
 
 from appliance.cli import progress, show
 from appliance.model.views import (
+    CertificateView,
     EventView,
     ExplainLine,
     ExplainView,
@@ -75,6 +76,15 @@ def test_machine_that_waits(machines: MachinesView, now: float, text: Draw) -> N
     assert one.step is not None
     waiting = replace(one.step, waiting="waiting for the agent's hardware report", deadline=now + 90, usual=95.0)
     check("machine-waits", text(show.machine(replace(one, role="worker", step=waiting), now)))
+
+
+def test_machine_with_a_certificate(machines: MachinesView, now: float, text: Draw) -> None:
+    findings = {"method": "nvme-format", "level": "erase", "read_back": "zeros\x1b[2J", "read_back_bytes": "4000000000"}
+    certificate = CertificateView(
+        serial="S-0", wwn="naa.5000", size_bytes=4_000_000_000, time=now, run="3f2a91c0", findings=findings
+    )
+    one = replace(machines.machines[2], phases=(), evidence=(), certificates=(certificate,))
+    check("machine-certificate", text(show.machine(one, now)))
 
 
 def test_machines(machines: MachinesView, now: float, text: Draw) -> None:

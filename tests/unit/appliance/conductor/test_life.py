@@ -71,6 +71,8 @@ def test_a_wipe_of_an_active_machine_looks_first(tmp_path: Path) -> None:
             Phase.INSPECTING,
             Phase.AVAILABLE,
         ]
+        (shown,) = net.application.machine(A).certificates
+        assert (shown.serial, shown.findings) == ("DISK0001", {"verified": "1"})
         assert [(c.disk.serial, c.run in net.memory.world.runs) for c in after.certificates] == [("DISK0001", True)]
 
     play(tmp_path, scene)

@@ -8,7 +8,7 @@ from appliance.conductor.decision import Wait
 from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
-from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.views import ProgressView, StepState
 from appliance.plan import Deferred, PlanIndex
 from appliance.services.agents import Session
@@ -148,6 +148,16 @@ def test_facts_know_the_serial_better() -> None:
 def test_a_machine_of_which_nothing_is_known() -> None:
     view = machine_view(MachineState(name=MachineName("x")), None, None, None)
     assert (view.serial, view.uuid, view.address, view.product, view.step) == ("", "", "", "", None)
+
+
+def test_a_machine_that_is_late_is_shown_as_stuck() -> None:
+    budget = PHASES[Phase.DEPLOYING].budget
+    assert budget is not None
+    late = [machine_view(STATE, None, None, None, now=50.0 + budget + more).conditions for more in (0, 1)]
+    assert late[0] == ()
+    assert [(one.kind, one.since, one.next_action) for one in late[1]] == [
+        (ConditionKind.STUCK, 50.0 + budget, "see why: innervate explain node-0")
+    ]
 
 
 def test_conditions() -> None:

@@ -143,9 +143,12 @@ def of_sensors(resource: Resource, sensors: Sequence[Sensor]) -> JsonObject:
 
 
 def of_log(resource: Resource, log: Sequence[EventLogEntry]) -> JsonObject:
+    """The schema has the members of a log stand in their collection itself (OData.AutoExpand)."""
     entries = {entry.id: entry for entry in log}
     if resource.kind is Kind.LOG_ENTRIES:
-        return within(resource, Kind.LOG_ENTRY, "LogEntryCollection", "Log entries", tuple(entries))
+        listed = within(resource, Kind.LOG_ENTRY, "LogEntryCollection", "Log entries", tuple(entries))
+        where = {name: Resource(kind=Kind.LOG_ENTRY, system=resource.system, item=name) for name in entries}
+        return {**listed, "Members": tuple(systems.log_entry(entries[name], where[name]) for name in entries)}
     return systems.log_entry(one_of(entries, resource), resource)
 
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.model.bmc import AccountRole, PowerCommand, PowerState
+from appliance.model.bmc import AccountRole, EventLogEntry, Health, PowerCommand, PowerState
 from appliance.redfish.accounts import AuthLimits
 from appliance.redfish.exchange import Request
+from appliance.redfish.machines import of_log
 from appliance.redfish.privileges import allows
 from appliance.redfish.router import Action, Kind, Operation, Resource, route
 from appliance.redfish.service import MAX_BODY
@@ -272,6 +273,16 @@ def test_skip_and_top(query: str, shown: list[str]) -> None:
         assert (members(answer), answer.at("Members@odata.count")) == (shown, 4)
 
     play(scene, machines=4, limits=CHEAP)
+
+
+def test_entries_of_a_log_stand_in_their_collection() -> None:
+    """DSP8010, LogEntryCollection: `Members` is annotated with OData.AutoExpand."""
+    log = [EventLogEntry(id=name, time=1.0, severity=Health.OK, message=f"m{name}") for name in ("1", "2")]
+    listed = of_log(Resource(kind=Kind.LOG_ENTRIES, system="node1"), log)
+    each = [of_log(Resource(kind=Kind.LOG_ENTRY, system="node1", item=entry.id), log) for entry in log]
+    assert listed["Members@odata.count"] == 2
+    assert list(listed["Members"]) == each  # type: ignore[arg-type]
+    assert {entry["EntryType"] for entry in each} == {"Event"}
 
 
 def test_long_collection_is_cut_into_pages_that_lead_to_each_other() -> None:

@@ -7,26 +7,42 @@ from pathlib import Path
 
 import pytest
 
+from appliance.lab.rack import Rack
+from appliance.lab.spec import RackFirmware, RackSpec
+from appliance.model.hardware import Firmware
 from tests.contract.redfish_validators import Run, protocol_failures, service_failures
 from tests.rack.fleet import URL, Fleet
 
-pytestmark = [pytest.mark.rack, pytest.mark.timeout(600), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
+pytestmark = [
+    pytest.mark.rack,
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+]
 
 Validate = Callable[[Run, str, str, str, Path, Path], list[str]]
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("validate", [protocol_failures, service_failures])
-@pytest.mark.parametrize("which", ["appliance", "virtual machine"])
-def test_validators(fleet: Fleet, validate: Validate, which: str, tmp_path: Path) -> None:
+def inside(rack: Rack, folder: Path) -> Run:
     def run(argv: Sequence[str], env: Mapping[str, str]) -> str:
-        pipe = subprocess.PIPE
-        with fleet.rack.run(argv, stdout=pipe, stderr=subprocess.STDOUT, cwd=tmp_path, env=env) as program:
+        with rack.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=env) as program:
             return program.communicate(timeout=400)[0].decode(errors="replace")
 
-    node = fleet.rack.nodes[0]
-    if which == "appliance":
-        assert validate(run, URL, "admin", fleet.password, fleet.authority, tmp_path) == []
-    else:
-        password = node.bmc.password.reveal()
-        assert validate(run, node.bmc.url, node.bmc.user, password, node.spec.certificate, tmp_path) == []
+    return run
+
+
+@pytest.mark.parametrize("validate", [protocol_failures, service_failures])
+def test_the_appliance(fleet: Fleet, validate: Validate, tmp_path: Path) -> None:
+    assert validate(inside(fleet.rack, tmp_path), URL, "admin", fleet.password, fleet.authority, tmp_path) == []
+
+
+@pytest.mark.parametrize("validate", [protocol_failures, service_failures])
+def test_a_virtual_machine(rack_firmware: RackFirmware, validate: Validate, tmp_path: Path) -> None:
+    """On a rack of its own: the fleet's BMCs have been given other passwords."""
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    spec = RackSpec(nodes=1, firmware=Firmware.BIOS, workdir=tmp_path, files=rack_firmware, memory_mib=128)
+    with Rack.start(spec) as rack:
+        (node,) = rack.nodes
+        password, trusted = node.bmc.password.reveal(), node.spec.certificate
+        assert validate(inside(rack, reports), node.bmc.url, node.bmc.user, password, trusted, reports) == []

@@ -222,7 +222,7 @@ def exchange(view: View, work: Work, now: float) -> Decision:
     silent = view.agent.silent or 0.0
     if silent >= _SILENCE:
         return Retry(seconds=0, problem=_lost(f"the agent was silent for {_SILENCE:.0f} s"))
-    return Wait(why=f"the agent works: {view.step.summary}", until=now + _SILENCE - silent, work=True)
+    return Wait(why=f"the agent works: {view.step.summary}", until=now + max(0.05, _SILENCE - silent), work=True)
 
 
 def _outcome(report: TaskReport) -> Outcome | None:

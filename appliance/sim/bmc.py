@@ -1,0 +1,131 @@
+"""The BMC of a simulated machine: takes its time, and has the faults of its kind.
+
+What it was told travels by itself: that the appliance dies or gives up waiting does not call it back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Protocol, TypeVar
+
+from appliance.bmc.port import Bmc
+from appliance.errors import BmcError, BmcSilentError
+from appliance.model.bmc import BootOverride, BootTarget, BootTerm, PowerCommand, PowerState, SystemIdentity
+from appliance.sim.faults import Character, MachineFault
+from appliance.sim.trace import Trace
+
+T = TypeVar("T")
+
+_PATIENCE = 30.0
+"""Seconds after which a driver gives up on a BMC that does not answer."""
+
+_HUNG = 25.0
+_DISABLED = BootOverride(target=BootTarget.NONE, term=BootTerm.DISABLED)
+
+
+class Body(Protocol):
+    """The machine behind the BMC."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def is_on(self) -> bool: ...
+
+    def identity(self) -> SystemIdentity: ...
+
+    def obey(self, command: PowerCommand) -> None: ...
+
+    def override(self, target: BootTarget) -> None:
+        """For the next boot; NONE takes it back."""
+        ...
+
+
+class _Manner(Enum):
+    PLAIN = auto()
+    SILENT = auto()
+    HUNG = auto()
+    REFUSES = auto()
+    LOSES_ANSWER = auto()
+
+
+_MANNERS = {
+    MachineFault.BMC_SILENT: _Manner.SILENT,
+    MachineFault.BMC_HUNG: _Manner.HUNG,
+    MachineFault.BMC_REFUSES: _Manner.REFUSES,
+    MachineFault.ANSWERS_LOST: _Manner.LOSES_ANSWER,
+}
+
+
+class SimBmc(Bmc):
+    def __init__(self, body: Body, character: Character, loop: asyncio.AbstractEventLoop, trace: Trace) -> None:
+        self._body, self._character, self._loop, self._trace = body, character, loop, trace
+        self._override = _DISABLED
+        self._forgotten = 0
+
+    def used(self) -> None:
+        """The machine has booted: a one-time override is used up."""
+        self._override = _DISABLED
+
+    async def identify(self) -> SystemIdentity:
+        return await self._exchange("identify", self._body.identity)
+
+    async def power_state(self) -> PowerState:
+        return await self._exchange("power?", self._power)
+
+    async def command(self, command: PowerCommand) -> None:
+        await self._exchange(command.value, lambda: self._body.obey(command), changes=True)
+
+    async def boot(self) -> BootOverride:
+        return await self._exchange("boot?", lambda: self._override)
+
+    async def set_boot(self, override: BootOverride) -> BootOverride:
+        return await self._exchange(f"boot {override.target.value}", lambda: self._set(override), changes=True)
+
+    async def close(self) -> None:
+        return
+
+    def _power(self) -> PowerState:
+        lies = self._character.fault is MachineFault.BMC_LIES and self._is_struck()
+        return PowerState.ON if self._body.is_on is not lies else PowerState.OFF
+
+    def _set(self, override: BootOverride) -> BootOverride:
+        if self._character.fault is MachineFault.FORGETS_OVERRIDE and self._forgotten < self._character.times:
+            self._forgotten += 1
+            return _DISABLED
+        self._override = _DISABLED if override.term is BootTerm.DISABLED else override
+        self._body.override(self._override.target)
+        return self._override
+
+    async def _exchange(self, what: str, effect: Callable[[], T], *, changes: bool = False) -> T:
+        """Raises `BmcError`."""
+        manner, latency = self._manner(), self._character.bmc
+        if manner is _Manner.SILENT:
+            await asyncio.sleep(_PATIENCE)
+            raise BmcSilentError("the BMC does not answer", evidence=what, next_action="look at its network")
+        if manner is _Manner.REFUSES:
+            await asyncio.sleep(latency)
+            raise BmcError("the BMC refuses", evidence=f"{what}: 503", next_action="reset the BMC")
+        there = _HUNG if manner is _Manner.HUNG else latency / 2
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._loop.call_later(there, self._arrive, what, effect, done)
+        answer = await done
+        if manner is _Manner.LOSES_ANSWER and changes:
+            await asyncio.sleep(_PATIENCE)
+            raise BmcSilentError("the BMC does not answer", evidence=what, next_action="look at the machine")
+        await asyncio.sleep(latency / 2)
+        return answer
+
+    def _arrive(self, what: str, effect: Callable[[], T], done: "asyncio.Future[T]") -> None:
+        self._trace.say("bmc", self._body.name, what)
+        answer = effect()
+        if not done.done():
+            done.set_result(answer)
+
+    def _manner(self) -> _Manner:
+        manner = _MANNERS.get(self._character.fault, _Manner.PLAIN)
+        return manner if self._is_struck() else _Manner.PLAIN
+
+    def _is_struck(self) -> bool:
+        begins = self._character.begins
+        return begins <= self._loop.time() < begins + self._character.seconds

@@ -1,6 +1,6 @@
 """Roles, a spare, and a reflex: when an installation fails for good, the spare takes the role without a hand.
 
-    innervate check examples/lab_roles.py
+innervate check examples/lab_roles.py
 """
 
 from dataclasses import replace

@@ -75,9 +75,7 @@ class Scene:
 def running(files: RackFirmware, folder: Path, bad_sectors: tuple[tuple[int, int], ...]) -> Iterator[Scene]:
     key = make_key(folder)
     config = daemon_config(folder, socket=folder / "api.sock", key=key, site=SITE)
-    spec = RackSpec(
-        nodes=3, firmware=Firmware.UEFI, workdir=folder, files=files, disk_gib=3, bad_sectors=bad_sectors
-    )
+    spec = RackSpec(nodes=3, firmware=Firmware.UEFI, workdir=folder, files=files, disk_gib=3, bad_sectors=bad_sectors)
     with Rack.start(spec) as rack:
         scene = Scene(rack, folder)
         with daemon(rack, config, folder) as process:

@@ -205,7 +205,8 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
             wanted = replace(state, forgotten=frozenset())
             return wanted if state.phase is Phase.AVAILABLE else _enter(wanted, Phase.ENROLLING, now)
         case BootAgent():
-            fresh = replace(state, boots_disk=False, boot_nonce=intent.nonce)
+            kept = state.forgotten if errand is Errand.DECOMMISSION else frozenset[Trace]()
+            fresh = replace(state, boots_disk=False, boot_nonce=intent.nonce, forgotten=kept)
             return _enter(fresh, _coming(state.phase, errand), now)
         case Inspect():
             return replace(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)

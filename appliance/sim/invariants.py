@@ -211,7 +211,8 @@ class Watch:
             return
         run, attempt, intent = found
         writing.step = None if run.over else attempt.step
-        writing.effect = self._check_effect((intent.run, intent.step), attempt, machine, life, task)
+        if isinstance(attempt.step.do, WriteImage | WriteSeed | Wipe):
+            writing.effect = self._check_effect((intent.run, intent.step), attempt, machine, life, task)
 
     def _check_effect(self, key: tuple[RunId, StepId], attempt: Try, machine: str, life: str, task: Task) -> _Effect:
         what, before = f"{key[1]} fence {task.fence}", self._effects.get(key)

@@ -86,6 +86,8 @@ def _climb(view: View, now: float) -> Decision:
     powered = _since_override(orders)
     if not powered or not powered[-1].order.command.boots:
         return _power(view, _LADDER[begun - 1], powered)
+    if not powered[-1].answered and not view.state.stages and (again := _once_more(view, _LADDER[begun - 1])):
+        return again
     until = powered[-1].at + _patience(view)
     if now < until:
         return Wait(why=_next_sign(view.state), until=until)
@@ -128,6 +130,16 @@ def _power(view: View, rung: _Rung, powered: list[_Powered]) -> Decision:
         return Failed(problem=said.problem)
     command = (rung.when_off if said.answer is PowerState.OFF else rung.when_on)[0]
     return Tell(order=PowerOrder(command=command), why=f"{rung.name}: telling the BMC {command.value}")
+
+
+def _once_more(view: View, rung: _Rung) -> Decision | None:
+    """Nobody heard whether the last power command arrived: a machine that is off did not get it."""
+    said = view.last(AskPower)
+    if said is None:
+        return Ask(question=AskPower(), why=f"{rung.name}: asking whether the last power command arrived")
+    if said.answer is not PowerState.OFF:
+        return None
+    return Tell(order=PowerOrder(command=PowerCommand.ON), why=f"{rung.name}: switching the machine on once more")
 
 
 def _patience(view: View) -> float:

@@ -138,6 +138,17 @@ def test_decommissioned_and_nothing_of_it_is_left(tmp_path: Path) -> None:
     play(tmp_path, scene, machines=2, drain=HOOK)
 
 
+def test_a_retired_machine_comes_back_when_it_is_wanted_again(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        await net.finish()
+        await done(net, A, Errand.DECOMMISSION)
+        assert state(net, A).forgotten == frozenset(Trace)
+        assert await done(net, A, Errand.REINSTALL) == [RunState.DONE, RunState.DONE]
+        assert (state(net, A).phase, state(net, A).forgotten) == (Phase.ACTIVE, frozenset())
+
+    play(tmp_path, scene)
+
+
 def test_a_machine_that_refuses_to_be_drained_is_not_taken_from_its_users(tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
         await net.finish()

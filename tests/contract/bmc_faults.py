@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 from appliance.bmc.evidence import Finding, Rung, Sighting, Verdict, judge
-from appliance.bmc.proof import prove
 from appliance.bmc.redfish import RedfishBmc, RedfishDialler, RedfishLimits
 from appliance.errors import BmcError
 from appliance.model.bmc import (
@@ -26,6 +25,7 @@ from appliance.simulator.faults import IN_PLACE, Fault, Injection, Strike, of_an
 from appliance.simulator.personality import HABITS, Make, tree_of
 from appliance.simulator.server import BmcServer, Farm
 from appliance.simulator.state import SIGN_SECONDS
+from tests.contract.power_proof import prove
 from tests.contract.redfish_bmc import VirtualClock
 
 IMAGE = "http://10.77.0.1/rescue.iso"

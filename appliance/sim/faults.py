@@ -62,7 +62,7 @@ class Habit:
 
 HABITS: Mapping[MachineFault, Habit] = {
     MachineFault.NONE: Habit(weight=14),
-    MachineFault.SLOW_POST: Habit(seconds=(150.0, 380.0)),
+    MachineFault.SLOW_POST: Habit(seconds=(150.0, 600.0)),
     MachineFault.IGNORES_OVERRIDE: Habit(times=(1, 2)),
     MachineFault.FORGETS_OVERRIDE: Habit(times=(1, 3)),
     MachineFault.PXE_DEAD: Habit(begins=(0.0, 200.0), seconds=(60.0, 1500.0)),

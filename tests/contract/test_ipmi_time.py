@@ -11,9 +11,10 @@ from appliance.bmc.ipmi.link import IpmiLimits, RefusedRequestError, SilenceErro
 from appliance.bmc.ipmi.wire import Address, Wire
 from appliance.errors import BmcError
 from appliance.model.bmc import PowerCommand, PowerState
+from appliance.sim.loop import SimClock
 from tests.contract.ipmi_bmc import FakeIpmiBmc, Session, respond
 from tests.contract.test_ipmi import Rng, endpoint
-from tests.unit.appliance.conductor.virtual import VirtualClock, run, virtual_loop
+from tests.unit.appliance.conductor.virtual import run, virtual_loop
 
 LIMITS = IpmiLimits()
 
@@ -44,7 +45,7 @@ class Desk:
     bmc: FakeIpmiBmc = field(default_factory=FakeIpmiBmc)
 
     def __post_init__(self) -> None:
-        self.cable, self.clock = Cable(self.bmc), VirtualClock(virtual_loop())
+        self.cable, self.clock = Cable(self.bmc), SimClock(virtual_loop())
         self.driver = IpmiBmc(endpoint(623), self.cable, self.clock, Rng(), LIMITS)
 
     def heard(self, netfn: int, command: int) -> int:

@@ -38,6 +38,7 @@ from appliance.services.application import Appliance
 from appliance.services.segment import stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
+from appliance.sim.loop import SimClock
 from appliance.site import Site
 from appliance.store.records import Entry, StepIntent
 from appliance.topology import Rack
@@ -53,7 +54,7 @@ from pxe.http.responder import HttpReply, HttpRequest
 from pxe.routes import ScriptEvent
 from pxe.tftp.responder import Outcome
 from pxe.tftp.server import TftpEvent
-from tests.unit.appliance.conductor.virtual import VirtualClock, VirtualLog, virtual_loop
+from tests.unit.appliance.conductor.virtual import VirtualLog, virtual_loop
 
 GOLDEN = Path(__file__).parents[3] / "golden/facts/qemu"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ1Ctl0oCSIvIZYbtdxvWEjYC3x5mDSbKKzLkSKSSPX operator@desk"
@@ -316,7 +317,7 @@ class Net:
         self.memory.open()
         self.snapshot = self._taken()
         self.memory.on_change(self._follow)
-        clock = VirtualClock(loop)
+        clock = SimClock(loop)
         self.segment = SegmentState()
         self.bmcs_seen: list[Suspect] = []
         self.senses = Senses(

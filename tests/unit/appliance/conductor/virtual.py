@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar, TypeVarTuple
 
 from appliance.model.ids import MachineName
+from appliance.sim.loop import SimClock
 from appliance.store.log import Log
 from appliance.store.records import Entry, Record
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-EPOCH = 1_800_000_000.0
 _STUCK = 20.0
 
 
@@ -61,25 +61,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return work
 
 
-class VirtualClock:
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-
-    def now(self) -> float:
-        return EPOCH + self._loop.time()
-
-    def monotonic(self) -> float:
-        return self._loop.time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-
 class VirtualLog(Log):
     """The real log; time waits while it writes."""
 
     def __init__(self, path: Path, loop: VirtualLoop) -> None:
-        super().__init__(path, VirtualClock(loop))
+        super().__init__(path, SimClock(loop))
         self._virtual = loop
 
     def append(self, *new: Record) -> "Future[tuple[Entry, ...]]":

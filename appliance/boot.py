@@ -57,6 +57,7 @@ class Snapshot:
     """`agents` and `seeds` say which machine may speak with which nonce. None as a name: two machines claim it.
 
     `stated` are the MACs that the site program states; BMCs tell the others. `greeted`: whose hello is on record.
+    `unread`: machines of which nothing is known yet, so that a UUID may turn out to be theirs as well.
     """
 
     stated: Mapping[MachineName, Mac] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Snapshot:
     seeds: Mapping[Nonce, MachineName] = field(default_factory=dict)
     nonces: Mapping[MachineName, frozenset[Nonce]] = field(default_factory=dict)
     greeted: Mapping[MachineName, Nonce] = field(default_factory=dict)
+    unread: frozenset[MachineName] = frozenset()
 
     @classmethod
     def of(
@@ -100,6 +102,7 @@ class Snapshot:
                 greeted[state.name] = state.hello.nonce
             else:
                 greeted.pop(state.name, None)
+        unread = frozenset(state.name for state in states if self._is_unread(state))
         return Snapshot(
             stated=self.stated,
             by_mac=_by_mac(self.stated, identities) if moved else self.by_mac,
@@ -111,20 +114,30 @@ class Snapshot:
             seeds=MappingProxyType(seeds),
             nonces=MappingProxyType(nonces),
             greeted=MappingProxyType(greeted),
+            unread=self.unread.difference(state.name for state in states) | unread,
         )
+
+    def _is_unread(self, state: MachineState) -> bool:
+        return state.identity is None and state.name not in self.stated and state.phase is not Phase.RETIRED
 
     def machine_of(self, client: Client) -> MachineName | None:
         """None when nobody, or more than one, could be meant."""
         claims = {self.by_mac[client.mac]} if client.mac in self.by_mac else set()
         if client.uuid is not None and client.uuid in self.by_uuid:
             claims.add(self.by_uuid[client.uuid])
-        return claims.pop() if len(claims) == 1 else None
+        return claims.pop() if len(claims) == 1 and not self._may_be_unread(client) else None
+
+    def _may_be_unread(self, client: Client) -> bool:
+        """Only its UUID speaks, its MAC does not: a server with a NIC that its BMC hides, or another with this UUID."""
+        name = self.by_uuid.get(client.uuid) if client.uuid is not None and client.mac not in self.by_mac else None
+        return bool(self.unread) and name is not None and bool(self.identities[name].macs)
 
     def intent_for(self, client: Client) -> BootIntent:
-        known = client.mac in self.by_mac or client.uuid in self.by_uuid
-        if (name := self.machine_of(client)) is None:
-            return _DISPUTED if known else _UNKNOWN
-        return self.intents.get(name, _UNKNOWN)
+        if (name := self.machine_of(client)) is not None:
+            return self.intents.get(name, _UNKNOWN)
+        if self._may_be_unread(client):
+            return Wait(reason=f"this may be {min(self.unread)}, whose BMC has not been read yet", seconds=10)
+        return _DISPUTED if client.mac in self.by_mac or client.uuid in self.by_uuid else _UNKNOWN
 
 
 def _by_mac(

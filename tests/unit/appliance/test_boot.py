@@ -11,6 +11,7 @@ from appliance.inventory.identity import Identities
 from appliance.model.bmc import PowerState, SystemIdentity
 from appliance.model.hardware import Firmware
 from appliance.model.ids import MachineName, Nonce
+from appliance.model.phase import Phase
 from appliance.store.records import HelloSeen
 from pxe.boot import BootIntent, LocalDisk, RunKernel, Wait
 from pxe.client import Client, Mac, Stage
@@ -64,6 +65,8 @@ def test_intents(machine: MachineState, expected: BootIntent) -> None:
 
 
 STRANGER, CLAIMED, WAITS = "not named in the site program", "two machines claim", "waiting for an approved plan"
+TOO_EARLY = "this may be node-1, whose BMC has not been read yet"
+UNREAD = MachineState(name=B)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,12 @@ STRANGER, CLAIMED, WAITS = "not named in the site program", "two machines claim"
         ((ONE, TWO), {B: MAC_A}, MAC_A, None, CLAIMED),
         ((MachineState(name=A, boot_nonce=Nonce("na")),), {A: MAC_A}, MAC_A, UUID_A, RUN_A),
         ((MachineState(name=A),), {}, MAC_A, UUID_A, STRANGER),
+        ((ONE, UNREAD), {}, MAC_C, UUID_A, TOO_EARLY),
+        ((ONE, UNREAD), {}, MAC_A, UUID_A, RUN_A),
+        ((ONE, UNREAD), {}, MAC_C, UUID_B, STRANGER),
+        ((ONE, UNREAD), {B: MAC_B}, MAC_C, UUID_A, RUN_A),
+        ((ONE, replace(UNREAD, phase=Phase.RETIRED)), {}, MAC_C, UUID_A, RUN_A),
+        ((state(A, UUID_A, nonce="na"), UNREAD), {}, MAC_C, UUID_A, RUN_A),
         ((state(A, PLACEHOLDER, MAC_A, nonce="na"), state(B, PLACEHOLDER, MAC_B)), {}, MAC_A, PLACEHOLDER, RUN_A),
         ((state(A, PLACEHOLDER, MAC_A), state(B, PLACEHOLDER, MAC_B)), {}, MAC_C, PLACEHOLDER, STRANGER),
     ],

@@ -5,7 +5,8 @@ import logging
 import resource
 import tempfile
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Wanted:
 def simulate(wanted: Wanted) -> Report:
     """The same for the same values, but for the CPU time and memory."""
     began = time.process_time()
-    with tempfile.TemporaryDirectory(prefix="innervate-sim-") as folder:
+    with tempfile.TemporaryDirectory(prefix="innervate-sim-") as folder, _quiet():
         simulation, active = run(_run(wanted, Path(folder)))
     watch = simulation.judge.found
     spent = time.process_time() - began
@@ -81,6 +82,18 @@ def simulate(wanted: Wanted) -> Report:
         faults=simulation.drawn(),
         violations=() if watch is None else (watch,),
     )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What the product would log of the faults that it is shown; whoever runs simulations in a process logs too."""
+    logger = logging.getLogger("appliance")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 async def _run(wanted: Wanted, folder: Path) -> tuple["Simulation", int]:
@@ -157,7 +170,6 @@ class Simulation:
 
     async def play(self) -> None:
         self.judge.on_violation(self._stopped.set)
-        logging.getLogger("appliance").setLevel(logging.CRITICAL)
         for machine in self.machines.values():
             if machine.character.is_on:
                 machine.power_on()

@@ -96,16 +96,19 @@ async def _run(healthy: list[BmcEndpoint], hung: list[BmcEndpoint]) -> Seen:
 
 
 async def _ask(dialler: RedfishDialler, healthy: list[BmcEndpoint], hung: list[BmcEndpoint], seen: Seen) -> None:
+    """The first error ends all of it: what went on would be in the way of the next test."""
     bmcs = [dialler.dial(endpoint) for endpoint in healthy]
-    await asyncio.gather(*(bmc.power_state() for bmc in bmcs))
+    async with asyncio.TaskGroup() as logging_in:
+        for bmc in bmcs:
+            logging_in.create_task(bmc.power_state())
     done, begin = asyncio.Event(), time.monotonic()
-    victims = [
-        asyncio.create_task(_insist(dialler.dial(endpoint), begin + _PACE * n / len(hung), seen, done))
-        for n, endpoint in enumerate(hung)
-    ]
-    await asyncio.gather(*(_pace(bmc, begin + _PACE * n / len(bmcs), seen) for n, bmc in enumerate(bmcs)))
-    done.set()
-    await asyncio.gather(*victims)
+    async with asyncio.TaskGroup() as victims:
+        for n, endpoint in enumerate(hung):
+            victims.create_task(_insist(dialler.dial(endpoint), begin + _PACE * n / len(hung), seen, done))
+        async with asyncio.TaskGroup() as paced:
+            for n, bmc in enumerate(bmcs):
+                paced.create_task(_pace(bmc, begin + _PACE * n / len(bmcs), seen))
+        done.set()
 
 
 async def _pace(bmc: Bmc, begin: float, seen: Seen) -> None:

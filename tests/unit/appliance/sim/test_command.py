@@ -1,6 +1,7 @@
 """What the command prints: one object for machines, a few lines for people, and how to see a violation again."""
 
 import json
+import logging
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,9 @@ def test_another_machine_more_does_not_change_the_first_ones() -> None:
 
 def test_every_fault_of_a_machine_has_its_row() -> None:
     assert set(HABITS) == set(MachineFault)
+
+
+def test_what_others_log_is_logged_afterwards(caplog: pytest.LogCaptureFixture) -> None:
+    main(["--machines", "1", "--seed", "4", "--faults", "none"])
+    logging.getLogger("appliance.daemon").warning("the disk is full")
+    assert caplog.messages == ["the disk is full"]

@@ -22,7 +22,7 @@ from images.manifest import Manifest
 from images.ramdisk.modules import Variant
 from images.store import Store
 
-pytestmark = [pytest.mark.rack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 SITE = ROOT / "examples" / "lab_roles.py"

@@ -45,6 +45,7 @@ class Operator:
         self._scenario, self._deadline = scenario, deadline
         self._stream: Stream = ground.chance.stream("operator")
         self._old: PlanDigest | None = None
+        self._one_wish = asyncio.Lock()
         self.quarantined: set[str] = set()
 
     async def provision(self) -> None:
@@ -138,16 +139,18 @@ class Operator:
         return life
 
     async def hold(self, name: str, placed: bool) -> None:
-        """Places or releases a hold, as soon as the appliance takes it."""
-        while True:
-            life = await self._up()
-            application, machine = life.application, MachineName(name)
-            wanted = application.hold(machine, "somebody works on it") if placed else application.release(machine)
-            try:
-                if await self._attended(life, wanted) is not None:
-                    return
-            except MachineryError:
+        """Places or releases a hold, as soon as the appliance takes it; what was wanted first comes first."""
+        async with self._one_wish:
+            while not await self._held(MachineName(name), placed):  # noqa: ASYNC110  virtual time
                 await asyncio.sleep(_LOOK)
+
+    async def _held(self, machine: MachineName, placed: bool) -> bool:
+        life = await self._up()
+        wanted = life.application.hold(machine, "somebody works on it") if placed else life.application.release(machine)
+        try:
+            return await self._attended(life, wanted) is not None
+        except MachineryError:
+            return False
 
     async def steer(self, steering: Steering) -> None:
         """Once: where it comes too late, or the appliance is away, nothing is done."""

@@ -87,7 +87,7 @@ class Snapshot:
         """The next snapshot, when these machines are not as they were."""
         states = tuple(changed)
         identities = {**self.identities, **{s.name: s.identity for s in states if s.identity is not None}}
-        moved = any(self.identities.get(name) is not identities.get(name) for name in (s.name for s in states))
+        moved = any(self.identities.get(s.name) is not identities.get(s.name) for s in states)
         intents, nonces = dict(self.intents), dict(self.nonces)
         agents, seeds, greeted = dict(self.agents), dict(self.seeds), dict(self.greeted)
         for state in states:

@@ -58,14 +58,14 @@ class Conductor:
         async with asyncio.TaskGroup() as handlers:
             while True:
                 tick, now = self._memory.tick, self._hands.clock.now()
-                await self._advance(handlers, now)
-                await self._memory.changed(tick, self._pause(now))
+                self._advance(handlers, now)
+                await self._memory.changed(tick, self._pause())
 
     def _note(self, machines: frozenset[MachineName]) -> None:
         if self._changed is not None:
             self._changed |= machines
 
-    async def _advance(self, handlers: asyncio.TaskGroup, now: float) -> None:
+    def _advance(self, handlers: asyncio.TaskGroup, now: float) -> None:
         changed, self._changed = self._changed, set()
         while self._retries and self._retries[0][0] <= now:
             machine = heappop(self._retries)[1]
@@ -112,10 +112,9 @@ class Conductor:
         _LOGGER.error("%s %s: %s", what, error, error.evidence)
         await self._hands.clock.sleep(_STANDSTILL)
 
-    def _pause(self, looked: float) -> float | None:
-        """Until the next retry; one that was due when we looked waits for its machine, whose change wakes us."""
-        due = next((at for at, _ in self._retries if at > looked), None)
-        return None if due is None else max(0.05, due - self._hands.clock.now())
+    def _pause(self) -> float | None:
+        """Until the next retry; those that were due have been taken out, and their machines' changes wake us."""
+        return max(0.05, self._retries[0][0] - self._hands.clock.now()) if self._retries else None
 
     async def _handle(self, start: Start) -> None:
         machine = start.step.machine

@@ -6,7 +6,6 @@ from appliance.conductor.decision import Wait
 from appliance.conductor.machine import MachineState, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import RunStatus
-from appliance.model.ids import StepId
 from appliance.model.phase import PHASES, Condition, Phase
 from appliance.model.views import ExplainLine, ExplainView, StepState
 from appliance.plan import Step
@@ -102,12 +101,7 @@ def _of_step(
             seen = "; ".join(part for part in (until, typical) if part)
             return ExplainLine(kind="wait", text=f"{step.summary}: {why}", since=since, evidence=seen)
         case StepState.PENDING:
-            open_ = [need for need in step.needs if not _is_done(run, need)]
+            open_ = [need for need in step.needs if not run.is_done(need)]
             return ExplainLine(kind="step", text=f"{step.summary}: after {', '.join(open_)}") if open_ else None
         case StepState.DONE | StepState.FAILED | StepState.CANCELLED:
             return None
-
-
-def _is_done(run: RunStatus, need: StepId) -> bool:
-    attempt = run.attempts.get(need)
-    return attempt is not None and attempt.done

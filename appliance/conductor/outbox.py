@@ -6,6 +6,7 @@ sent, and whether anybody knows that it arrived. Questions and the agent's task 
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from appliance.bmc.port import Bmc
@@ -106,7 +107,7 @@ class _Outbox:
             heard=tuple(self._heard.values()),
             work=self._work,
             first_signs=world.first_signs(self._machine),
-            clash_of=lambda identity: world.clash(self._machine, identity),
+            clash_of=partial(world.identities.clash, self._machine),
         )
 
     def _say(self, wait: Wait) -> None:

@@ -106,15 +106,11 @@ def _start(run: RunStatus, name: MachineName, now: float) -> Start | None:
     """The first step of the machine that may begin."""
     for step in run.open_steps_of(name):
         attempt = run.attempts.get(step.id)
-        ready = step.id not in run.lost and all(_is_done(run.attempts.get(need)) for need in step.needs)
+        ready = step.id not in run.lost and all(map(run.is_done, step.needs))
         if ready and _may_start(attempt, now):
             resumes = attempt.fence if attempt and attempt.ended is None else None
             return Start(run=run.id, step=step, fence=Fence(attempt.fence + 1 if attempt else 1), resumes=resumes)
     return None
-
-
-def _is_done(attempt: Attempt | None) -> bool:
-    return attempt is not None and attempt.done
 
 
 def _may_start(attempt: Attempt | None, now: float) -> bool:

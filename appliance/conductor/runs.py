@@ -32,6 +32,11 @@ class SentOrder:
     problem: Problem | None = None
     lost: bool = False
 
+    @property
+    def refused(self) -> Problem | None:
+        """Why it was not done, where that is known."""
+        return None if self.lost else self.problem
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -164,7 +169,7 @@ class RunStatus:
         self.first_open = {}
         self.lost, self.settled = set(), {}
         self.left = {
-            name: sum(not self._is_done(step.id) for step in steps) for name, steps in self.index.by_machine.items()
+            name: sum(not self.is_done(step.id) for step in steps) for name, steps in self.index.by_machine.items()
         }
         for name, count in self.left.items():
             if not count:
@@ -179,7 +184,7 @@ class RunStatus:
             if (attempt is not None and attempt.failed) or step.machine in self.aside:
                 yield step
 
-    def _is_done(self, step: StepId) -> bool:
+    def is_done(self, step: StepId) -> bool:
         attempt = self.attempts.get(step)
         return attempt is not None and attempt.done
 
@@ -194,7 +199,7 @@ class RunStatus:
 
     def _advance(self, machine: MachineName) -> None:
         steps, first = self.steps_of(machine), self.first_open.get(machine, 0)
-        while first < len(steps) and (steps[first].id in self.lost or self._is_done(steps[first].id)):
+        while first < len(steps) and (steps[first].id in self.lost or self.is_done(steps[first].id)):
             first += 1
         self.first_open[machine] = first
 

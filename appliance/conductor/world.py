@@ -13,8 +13,7 @@ from typing import assert_never
 from appliance.conductor.machine import MachineState, failed, finished, given, model_of, observed, powered, started
 from appliance.conductor.past import Past
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
-from appliance.inventory.identity import Conflict, Identities
-from appliance.model.bmc import SystemIdentity
+from appliance.inventory.identity import Identities
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.phase import Condition, ConditionKind
@@ -65,10 +64,6 @@ class World:
     def usual(self, machine: MachineName, do: Action) -> float | None:
         """Seconds in which 95 of 100 steps like this ended on this model; None until a few were seen."""
         return self._past.usual(model_of(self.machine(machine)), do.action)
-
-    def clash(self, machine: MachineName, identity: SystemIdentity) -> Conflict | None:
-        """Another machine that claims what this one does."""
-        return self.identities.clash(machine, identity)
 
     def machine(self, name: MachineName) -> MachineState:
         return self.machines.get(name) or MachineState(name=name)

@@ -170,9 +170,7 @@ class Appliance:
             return self.run(await self._start(plan, _OPERATOR))
 
     def run(self, run: RunId) -> RunView:
-        if run not in self._memory.world.runs:
-            raise NotFoundError(f"there is no run {run}", next_action="innervate events shows all runs")
-        return run_view(self._memory.world.runs[run], self._waiting.of)
+        return run_view(self._status(run), self._waiting.of)
 
     def runs(self) -> RunsView:
         """Latest first."""
@@ -203,10 +201,14 @@ class Appliance:
         await self._memory.remember(MachineRetried(run=run, machine=machine))
         return self.run(run)
 
-    def _running(self, run: RunId) -> RunStatus:
+    def _status(self, run: RunId) -> RunStatus:
         status = self._memory.world.runs.get(run)
         if status is None:
             raise NotFoundError(f"there is no run {run}", next_action="innervate events shows all runs")
+        return status
+
+    def _running(self, run: RunId) -> RunStatus:
+        status = self._status(run)
         if status.state is not RunState.RUNNING:
             raise ConflictError(f"run {run} is over: {status.state.value}", next_action="plan again: innervate plan")
         return status

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import assert_never
 
 from appliance.conductor.decision import Wait
-from appliance.conductor.machine import Certificate, MachineState, stuck
+from appliance.conductor.machine import Certificate, MachineState, model_of, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.ids import MachineName
@@ -166,7 +166,7 @@ def machine_view(
         serial=serial,
         uuid=str(state.identity.uuid or "") if state.identity else "",
         address=str(state.address or ""),
-        product=f"{state.identity.manufacturer} {state.identity.product}" if state.identity else "",
+        product=model_of(state),
         conditions=(*state.conditions, *((late,) if late is not None else ())),
         step=step_view(step, state.attempt, wait, usual) if step else None,
         progress=_progress(state, session),

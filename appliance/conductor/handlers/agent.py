@@ -77,7 +77,7 @@ def _rungs_begun(orders: tuple[SentOrder, ...]) -> int:
 def _climb(view: View, now: float) -> Decision:
     """Where the orders of this attempt stand on the ladder: the next order, or the wait for what the last one does."""
     orders = view.attempt.orders
-    refused = next((sent.problem for sent in orders if sent.problem is not None and not sent.lost), None)
+    refused = next((sent.refused for sent in orders if sent.refused is not None), None)
     if refused is not None:
         return Failed(problem=refused)
     begun = _rungs_begun(orders)

@@ -44,8 +44,8 @@ def _by_the_bmc(orders: tuple[SentOrder, ...]) -> Decision:
 
 def _restarted(view: View, orders: tuple[SentOrder, ...], now: float) -> Decision:
     last = orders[-1]
-    if last.problem is not None and not last.lost:
-        return Failed(problem=last.problem)
+    if last.refused is not None:
+        return Failed(problem=last.refused)
     if isinstance(last.order, BootOrder):
         return _by_the_bmc(orders)
     until = last.at + _patience(view)

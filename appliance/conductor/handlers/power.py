@@ -17,8 +17,8 @@ _GOALS = {
     PowerCommand.FORCE_OFF: PowerState.OFF,
 }
 _QUICKEST = 60.0
-_OFF_PATIENCE = 180.0
-_LOOK_EVERY = 2.0
+OFF_PATIENCE = 180.0
+LOOK_EVERY = 2.0
 _SHOWS = {
     BootStage.DHCP.value: Rung.DHCP,
     BootStage.SYSTEM.value: Rung.DHCP,
@@ -52,8 +52,8 @@ def _first_look(view: View, command: PowerCommand) -> Decision:
 
 
 def _watch(view: View, command: PowerCommand, sent: SentOrder, now: float) -> Decision:
-    if sent.problem is not None and not sent.lost:
-        return Failed(problem=sent.problem)
+    if sent.refused is not None:
+        return Failed(problem=sent.refused)
     patience = _patience(view, command)
     finding, until = _finding(view, command, sent), sent.at + patience
     if command is PowerCommand.NMI:
@@ -63,13 +63,13 @@ def _watch(view: View, command: PowerCommand, sent: SentOrder, now: float) -> De
     if now >= until:
         return Failed(problem=_unproven(view, command, sent, finding, patience))
     said = view.last(AskPower)
-    if said is None or now >= said.at + _LOOK_EVERY:
+    if said is None or now >= said.at + LOOK_EVERY:
         return Ask(question=AskPower(), why=_waiting_for(command))
-    return Wait(why=_waiting_for(command), until=min(until, said.at + _LOOK_EVERY))
+    return Wait(why=_waiting_for(command), until=min(until, said.at + LOOK_EVERY))
 
 
 def _patience(view: View, command: PowerCommand) -> float:
-    return first_sign_patience(view, view.step.budget * 0.9) if command.boots else _OFF_PATIENCE
+    return first_sign_patience(view, view.step.budget * 0.9) if command.boots else OFF_PATIENCE
 
 
 def _waiting_for(command: PowerCommand) -> str:

@@ -1,13 +1,12 @@
 """Taking a machine out of service: drained, and nothing of it left where machines are served."""
 
 from appliance.conductor.decision import Ask, AskPower, AskShell, Decision, Done, Failed, Heard, Tell, View, Wait
+from appliance.conductor.handlers.power import LOOK_EVERY, OFF_PATIENCE
 from appliance.model.bmc import PowerCommand, PowerState
 from appliance.model.orders import ForgetOrder, PowerOrder, Trace
 from appliance.plan import Drain
 from appliance.store.records import Problem
 
-_OFF_PATIENCE = 180.0
-_LOOK_EVERY = 2.0
 _AGAIN = 5.0
 
 
@@ -67,11 +66,11 @@ def _off(view: View, now: float) -> Decision | None:
     sent = next((sent for sent in view.attempt.orders if isinstance(sent.order, PowerOrder)), None)
     if sent is None:
         return Tell(order=PowerOrder(command=PowerCommand.FORCE_OFF), why="switching the machine off")
-    if now >= sent.at + _OFF_PATIENCE:
+    if now >= sent.at + OFF_PATIENCE:
         return Failed(problem=_stays_on(said))
-    if now >= said.at + _LOOK_EVERY:
+    if now >= said.at + LOOK_EVERY:
         return Ask(question=AskPower(), why="waiting for the machine to go off")
-    return Wait(why="waiting for the machine to go off", until=said.at + _LOOK_EVERY)
+    return Wait(why="waiting for the machine to go off", until=said.at + LOOK_EVERY)
 
 
 def _stays_on(said: Heard) -> Problem:

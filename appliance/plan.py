@@ -15,6 +15,7 @@ from typing import Literal
 from appliance.errors import PlanError
 from appliance.model.bmc import PowerCommand
 from appliance.model.codec import to_json
+from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
 from appliance.model.step import STEPS, StepKind
 from appliance.model.views import Errand
@@ -39,6 +40,10 @@ class DiskRef:
     wwn: str
     size_bytes: int
     contents: str
+
+    @classmethod
+    def of(cls, disk: Disk) -> "DiskRef":
+        return cls(serial=disk.serial, wwn=disk.wwn, size_bytes=disk.size_bytes, contents=disk.contents)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

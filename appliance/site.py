@@ -21,7 +21,7 @@ from appliance.model.views import Errand
 from appliance.plan import Deferred, Plan, Purpose, Step, merge
 from appliance.roles.disk import DiskBySerial, DiskByWwn, Overwrite
 from appliance.roles.giving import Given, give_roles, hand_over
-from appliance.scores.errands import decommission, is_in_hand, reinstall_first, rescue, wipe
+from appliance.scores.errands import decommission, reinstall_first, rescue, wipe
 from appliance.scores.install_linux import InstallLinux
 from appliance.scores.score import Score
 from appliance.topology import Rack
@@ -158,7 +158,7 @@ def _only(score: Score[Rack], name: MachineName, installed: Installed | None) ->
 
 def _planned(site: Site[T], given: Given) -> Plan:
     plans = [score.plan(site.topology, given.inventory) for score in site.scores]
-    steps = [step for plan in plans for step in plan.steps if not is_in_hand(given.inventory.record(step.machine))]
+    steps = [step for plan in plans for step in plan.steps if not given.inventory.record(step.machine).in_hand]
     settled, late = _settle(steps, given.inventory)
     deferred = (*given.deferred, *(d for plan in plans for d in plan.deferred), *late)
     plan = merge(site.name, [Plan(site=site.name, steps=settled, deferred=deferred)])

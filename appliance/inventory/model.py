@@ -47,6 +47,11 @@ class MachineRecord:
     drained: bool = False
 
     @property
+    def in_hand(self) -> bool:
+        """Whether the site program leaves it alone: it is being emptied or repaired, or was taken out of service."""
+        return self.phase in (Phase.RELEASING, Phase.RETIRED, Phase.RESCUE, Phase.PREPARING)
+
+    @property
     def failed(self) -> bool:
         return any(condition.kind is ConditionKind.FAILED for condition in self.conditions)
 

@@ -69,3 +69,7 @@ class HardwareFacts:
     neighbours: tuple[Neighbour, ...] = ()
     board_serial: str = ""
     gaps: tuple[str, ...] = ()
+
+    @property
+    def fixed_disks(self) -> tuple[Disk, ...]:
+        return tuple(disk for disk in self.disks if not disk.removable)

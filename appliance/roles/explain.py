@@ -7,6 +7,7 @@ from typing import assert_never
 from appliance.model.text import clean
 from appliance.roles.assignment import Assignment, Decision, Filling, Holds, Outcome, SpareOf, Unused, some
 from appliance.roles.disk import describe as describe_disk
+from appliance.roles.rule import counted
 
 WIDTH = 120
 _LEAST = 40
@@ -54,14 +55,10 @@ def _summary(one: Filling) -> tuple[str, ...]:
 
 def _needs(one: Filling) -> list[str]:
     missing = [f"{one.missing} of {one.wanted} missing"] if one.missing else []
-    missing += [f"{one.spares_missing} of {_spares(one.spares_wanted)} missing"] if one.spares_missing else []
+    missing += [f"{one.spares_missing} of {counted(one.spares_wanted, 'spare')} missing"] if one.spares_missing else []
     rows = _table(("", ""), [(f"  {refusal.machine}", refusal.why) for refusal in one.refusals])[1:]
     next_action = textwrap.wrap(f"next: {one.next_action}", WIDTH, initial_indent="  ", subsequent_indent="    ")
     return [f"{one.role}: {' and '.join(missing)}", *rows, *next_action]
-
-
-def _spares(number: int) -> str:
-    return f"{number} spare{'' if number == 1 else 's'}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

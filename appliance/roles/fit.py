@@ -12,7 +12,7 @@ from appliance.model.text import clean
 from appliance.roles.disk import choose_disk
 from appliance.roles.role import Role, RoleName
 from appliance.roles.rule import GB, GIB
-from appliance.roles.verdict import UNSEEN, Answer, fixed_disks, judge
+from appliance.roles.verdict import UNSEEN, Answer, judge
 
 
 class Rank(NamedTuple):
@@ -86,7 +86,7 @@ def rank(record: MachineRecord) -> Rank:
     facts = record.facts
     if facts is None:
         return Rank(0, 0, 0, 0, record.name)
-    disks = sum(disk.size_bytes for disk in fixed_disks(facts))
+    disks = sum(disk.size_bytes for disk in facts.fixed_disks)
     return Rank(facts.cores, round(facts.memory_bytes / GIB), round(disks / GB), len(facts.nics), record.name)
 
 

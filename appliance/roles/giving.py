@@ -12,7 +12,6 @@ from appliance.roles.assign import assign
 from appliance.roles.assignment import Assignment, Decision, Filling, Holds, SpareOf, Unused
 from appliance.roles.replacement import NoReplacement, replacement
 from appliance.roles.role import RoleName, overrides_of
-from appliance.scores.errands import is_in_hand
 
 NAME = "roles"
 
@@ -59,7 +58,7 @@ def hand_over(topology: RolePlan, inventory: Inventory, failed: MachineName) -> 
 
 
 def _free(topology: RolePlan, inventory: Inventory) -> list[MachineRecord]:
-    return [record for name in topology.machines if not is_in_hand(record := inventory.record(name))]
+    return [record for name in topology.machines if not (record := inventory.record(name)).in_hand]
 
 
 def _kept(records: list[MachineRecord]) -> dict[MachineName, RoleName]:

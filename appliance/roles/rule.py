@@ -169,13 +169,13 @@ def describe(rule: Rule) -> str:
     """For people: "at least 4 cores and at least 16 GiB memory"."""
     match rule:
         case AtLeastCores(cores):
-            return f"at least {_count(cores, 'core')}"
+            return f"at least {counted(cores, 'core')}"
         case AtLeastMemory(memory_bytes):
             return f"at least {memory_bytes / GIB:.3g} GiB memory"
         case AtLeastDisk(size_bytes, kind):
             return f"{'an' if kind is DiskKind.SSD else 'a'} {kind.value} of at least {size_bytes / GB:.4g} GB"
         case AtLeastNics(count, mbps):
-            return f"at least {_count(count, 'NIC')}{f' linked at {mbps} Mbit/s' if mbps else ''}"
+            return f"at least {counted(count, 'NIC')}{f' linked at {mbps} Mbit/s' if mbps else ''}"
         case ProductIs(product):
             return f"product {product}"
         case SerialIn(serials):
@@ -199,5 +199,5 @@ def _bracketed(rule: Rule) -> str:
     return f"({describe(rule)})" if compound else describe(rule)
 
 
-def _count(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -29,6 +29,7 @@ from appliance.roles.rule import (
     Rule,
     SerialIn,
     SwitchIs,
+    counted,
     describe,
     specificity,
 )
@@ -95,10 +96,6 @@ def serials_of(record: MachineRecord) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text.upper() for serial in found if (text := real_text(serial))))
 
 
-def fixed_disks(facts: HardwareFacts) -> tuple[Disk, ...]:
-    return tuple(disk for disk in facts.disks if not disk.removable)
-
-
 def _all_of(rule: AllOf, parts: Sequence[Verdict]) -> Verdict:
     """The first part that fails decides, then the first that is not known."""
     for answer in (Answer.NO, Answer.UNKNOWN):
@@ -162,7 +159,7 @@ def _by_facts(
 def _cores(rule: AtLeastCores, wanted: int, facts: HardwareFacts) -> Verdict:
     if not facts.cores:
         return _unknown(rule, "its cores are not known")
-    return _verdict(rule, facts.cores >= wanted, f"{facts.cores} core{'' if facts.cores == 1 else 's'}")
+    return _verdict(rule, facts.cores >= wanted, counted(facts.cores, "core"))
 
 
 def _memory(rule: AtLeastMemory, wanted: int, facts: HardwareFacts) -> Verdict:
@@ -174,7 +171,7 @@ def _memory(rule: AtLeastMemory, wanted: int, facts: HardwareFacts) -> Verdict:
 
 def _disk(rule: AtLeastDisk, facts: HardwareFacts) -> Verdict:
     """The fact is the smallest disk that meets the rule, else the largest that does not."""
-    fixed = sorted(fixed_disks(facts), key=lambda disk: (disk.size_bytes, disk.rotational, disk.serial, disk.wwn))
+    fixed = sorted(facts.fixed_disks, key=lambda disk: (disk.size_bytes, disk.rotational, disk.serial, disk.wwn))
     right = [disk for disk in fixed if rule.kind is DiskKind.ANY or not disk.rotational]
     fit = [disk for disk in right if disk.size_bytes >= rule.size_bytes]
     if fit:
@@ -187,7 +184,7 @@ def _disk(rule: AtLeastDisk, facts: HardwareFacts) -> Verdict:
 
 def _nics(rule: AtLeastNics, facts: HardwareFacts) -> Verdict:
     fast = [nic for nic in facts.nics if not rule.mbps or (nic.speed_mbps or 0) >= rule.mbps]
-    fact = f"{len(facts.nics)} NIC{'' if len(facts.nics) == 1 else 's'}"
+    fact = counted(len(facts.nics), "NIC")
     fact += f", {len(fast)} linked at {rule.mbps} Mbit/s or above" if rule.mbps else ""
     return _verdict(rule, len(fast) >= rule.count, fact)
 

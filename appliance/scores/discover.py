@@ -6,12 +6,11 @@ from typing import Protocol
 from appliance.capabilities import BareMachines, BootOverride, NetworkBoot, PowerControl
 from appliance.inventory.model import Inventory
 from appliance.model.ids import MachineName
-from appliance.plan import BootAgent, Enrol, Inspect, Plan
-from appliance.scores.score import BOOT_AGENT_SECONDS, Move, chain
+from appliance.plan import Enrol, Plan
+from appliance.scores.score import Move, boot_agent, chain, inspect
 
 NAME = "discover"
 ENROL_SECONDS = 120.0
-INSPECT_SECONDS = 300.0
 
 
 class DiscoverNeeds(BareMachines, PowerControl, BootOverride, NetworkBoot, Protocol): ...
@@ -31,6 +30,6 @@ class Discover:
 def _way(name: MachineName) -> tuple[Move, ...]:
     return (
         Move(do=Enrol(), summary=f"ask the BMC who {name} is", budget=ENROL_SECONDS),
-        Move(do=BootAgent(), summary=f"boot {name} into the discovery system", budget=BOOT_AGENT_SECONDS),
-        Move(do=Inspect(), summary=f"read the hardware of {name}", budget=INSPECT_SECONDS),
+        boot_agent(name),
+        inspect(name),
     )

@@ -13,12 +13,10 @@ from appliance.errors import PlanError
 from appliance.inventory.model import MachineRecord
 from appliance.model.hardware import Disk
 from appliance.model.ids import MachineName
-from appliance.model.phase import Phase
 from appliance.model.views import Errand
-from appliance.plan import BootAgent, Deferred, DiskRef, Drain, Inspect, Plan, Purpose, Rescue, Retire, Wipe
+from appliance.plan import Deferred, DiskRef, Drain, Plan, Purpose, Rescue, Retire, Wipe
 from appliance.roles.disk import UNREADABLE, describe
-from appliance.scores.discover import INSPECT_SECONDS
-from appliance.scores.score import BOOT_AGENT_SECONDS, Move, chain
+from appliance.scores.score import BOOT_AGENT_SECONDS, Move, boot_agent, chain, inspect
 from images.agent.protocol import WipeLevel
 
 WIPE_SECONDS = 12 * 3600.0
@@ -35,7 +33,7 @@ def wipe(site: ErrandNeeds, record: MachineRecord, level: WipeLevel) -> Plan:
     errand = Errand.ERASE if level is WipeLevel.ERASE else Errand.WIPE
     if not record.facts_current:
         return _look(site, record, errand, (), "they are wiped when they have been read")
-    moves = (_boot(record.name), *_wipes(record, level), _inspect(record.name))
+    moves = (boot_agent(record.name), *_wipes(record, level), inspect(record.name))
     return _plan(site, record, errand, moves)
 
 
@@ -47,7 +45,7 @@ def rescue(site: ErrandNeeds, record: MachineRecord) -> Plan:
         )
     do = Rescue(authorized_keys=site.shell.authorized_keys)
     move = Move(do=do, summary=f"open the rescue system of {record.name} to SSH", budget=RESCUE_SECONDS)
-    return _plan(site, record, Errand.RESCUE, (_boot(record.name), move))
+    return _plan(site, record, Errand.RESCUE, (boot_agent(record.name), move))
 
 
 def decommission(site: ErrandNeeds, record: MachineRecord) -> Plan:
@@ -61,12 +59,12 @@ def decommission(site: ErrandNeeds, record: MachineRecord) -> Plan:
         summary=f"take {record.name} out of service: off, its lease, name and BMC log-in forgotten",
         budget=RETIRE_SECONDS,
     )
-    moves = (*drains, _boot(record.name), *_wipes(record, WipeLevel.ERASE), retire)
+    moves = (*drains, boot_agent(record.name), *_wipes(record, WipeLevel.ERASE), retire)
     return _plan(site, record, Errand.DECOMMISSION, moves)
 
 
 def _look(site: ErrandNeeds, record: MachineRecord, errand: Errand, before: tuple[Move, ...], then: str) -> Plan:
-    plan = _plan(site, record, errand, (*before, _boot(record.name), _inspect(record.name)))
+    plan = _plan(site, record, errand, (*before, boot_agent(record.name), inspect(record.name)))
     reason = f"{record.name}: what is on its disks is not known; {then}"
     return replace(plan, deferred=(Deferred(score=errand.value, reason=reason),))
 
@@ -100,14 +98,6 @@ def _refuse_a_stranger(site: ErrandNeeds, name: MachineName) -> None:
         raise PlanError(f"the topology has no machine {name}", next_action="name one that it has")
 
 
-def _boot(name: MachineName) -> Move:
-    return Move(do=BootAgent(), summary=f"boot {name} into the discovery system", budget=BOOT_AGENT_SECONDS)
-
-
-def _inspect(name: MachineName) -> Move:
-    return Move(do=Inspect(), summary=f"read the hardware of {name}", budget=INSPECT_SECONDS)
-
-
 def _drain(site: ErrandNeeds, name: MachineName) -> Iterator[Move]:
     if site.drain is not None:
         do = Drain(user=site.shell.user, hook=site.drain)
@@ -117,7 +107,7 @@ def _drain(site: ErrandNeeds, name: MachineName) -> Iterator[Move]:
 def _wipes(record: MachineRecord, level: WipeLevel) -> Iterator[Move]:
     for disk in _own_disks(record):
         if not _why_not(disk):
-            ref = DiskRef(serial=disk.serial, wwn=disk.wwn, size_bytes=disk.size_bytes, contents=disk.contents)
+            ref = DiskRef.of(disk)
             verb = "erase" if level is WipeLevel.ERASE else "wipe"
             yield Move(
                 do=Wipe(disk=ref, level=level),
@@ -127,7 +117,7 @@ def _wipes(record: MachineRecord, level: WipeLevel) -> Iterator[Move]:
 
 
 def _own_disks(record: MachineRecord) -> tuple[Disk, ...]:
-    return tuple(disk for disk in record.facts.disks if not disk.removable) if record.facts else ()
+    return record.facts.fixed_disks if record.facts else ()
 
 
 def _untouched(record: MachineRecord) -> Iterator[str]:
@@ -143,8 +133,3 @@ def _why_not(disk: Disk) -> str:
     if not disk.serial and not disk.wwn:
         return "it has neither serial number nor WWN and could not be told from another"
     return ""
-
-
-def is_in_hand(record: MachineRecord) -> bool:
-    """Whether the site program leaves the machine alone: it is being emptied, or was taken out of service."""
-    return record.phase in (Phase.RELEASING, Phase.RETIRED, Phase.RESCUE, Phase.PREPARING)

@@ -17,7 +17,6 @@ from appliance.inventory.model import Inventory, MachineRecord
 from appliance.model.hardware import Disk, HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.plan import (
-    BootAgent,
     BootDisk,
     ConfirmShell,
     Deferred,
@@ -30,7 +29,7 @@ from appliance.plan import (
     WriteSeed,
 )
 from appliance.roles.disk import DiskPolicy, Overwrite, SmallestDisk, choose_disk, describe
-from appliance.scores.score import BOOT_AGENT_SECONDS, Move, chain
+from appliance.scores.score import BOOT_AGENT_SECONDS, Move, boot_agent, chain
 
 NAME = "install-linux"
 WRITE_SECONDS = 3600.0
@@ -121,10 +120,10 @@ def _is_confirmed(record: MachineRecord, image: ImageRef) -> bool:
 
 
 def _way(site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk) -> tuple[Move, ...]:
-    ref = DiskRef(serial=disk.serial, wwn=disk.wwn, size_bytes=disk.size_bytes, contents=disk.contents)
+    ref = DiskRef.of(disk)
     seed = WriteSeed(disk=ref, hostname=name, domain=site.domain, authorized_keys=_keys(site))
     return (
-        Move(do=BootAgent(), summary=f"boot {name} into the discovery system", budget=BOOT_AGENT_SECONDS),
+        boot_agent(name),
         Move(
             do=WriteImage(image=image, disk=ref),
             summary=f"write {image.name} to disk {describe(disk)} of {name}, which now holds: {disk.contents}",

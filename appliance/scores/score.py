@@ -7,10 +7,11 @@ from typing import Protocol, TypeVar
 
 from appliance.inventory.model import Inventory
 from appliance.model.ids import MachineName, StepId
-from appliance.plan import Action, Plan, Step
+from appliance.plan import Action, BootAgent, Inspect, Plan, Step
 
 BOOT_AGENT_SECONDS = 1800.0
 """Two ways of starting a server share it; server firmware may need many minutes before its first packet."""
+INSPECT_SECONDS = 300.0
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -34,6 +35,14 @@ class Move:
     do: Action
     summary: str
     budget: float
+
+
+def boot_agent(name: MachineName) -> Move:
+    return Move(do=BootAgent(), summary=f"boot {name} into the discovery system", budget=BOOT_AGENT_SECONDS)
+
+
+def inspect(name: MachineName) -> Move:
+    return Move(do=Inspect(), summary=f"read the hardware of {name}", budget=INSPECT_SECONDS)
 
 
 def step_id(score: str, machine: MachineName, action: str) -> StepId:

@@ -153,7 +153,6 @@ class _Sheets:
     def __init__(self, host: Host, breaks_after: int | None) -> None:
         self._host = host
         self.sheets = {disk.path: Worksheet(disk, breaks_after) for disk in host.disks}
-        self.entries: list[str] = []
 
     def read(self) -> tuple[DiskFacts, ...]:
         return tuple(disk.facts() for disk in self._host.disks)

@@ -82,7 +82,7 @@ class Shells:
         for machine in self._machines.values():
             system = machine.system
             if system is not None and system.address == address:
-                if not self._ground.network.reachable(machine.macs[0].cable, self._ground.loop.time()):
+                if not self._ground.network.reachable(machine.nics[0].cable, self._ground.loop.time()):
                     break
                 return system.run(host_keys, argv)
         raise unreachable(address)

@@ -48,12 +48,13 @@ class Machine:
         self.system: System | None = None
         self._ground = ground
         self._stream = ground.chance.stream("firmware", name)
-        self._nics = tuple(self._nic(i) for i in range(2))
+        self.nics = tuple(self._nic(i) for i in range(2))
         self._boots = self._processes = self._writes = 0
         self._override = BootTarget.NONE
         self._ignored = 0
         self._boots_disk_first = False
         self._life: asyncio.Task[None] | None = None
+        self._agent: Agent | None = None
 
     def _nic(self, number: int) -> Nic:
         arch = Arch.EFI_X64 if self.character.uefi else Arch.BIOS
@@ -70,12 +71,8 @@ class Machine:
         return [data, system]
 
     @property
-    def macs(self) -> tuple[Nic, ...]:
-        return self._nics
-
-    @property
     def _boot_nic(self) -> Nic:
-        return self._nics[1 if self.character.fault is MachineFault.NIC_ORDER else 0]
+        return self.nics[1 if self.character.fault is MachineFault.NIC_ORDER else 0]
 
     # what its BMC and people do to it ------------------------------------------------------------------------
 
@@ -86,7 +83,7 @@ class Machine:
             serial=self.serial,
             manufacturer="Simulated",
             product="Server",
-            macs=tuple(nic.mac for nic in self._nics),
+            macs=tuple(nic.mac for nic in self.nics),
             power=PowerState.ON if self.is_on else PowerState.OFF,
         )
 
@@ -142,13 +139,13 @@ class Machine:
         self.lose_power()
         self.serial = f"SN{self.number:05d}"
         self.uuid = UUID(f"00000080-0000-4000-8000-{self.number:012d}")
-        self._nics = tuple(self._nic(i) for i in range(2))
+        self.nics = tuple(self._nic(i) for i in range(2))
 
     # what the agent on it asks -------------------------------------------------------------------------------
 
     def evidence(self) -> protocol.Identity:
         firmware = protocol.Firmware.UEFI if self.character.uefi else protocol.Firmware.BIOS
-        macs = tuple(str(nic.mac) for nic in self._nics)
+        macs = tuple(str(nic.mac) for nic in self.nics)
         return protocol.Identity(uuid=str(self.uuid), serial=self.serial, board_serial="", macs=macs, firmware=firmware)
 
     def facts(self, boot_id: str) -> protocol.Facts:
@@ -174,8 +171,6 @@ class Machine:
         self._ground.watch.struck(self.name, self.character.fault.name)
 
     # by itself -----------------------------------------------------------------------------------------------
-
-    _agent: Agent | None = None
 
     async def _live(self) -> None:
         while True:
@@ -287,7 +282,7 @@ class Machine:
         self._ground.watch.started_disk(self.name, content)
         self._ground.trace.say("disk", self.name, "starts " + ("the installed system" if system else "what it holds"))
         await asyncio.sleep(self.character.system)
-        nic = self._nics[0]
+        nic = self.nics[0]
         bound: Bound | None = None
         while bound is None:
             bound = await nic.bind(Program.SYSTEM)
@@ -309,7 +304,7 @@ class Machine:
 
 
 def facts_of(machine: Machine, boot_id: str) -> protocol.Facts:
-    nics = machine.macs if machine.character.fault is not MachineFault.NIC_ORDER else tuple(reversed(machine.macs))
+    nics = machine.nics if machine.character.fault is not MachineFault.NIC_ORDER else tuple(reversed(machine.nics))
     return protocol.Facts(
         boot_id=boot_id,
         lshw=None,

@@ -1,6 +1,6 @@
 """What the records on the appliance's disk say, read by the simulation's own eyes: nothing of the product's opinion."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
@@ -160,11 +160,6 @@ class Past:
             if attempt.step.do.action == action:
                 return self.runs[intent.run], attempt, intent
         return None
-
-    def courses(self) -> Iterator[tuple[Run, MachineName, Course]]:
-        for run in self.running.values():
-            for machine, course in run.courses.items():
-                yield run, machine, course
 
 
 def _begun(run: RunId, plan: Plan, now: float) -> Run:

@@ -127,7 +127,7 @@ class Simulation:
             image=image,
             agent=wanted.parts.agent,
         )
-        self._site, self._parts, self._seed = site_of(wanted.machines), wanted.parts, wanted.seed
+        self._site, self._parts = site_of(wanted.machines), wanted.parts
         self.machines = self._machines()
         self.life: Life | None = None
         self.ended = 0.0

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.ports import Clock
@@ -28,19 +27,13 @@ class Trace:
         self._clock = clock
         self._hash = hashlib.sha256()
         self._latest: deque[Event] = deque(maxlen=_KEPT)
-        self._listeners: list[Callable[[Event], None]] = []
         self.count = 0
-
-    def listen(self, listener: Callable[[Event], None]) -> None:
-        self._listeners.append(listener)
 
     def say(self, kind: str, machine: str = "", text: str = "") -> None:
         event = Event(time=self._clock.monotonic(), kind=kind, machine=machine, text=text)
         self._hash.update(f"{event.time!r} {kind} {machine} {text}\n".encode())
         self._latest.append(event)
         self.count += 1
-        for listener in self._listeners:
-            listener(event)
 
     def mix(self, data: bytes) -> None:
         """Into the hash alone."""

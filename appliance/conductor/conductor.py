@@ -1,7 +1,8 @@
 """Executes approved plans.
 
 Rules
-* Intent, act, result: an intent is on disk before its step does anything, a result before the next step starts.
+* Intent, act, result: an intent is on disk before its step does anything, a result before the next step does. Where a
+  machine goes straight on, one commit holds both.
 * The conductor keeps nothing of its own: after a crash the folded world says what to do, and an attempt whose end
   nobody saw is begun again under the next fence (its handler looks before it orders anything).
 * One handler per machine. `moves` decides, purely; this file only carries out.
@@ -18,7 +19,7 @@ from typing import assert_never
 from appliance.conductor.decision import Done, Failed, Outcome, Retry
 from appliance.conductor.hands import Hands
 from appliance.conductor.outbox import problem_of
-from appliance.conductor.position import ATTEMPTS, End, Pause, Start, may_go_on, moves, retries
+from appliance.conductor.position import ATTEMPTS, End, Pause, Start, may_begin, may_go_on, moves, retries, straight_on
 from appliance.conductor.runs import Attempt
 from appliance.errors import InnervateError, MachineryError
 from appliance.model.ids import MachineName, Nonce, RunId
@@ -116,14 +117,16 @@ class Conductor:
         """Until the next retry; those that were due have been taken out, and their machines' changes wake us."""
         return max(0.05, self._retries[0][0] - self._hands.clock.now()) if self._retries else None
 
-    async def _handle(self, start: Start) -> None:
-        machine = start.step.machine
+    async def _handle(self, first: Start) -> None:
+        machine, start = first.step.machine, first
         try:
-            attempt = await self._begin(start)
-            outcome = await self._perform(start.step, attempt)
-            await self._memory.remember(*_learnt(outcome), _result(start, attempt, outcome))
-            if isinstance(outcome, Retry):
-                heappush(self._retries, (self._hands.clock.now() + outcome.seconds, machine))
+            await self._memory.remember(self._intent(first))
+            while (attempt := self._begun(start)) is not None:
+                outcome = await self._perform(start.step, attempt)
+                following = await self._end(start, attempt, outcome)
+                if following is None:
+                    break
+                start = following
         except MachineryError as error:
             await self._log_refused(f"machine={machine} step={start.step.id}", error)
         finally:
@@ -131,25 +134,40 @@ class Conductor:
             self._note(frozenset({machine}))
             self._memory.wake()
 
-    async def _begin(self, start: Start) -> Attempt:
+    async def _end(self, start: Start, attempt: Attempt, outcome: Outcome) -> Start | None:
+        """One commit holds the result and, where the machine goes straight on, its next intent."""
+        world, now = self._memory.world, self._hands.clock.now()
+        goes_on = isinstance(outcome, Done) and start.run not in self._recording
+        following = straight_on(world, start.run, start.step, now) if goes_on else None
+        intents = () if following is None else (self._intent(following),)
+        await self._memory.remember(*_learnt(outcome), _result(start, attempt, outcome), *intents)
+        if isinstance(outcome, Retry):
+            heappush(self._retries, (self._hands.clock.now() + outcome.seconds, start.step.machine))
+        return following
+
+    def _intent(self, start: Start) -> StepIntent:
         step, before = start.step, self._memory.world.runs[start.run].attempts.get(start.step.id)
         # The nonce belongs to a boot: an attempt that resumes another one waits for the same boot. It is also what a
         # seed holds, and an agent that wrote the seed before will say so instead of writing it again.
         kept = before if start.resumes is not None or isinstance(step.do, WriteSeed) else None
         nonce = kept.nonce if kept else Nonce(self._rng.token(_NONCE_BYTES))
-        await self._memory.remember(
-            StepIntent(
-                run=start.run,
-                step=step.id,
-                machine=step.machine,
-                kind=step.kind,
-                fence=start.fence,
-                nonce=nonce,
-                resumes=start.resumes,
-            )
+        return StepIntent(
+            run=start.run,
+            step=step.id,
+            machine=step.machine,
+            kind=step.kind,
+            fence=start.fence,
+            nonce=nonce,
+            resumes=start.resumes,
         )
+
+    def _begun(self, start: Start) -> Attempt | None:
+        """None if a word of a person was in the log before the intent: the step is not to begin."""
+        step, world = start.step, self._memory.world
+        if not may_begin(world, step.machine, start.run):
+            return None
         _LOGGER.info("machine=%s step=%s fence=%d begins", step.machine, step.id, start.fence)
-        return self._memory.world.runs[start.run].attempts[step.id]
+        return world.runs[start.run].attempts[step.id]
 
     async def _perform(self, step: Step, attempt: Attempt) -> Outcome:
         budget = asyncio.timeout(step.budget)

@@ -7,6 +7,7 @@ from typing import assert_never
 
 from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
+from appliance.model.amend import amended
 from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import MachineName, Nonce, RunId
@@ -75,7 +76,7 @@ class Certificate:
     findings: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MachineState:
     """`stages` are times since the epoch, first seen since the last power-on.
 
@@ -158,8 +159,8 @@ def stuck(state: MachineState, now: float) -> Condition | None:
 def powered(state: MachineState, now: float) -> MachineState:
     if state.phase is Phase.RESCUE and state.installed is not None:  # it boots its own disk, and has to prove itself
         unproven = replace(state.installed, confirmed=False)
-        state = replace(_enter(state, Phase.CONFIGURING, now), installed=unproven)
-    return replace(state, power_on=now, stages={}, hello=None, first_boot=None, rescue_keys=())
+        state = amended(_enter(state, Phase.CONFIGURING, now), installed=unproven)
+    return amended(state, power_on=now, stages={}, hello=None, first_boot=None, rescue_keys=())
 
 
 def observed(state: MachineState, record: Observation, now: float) -> MachineState:
@@ -169,32 +170,32 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
         case PowerCommanded() | Noted():
             return state
         case IdentityRead(identity=identity):
-            return replace(state, identity=identity)
+            return amended(state, identity=identity)
         case AddressLeased(address=address):
-            return replace(state, address=address)
+            return amended(state, address=address)
         case BootSeen(stage=BootStage.LOCAL):
-            return replace(state, returns=(*state.returns, now)[-_RETURNS_KEPT:])
+            return amended(state, returns=(*state.returns, now)[-_RETURNS_KEPT:])
         case MachineSilent(text=text):
-            return replace(state, silent=Condition(kind=ConditionKind.UNREACHABLE, since=now, reason=text))
+            return amended(state, silent=Condition(kind=ConditionKind.UNREACHABLE, since=now, reason=text))
         case MachineAnswers():
-            return replace(state, silent=None)
+            return amended(state, silent=None)
         case MachineStrayed(stray=stray, text=text):
             condition = Condition(kind=ConditionKind.DEGRADED, since=now, reason=text)
-            return replace(state, strayed=condition, stray=stray, returns=())
+            return amended(state, strayed=condition, stray=stray, returns=())
         case BootSeen(stage=stage, detail=detail):
             return _stage(state, stage.value, detail, now)
         case HelloSeen() as hello:
-            return replace(_stage(state, "hello", hello.detail, now), hello=hello, hello_at=now)
+            return amended(_stage(state, "hello", hello.detail, now), hello=hello, hello_at=now)
         case FactsReceived(facts=facts, nonce=nonce):
-            known = replace(state, facts=facts, facts_nonce=nonce, facts_current=True)
+            known = amended(state, facts=facts, facts_nonce=nonce, facts_current=True)
             return _proof(known, "facts", _describe(facts), now)
         case FirstBootSeen() as report:
             detail = f"{report.hostname} {report.address} nonce {report.nonce[:8]}"
-            return replace(_stage(state, "first_boot", detail, now), first_boot=report, hello=None)
+            return amended(_stage(state, "first_boot", detail, now), first_boot=report, hello=None)
         case HoldPlaced(reason=reason):
-            return replace(state, hold=Condition(kind=ConditionKind.HOLD, since=now, reason=reason))
+            return amended(state, hold=Condition(kind=ConditionKind.HOLD, since=now, reason=reason))
         case HoldReleased():
-            return replace(state, hold=None)
+            return amended(state, hold=None)
         case _:
             assert_never(record)
 
@@ -202,28 +203,28 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     match action:
         case Enrol():
-            wanted = replace(state, forgotten=frozenset())
+            wanted = amended(state, forgotten=frozenset())
             return wanted if state.phase is Phase.AVAILABLE else _enter(wanted, Phase.ENROLLING, now)
         case BootAgent():
             kept = state.forgotten if errand is Errand.DECOMMISSION else frozenset[Trace]()
-            fresh = replace(state, boots_disk=False, boot_nonce=intent.nonce, forgotten=kept)
+            fresh = amended(state, boots_disk=False, boot_nonce=intent.nonce, forgotten=kept)
             return _enter(fresh, _coming(state.phase, errand), now)
         case Inspect():
-            return replace(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
+            return amended(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
         case WriteImage():
-            state = replace(state, installed=None, facts_current=False, drained=False)
-            return replace(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce)
+            state = amended(state, installed=None, facts_current=False, drained=False)
+            return amended(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce)
         case WriteSeed():
             state = _enter(state, Phase.DEPLOYING, now)
-            return replace(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce)
+            return amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce)
         case BootDisk():
-            return replace(_enter(state, Phase.BOOTING, now), boots_disk=True)
+            return amended(_enter(state, Phase.BOOTING, now), boots_disk=True)
         case ConfirmShell():
             return state if state.phase is Phase.ACTIVE else _enter(state, Phase.CONFIGURING, now)
         case Drain():
             return _enter(state, Phase.RELEASING, now)
         case Wipe():
-            state = replace(state, installed=None, facts_current=False, boot_nonce=intent.nonce)
+            state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce)
             return _enter(state, _emptying(errand), now)
         case Rescue() | SetPower() | Retire():
             return state
@@ -256,15 +257,15 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
         case WriteImage():
             return _stage(state, "written", detail, now)
         case BootDisk(image=image, disk=disk):
-            return replace(_enter(state, Phase.CONFIGURING, now), installed=_installed(state, image, disk))
+            return amended(_enter(state, Phase.CONFIGURING, now), installed=_installed(state, image, disk))
         case ConfirmShell():
             return _confirmed(_stage(state, "ssh", detail, now), step, now)
         case Drain():
-            return _proof(replace(state, drained=True), "drained", detail, now)
+            return _proof(amended(state, drained=True), "drained", detail, now)
         case Wipe(disk=disk):
             certificate = Certificate(disk=disk, at=now, run=result.run, findings=result.evidence)
             kept = (*state.certificates, certificate)[-_EVIDENCE_KEPT:]
-            return _proof(replace(state, certificates=kept), "wiped", detail, now)
+            return _proof(amended(state, certificates=kept), "wiped", detail, now)
         case Rescue():
             return _rescued(_proof(state, "rescue", detail, now), result, now)
         case Retire():
@@ -279,13 +280,13 @@ def _rescued(state: MachineState, result: StepResult, now: float) -> MachineStat
     """The next boot is from the disk again, if there is anything on it."""
     keys = tuple(result.evidence.get("host_key", "").splitlines())
     boots_disk = state.installed is not None
-    return replace(_enter(state, Phase.RESCUE, now), rescue_keys=keys, boots_disk=boots_disk)
+    return amended(_enter(state, Phase.RESCUE, now), rescue_keys=keys, boots_disk=boots_disk)
 
 
 def _retired(state: MachineState, now: float) -> MachineState:
     """What was observed stays; what the machine could boot or be reached by is gone."""
-    gone = replace(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
-    return _enter(replace(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
+    gone = amended(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
+    return _enter(amended(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
 
 
 def given(state: MachineState, choice: RoleChoice, errand: Errand | None, now: float) -> MachineState:
@@ -294,7 +295,7 @@ def given(state: MachineState, choice: RoleChoice, errand: Errand | None, now: f
     replaced = state.replaced
     if errand is Errand.REPLACE and state.role and not role:
         replaced = Condition(kind=ConditionKind.DEGRADED, since=now, reason=choice.why)
-    return replace(state, role=role, spare_of=spare_of, replaced=replaced)
+    return amended(state, role=role, spare_of=spare_of, replaced=replaced)
 
 
 def _installed(state: MachineState, image: ImageRef, disk: DiskRef) -> Installed | None:
@@ -311,7 +312,7 @@ def _confirmed(state: MachineState, step: Step, now: float) -> MachineState:
         return state
     smoke = state.installed.smoke_passed or step.score == "smoke-test"
     installed = replace(state.installed, confirmed=True, smoke_passed=smoke)
-    well = replace(state, installed=installed, replaced=None, silent=None, strayed=None, stray=None, returns=())
+    well = amended(state, installed=installed, replaced=None, silent=None, strayed=None, stray=None, returns=())
     return _enter(well, Phase.ACTIVE, now)
 
 
@@ -324,24 +325,24 @@ def failed(state: MachineState, step: Step, problem: Problem, now: float) -> Mac
         evidence=problem.evidence,
         next_action=problem.next_action,
     )
-    return replace(state, failed=failed)
+    return amended(state, failed=failed)
 
 
 def _enter(state: MachineState, phase: Phase, now: float) -> MachineState:
     if phase is state.phase:
         return state
-    return replace(state, phase=phase, since=now, phases=(*state.phases, (phase, now))[-_EVIDENCE_KEPT:])
+    return amended(state, phase=phase, since=now, phases=(*state.phases, (phase, now))[-_EVIDENCE_KEPT:])
 
 
 def _stage(state: MachineState, stage: str, detail: str, now: float) -> MachineState:
     """The first time counts: a stage is when the machine got there, not when it was last there."""
     stages = state.stages if stage in state.stages else {**state.stages, stage: now}
-    return _proof(replace(state, stages=stages), stage, detail, now)
+    return _proof(amended(state, stages=stages), stage, detail, now)
 
 
 def _proof(state: MachineState, what: str, detail: str, now: float) -> MachineState:
     proof = Evidence(what=what, time=now, detail=detail)
-    return replace(state, evidence=(*state.evidence, proof)[-_EVIDENCE_KEPT:])
+    return amended(state, evidence=(*state.evidence, proof)[-_EVIDENCE_KEPT:])
 
 
 def _describe(facts: HardwareFacts) -> str:

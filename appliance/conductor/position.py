@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from appliance.conductor.rollout import worse_than_canary
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.conductor.world import World
-from appliance.model.ids import Fence, MachineName, RunId
+from appliance.model.ids import Fence, MachineName, RunId, StepId
 from appliance.model.views import RunState, StepState
 from appliance.plan import Step
 
@@ -102,12 +102,17 @@ def _next_in_line(run: RunStatus, room: int) -> tuple[MachineName, ...]:
     return tuple(run.waiting) if room > 0 else ()
 
 
-def _start(run: RunStatus, name: MachineName, now: float) -> Start | None:
-    """The first step of the machine that may begin."""
+def straight_on(world: World, run: RunId, done: Step, now: float) -> Start | None:
+    """What the machine does next as soon as `done` is recorded as done, if nothing else is missing."""
+    return _start(world.runs[run], done.machine, now, done.id) if may_begin(world, done.machine, run) else None
+
+
+def _start(run: RunStatus, name: MachineName, now: float, done: StepId | None = None) -> Start | None:
+    """The first step of the machine that may begin; `done` is as good as done."""
     for step in run.open_steps_of(name):
         attempt = run.attempts.get(step.id)
-        ready = step.id not in run.lost and all(map(run.is_done, step.needs))
-        if ready and _may_start(attempt, now):
+        ready = step.id not in run.lost and all(need == done or run.is_done(need) for need in step.needs)
+        if step.id != done and ready and _may_start(attempt, now):
             resumes = attempt.fence if attempt and attempt.ended is None else None
             return Start(run=run.id, step=step, fence=Fence(attempt.fence + 1 if attempt else 1), resumes=resumes)
     return None
@@ -140,6 +145,10 @@ def may_go_on(world: World, machine: MachineName, run: RunId) -> bool:
     """Whether a handler that is at work there may stay: nobody holds the machine or took it out, and the run runs."""
     status = world.runs[run]
     return status.state is RunState.RUNNING and machine not in status.aside and world.machine(machine).hold is None
+
+
+def may_begin(world: World, machine: MachineName, run: RunId) -> bool:
+    return world.runs[run].paused is None and may_go_on(world, machine, run)
 
 
 def step_state(attempt: Attempt | None, run: RunState = RunState.RUNNING) -> StepState:

@@ -6,6 +6,7 @@ Written by `World` alone; everybody else reads.
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from appliance.model.amend import amended
 from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
 from appliance.model.orders import Order
 from appliance.model.phase import Condition
@@ -38,7 +39,7 @@ class SentOrder:
         return None if self.lost else self.problem
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """One try at a step. `ended` is None while nobody saw its end.
 
@@ -207,4 +208,4 @@ class RunStatus:
 def _unfailed(attempt: Attempt) -> Attempt:
     """As if the appliance had wanted to try again at once."""
     assert attempt.result is not None  # noqa: S101  it failed
-    return replace(attempt, result=replace(attempt.result, retry_after=0.0), tries=0)
+    return amended(attempt, result=replace(attempt.result, retry_after=0.0), tries=0)

@@ -14,9 +14,11 @@ from appliance.conductor.machine import MachineState, failed, finished, given, m
 from appliance.conductor.past import Past
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
 from appliance.inventory.identity import Identities
+from appliance.model.amend import amended
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.phase import Condition, ConditionKind
+from appliance.model.views import RunState
 from appliance.plan import (
     Action,
     Plan,
@@ -163,15 +165,18 @@ class World:
         for name in machines:
             state = self.machine(name)
             if state.attempt is not None and state.attempt.run == run.id:
-                self.machines[name] = replace(state, attempt=None)
+                self.machines[name] = amended(state, attempt=None)
 
     def _begin(self, intent: StepIntent, now: float) -> None:
+        """Nothing begins that was written behind the end of its run, or behind the word that took its machine out."""
         run = self.runs[intent.run]
+        if run.state is not RunState.RUNNING or intent.machine in run.aside:
+            return
         attempt = _attempt(intent, run.attempts.get(intent.step), now)
         run.keep(attempt)
         run.enter(intent.machine, now)
         step = run.index.by_id[intent.step]
-        state = replace(self.machine(intent.machine), attempt=attempt, failed=None)
+        state = amended(self.machine(intent.machine), attempt=attempt, failed=None)
         self.machines[state.name] = started(state, step.do, intent, run.plan.purpose.errand, now)
 
     def _end(self, result: StepResult, now: float) -> None:
@@ -179,9 +184,9 @@ class World:
         begun = run.attempts.get(result.step)
         if begun is None or begun.fence != result.fence or begun.ended is not None:
             return
-        attempt, step = replace(begun, ended=now, result=result), run.index.by_id[result.step]
+        attempt, step = amended(begun, ended=now, result=result), run.index.by_id[result.step]
         run.keep(attempt)
-        state = replace(self.machine(result.machine), attempt=None)
+        state = amended(self.machine(result.machine), attempt=None)
         if result.problem is None:
             run.finish(step, now)
             self._past.saw_done(model_of(state), step.do.action, now - (begun.resumed_from or begun.started))
@@ -198,7 +203,7 @@ class World:
             case PowerOrder(command=command):
                 state = powered(state, now) if command.boots else state
             case ForgetOrder(trace=trace):
-                state = replace(state, forgotten=state.forgotten | {trace})
+                state = amended(state, forgotten=state.forgotten | {trace})
             case BootOrder():
                 pass
         self._amend(sent, state, lambda orders: (*orders, order))
@@ -217,10 +222,10 @@ class World:
     ) -> None:
         run = self.runs[record.run]
         if (attempt := run.attempts.get(record.step)) is not None:
-            attempt = replace(attempt, orders=amend(attempt.orders))
+            attempt = amended(attempt, orders=amend(attempt.orders))
             run.keep(attempt)
             if state.attempt is not None and (state.attempt.run, state.attempt.step) == (record.run, record.step):
-                state = replace(state, attempt=attempt)
+                state = amended(state, attempt=attempt)
         self.machines[state.name] = state
 
 

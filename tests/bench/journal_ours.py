@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from itertools import cycle, islice
+from itertools import cycle, islice, pairwise
 from pathlib import Path
 from resource import RUSAGE_SELF, getrusage
 
@@ -133,12 +133,17 @@ async def _through_conductor(log: Log, scene: _Scene) -> Work:
 async def _through_log(log: Log, scene: _Scene) -> Work:
     async def slot(machine: MachineName) -> None:
         while True:
-            start = scene.start(machine)
+            start, steps = scene.start(machine), scene.plans[machine].steps
             await written(start)
-            for step in scene.plans[machine].steps:
-                await written(_intent(start.run, step, Nonce(scene.rng.token(16))))
-                await written(_result(start.run, step))
+            await written(intent(start.run, steps[0]))
+            for step, following in pairwise(steps):
+                await written(_result(start.run, step), intent(start.run, following))
+            await written(_result(start.run, steps[-1]))
             await written(RunEnded(run=start.run, state=RunState.DONE))
+
+    def intent(run: RunId, step: Step) -> StepIntent:
+        nonce = Nonce(scene.rng.token(16))
+        return StepIntent(run=run, step=step.id, machine=step.machine, kind=step.kind, fence=Fence(1), nonce=nonce)
 
     async def written(*records: Record) -> None:
         await handover.result(log.append(*records))
@@ -147,10 +152,6 @@ async def _through_log(log: Log, scene: _Scene) -> Work:
     log.open()
     await written(*scene.stored())
     return list(map(slot, scene.plans))
-
-
-def _intent(run: RunId, step: Step, nonce: Nonce) -> StepIntent:
-    return StepIntent(run=run, step=step.id, machine=step.machine, kind=step.kind, fence=Fence(1), nonce=nonce)
 
 
 def _result(run: RunId, step: Step) -> StepResult:

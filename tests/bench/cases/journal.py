@@ -1,8 +1,8 @@
 """Durable steps per second of the conductor's journal, beside DBOS on SQLite: one run, and 100 at once.
 
 A step does nothing, and counts when its result is on the disk. Ours writes two records for each, the intent before and
-the result after; DBOS writes one, after. Both have synchronous=FULL and the same disk, and after the run every step
-that counted is looked for in the database.
+the result after, and flushes once: a result and the next intent are one commit. DBOS writes one, after. Both have
+synchronous=FULL and the same disk, and after the run every step that counted is looked for in the database.
 
 `innervate log` is the record log alone, with the same records: what is missing to `innervate` is the conductor's own.
 """

@@ -29,6 +29,7 @@ from appliance.store.records import (
     OrderAnswered,
     OrderSent,
     PowerCommanded,
+    Record,
     RunEnded,
     StepIntent,
     StepResult,
@@ -302,6 +303,25 @@ def test_a_log_that_refuses_stops_the_world_until_it_takes_records_again(
         await net.finish()
         assert not net.failures()
         assert all(refused[kind.__name__] >= 2 for kind in JOURNAL), refused
+
+    play(tmp_path, scene)
+
+
+def test_a_result_and_the_next_intent_are_one_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        append, appended = net.log.append, list[tuple[Record, ...]]()
+
+        def noted(*records: Record) -> Future[tuple[Entry, ...]]:
+            appended.append(records)
+            return append(*records)
+
+        monkeypatch.setattr(net.log, "append", noted)
+        await net.approve()
+        told = [[one for one in records if isinstance(one, StepIntent | StepResult)] for records in appended]
+        first, *between, last = [[type(one) for one in records] for records in told if records]
+        assert (first, last) == ([StepIntent], [StepResult])
+        assert between
+        assert all(kinds == [StepResult, StepIntent] for kinds in between)
 
     play(tmp_path, scene)
 

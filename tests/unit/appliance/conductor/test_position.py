@@ -2,7 +2,7 @@
 
 import pytest
 
-from appliance.conductor.position import End, Move, Start, moves, retries, step_state
+from appliance.conductor.position import End, Move, Start, moves, retries, step_state, straight_on
 from appliance.conductor.world import World
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
 from appliance.model.step import StepKind
@@ -12,10 +12,12 @@ from appliance.store.records import (
     Entry,
     HoldPlaced,
     HoldReleased,
+    MachineSetAside,
     PlanStored,
     Problem,
     Record,
     RunEnded,
+    RunPaused,
     RunStarted,
     StepIntent,
     StepResult,
@@ -124,6 +126,39 @@ LOOSE = Plan(site="x", steps=(step("a1"), step("a2")))
 )
 def test_moves(plan: Plan, records: list[Record], busy: str, expected: list[str]) -> None:
     assert said(list(moves(world(plan, *records), frozenset(busy), 100.0))) == expected
+
+
+HELD = HoldPlaced(machine=A, reason="x")
+PAUSED = RunPaused(run=RunId("r"), reason="x")
+ASIDE = MachineSetAside(run=RunId("r"), machine=A, reason="x")
+OVER = RunEnded(run=RunId("r"), state=RunState.CANCELLED)
+
+
+@pytest.mark.parametrize(
+    ("plan", "records", "expected"),
+    [
+        (CHAIN, [], "a2#1"),
+        (CHAIN, [begin("a2")], "a2#2 resumes 1"),
+        (CHAIN, [begin("a2"), end("a2")], "a3#1"),
+        (CHAIN, [begin("a2"), end("a2", 1, PROBLEM)], ""),
+        (CHAIN, [begin("a2"), end("a2", 1, PROBLEM, 500)], ""),
+        (CHAIN, [HELD], ""),
+        (CHAIN, [PAUSED], ""),
+        (CHAIN, [ASIDE], ""),
+        (CHAIN, [OVER], ""),
+        (JOINED, [], ""),
+        (LOOSE, [], "a2#1"),
+        (LOOSE, [begin("a2"), end("a2", 1, PROBLEM)], ""),
+        (Plan(site="x", steps=(step("a1"), step("b1"), step("a2", "a1", "b1"), step("a3"))), [], "a3#1"),
+    ],
+)
+def test_what_is_begun_with_the_end_of_a_step_is_what_would_have_begun_after_it(
+    plan: Plan, records: list[Record], expected: str
+) -> None:
+    ahead = straight_on(world(plan, begin("a1"), *records), RunId("r"), plan.steps[0], 100.0)
+    assert said([ahead] if ahead is not None else []) == ([expected] if expected else [])
+    after = moves(world(plan, begin("a1"), *records, end("a1")), frozenset("b"), 100.0)
+    assert [move for move in after if isinstance(move, Start)] == ([ahead] if ahead is not None else [])
 
 
 def test_one_handler_per_machine_over_all_runs() -> None:

@@ -1,7 +1,8 @@
 """Runs over many machines: canaries, limits, pauses, machines set aside and tried again, holds, cancelling."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.phase import Phase
 from appliance.model.site import RackLimits
 from appliance.model.views import RunState, StepState
-from appliance.store.records import RunPaused, StepIntent
+from appliance.store.records import Entry, Record, RunPaused, StepIntent
 from images.agent import protocol
 from tests.unit.appliance.conductor.rack import FakeRack, Net, intents
 from tests.unit.appliance.conductor.test_conductor import play, written
@@ -185,6 +186,49 @@ def test_a_machine_is_set_aside_and_the_others_go_on(tmp_path: Path) -> None:
             await net.application.retry(other, MachineName("node-1"))
 
     play(tmp_path, scene, machines=2)
+
+
+Word = Callable[[Net, MachineName, RunId], Awaitable[object]]
+WORDS: dict[str, tuple[Word, RunState]] = {
+    "hold": (lambda net, machine, _run: net.application.hold(machine, "smoke"), RunState.RUNNING),
+    "pause": (lambda net, _machine, run: net.application.pause(run, "smoke"), RunState.RUNNING),
+    "set aside": (lambda net, machine, run: net.application.set_aside(run, machine, "smoke"), RunState.FAILED),
+    "cancel": (lambda net, _machine, run: net.application.cancel(run), RunState.CANCELLED),
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_that_reaches_the_log_before_the_next_intent_comes_in_time(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The seed is not written, though the intent to write it is in the log behind the word."""
+    say, state = WORDS[word]
+
+    async def scene(rack: FakeRack, net: Net) -> None:
+        await discovered(net)
+        append, late = net.log.append, list[asyncio.Task[None]]()
+        arrived = Future[tuple[Entry, ...]]()
+
+        def overtaken(*records: Record) -> Future[tuple[Entry, ...]]:
+            intent = records[-1]
+            if late or not (isinstance(intent, StepIntent) and intent.step.endswith("seed")):
+                return append(*records)
+            late.append(asyncio.create_task(deliver(intent.run, records)))
+            return arrived
+
+        async def deliver(run: RunId, records: tuple[Record, ...]) -> None:
+            await say(net, rack.first.name, run)
+            append(*records).add_done_callback(lambda done: arrived.set_result(done.result()))
+
+        monkeypatch.setattr(net.log, "append", overtaken)
+        run = await started(net)
+        await asyncio.sleep(600)
+        assert late
+        assert written(rack)
+        assert not [task for task in rack.first.started if isinstance(task, protocol.WriteSeed)]
+        assert net.application.run(run).state is state
+
+    play(tmp_path, scene)
 
 
 def test_of_two_runs_that_want_one_machine_the_second_is_refused_by_name(tmp_path: Path) -> None:

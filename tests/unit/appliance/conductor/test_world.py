@@ -38,6 +38,7 @@ from appliance.store.records import (
     HoldPlaced,
     HoldReleased,
     IdentityRead,
+    MachineSetAside,
     Noted,
     PlanStored,
     PowerCommanded,
@@ -405,3 +406,14 @@ def test_runs() -> None:
     world = folded((begin(ENROL), end(ENROL), RunEnded(run=RUN, state=RunState.DONE)))
     assert not world.running
     assert (world.runs[RUN].ended, world.runs[RUN].attempts[StepId("s.enrol")].done) == (5.0, True)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [RunEnded(run=RUN, state=RunState.CANCELLED), MachineSetAside(run=RUN, machine=NODE, reason="burnt smell")],
+)
+def test_an_intent_that_was_written_too_late_begins_nothing(word: Record) -> None:
+    """Both were on their way to the log, and the person's word got there first."""
+    before, after = folded((begin(ENROL), end(ENROL), word)), folded((begin(ENROL), end(ENROL), word, begin(WRITE)))
+    assert after.machines == before.machines
+    assert after.runs[RUN].attempts == before.runs[RUN].attempts

@@ -14,7 +14,7 @@ else:
 
     def amended(value: T, /, **changes: object) -> T:
         changed = object.__new__(type(value))
-        changed.__dict__.update(value.__dict__, **changes)
+        object.__setattr__(changed, "__dict__", value.__dict__ | changes)
         return changed
 
 

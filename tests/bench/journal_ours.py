@@ -40,6 +40,7 @@ from appliance.store.handover import Handover
 from appliance.store.log import Log
 from appliance.store.records import Entry, PlanStored, Record, RunEnded, RunStarted, StepIntent, StepResult
 from appliance.system import SystemClock, SystemRng
+from pxe.memory import settle
 from tests.bench.bare import bare_hands
 from tests.bench.journal_load import OURS_FILE, STEPS, WARM_UP_SECONDS, Mark, figures
 
@@ -166,6 +167,7 @@ async def _drive(way: str, runs: int, seconds: float, folder: Path) -> None:
     scene = _Scene(log, plans_of(runs))
     work = [asyncio.create_task(one) for one in await _WAYS[way](log, scene)]
     await asyncio.sleep(WARM_UP_SECONDS)
+    settle()  # as the daemon does when all is started
     before = scene.mark()
     await asyncio.sleep(seconds)
     after = scene.mark()

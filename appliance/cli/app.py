@@ -8,9 +8,10 @@ import typer
 
 from appliance.cli import bmc, errands, runs
 from appliance.cli.context import Json, Machine, client_of, print_json, settings, socket_of
-from appliance.cli.exits import of_error, of_run, told
+from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow
 from appliance.errors import InnervateError, RefusedError
+from appliance.frontend.words import told
 from appliance.model.views import MachineView, PlanView, PowerAction, RunView
 
 _WAIT_SECONDS = 25.0
@@ -66,7 +67,7 @@ def apply(
     as_json: Json = False,
 ) -> None:
     """Plan, show, ask, do, and follow until every machine is done."""
-    from appliance.cli.apply import apply_exactly, provision
+    from appliance.frontend.provision import apply_exactly, provision
 
     client = client_of(context)
 
@@ -203,7 +204,7 @@ def tunnel(context: typer.Context, machine: Machine) -> None:
 
 def _approve(view: PlanView, *, asked: bool, as_json: bool) -> None:
     from appliance.cli import show
-    from appliance.cli.apply import confirm
+    from appliance.frontend.provision import confirm
 
     show.console(stderr=as_json).print(show.plan(view))
     if not asked:

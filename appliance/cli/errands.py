@@ -10,19 +10,14 @@ import typer
 from appliance.cli.context import Json, Machine, client_of, print_json
 from appliance.cli.follow import ask, finish, follow
 from appliance.errors import RefusedError
+from appliance.frontend.errands import SAYS, is_harmless
 from appliance.model.views import Errand, MachinesView, PlanView, RunView
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask where nothing can be lost.")]
 Confirm = Annotated[str, typer.Option(metavar="MACHINE", help="The machine's name once more, instead of typing it.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan, and end.")]
 
-_HARMLESS = frozenset({Errand.RESCUE})
-_HELP = {
-    Errand.REINSTALL: "Install a machine anew. What its system disk holds is lost.",
-    Errand.RESCUE: "Boot a repair system from memory. The machine's disks are left alone.",
-    Errand.DECOMMISSION: "Take a machine out of service for good. Every byte of its disks is erased.",
-    Errand.REPLACE: "Let a spare take over a machine's role. What the spare's disk holds is lost.",
-}
+_VERBS = (Errand.REINSTALL, Errand.RESCUE, Errand.DECOMMISSION, Errand.REPLACE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +30,12 @@ class Consent:
     typed: str
 
     def covers(self, plan: PlanView) -> bool:
-        """An errand that destroys something may first find out what: its first plan is harmless, the errand is not."""
-        harmless = self.errand in _HARMLESS and all(step.kind != "destructive" for step in plan.steps)
-        return self.typed == self.machine or (self.yes and harmless)
+        return self.typed == self.machine or (self.yes and is_harmless(self.errand, plan))
 
 
 def add_to(app: typer.Typer) -> None:
-    for errand, says in _HELP.items():
-        app.command(errand.value, help=says)(_verb(errand))
+    for errand in _VERBS:
+        app.command(errand.value, help=SAYS[errand])(_verb(errand))
     app.command()(wipe)
 
 
@@ -77,7 +70,7 @@ def _verb(errand: Errand) -> Callable[..., None]:
 
 def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bool) -> None:
     from appliance.cli import show
-    from appliance.cli.apply import carry_out
+    from appliance.frontend.provision import carry_out
 
     _refuse_another_name(consent)
     client = client_of(context)
@@ -114,7 +107,7 @@ def _refuse_another_name(consent: Consent) -> None:
 
 
 def _approve(plan: PlanView, consent: Consent) -> None:
-    from appliance.cli.apply import confirm
+    from appliance.frontend.provision import confirm
 
     if consent.covers(plan):
         return

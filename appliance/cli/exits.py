@@ -1,9 +1,9 @@
-"""How the command ends: the exit statuses, and what is said of an error."""
+"""How the command ends: the exit statuses."""
 
 from enum import IntEnum
 
 from appliance.errors import InnervateError
-from appliance.model.text import clean
+from appliance.frontend.provision import Outcome
 from appliance.model.views import RunView, StepState
 
 
@@ -53,11 +53,12 @@ def of_run(run: RunView) -> Exit:
     return Exit.PARTIAL if touched - behind else Exit.FAILURE
 
 
-def told(error: InnervateError) -> str:
-    """What happened, what was seen, what to do next: a line each."""
-    lines = [f"error: {clean(str(error), 1000)}"]
-    if error.evidence:
-        lines.append(f"  seen: {clean(error.evidence, 2000)}")
-    if error.next_action:
-        lines.append(f"  next: {clean(error.next_action, 1000)}")
-    return "\n".join(lines)
+def of_outcome(outcome: Outcome) -> Exit:
+    worst = max((of_run(run) for run in outcome.runs), default=Exit.OK, key=_badness)
+    if worst is not Exit.OK or not (outcome.deferred or outcome.missing):
+        return worst
+    return Exit.FAILURE if outcome.deferred and not outcome.runs else Exit.PARTIAL
+
+
+def _badness(status: Exit) -> int:
+    return (Exit.OK, Exit.PARTIAL, Exit.FAILURE).index(status)

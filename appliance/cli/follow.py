@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from appliance.cli.context import print_json
+from appliance.cli.exits import of_outcome
 from appliance.model.text import clean
 from appliance.model.views import MachinesView, RunView
 
 if TYPE_CHECKING:
-    from appliance.cli.apply import Outcome
     from appliance.client import Client
+    from appliance.frontend.provision import Outcome
 
 _PAUSE_SECONDS = 0.5
 
@@ -26,8 +27,8 @@ def follow(client: "Client", run: RunView) -> RunView:
     import time
 
     from appliance.cli import show
-    from appliance.cli.apply import follow_run
     from appliance.cli.progress import display
+    from appliance.frontend.provision import follow_run
 
     messages = show.console(stderr=True)
     try:
@@ -54,4 +55,4 @@ def finish(outcome: "Outcome", machines: MachinesView, *, as_json: bool) -> NoRe
         out.print(f"note  {clean(lack, 1000)}")
     if as_json:
         print_json(outcome)
-    raise typer.Exit(outcome.exit)
+    raise typer.Exit(of_outcome(outcome))

@@ -1,7 +1,6 @@
-"""A rack at work, as a live table for people and as a line per change for logs; pure but for the two displays."""
+"""A rack at work, as a live table for people; pure but for the two displays."""
 
 import sys
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -10,15 +9,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli import units
+from appliance.frontend import units, words
+from appliance.frontend.provision import Watcher
+from appliance.frontend.words import changes, is_paused, paused_text, run_changes
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.text import clean
-from appliance.model.views import MachinesView, MachineView, RunState, RunSummaryView, RunView
+from appliance.model.views import MachinesView, MachineView, RunView
 
 STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 
 _BAR = 16
-_TENTH = 10
 _PHASE_STYLES = {Phase.ACTIVE: "green", Phase.UNKNOWN: "dim", Phase.RETIRED: "dim", Phase.RESCUE: "magenta"}
 _CONDITION_STYLES = {
     ConditionKind.FAILED: "bold red",
@@ -29,11 +29,7 @@ _CONDITION_STYLES = {
 }
 
 
-class Display(Protocol):
-    """`now` in seconds since the epoch; `run` is the one that is followed."""
-
-    def update(self, machines: MachinesView, now: float, run: RunView) -> None: ...
-
+class Display(Watcher, Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -73,59 +69,7 @@ def phase_text(machine: MachineView) -> Text:
 
 
 def condition_text(condition: Condition) -> Text:
-    return Text(
-        f"{condition.kind.value}: {clean(condition.reason, 200)}", style=_CONDITION_STYLES.get(condition.kind, "")
-    )
-
-
-def changes(before: MachinesView | None, after: MachinesView, elapsed: float) -> Iterator[str]:
-    """A line for each machine whose phase, step, conditions or tenth of progress changed."""
-    known = {} if before is None else {machine.name: machine for machine in before.machines}
-    for machine in after.machines:
-        previous = known.get(machine.name)
-        if previous is None or _standing(previous) != _standing(machine):
-            yield f"{elapsed:.1f}s {line(machine)}"
-
-
-def run_changes(before: RunView | None, after: RunView, elapsed: float) -> Iterator[str]:
-    """A line when the run pauses and when it goes on; how it ended is told by whoever followed it."""
-    was = before is not None and is_paused(before)
-    if is_paused(after) and not (before is not None and before.paused == after.paused):
-        yield f"{elapsed:.1f}s {paused_text(after.id, after.paused)}"
-    elif was and after.state is RunState.RUNNING and not after.paused:
-        yield f"{elapsed:.1f}s run {clean(after.id, 64)} goes on"
-
-
-def is_paused(run: RunView | RunSummaryView) -> bool:
-    return run.state is RunState.RUNNING and bool(run.paused)
-
-
-def paused_text(run: str, reason: str) -> str:
-    name = clean(run, 64)
-    return f"run {name} is paused: {clean(reason, 300)}; innervate resume {name} lets it go on"
-
-
-def line(machine: MachineView) -> str:
-    """ "node-0 deploying: write debian-13 to DISK0001 45% 38 MB/s" """
-    words = [_what(machine)]
-    if machine.progress is not None:
-        words.append(f"{units.percent(machine.progress.done, machine.progress.total)}%")
-        words.append(units.rate(machine.progress.rate))
-    detail = " ".join(word for word in words if word)
-    head = f"{clean(machine.name, 63)} {machine.phase.value}"
-    return f"{head}: {detail}" if detail else head
-
-
-def _what(machine: MachineView) -> str:
-    if machine.conditions:
-        return condition_text(machine.conditions[-1]).plain
-    return "" if machine.step is None else clean(machine.step.summary, 200)
-
-
-def _standing(machine: MachineView) -> tuple[object, ...]:
-    step = None if machine.step is None else (machine.step.id, machine.step.state)
-    tenth = None if machine.progress is None else units.percent(machine.progress.done, machine.progress.total) // _TENTH
-    return machine.phase, step, tenth, tuple((c.kind, c.reason) for c in machine.conditions)
+    return Text(words.condition_text(condition), style=_CONDITION_STYLES.get(condition.kind, ""))
 
 
 def _row(machine: MachineView, now: float) -> tuple[Text, ...]:

@@ -6,8 +6,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli import units
-from appliance.cli.progress import condition_text, is_paused, paused_text, phase_text, summary
+from appliance.cli.progress import condition_text, phase_text, summary
+from appliance.frontend import units
+from appliance.frontend.words import is_paused, paused_text
 from appliance.model.text import clean
 from appliance.model.views import (
     CertificateView,

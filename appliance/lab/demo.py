@@ -17,11 +17,12 @@ from subprocess import Popen, TimeoutExpired
 
 import appliance
 from appliance.cli import show
-from appliance.cli.apply import Outcome, follow_run, provision
-from appliance.cli.exits import Exit, of_error, told
+from appliance.cli.exits import Exit, of_error
 from appliance.cli.progress import display, summary
 from appliance.client import Client
 from appliance.errors import AbsentError, InnervateError, MachineryError
+from appliance.frontend.provision import Outcome, follow_run, provision
+from appliance.frontend.words import told
 from appliance.lab.rack import Rack
 from appliance.lab.report import DemoReport, report
 from appliance.lab.spec import MAX_NODES, BmcKind, RackFirmware, RackSpec, UefiKind

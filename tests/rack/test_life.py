@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli.apply import provision
 from appliance.client import Client
+from appliance.frontend.provision import provision
 from appliance.lab.demo import IMAGES, daemon, daemon_config, make_key, wait_until_ready
 from appliance.lab.rack import Rack
 from appliance.lab.spec import RackFirmware, RackSpec

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli.apply import provision
 from appliance.client import Client
+from appliance.frontend.provision import provision
 from appliance.lab.demo import daemon, daemon_config, ensure_images, make_key, wait_until_ready
 from appliance.lab.rack import Rack
 from appliance.lab.spec import RackFirmware, RackSpec

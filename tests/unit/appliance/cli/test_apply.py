@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.cli.apply import carry_out, confirm, follow_run, provision
-from appliance.cli.exits import Exit
+from appliance.cli.exits import Exit, of_outcome
 from appliance.cli.progress import PlainDisplay
 from appliance.errors import RefusedError
+from appliance.frontend.provision import carry_out, confirm, follow_run, provision
 from appliance.model.phase import Phase
 from appliance.model.views import MachinesView, MachineView, PlanView, RoleView, RunState, RunView, StepState
 
@@ -50,7 +50,7 @@ def test_plans_again_until_nothing_is_deferred(plan: PlanView) -> None:
     outcome = provision(planner, shown.append, lambda run: ended(plan))
     assert planner.applied == [plan.digest, last.digest]
     assert shown == [plan, last]
-    assert outcome.exit is Exit.OK
+    assert of_outcome(outcome) is Exit.OK
 
 
 def test_an_errand_goes_the_same_way(plan: PlanView) -> None:
@@ -58,21 +58,21 @@ def test_an_errand_goes_the_same_way(plan: PlanView) -> None:
     errand, site = Planner(plan, last), Planner(replace(plan, digest="d" * 64))
     outcome = carry_out(site, errand.make_plan, lambda _: None, lambda run: ended(plan))
     assert site.applied == [plan.digest, last.digest]
-    assert outcome.exit is Exit.OK
+    assert of_outcome(outcome) is Exit.OK
 
 
 @pytest.mark.parametrize("steps", [True, False])
 def test_what_cannot_be_reached_is_no_success(plan: PlanView, steps: bool) -> None:
     last = replace(plan, deferred=(), missing=("worker: 1 of 2 missing",), steps=plan.steps if steps else ())
     outcome = provision(Planner(last), lambda _: None, lambda run: ended(plan))
-    assert (outcome.missing, outcome.exit) == (last.missing, Exit.PARTIAL)
+    assert (outcome.missing, of_outcome(outcome)) == (last.missing, Exit.PARTIAL)
 
 
 def test_stops_when_nothing_changes(plan: PlanView) -> None:
     planner = Planner(plan)
     outcome = provision(planner, lambda _: None, lambda run: ended(plan))
     assert planner.applied == [plan.digest]
-    assert (outcome.deferred, outcome.exit) == (plan.deferred, Exit.PARTIAL)
+    assert (outcome.deferred, of_outcome(outcome)) == (plan.deferred, Exit.PARTIAL)
 
 
 @pytest.mark.parametrize("state", [RunState.FAILED, RunState.CANCELLED])
@@ -81,14 +81,14 @@ def test_stops_at_a_run_that_was_not_done(plan: PlanView, state: RunState) -> No
     unwell = replace(ended(plan, StepState(state.value)), state=state)
     outcome = provision(planner, lambda _: None, lambda run: unwell)
     assert planner.applied == [plan.digest]
-    assert outcome.exit is Exit.FAILURE
+    assert of_outcome(outcome) is Exit.FAILURE
 
 
 @pytest.mark.parametrize(("deferred", "status"), [(False, Exit.OK), (True, Exit.FAILURE)])
 def test_nothing_to_do(plan: PlanView, deferred: bool, status: Exit) -> None:
     idle = replace(plan, steps=(), deferred=plan.deferred if deferred else ())
     planner = Planner(idle)
-    assert provision(planner, lambda _: None, lambda run: run).exit is status
+    assert of_outcome(provision(planner, lambda _: None, lambda run: run)) is status
     assert planner.applied == []
 
 
@@ -104,7 +104,7 @@ def test_a_role_is_given_without_a_step(plan: PlanView, machine: MachineView, ap
     role = RoleView(machine="node-0", role="worker", spare=True, why="the site program names it")
     planner = Planner(replace(plan, steps=(), deferred=(), roles=(role,)))
     planner.present = MachinesView(machines=(machine,))
-    assert provision(planner, lambda _: None, lambda run: ended(plan)).exit is Exit.OK
+    assert of_outcome(provision(planner, lambda _: None, lambda run: ended(plan))) is Exit.OK
     assert bool(planner.applied) is applied
 
 

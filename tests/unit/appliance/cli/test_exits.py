@@ -1,6 +1,6 @@
 import pytest
 
-from appliance.cli.exits import EXITS, Exit, of_error, of_run, told
+from appliance.cli.exits import EXITS, Exit, of_error, of_run
 from appliance.client import KINDS
 from appliance.errors import (
     AbsentError,
@@ -13,6 +13,7 @@ from appliance.errors import (
     SiteError,
     UnreachableError,
 )
+from appliance.frontend.words import told
 from appliance.model.views import RunState, RunView, StepState, StepView
 
 

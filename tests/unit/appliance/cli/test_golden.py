@@ -8,6 +8,7 @@ import pytest
 from rich.console import RenderableType
 
 from appliance.cli import progress, show
+from appliance.frontend import words
 from appliance.model.views import (
     CertificateView,
     EventView,
@@ -44,7 +45,7 @@ def test_summary(machines: MachinesView, text: Draw) -> None:
 
 
 def test_changes(machines: MachinesView) -> None:
-    check("changes", "".join(f"{line}\n" for line in progress.changes(None, machines, 12.3)))
+    check("changes", "".join(f"{line}\n" for line in words.changes(None, machines, 12.3)))
 
 
 def test_plan(plan: PlanView, text: Draw) -> None:

@@ -4,7 +4,8 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from appliance.cli.progress import PlainDisplay, changes, frame, line, render, run_changes
+from appliance.cli.progress import PlainDisplay, frame, render
+from appliance.frontend.words import changes, line, run_changes
 from appliance.model.phase import Phase
 from appliance.model.views import MachinesView, MachineView, ProgressView, RunState, RunView
 

@@ -1,6 +1,6 @@
 import pytest
 
-from appliance.cli import units
+from appliance.frontend import units
 
 
 @pytest.mark.parametrize(

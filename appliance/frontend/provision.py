@@ -1,17 +1,23 @@
 """From a site program to running machines: plan, approve, apply, follow, and again for what had to wait."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from appliance.cli.exits import Exit, of_run
-from appliance.cli.progress import Display
-from appliance.client import Client
 from appliance.errors import AbsentError, RefusedError
 from appliance.model.text import clean
 from appliance.model.views import DeferredView, MachinesView, PlanView, RunState, RunView
 
+if TYPE_CHECKING:
+    from appliance.client import Client
+
 _ABSENCE = 60.0
+
+
+class Watcher(Protocol):
+    """`now` in seconds since the epoch; `run` is the one that is followed."""
+
+    def update(self, machines: MachinesView, now: float, run: RunView) -> None: ...
 
 
 class Planner(Protocol):
@@ -34,13 +40,6 @@ class Outcome:
     deferred: tuple[DeferredView, ...]
     missing: tuple[str, ...] = ()
 
-    @property
-    def exit(self) -> Exit:
-        worst = max((of_run(run) for run in self.runs), default=Exit.OK, key=_badness)
-        if worst is not Exit.OK or not (self.deferred or self.missing):
-            return worst
-        return Exit.FAILURE if self.deferred and not self.runs else Exit.PARTIAL
-
 
 def provision(planner: Planner, approve: Callable[[PlanView], None], follow: Callable[[RunView], RunView]) -> Outcome:
     """All that the site program wants."""
@@ -61,23 +60,33 @@ def carry_out(
     applied: set[str] = set()
     while True:
         plan = make_plan()
-        if plan.digest in applied or not (plan.steps or _gives_roles(plan, planner)):
+        if not is_worth(plan, applied, planner.machines()):
             return Outcome(runs=tuple(runs), deferred=plan.deferred, missing=plan.missing)
         approve(plan)
         runs.append(follow(planner.apply(plan.digest)))
         applied.add(plan.digest)
-        if runs[-1].state is not RunState.DONE or not plan.deferred:
+        if not goes_on(plan, runs[-1]):
             return Outcome(runs=tuple(runs), deferred=plan.deferred, missing=plan.missing)
 
 
-def _gives_roles(plan: PlanView, planner: Planner) -> bool:
+def is_worth(plan: PlanView, applied: Set[str], machines: MachinesView) -> bool:
+    """Whether to carry the plan out would change anything; `applied` are the digests of those before it."""
+    return plan.digest not in applied and (bool(plan.steps) or _gives_roles(plan, machines))
+
+
+def goes_on(plan: PlanView, run: RunView) -> bool:
+    """Whether what had to wait can be planned now: the run of the plan went well and put something off."""
+    return run.state is RunState.DONE and bool(plan.deferred)
+
+
+def _gives_roles(plan: PlanView, machines: MachinesView) -> bool:
     """A machine that is installed already can take over a role without a step: the run makes it so."""
-    has = {machine.name: (machine.role, machine.spare_of) for machine in planner.machines().machines}
+    has = {machine.name: (machine.role, machine.spare_of) for machine in machines.machines}
     return any(has.get(one.machine) != (("", one.role) if one.spare else (one.role, "")) for one in plan.roles)
 
 
 def apply_exactly(
-    client: Client, digest: str, approve: Callable[[PlanView], None], follow: Callable[[RunView], RunView]
+    client: "Client", digest: str, approve: Callable[[PlanView], None], follow: Callable[[RunView], RunView]
 ) -> Outcome:
     """One plan that was read before; what it defers needs another approval."""
     plan = client.plan(digest)
@@ -86,7 +95,7 @@ def apply_exactly(
 
 
 def follow_run(
-    planner: Planner, run: RunView, shown: Display, now: Callable[[], float], pause: Callable[[], None]
+    planner: Planner, run: RunView, shown: Watcher, now: Callable[[], float], pause: Callable[[], None]
 ) -> RunView:
     """Until the run ends; `pause` lets some time pass between two looks.
 
@@ -112,9 +121,10 @@ def confirm(kind: str, name: str, ask: Callable[[str], str]) -> None:
         answer = ask(f"Type the {kind}'s name ({clean(name, 63)}) to apply, anything else to leave: ")
     except EOFError:
         answer = ""
-    if answer.strip() != name:
+    if not is_name(answer, name):
         raise RefusedError("not applied: the plan was not confirmed", next_action="nothing of it was done")
 
 
-def _badness(status: Exit) -> int:
-    return (Exit.OK, Exit.PARTIAL, Exit.FAILURE).index(status)
+def is_name(answer: str, name: str) -> bool:
+    """A name is typed as it is written: nothing is a yes where there is no name."""
+    return bool(name) and answer.strip() == name

@@ -1,0 +1,19 @@
+"""What is said of each errand before it is planned, and which of them a typed name has to approve. Pure."""
+
+from appliance.model.views import Errand, PlanView
+
+SAYS = {
+    Errand.REINSTALL: "Install a machine anew. What its system disk holds is lost.",
+    Errand.WIPE: "Let a machine's disks forget what they hold.",
+    Errand.ERASE: "Overwrite every byte of a machine's disks; this can take hours.",
+    Errand.RESCUE: "Boot a repair system from memory. The machine's disks are left alone.",
+    Errand.DECOMMISSION: "Take a machine out of service for good. Every byte of its disks is erased.",
+    Errand.REPLACE: "Let a spare take over a machine's role. What the spare's disk holds is lost.",
+}
+
+_HARMLESS = frozenset({Errand.RESCUE})
+
+
+def is_harmless(errand: Errand, plan: PlanView) -> bool:
+    """An errand that destroys something may first find out what: its first plan is harmless, the errand is not."""
+    return errand in _HARMLESS and all(step.kind != "destructive" for step in plan.steps)

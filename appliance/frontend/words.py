@@ -1,0 +1,75 @@
+"""What front-ends say in lines: of a machine at work, of a run, of an error. Pure."""
+
+from collections.abc import Iterator
+
+from appliance.errors import InnervateError
+from appliance.frontend import units
+from appliance.model.phase import Condition
+from appliance.model.text import clean
+from appliance.model.views import MachinesView, MachineView, RunState, RunSummaryView, RunView
+
+_TENTH = 10
+
+
+def told(error: InnervateError) -> str:
+    """What happened, what was seen, what to do next: a line each."""
+    lines = [f"error: {clean(str(error), 1000)}"]
+    if error.evidence:
+        lines.append(f"  seen: {clean(error.evidence, 2000)}")
+    if error.next_action:
+        lines.append(f"  next: {clean(error.next_action, 1000)}")
+    return "\n".join(lines)
+
+
+def changes(before: MachinesView | None, after: MachinesView, elapsed: float) -> Iterator[str]:
+    """A line for each machine whose phase, step, conditions or tenth of progress changed."""
+    known = {} if before is None else {machine.name: machine for machine in before.machines}
+    for machine in after.machines:
+        previous = known.get(machine.name)
+        if previous is None or _standing(previous) != _standing(machine):
+            yield f"{elapsed:.1f}s {line(machine)}"
+
+
+def run_changes(before: RunView | None, after: RunView, elapsed: float) -> Iterator[str]:
+    """A line when the run pauses and when it goes on; how it ended is told by whoever followed it."""
+    was = before is not None and is_paused(before)
+    if is_paused(after) and not (before is not None and before.paused == after.paused):
+        yield f"{elapsed:.1f}s {paused_text(after.id, after.paused)}"
+    elif was and after.state is RunState.RUNNING and not after.paused:
+        yield f"{elapsed:.1f}s run {clean(after.id, 64)} goes on"
+
+
+def is_paused(run: RunView | RunSummaryView) -> bool:
+    return run.state is RunState.RUNNING and bool(run.paused)
+
+
+def paused_text(run: str, reason: str) -> str:
+    name = clean(run, 64)
+    return f"run {name} is paused: {clean(reason, 300)}; innervate resume {name} lets it go on"
+
+
+def condition_text(condition: Condition) -> str:
+    return f"{condition.kind.value}: {clean(condition.reason, 200)}"
+
+
+def line(machine: MachineView) -> str:
+    """ "node-0 deploying: write debian-13 to DISK0001 45% 38 MB/s" """
+    words = [_what(machine)]
+    if machine.progress is not None:
+        words.append(f"{units.percent(machine.progress.done, machine.progress.total)}%")
+        words.append(units.rate(machine.progress.rate))
+    detail = " ".join(word for word in words if word)
+    head = f"{clean(machine.name, 63)} {machine.phase.value}"
+    return f"{head}: {detail}" if detail else head
+
+
+def _what(machine: MachineView) -> str:
+    if machine.conditions:
+        return condition_text(machine.conditions[-1])
+    return "" if machine.step is None else clean(machine.step.summary, 200)
+
+
+def _standing(machine: MachineView) -> tuple[object, ...]:
+    step = None if machine.step is None else (machine.step.id, machine.step.state)
+    tenth = None if machine.progress is None else units.percent(machine.progress.done, machine.progress.total) // _TENTH
+    return machine.phase, step, tenth, tuple((c.kind, c.reason) for c in machine.conditions)

@@ -1,4 +1,4 @@
-"""`innervate`: the front-end's verbs, and the two that are the appliance itself."""
+"""`innervate`: the verbs of the command line, the two other front-ends, and the two that are the appliance itself."""
 
 import sys
 from collections.abc import Sequence
@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from appliance.cli.app import build, run
+from appliance.cli.context import client_of, socket_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     app = build()
     app.command()(daemon)
     app.command()(check)
+    app.command()(tui)
+    app.command()(menu)
     return run(app, arguments)
 
 
@@ -22,6 +25,20 @@ def daemon(config: Annotated[Path, typer.Option(help="The configuration, in TOML
     from appliance.daemon import main as daemon_main
 
     raise typer.Exit(daemon_main(config))
+
+
+def tui(context: typer.Context) -> None:
+    """Show the rack on this terminal, and steer it by keys."""
+    from appliance.tui.app import main as tui_main
+
+    tui_main(socket_of(context))
+
+
+def menu(context: typer.Context) -> None:
+    """Ask and answer line by line, on terminals that can do nothing else."""
+    from appliance.tui.menu import main as menu_main
+
+    raise typer.Exit(menu_main(client_of(context)))
 
 
 def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:

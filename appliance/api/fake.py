@@ -43,6 +43,7 @@ from appliance.model.views import (
     RunSummaryView,
     RunsView,
     RunView,
+    SegmentView,
     ShellView,
     StepState,
     StepView,
@@ -105,15 +106,18 @@ class FakeBmcs:
 
 @dataclass(kw_only=True)
 class FakeApplication:
-    """`fails` is raised by the next call, whichever it is; `broken` are steps that fail at once."""
+    """`fails` is raised by the next call, whichever it is; `broken` are steps that fail at once, `slow` those that go on
+    for ever."""
 
     now: float = 1_800_000_000.0
     inventory: dict[str, MachineView] = field(default_factory=dict)
+    segment: list[SegmentView] = field(default_factory=list)
     plans: list[PlanView] = field(default_factory=list)
     errands: dict[Errand, list[PlanView]] = field(default_factory=dict)
     explained: dict[str, ExplainView] = field(default_factory=dict)
     shells: dict[str, ShellView] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
+    slow: frozenset[str] = frozenset()
     fails: Exception | None = None
     powered: list[tuple[str, PowerAction]] = field(default_factory=list)
     _planned: dict[str, PlanView] = field(default_factory=dict)
@@ -132,7 +136,7 @@ class FakeApplication:
 
     def machines(self) -> MachinesView:
         self._fail()
-        return MachinesView(machines=tuple(self.inventory.values()))
+        return MachinesView(machines=tuple(self.inventory.values()), segment=tuple(self.segment))
 
     def machine(self, name: MachineName) -> MachineView:
         self._fail()
@@ -288,12 +292,16 @@ class FakeApplication:
     def _worked(self, run: RunView) -> RunView:
         for at, step in enumerate(run.steps):
             if self._may_begin(step, run):
-                state = StepState.FAILED if step.id in self.broken else StepState.DONE
-                ended = replace(step, state=state, ended=self.now)
-                run = replace(run, steps=(*run.steps[:at], ended, *run.steps[at + 1 :]))
+                run = replace(run, steps=(*run.steps[:at], self._tried(step), *run.steps[at + 1 :]))
         if _left(run):
             return run
         return replace(run, state=RunState.FAILED if _lost(run) else RunState.DONE, ended=self.now)
+
+    def _tried(self, step: StepView) -> StepView:
+        if step.id in self.slow:
+            return replace(step, state=StepState.RUNNING, started=self.now)
+        state = StepState.FAILED if step.id in self.broken else StepState.DONE
+        return replace(step, state=state, ended=self.now)
 
     def _may_begin(self, step: StepView, run: RunView) -> bool:
         done = {other.id for other in run.steps if other.state is StepState.DONE}

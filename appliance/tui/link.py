@@ -1,0 +1,148 @@
+"""The daemon's side: commands are carried out, and how things stand is read again whenever something happened.
+
+It runs in threads of its own, because every call may last; what comes of it goes to `tell`.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, assert_never
+
+from appliance.client import Client
+from appliance.errors import ConflictError, InnervateError
+from appliance.frontend.provision import is_worth
+from appliance.model.views import EventsView, PlanView, RunState, RunView
+from appliance.tui.messages import Absent, Began, Did, Explained, Happened, Message, Opened, PlanMade, Read, Refused
+from appliance.tui.state import (
+    Apply,
+    Command,
+    Explain,
+    Leave,
+    MakePlan,
+    OpenRun,
+    PlaceHold,
+    ReleaseHold,
+    SetPower,
+    Steer,
+    Steering,
+    TakeOver,
+    Task,
+    Trouble,
+)
+
+PAGE = 1000
+_AT_WORK_SECONDS = 1.0
+_IDLE_SECONDS = 25.0
+_AWAY_SECONDS = 2.0
+
+Tell = Callable[[Message], None]
+
+
+class Stop(Protocol):
+    """`threading.Event`: true when it is time to end."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float) -> bool: ...
+
+
+def carried_out(client: Client, command: Command) -> Message:
+    """What came of it; an error of the daemon is an answer too."""
+    try:
+        return _done(client, command)
+    except InnervateError as error:
+        return Refused(command=command, trouble=trouble(error), stale=isinstance(error, ConflictError))
+
+
+def _done(client: Client, command: Command) -> Message:
+    match command:
+        case MakePlan():
+            plan = _plan(client, command.task)
+            worth = is_worth(plan, command.applied, client.machines())
+            return PlanMade(task=command.task, plan=plan, applied=command.applied, worth=worth)
+        case Apply():
+            run = client.apply(command.plan.digest)
+            return Began(run=run, task=command.task, plan=command.plan, applied=command.applied)
+        case Steer():
+            return _steered(client, command)
+        case SetPower():
+            run = client.power(command.machine, command.action)
+            return Did(
+                says=f"{command.machine}: power {command.action.value} is run {run.id}; its page shows the rest."
+            )
+        case PlaceHold():
+            client.hold(command.machine, command.reason)
+            return Did(says=f"{command.machine} is held.")
+        case ReleaseHold():
+            client.release(command.machine)
+            return Did(says=f"{command.machine} is released.")
+        case TakeOver():
+            client.take_over()
+            return Did(says="Asked who serves DHCP; what came of it is told here.")
+        case Explain():
+            return Explained(view=client.explain(command.machine))
+        case OpenRun():
+            return Opened(run=client.run(command.run))
+        case Leave():
+            return Did(says="")
+        case _:
+            assert_never(command)
+
+
+def _plan(client: Client, task: Task) -> PlanView:
+    return client.make_plan() if task.errand is None else client.plan_errand(task.machine, task.errand)
+
+
+def _steered(client: Client, command: Steer) -> Message:
+    match command.verb:
+        case Steering.PAUSE:
+            view = client.pause(command.run, command.reason)
+            return Did(says=f"Run {view.id} is paused.")
+        case Steering.RESUME:
+            return Did(says=f"Run {client.resume(command.run).id} goes on.")
+        case Steering.CANCEL:
+            return Did(says=f"Run {client.cancel(command.run).id} is cancelled; F3 plans what is left.")
+        case Steering.SET_ASIDE:
+            view = client.set_aside(command.run, command.machine, command.reason)
+            return Did(says=f"Run {view.id} goes on without {command.machine}; t takes it in again.")
+        case Steering.RETRY:
+            view = client.retry(command.run, command.machine)
+            return Did(says=f"Run {view.id} tries {command.machine} again.")
+        case _:
+            assert_never(command.verb)
+
+
+def trouble(error: InnervateError) -> Trouble:
+    return Trouble(message=str(error), evidence=error.evidence, next_action=error.next_action)
+
+
+def follow(client: Client, tell: Tell, stop: Stop, now: Callable[[], float]) -> None:
+    """Until `stop`. What happened is told first, then how things stand; a daemon that is away is asked again."""
+    after, busy, first = 0, False, True
+    while not stop.is_set():
+        try:
+            page = EventsView(events=(), last=after) if first else _events(client, after, busy=busy)
+            after, first = page.last, False
+            if page.events:
+                tell(Happened(events=page.events))
+            if len(page.events) < PAGE:
+                busy = _told(client, tell, now())
+        except InnervateError as error:
+            tell(Absent(trouble=trouble(error)))
+            stop.wait(_AWAY_SECONDS)
+
+
+def _events(client: Client, after: int, *, busy: bool) -> EventsView:
+    """The progress of a task is no event: while something is at work, the wait for one is short."""
+    return client.events(after=after, limit=PAGE, wait=_AT_WORK_SECONDS if busy else _IDLE_SECONDS)
+
+
+def _told(client: Client, tell: Tell, now: float) -> bool:
+    """Tells how things stand; whether something is at work."""
+    runs = client.runs()
+    running = tuple(_runs(client, tuple(run.id for run in runs.runs if run.state is RunState.RUNNING)))
+    tell(Read(now=now, health=client.health(), machines=client.machines(), runs=runs, running=running))
+    return bool(running)
+
+
+def _runs(client: Client, names: tuple[str, ...]) -> tuple[RunView, ...]:
+    views = (client.run(name) for name in names)
+    return tuple(run for run in views if run.state is RunState.RUNNING)

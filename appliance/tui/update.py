@@ -1,0 +1,159 @@
+"""From one state to the next: keys, the clock and the daemon's answers come in, commands to the daemon go out. Pure."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from appliance.frontend.provision import goes_on
+from appliance.frontend.words import is_paused
+from appliance.model.views import RunState, RunView
+from appliance.tui.acting import act
+from appliance.tui.asking import Outcome, planning, typed
+from appliance.tui.keys import KEYMAP
+from appliance.tui.messages import (
+    Absent,
+    Began,
+    Did,
+    Explained,
+    Happened,
+    Message,
+    Opened,
+    PlanMade,
+    Pressed,
+    Read,
+    Refused,
+    Resized,
+    Ticked,
+)
+from appliance.tui.state import (
+    EVENTS_KEPT,
+    Apply,
+    Command,
+    Explain,
+    Machine,
+    OpenRun,
+    Planned,
+    Run,
+    State,
+    Trouble,
+    entered,
+    moved,
+)
+
+
+def updated(state: State, message: Message) -> Outcome:
+    match message:
+        case Pressed():
+            return _pressed(state, message)
+        case Resized():
+            return replace(state, width=max(20, message.width), height=max(6, message.height)), ()
+        case Ticked():
+            return replace(state, now=message.now), ()
+        case Read():
+            return _read(state, message)
+        case Happened():
+            events = (*state.data.events, *message.events)[-EVENTS_KEPT:]
+            return replace(state, data=replace(state.data, events=events)), ()
+        case Absent():
+            return replace(state, data=replace(state.data, absent=message.trouble)), ()
+        case Explained():
+            return replace(state, data=replace(state.data, explained=message.view)), ()
+        case Opened():
+            return _opened(state, message.run)
+        case PlanMade():
+            return _planned(state, message), ()
+        case Began():
+            return _began(state, message)
+        case Did():
+            return replace(state, busy="", notice=Trouble(message=message.says)), ()
+        case Refused():
+            return _refused(state, message)
+        case _ as never:
+            assert_never(never)
+
+
+def _pressed(state: State, press: Pressed) -> Outcome:
+    if state.prompt is not None:
+        return typed(state, state.prompt, press)
+    action = KEYMAP.get(press.key)
+    return (state, ()) if action is None else act(replace(state, notice=None), action)
+
+
+def _read(state: State, read: Read) -> Outcome:
+    """A run that ran at the last look and does not now is looked at once more: how it ended is still to be told."""
+    running = {run.id: run for run in read.running}
+    before = state.data.opened
+    ended = tuple(name for name, run in before.items() if run.state is RunState.RUNNING and name not in running)
+    data = replace(
+        state.data,
+        heard=read.now,
+        health=read.health,
+        machines=read.machines.machines,
+        segment=read.machines.segment,
+        runs=read.runs.runs,
+        opened={name: run for name, run in before.items() if _is_shown(state, name)} | running,
+        absent=None,
+    )
+    looks: tuple[Command, ...] = tuple(OpenRun(run=name) for name in ended)
+    if isinstance(state.place, Machine):
+        looks = (*looks, Explain(machine=state.place.name))
+    return replace(state, now=read.now, data=data), looks
+
+
+def _is_shown(state: State, run: str) -> bool:
+    return any(isinstance(place, Run) and place.run == run for place in state.places)
+
+
+def _opened(state: State, run: RunView) -> Outcome:
+    seen = replace(state, data=replace(state.data, opened=state.data.opened | {run.id: run}))
+    place = state.place
+    if not isinstance(place, Run) or place.run != run.id or run.state is RunState.RUNNING:
+        return seen, ()
+    if place.task is None or place.plan is None:
+        return seen, ()
+    seen = moved(seen, replace(place, task=None, plan=None))
+    if goes_on(place.plan, run):
+        return planning(seen, place.task, place.applied | {place.plan.digest})
+    return replace(seen, notice=_verdict(run)), ()
+
+
+def _verdict(run: RunView) -> Trouble:
+    if run.state is RunState.DONE:
+        return Trouble(message=f"Run {run.id} is done.")
+    return Trouble(
+        message=f"Run {run.id} ended: {run.state.value}.",
+        next_action="see what failed on its machines here; when the cause is gone, F3 plans what is left",
+    )
+
+
+def _planned(state: State, made: PlanMade) -> State:
+    """A plan that nobody waits for any more is forgotten: nothing was done."""
+    place = state.place
+    if not isinstance(place, Planned) or place.task != made.task:
+        return state
+    shown = Planned(task=made.task, plan=made.plan, worth=made.worth, applied=made.applied)
+    nothing = "Nothing is left to do." if made.applied else "Nothing has to be done."
+    told = state.notice if made.worth else Trouble(message=nothing)
+    return replace(moved(state, shown), busy="", notice=told)
+
+
+def _began(state: State, began: Began) -> Outcome:
+    run = began.run
+    place = Run(run=run.id, task=began.task, plan=began.plan, applied=began.applied)
+    kept = state.places[:-1] if isinstance(state.place, Planned) else state.places
+    there = entered(replace(state, places=kept or state.places, busy=""), place)
+    paused = Trouble(message=f"paused: {run.paused}") if is_paused(run) else None
+    opened = there.data.opened | {run.id: run}
+    return replace(there, data=replace(there.data, opened=opened), notice=paused), (OpenRun(run=run.id),)
+
+
+def _refused(state: State, refused: Refused) -> Outcome:
+    told = replace(state, busy="", notice=refused.trouble)
+    match refused.command:
+        case Apply() as apply if refused.stale and isinstance(state.place, Planned):
+            anew, asks = planning(told, apply.task, apply.applied)
+            because = f"Nothing was done: {refused.trouble.message}. This is the plan of now; read it again."
+            return replace(anew, notice=Trouble(message=because, evidence=refused.trouble.evidence)), asks
+        case Explain():
+            return state, ()
+        case _:
+            return told, ()

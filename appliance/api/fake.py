@@ -106,8 +106,7 @@ class FakeBmcs:
 
 @dataclass(kw_only=True)
 class FakeApplication:
-    """`fails` is raised by the next call, whichever it is; `broken` are steps that fail at once, `slow` those that go on
-    for ever."""
+    """`fails` is raised by the next call, whichever it is; `broken` steps fail at once, `slow` ones go on for ever."""
 
     now: float = 1_800_000_000.0
     inventory: dict[str, MachineView] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from appliance.client import Client
-from appliance.tui.link import carried_out, follow
+from appliance.tui.link import answers, follow
 from appliance.tui.messages import Message, Pressed, Resized, Ticked
 from appliance.tui.scene import frame
 from appliance.tui.state import Command, Leave, State
@@ -124,7 +124,11 @@ class Console(App[None]):
         if isinstance(command, Leave):
             self.exit()
         else:
-            self._in_thread(lambda: self._told(carried_out(self._client, command)))
+            self._in_thread(lambda: self._tell_all(command))
+
+    def _tell_all(self, command: Command) -> None:
+        for answer in answers(self._client, command, self._now):
+            self._told(answer)
 
     def _told(self, message: Message) -> None:
         """From any thread; an answer that comes when the interface and its loop have ended is nobody's."""

@@ -3,7 +3,8 @@
 It runs in threads of its own, because every call may last; what comes of it goes to `tell`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Protocol, assert_never
 
 from appliance.client import Client
@@ -42,6 +43,15 @@ class Stop(Protocol):
     def is_set(self) -> bool: ...
 
     def wait(self, timeout: float) -> bool: ...
+
+
+def answers(client: Client, command: Command, now: Callable[[], float]) -> Iterator[Message]:
+    """What came of it; and how things stand now, where something was changed."""
+    answer = carried_out(client, command)
+    yield answer
+    if isinstance(answer, Did):
+        with suppress(InnervateError):
+            yield standing(client, now())
 
 
 def carried_out(client: Client, command: Command) -> Message:
@@ -115,16 +125,18 @@ def trouble(error: InnervateError) -> Trouble:
 
 
 def follow(client: Client, tell: Tell, stop: Stop, now: Callable[[], float]) -> None:
-    """Until `stop`. What happened is told first, then how things stand; a daemon that is away is asked again."""
-    after, busy, first = 0, False, True
+    """Until `stop`. How things stand is told first, and after everything that happened; a daemon that is away, and has
+    `stale` what is shown, is asked again."""
+    after, busy, stale = 0, False, True
     while not stop.is_set():
         try:
-            page = EventsView(events=(), last=after) if first else _events(client, after, busy=busy)
-            after, first = page.last, False
+            page = EventsView(events=(), last=after) if stale else _events(client, after, busy=busy)
+            after, stale = page.last, True
             if page.events:
                 tell(Happened(events=page.events))
             if len(page.events) < PAGE:
                 busy = _told(client, tell, now())
+            stale = False
         except InnervateError as error:
             tell(Absent(trouble=trouble(error)))
             stop.wait(_AWAY_SECONDS)
@@ -137,10 +149,15 @@ def _events(client: Client, after: int, *, busy: bool) -> EventsView:
 
 def _told(client: Client, tell: Tell, now: float) -> bool:
     """Tells how things stand; whether something is at work."""
+    read = standing(client, now)
+    tell(read)
+    return bool(read.running)
+
+
+def standing(client: Client, now: float) -> Read:
     runs = client.runs()
     running = tuple(_runs(client, tuple(run.id for run in runs.runs if run.state is RunState.RUNNING)))
-    tell(Read(now=now, health=client.health(), machines=client.machines(), runs=runs, running=running))
-    return bool(running)
+    return Read(now=now, health=client.health(), machines=client.machines(), runs=runs, running=running)
 
 
 def _runs(client: Client, names: tuple[str, ...]) -> tuple[RunView, ...]:

@@ -13,7 +13,7 @@ from appliance.tui.state import Data, Overview, State
 from appliance.tui.text import EMPTY, Line, Span, Tone, ascii_of, joined, line, selected, span, wrapped
 
 _NAME_CELLS = 24
-_WORD_CELLS = 12
+_WORD_CELLS = 13
 _TROUBLE_LINES = 6
 _RUNS = 2
 _BAR = 20
@@ -43,7 +43,7 @@ def position(machines: Sequence[MachineView], name: str) -> int:
 def grid(machines: Sequence[MachineView], width: int) -> tuple[int, int]:
     """How many machines a line has, and how many cells a name gets."""
     name = min(max((len(ascii_of(machine.name)) for machine in machines), default=8), _NAME_CELLS)
-    return max(1, width // (name + _WORD_CELLS + 7)), name
+    return max(1, width // (name + _WORD_CELLS + 6)), name
 
 
 def head(state: State) -> Iterator[Line]:
@@ -52,7 +52,7 @@ def head(state: State) -> Iterator[Line]:
     yield from islice(_troubles(state.data, state.now, state.width), _TROUBLE_LINES)
     for run in islice(_running(state.data), _RUNS):
         yield from run_lines(run, state)
-    yield totals(state.data.machines)
+    yield from totals(state.data.machines, state.width)
     yield rule(state.width, f"filter: {state.filter}" if state.filter else "")
 
 
@@ -133,7 +133,7 @@ def _cell(machine: MachineView, name: int, *, on: bool) -> Line:
         Span(text=" "),
         span(f"{word[:_WORD_CELLS]:<{_WORD_CELLS}}", how.tone),
     )
-    return (Span(text=">" if on else " ", tone=Tone.STRONG), *(selected(cell) if on else cell), Span(text=" "))
+    return (Span(text=">" if on else " ", tone=Tone.STRONG), *(selected(cell) if on else cell))
 
 
 def _nothing(state: State) -> str:

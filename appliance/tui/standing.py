@@ -1,13 +1,13 @@
 """How a machine stands in a letter, a word and a tone; and how far its step and its run are. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import assert_never
 
 from appliance.frontend import units
 from appliance.model.phase import ConditionKind, Phase
 from appliance.model.views import MachineView, ProgressView, RunView, StepState, StepView
-from appliance.tui.text import Line, Span, Tone, span
+from appliance.tui.text import Line, Span, Tone, length, span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +57,17 @@ def badge(machine: MachineView) -> Span:
     return Span(text=f"[{how.letter}]", tone=how.tone)
 
 
-def totals(machines: Iterable[MachineView]) -> Line:
-    """ "3 machines: [A] 2 active  [!] 1 failed", in the order of the tables."""
-    counts: dict[tuple[str, str], tuple[int, Tone]] = {}
-    for how in map(standing, machines):
-        before, _ = counts.get((how.letter, how.word), (0, how.tone))
-        counts[how.letter, how.word] = (before + 1, how.tone)
-    number = sum(count for count, _ in counts.values())
-    parts = [span(f"{number} machine{'' if number == 1 else 's'}", Tone.STRONG)]
-    for key in (key for key in LEGEND if key in counts):
-        count, tone = counts[key]
-        parts.append(span(f"  [{key[0]}] {count} {key[1]}", tone))
-    return tuple(parts)
+def totals(machines: Iterable[MachineView], width: int) -> Iterator[Line]:
+    """ "3 machines  [A] 2 active  [!] 1 failed", in the order of the tables, on as many lines as it takes."""
+    found = [standing(machine) for machine in machines]
+    row: Line = (span(f"{len(found)} machine{'' if len(found) == 1 else 's'}", Tone.STRONG),)
+    for how in sorted(set(found), key=lambda how: LEGEND.index((how.letter, how.word))):
+        part = span(f"  [{how.letter}] {found.count(how)} {how.word}", how.tone)
+        if length(row) + len(part.text) > width:
+            yield row
+            row = ()
+        row = (*row, part)
+    yield row
 
 
 def bar(done: int, total: int, width: int) -> Line:
@@ -127,6 +126,6 @@ def step_tone(state: StepState) -> Tone:
 def run_left(run: RunView, now: float) -> str:
     """At the pace so far, which is all that can be said of steps that have not begun."""
     done, total = steps_done(run)
-    if not done or done == total or run.ended is not None:
+    if not done or done == total or run.ended is not None or now - run.started < 1:
         return ""
     return f"about {units.duration((now - run.started) / done * (total - done))} left at this pace"

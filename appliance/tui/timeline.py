@@ -37,7 +37,7 @@ _STAGES = (
         "hello of the agent",
         "kernel or ramdisk stops: read the serial console; check memory and that TCP port 80 gets through",
     ),
-    ("written", "image written and verified", "the agent still works or failed: its step says which"),
+    ("written", "image written and verified", "its step and its conditions say why"),
     (
         "first_boot",
         "report of the installed system",
@@ -112,6 +112,8 @@ def _missing(machine: MachineView, stage: str, what: str, check: str, now: float
     if stage in ("written", "first_boot", "ssh") and machine.phase not in _INSTALLS:
         return ""
     waited = now - _latest(machine)
+    if stage == "written" and machine.step is not None and not machine.conditions:
+        return "under way"
     if waited < _PATIENCE and not machine.conditions:
         return f"awaited for {units.duration(waited)}"
     return f"no {what} for {units.duration(waited)}: {check}"

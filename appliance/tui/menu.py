@@ -20,7 +20,7 @@ from appliance.tui.overview import head, says
 from appliance.tui.plan import plan_lines
 from appliance.tui.standing import badge, standing
 from appliance.tui.state import Ask, Data, Machine, MakePlan, PlaceHold, SetPower, State, Task
-from appliance.tui.text import Line, line, plain, span, wrapped
+from appliance.tui.text import Line, fitted, line, plain, span, wrapped
 
 WIDTH = 78
 LINES = 20
@@ -30,8 +30,9 @@ _EVENTS = 40
 _PAGE = 1000
 _LOOK_SECONDS = 2.0
 _MENU = (
-    "1 status  2 provision  3 machine  4 explain  5 events  6 power  7 hold or release",
-    "0 leave",
+    "",
+    "1 status   2 provision  3 machine  4 explain",
+    "5 events   6 power      7 hold or release    0 leave",
 )
 
 
@@ -55,7 +56,7 @@ class Desk:
         for at, row in enumerate(rows):
             if at and at % LINES == 0 and self.ask("-- Enter: more, q: enough -- ").strip().lower() == "q":
                 return
-            print(plain(row), file=self.out)
+            print(plain(fitted(row, WIDTH)), file=self.out)
         self.out.flush()
 
     def tell(self, text: str) -> None:
@@ -67,8 +68,7 @@ def run(desk: Desk) -> None:
     deeds = {"1": status, "2": provisioning, "3": details, "4": why, "5": events, "6": power, "7": hold}
     while True:
         try:
-            for text in _MENU:
-                desk.tell(text)
+            desk.say(map(line, _MENU))
             number = desk.ask("Number: ").strip()
         except (EOFError, KeyboardInterrupt):
             return
@@ -103,8 +103,9 @@ def status(desk: Desk) -> None:
 
 def _numbered(machines: tuple[MachineView, ...], now: float) -> Iterator[Line]:
     for number, machine in enumerate(machines, 1):
-        lead = f"{number:>3} {badge(machine).text} {machine.name} {standing(machine).word}: "
-        yield from wrapped(f"{lead}{says(machine, now)}", WIDTH, rest="        ")
+        lead = f"{number:>3} {badge(machine).text} "
+        text = f"{machine.name} {standing(machine).word}: {says(machine, now)}"
+        yield from wrapped(text, WIDTH, first=lead, rest="        ")
         for condition in machine.conditions[-1:]:
             if condition.next_action:
                 yield from wrapped(condition.next_action, WIDTH, first="        next: ", rest="              ")

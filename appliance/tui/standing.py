@@ -128,4 +128,4 @@ def run_left(run: RunView, now: float) -> str:
     done, total = steps_done(run)
     if not done or done == total or run.ended is not None or now - run.started < 1:
         return ""
-    return f"about {units.duration((now - run.started) / done * (total - done))} left at this pace"
+    return f"about {units.duration((now - run.started) / done * (total - done))} left"

@@ -30,6 +30,8 @@ _UNKNOWN = frozenset(
         "\x1b[>25u",
     }
 )
+# Operating system commands, such as the shape of the pointer: a console may print them to their end.
+_OSC = "\x1b]"
 _FALLBACK = {"\x1b[?1049h": "\x1b[2J\x1b[H", "\x1b[?1049l": "\x1b[2J\x1b[H"}
 """These have no second screen: the one there is is cleared."""
 
@@ -61,4 +63,4 @@ def sent(data: str, *, plain: bool) -> str:
     """What of a control sequence is sent to a terminal that may be `plain`."""
     if not plain:
         return data
-    return "" if data in _UNKNOWN else _FALLBACK.get(data, data)
+    return "" if data in _UNKNOWN or data.startswith(_OSC) else _FALLBACK.get(data, data)

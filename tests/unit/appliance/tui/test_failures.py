@@ -1,0 +1,45 @@
+"""Ten failures of the field: each machine's screen names the cause and says what to do, without scrolling."""
+
+from pathlib import Path
+
+import pytest
+
+from appliance.api.fake import FakeApplication, Served
+from appliance.api.fake_scenes import FAILURES, Failure, fail
+from appliance.tui.timeline import timeline
+from tests.unit.appliance.tui.rack import NOW, Screen, play
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
+def test_failure(failure: Failure, socket_path: Path, server: Served, application: FakeApplication) -> None:
+    application.inventory, application.segment = {}, []
+    fail(application, failure)
+
+    async def look(screen: Screen) -> None:
+        await screen.sees("1 machine ", f"{failure.kind.value}")
+        overview = flat(screen.text)
+        assert failure.cause in overview
+        assert failure.segment in overview
+        await screen.press("enter")
+        await screen.sees("Why it is where it is")
+        machine = flat(screen.text)
+        for text in (failure.cause, f"seen: {failure.evidence}", f"next: {failure.action}"):
+            assert text in machine
+
+    play(socket_path, server, application, look)
+
+
+def test_a_gap_is_named() -> None:
+    """After the last thing seen, what did not come and where to look."""
+    found = {}
+    for failure in FAILURES:
+        machine = fail(FakeApplication(now=NOW), failure)
+        found[failure.name] = [(mark.stage, mark.gap.partition(":")[0]) for mark in timeline(machine, NOW) if mark.gap]
+    assert found["rogue-dhcp"] == [("tftp", "no boot program fetched by TFTP for 3m54s")]
+    assert found["boot-order"] == [("first_boot", "no report of the installed system for 3m26s")]
+    assert found["wrong-hash"] == [("written", "no image written and verified for 3m39s")]
+    assert found["dead-bmc"] == [], "it was perhaps never powered on"
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())

@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from appliance.client import Client
+from appliance.errors import UsageError
 from appliance.tui.link import answers, follow
 from appliance.tui.messages import Message, Pressed, Resized, Ticked
 from appliance.tui.scene import frame
@@ -142,5 +143,8 @@ class Console(App[None]):
 
 
 def main(socket_path: Path) -> None:
-    terminal = terminal_of(os.environ, sys.stdout.encoding or "")
+    """Raises `UsageError` where there is no terminal to draw on."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError("there is no terminal here", next_action="use `innervate menu`, or `innervate status`")
+    terminal = terminal_of(os.environ, sys.stderr.encoding or "")
     Console(Client(socket_path), terminal).run(mouse=False)

@@ -14,7 +14,18 @@ from appliance.model.codec import from_json, to_json
 from appliance.model.views import ExplainLine, ExplainView, MachinesView, MachineView, PlanView, PowerAction, RunView
 
 Run = Callable[..., tuple[int, str, str]]
-HEAVY = ("fastapi", "sqlalchemy", "paramiko", "redfish", "pydantic", "rich", "websockets", "http.client", "asyncio")
+HEAVY = (
+    "fastapi",
+    "sqlalchemy",
+    "paramiko",
+    "redfish",
+    "pydantic",
+    "rich",
+    "websockets",
+    "http.client",
+    "asyncio",
+    "textual",
+)
 
 
 def test_status(run: Run, machines: MachinesView) -> None:

@@ -99,3 +99,19 @@ def test_keys_of_the_linux_console(socket_path: Path, server: Served, applicatio
     )
     server.do(application.tell("", "left"))
     assert "overview: the rack" in _SEQUENCE.sub("", sent)
+
+
+@pytest.mark.usefixtures("begun")
+def test_a_refresh_is_small(socket_path: Path, server: Served, application: FakeApplication) -> None:
+    """A move of the cursor is less than half a second at 9600 baud, a page less than three."""
+    still, moved, page = (
+        len(recorded(socket_path, {"TERM": "vt100"}, *steps))
+        for steps in (
+            (("node-4", "q"),),
+            (("node-4", "l"), ("node-1: failed since", "q")),
+            (("node-4", "?"), ("overview: the rack", "q")),
+        )
+    )
+    server.do(application.tell("", "left"))
+    assert moved - still < 480
+    assert page - still < 2880

@@ -7,7 +7,7 @@ import pytest
 from appliance.api.fake import FakeApplication, Served
 from appliance.errors import MachineryError
 from appliance.tui.terminal import ALLOWED, ASCII, Terminal
-from tests.unit.appliance.tui.rack import LINUX, VT100, Screen, begin, check, play
+from tests.unit.appliance.tui.rack import GOLDEN, LINUX, VT100, Screen, begin, check, play
 
 SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "overview": ((), "run run-1"),
@@ -94,3 +94,9 @@ def test_a_daemon_that_comes_back_is_shown(socket_path: Path, server: Served, ap
         assert "no daemon" not in screen.text
 
     play(socket_path, server, application, look)
+
+
+@pytest.mark.parametrize("name", ["overview", "machine", "plan-name", "run", "choices"])
+def test_the_guide_shows_what_is_seen(name: str) -> None:
+    guide = Path(__file__).parents[4] / "docs" / "guide" / "terminal.md"
+    assert (GOLDEN / f"{name}.txt").read_text() in guide.read_text()

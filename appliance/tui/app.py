@@ -30,14 +30,14 @@ from appliance.tui.update import updated
 _STYLES = {
     Tone.PLAIN: Style(),
     Tone.STRONG: Style(bold=True),
-    Tone.DIM: Style(color="white"),
+    Tone.DIM: Style(),
     Tone.GOOD: Style(color="green"),
     Tone.BUSY: Style(color="cyan"),
     Tone.BAD: Style(color="red", bold=True),
     Tone.WARN: Style(color="yellow"),
     Tone.HELD: Style(color="magenta"),
     Tone.TITLE: Style(reverse=True, bold=True),
-    Tone.RULE: Style(color="white"),
+    Tone.RULE: Style(),
     Tone.BAR: Style(color="cyan"),
 }
 _REVERSED = {tone: style + Style(reverse=True) for tone, style in _STYLES.items()}

@@ -1,5 +1,6 @@
 """What kind of terminal this is: which glyphs it has, how fast it is, and what must not be sent to it. Pure."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,8 @@ _UNKNOWN = frozenset(
         "\x1b[>25u",
     }
 )
+# Blanks without attributes from here to the right edge: erase in line (ECMA-48 section 8.3.41) says the same in three.
+_TAIL = re.compile(r" {4,}\n(?=\x1b\[\d+;1H)")
 # Operating system commands, such as the shape of the pointer: a console may print them to their end.
 _OSC = "\x1b]"
 _FALLBACK = {"\x1b[?1049h": "\x1b[2J\x1b[H", "\x1b[?1049l": "\x1b[2J\x1b[H"}
@@ -60,7 +63,9 @@ def drawn(text: str, tone: Tone, *, glyphs: bool) -> str:
 
 
 def sent(data: str, *, plain: bool) -> str:
-    """What of a control sequence is sent to a terminal that may be `plain`."""
+    """What of `data`, rows or one control sequence, is sent to a terminal that may be `plain`; those are slow too."""
     if not plain:
         return data
+    if "\n" in data:
+        return _TAIL.sub("\x1b[K\n", data)
     return "" if data in _UNKNOWN or data.startswith(_OSC) else _FALLBACK.get(data, data)

@@ -129,7 +129,7 @@ def _planned(state: State, made: PlanMade) -> State:
     """A plan that nobody waits for any more is forgotten: nothing was done."""
     place = state.place
     if not isinstance(place, Planned) or place.task != made.task:
-        return state
+        return replace(state, busy="")
     shown = Planned(task=made.task, plan=made.plan, worth=made.worth, applied=made.applied)
     nothing = "Nothing is left to do." if made.applied else "Nothing has to be done."
     told = state.notice if made.worth else Trouble(message=nothing)

@@ -125,5 +125,7 @@ def test_what_is_sent_to_a_plain_terminal() -> None:
     assert sent("\x1b[?2026$p", plain=True) == ""
     assert sent("\x1b[?1049h", plain=True) == "\x1b[2J\x1b[H"
     assert sent("\x1b]22;default\x07", plain=True) == ""
+    assert sent("ab      \n\x1b[2;1Hcd      ", plain=True) == "ab\x1b[K\n\x1b[2;1Hcd      "
+    assert sent("\x1b[7m    \x1b[0m\n\x1b[2;1H", plain=True) == "\x1b[7m    \x1b[0m\n\x1b[2;1H"
     assert sent("\x1b[31mred", plain=True) == "\x1b[31mred"
     assert sent("\x1b[?2026$p", plain=False) == "\x1b[?2026$p"

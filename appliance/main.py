@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from appliance.cli.app import build, run
-from appliance.cli.context import client_of, socket_of
+from appliance.cli.context import client_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def tui(context: typer.Context) -> None:
     """Show the rack on this terminal, and steer it by keys."""
     from appliance.tui.app import main as tui_main
 
-    tui_main(socket_of(context))
+    tui_main(client_of(context))
 
 
 def menu(context: typer.Context) -> None:

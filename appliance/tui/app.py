@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from rich.segment import Segment
 from rich.style import Style
@@ -142,9 +141,9 @@ class Console(App[None]):
         threading.Thread(target=work, daemon=True).start()
 
 
-def main(socket_path: Path) -> None:
+def main(client: Client) -> None:
     """Raises `UsageError` where there is no terminal to draw on."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError("there is no terminal here", next_action="use `innervate menu`, or `innervate status`")
     terminal = terminal_of(os.environ, sys.stderr.encoding or "")
-    Console(Client(socket_path), terminal).run(mouse=False)
+    Console(client, terminal).run(mouse=False)

@@ -115,3 +115,10 @@ def test_a_refresh_is_small(socket_path: Path, server: Served, application: Fake
     server.do(application.tell("", "left"))
     assert moved - still < 480
     assert page - still < 1920
+
+
+def test_without_a_terminal(socket_path: Path) -> None:
+    argv = [sys.executable, "-m", "appliance.main", "--socket", str(socket_path), "tui"]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no terminal here\n  next: use `innervate menu`" in done.stderr

@@ -49,7 +49,10 @@ def grid(machines: Sequence[MachineView], width: int) -> tuple[int, int]:
 def head(state: State) -> Iterator[Line]:
     """Also the first lines of the menu's status."""
     yield from _banner(state.data.health, state.now, state.width)
-    yield from islice(_troubles(state.data, state.now, state.width), _TROUBLE_LINES)
+    troubles = tuple(_troubles(state.data, state.now, state.width))
+    yield from troubles if len(troubles) <= _TROUBLE_LINES else troubles[: _TROUBLE_LINES - 1]
+    if len(troubles) > _TROUBLE_LINES:
+        yield line("  and more: the log has all of it (F5)", Tone.WARN)
     for run in islice(_running(state.data), _RUNS):
         yield from run_lines(run, state)
     yield from totals(state.data.machines, state.width)

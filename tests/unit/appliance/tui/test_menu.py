@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 
 from appliance.api.fake import FakeApplication, Served
 from appliance.api.fake_scenes import FAILURES, Failure, fail
-from appliance.model.views import PowerAction
+from appliance.model.views import PowerAction, RunState
 from tests.unit.appliance.tui.rack import begin, discover, install
 
 PATIENCE = 15.0
@@ -26,8 +27,9 @@ REFRESH = 2048
 class Line:
     """A terminal at the end of a line, and all that it was sent."""
 
-    def __init__(self, terminal: int) -> None:
+    def __init__(self, terminal: int, process: subprocess.Popen[bytes]) -> None:
         self._terminal = terminal
+        self._process = process
         self._mark = 0
         self.seen = b""
 
@@ -45,6 +47,10 @@ class Line:
         at = self.seen.find(text.encode(), self._mark)
         return at + len(text) if at >= 0 else -1
 
+    def interrupt(self) -> None:
+        """As Ctrl-C on the terminal that the program belongs to."""
+        self._process.send_signal(signal.SIGINT)
+
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode() + b"\n")
 
@@ -56,7 +62,7 @@ def menu(socket_path: Path, term: str = "vt100") -> Iterator[Line]:
     environment = os.environ | {"TERM": term, "LC_ALL": "C"}
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
-        line = Line(ours)
+        line = Line(ours, process)
         try:
             yield line
             line.type("0")
@@ -129,6 +135,22 @@ def test_a_stale_plan_is_shown_anew(socket_path: Path, server: Served, applicati
         line.type("lab")
         line.sees("run run-1 done")
         line.sees("Number: ")
+
+
+def test_the_watching_ends_and_the_run_does_not(
+    socket_path: Path, server: Served, application: FakeApplication
+) -> None:
+    with menu(socket_path) as line:
+        line.sees("Number: ")
+        line.type("2")
+        line.sees("enough -- ")
+        line.type("")
+        assert "worker: 1 of 2 missing" in line.sees("leave: ")
+        line.type("lab")
+        assert "node-0 deploying" in line.sees("node-4 retired")
+        line.interrupt()
+        assert "run run-1 goes on; 1 shows it" in line.sees("Number: ")
+    assert application.runs().runs[0].state is RunState.RUNNING
 
 
 def test_power_and_hold(socket_path: Path, server: Served, application: FakeApplication) -> None:

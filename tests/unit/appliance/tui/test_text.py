@@ -2,6 +2,7 @@
 
 import pytest
 
+from appliance.model.views import SegmentView
 from appliance.tui.filter import chosen
 from appliance.tui.keys import KEYMAP, Action, keys_of
 from appliance.tui.messages import Pressed, Resized
@@ -92,6 +93,13 @@ def test_a_screen_of_any_size(width: int, height: int) -> None:
     here, _ = updated(state(), Resized(width=width, height=height))
     rows = frame(here)
     assert (len(rows), {len(plain(row)) <= here.width for row in rows}) == (here.height, {True})
+
+
+def test_troubles_beyond_six_lines_are_not_silent() -> None:
+    trouble = SegmentView(kind="rival-server", subject="", text="a server answers here too", since=NOW)
+    rows = [plain(row) for row in frame(State(now=NOW, data=Data(heard=NOW, segment=(trouble,) * 9)))]
+    assert sum("a server answers" in row for row in rows) == 5
+    assert "  and more: the log has all of it (F5)" in rows
 
 
 def test_filter() -> None:

@@ -102,19 +102,13 @@ def test_keys_of_the_linux_console(socket_path: Path, server: Served, applicatio
 
 
 @pytest.mark.usefixtures("begun")
-def test_a_refresh_is_small(socket_path: Path, server: Served, application: FakeApplication) -> None:
-    """A move of the cursor is less than half a second at 9600 baud, a page less than two."""
-    still, moved, page = (
-        len(recorded(socket_path, {"TERM": "vt100"}, *steps))
-        for steps in (
-            (("node-4", "q"),),
-            (("node-4", "l"), ("node-1: failed since", "q")),
-            (("node-4", "?"), ("overview: the rack", "q")),
-        )
-    )
+def test_a_page_is_small(socket_path: Path, server: Served, application: FakeApplication) -> None:
+    """From its title to its keys: less than two seconds at 9600 baud."""
+    sent = recorded(socket_path, {"TERM": "vt100"}, ("node-4", "?"), ("j k scroll  Esc back", "q"))
     server.do(application.tell("", "left"))
-    assert moved - still < 480
-    assert page - still < 1920
+    end = sent.index("j k scroll  Esc back")
+    page = sent[sent.rindex("lab: Help", 0, end) : end]
+    assert 400 < len(page) < 1800
 
 
 def test_without_a_terminal(socket_path: Path) -> None:

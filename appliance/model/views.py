@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from appliance.model.phase import Condition, Phase
+from appliance.model.place import Place
 
 
 class StepState(Enum):
@@ -100,6 +101,7 @@ class MachineView:
     role: str = ""
     spare_of: str = ""
     certificates: tuple[CertificateView, ...] = ()
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

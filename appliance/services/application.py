@@ -84,6 +84,7 @@ class Appliance:
         self.bmc_desk = bmc_desk
         self._memory = memory
         self._site = site
+        self._places = {server.name: server.place for server in site.topology.servers}
         self._images = images
         self._rng = rng
         self._session_of = session_of
@@ -323,7 +324,13 @@ class Appliance:
         state = self._memory.world.machine(name)
         run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
         return machine_view(
-            state, run, self._session_of(name), self._waiting.of(name), self._usual(state), self._clock.now()
+            state,
+            run,
+            self._session_of(name),
+            self._waiting.of(name),
+            self._usual(state),
+            self._clock.now(),
+            self._places.get(name),
         )
 
 

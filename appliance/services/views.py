@@ -9,6 +9,7 @@ from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
+from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
     DeferredView,
@@ -154,6 +155,7 @@ def machine_view(
     wait: Wait | None,
     usual: float | None = None,
     now: float = 0.0,
+    place: Place | None = None,
 ) -> MachineView:
     """`run` is the one that the machine's present attempt belongs to."""
     late = stuck(state, now)
@@ -176,6 +178,7 @@ def machine_view(
         role=state.role,
         spare_of=state.spare_of,
         certificates=tuple(_certificate(one) for one in state.certificates),
+        place=place,
     )
 
 

@@ -132,7 +132,7 @@ class FakeApplication:
 
     def machines(self) -> MachinesView:
         self._fail()
-        return MachinesView(machines=tuple(self.inventory.values()))
+        return MachinesView(machines=tuple(self.inventory.values()), last=len(self._events))
 
     def machine(self, name: MachineName) -> MachineView:
         self._fail()

@@ -137,8 +137,11 @@ class SegmentView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachinesView:
+    """`last` is the event up to which it is true: what happens later is in the events after it."""
+
     machines: tuple[MachineView, ...]
     segment: tuple[SegmentView, ...] = ()
+    last: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -108,7 +108,7 @@ class Appliance:
 
     def machines(self) -> MachinesView:
         views = tuple(self._view(name) for name in self._site.topology.machines)
-        return MachinesView(machines=views, segment=self._segment.troubles)
+        return MachinesView(machines=views, segment=self._segment.troubles, last=self._memory.world.last_seq)
 
     def machine(self, name: MachineName) -> MachineView:
         return self._view(self._known(name))

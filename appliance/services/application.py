@@ -35,7 +35,7 @@ from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
-from appliance.services.views import event_view, machine_view, plan_view, run_summary, run_view
+from appliance.services.views import Around, event_view, machine_view, plan_view, run_summary, run_view
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
     HoldPlaced,
@@ -84,7 +84,7 @@ class Appliance:
         self.bmc_desk = bmc_desk
         self._memory = memory
         self._site = site
-        self._places = {server.name: server.place for server in site.topology.servers}
+        self._servers = {server.name: server for server in site.topology.servers}
         self._images = images
         self._rng = rng
         self._session_of = session_of
@@ -323,15 +323,14 @@ class Appliance:
     def _view(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
         run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
-        return machine_view(
-            state,
-            run,
-            self._session_of(name),
-            self._waiting.of(name),
-            self._usual(state),
-            self._clock.now(),
-            self._places.get(name),
-        )
+        session, wait, usual = self._session_of(name), self._waiting.of(name), self._usual(state)
+        return machine_view(state, run, session, wait, usual, self._clock.now(), self._around(name))
+
+    def _around(self, name: MachineName) -> Around:
+        """`run` is the latest of the running runs that are not through with the machine."""
+        runs = [run.id for run in self._memory.world.running_on((name,)) if run.left.get(name)]
+        server = self._servers[name]
+        return Around(place=server.place, bmc_url=server.bmc.url, run=runs[-1] if runs else "")
 
 
 def _resident_bytes() -> int:

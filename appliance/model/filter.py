@@ -190,7 +190,7 @@ def _parted(word: _Word, mark: str) -> Iterator[_Word]:
 
 
 def _check(field: Field | None, pattern: Pattern) -> None:
-    if field not in _CLOSED or len(pattern.pieces) > 1:
+    if field not in _CLOSED or len(pattern.pieces) != 1:
         return
     known = [str(member.value) for member in _CLOSED[field]]
     value = pattern.pieces[0]

@@ -81,8 +81,25 @@ class CertificateView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskView:
+    """`contents` is what was on it when it was looked at: "blank", "gpt:<disk guid>", "ext4:<uuid>", ..."""
+
+    name: str
+    serial: str
+    wwn: str
+    size_bytes: int
+    model: str
+    rotational: bool
+    contents: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
-    """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen)."""
+    """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen).
+
+    `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes` and `disks` are empty or None until the hardware is
+    known. `run` is the run that still has something to do with it, "" for none.
+    """
 
     name: str
     phase: Phase
@@ -100,6 +117,13 @@ class MachineView:
     role: str = ""
     spare_of: str = ""
     certificates: tuple[CertificateView, ...] = ()
+    rack: str = ""
+    run: str = ""
+    bmc: str = ""
+    macs: tuple[str, ...] = ()
+    cores: int | None = None
+    memory_bytes: int | None = None
+    disks: tuple[DiskView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,7 +35,7 @@ from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
-from appliance.services.views import event_view, machine_view, plan_view, run_summary, run_view
+from appliance.services.views import Place, event_view, machine_view, plan_view, run_summary, run_view
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
     HoldPlaced,
@@ -93,6 +93,7 @@ class Appliance:
         self._waiting = waiting
         self._ssh_key = ssh_key
         self._clock = clock
+        self._bmc_urls = {server.name: server.bmc.url for server in site.topology.servers}
         self._started = clock.now()
         self._starting = asyncio.Lock()
 
@@ -322,9 +323,14 @@ class Appliance:
     def _view(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
         run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
-        return machine_view(
-            state, run, self._session_of(name), self._waiting.of(name), self._usual(state), self._clock.now()
-        )
+        session, wait, usual = self._session_of(name), self._waiting.of(name), self._usual(state)
+        return machine_view(state, run, session, wait, usual, self._clock.now(), self._place(name))
+
+    def _place(self, name: MachineName) -> Place:
+        """The latest of the running runs that are not through with the machine."""
+        runs = [run.id for run in self._memory.world.running_on((name,)) if run.left.get(name)]
+        rack = self._site.topology.name
+        return Place(rack=rack, bmc_url=self._bmc_urls[name], run=runs[-1] if runs else "")
 
 
 def _resident_bytes() -> int:

@@ -99,6 +99,24 @@ def joined(words: Sequence[str]) -> Filter:
     return parse(" ".join(words))
 
 
+def chosen(text: str, known: Sequence[str], what: str) -> frozenset[str]:
+    """Of a closed set, by patterns such as `step-*,run-started`. `UsageError` for a pattern that none fits."""
+    found: set[str] = set()
+    for word in _words(text):
+        for pattern in _patterns(None, word, word):
+            pieces = [piece.casefold() for piece in pattern.pieces]
+            fitting = {name for name in known if _whole(pieces, name)}
+            if not fitting:
+                shown = _pattern(pattern, bare=True)
+                raise UsageError(
+                    f"there is no {what} {clean(shown, 40)!r}",
+                    evidence=f"known: {', '.join(known)}",
+                    next_action=_suggestion(shown, known),
+                )
+            found |= fitting
+    return frozenset(found)
+
+
 _Word = Sequence[tuple[str, bool]]
 """Characters, and whether each was quoted."""
 

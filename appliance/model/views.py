@@ -159,8 +159,20 @@ class SegmentView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachinesView:
+    """In the order of their names. `next` is the cursor of the next page, "" when this is the last."""
+
     machines: tuple[MachineView, ...]
     segment: tuple[SegmentView, ...] = ()
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryView:
+    """How many machines there are, by the one word that screens show and by phase; what none has counts 0."""
+
+    total: int
+    states: dict[str, int]
+    phases: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +240,10 @@ class RunSummaryView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsView:
+    """Latest first. `next` is the cursor of the next page, "" when this is the last."""
+
     runs: tuple[RunSummaryView, ...]
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,12 @@ class Term:
     def fits(self, machine: MachineView) -> bool:
         return self.negated != any(self._fits(pattern, machine) for pattern in self.patterns)
 
+    @property
+    def name(self) -> str | None:
+        """The word, where it is a plain one: it may be a machine's whole name."""
+        plain = self.field is None and not self.negated and len(self.patterns) == len(self.patterns[0].pieces) == 1
+        return self.patterns[0].pieces[0] if plain else None
+
     def _fits(self, pattern: Pattern, machine: MachineView) -> bool:
         if self.field is not None:
             pieces = [_folded(piece, self.field) for piece in pattern.pieces]

@@ -7,17 +7,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from appliance.model.phase import Condition, Phase
+from appliance.model.words import Errand as Errand
+from appliance.model.words import PowerAction as PowerAction
+from appliance.model.words import RunState as RunState
 
 
 class StepState(Enum):
     PENDING = "pending"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class RunState(Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -297,28 +293,6 @@ class ProblemView:
     code: str = ""
     evidence: str = ""
     next_action: str = ""
-
-
-class Errand(Enum):
-    """What can be wanted of one machine, beside what the site program wants of all.
-
-    `WIPE`: its disks forget what they held; `ERASE`: every byte of them reads back as zero. `DECOMMISSION`: drained,
-    erased, its lease, name, boot intent and BMC log-in gone; the record is kept. `REPLACE`: a spare takes its role.
-    """
-
-    REINSTALL = "reinstall"
-    WIPE = "wipe"
-    ERASE = "erase"
-    RESCUE = "rescue"
-    DECOMMISSION = "decommission"
-    REPLACE = "replace"
-
-
-class PowerAction(Enum):
-    ON = "on"
-    OFF = "off"
-    FORCE_OFF = "force-off"
-    CYCLE = "cycle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

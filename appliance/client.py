@@ -51,9 +51,11 @@ from appliance.model.views import (
     PowerRequest,
     ProblemView,
     RunMachineRequest,
+    RunState,
     RunsView,
     RunView,
     ShellView,
+    SummaryView,
 )
 
 if TYPE_CHECKING:
@@ -101,17 +103,31 @@ class Client:
     def health(self) -> HealthView:
         return self._call(HealthView, "GET", "/v1/health")
 
-    def machines(self) -> MachinesView:
-        return self._call(MachinesView, "GET", "/v1/machines")
+    def machines(self, wanted: str = "") -> MachinesView:
+        """Those that fit the filter `wanted` (`appliance.model.filter`), in one answer."""
+        return self._call(MachinesView, "GET", _target("/v1/machines", filter=wanted))
+
+    def machine_pages(self, wanted: str = "", *, size: int = 100) -> Iterator[MachinesView]:
+        """The same in pages: a machine that comes or goes meanwhile moves no other."""
+        following = None
+        while following != "":
+            target = _target("/v1/machines", filter=wanted, limit=str(size), cursor=following or "")
+            page = self._call(MachinesView, "GET", target)
+            yield page
+            following = page.next
+
+    def summary(self, wanted: str = "") -> SummaryView:
+        return self._call(SummaryView, "GET", _target("/v1/machines/summary", filter=wanted))
 
     def machine(self, name: str) -> MachineView:
         return self._call(MachineView, "GET", f"/v1/machines/{_part(name)}")
 
-    def events(self, *, after: int = 0, machine: str = "", limit: int = 100, wait: float = 0) -> EventsView:
-        query = {"after": str(after), "limit": str(limit), "wait": str(wait)} | (
-            {"machine": machine} if machine else {}
-        )
-        return self._call(EventsView, "GET", f"/v1/events?{urlencode(query)}", more_time=wait)
+    def events(
+        self, *, after: int = 0, machine: str = "", limit: int = 100, wait: float = 0, kind: str = ""
+    ) -> EventsView:
+        """`kind` may name several, with stars: `step-*,run-ended`."""
+        target = _target("/v1/events", after=str(after), limit=str(limit), wait=str(wait), machine=machine, kind=kind)
+        return self._call(EventsView, "GET", target, more_time=wait)
 
     def make_plan(self) -> PlanView:
         return self._call(PlanView, "POST", "/v1/plans")
@@ -128,8 +144,16 @@ class Client:
     def explain(self, name: str) -> ExplainView:
         return self._call(ExplainView, "GET", f"/v1/machines/{_part(name)}/explain")
 
-    def runs(self) -> RunsView:
-        return self._call(RunsView, "GET", "/v1/runs")
+    def runs(self, state: RunState | None = None) -> RunsView:
+        return self._call(RunsView, "GET", _target("/v1/runs", state=state.value if state else ""))
+
+    def run_pages(self, state: RunState | None = None, *, size: int = 100) -> Iterator[RunsView]:
+        wanted, following = state.value if state else "", None
+        while following != "":
+            target = _target("/v1/runs", state=wanted, limit=str(size), cursor=following or "")
+            page = self._call(RunsView, "GET", target)
+            yield page
+            following = page.next
 
     def run(self, run: str) -> RunView:
         return self._call(RunView, "GET", f"/v1/runs/{_part(run)}")
@@ -283,6 +307,12 @@ def _rebuilt(document: bytes, status: int) -> InnervateError:
         ) from error
     kind = KINDS.get(view.code, MachineryError)
     return kind(view.detail or view.title, evidence=view.evidence, next_action=view.next_action)
+
+
+def _target(path: str, **query: str) -> str:
+    """Without what is empty."""
+    given = urlencode({name: value for name, value in query.items() if value})
+    return f"{path}?{given}" if given else path
 
 
 def _part(text: str) -> str:

@@ -27,8 +27,11 @@ from appliance.model.bmc_views import (
     VaultScope,
     VaultView,
 )
+from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.phase import Condition, ConditionKind
+from appliance.model.standing import summary
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -46,6 +49,7 @@ from appliance.model.views import (
     ShellView,
     StepState,
     StepView,
+    SummaryView,
 )
 
 T = TypeVar("T")
@@ -130,31 +134,44 @@ class FakeApplication:
         self._fail()
         return HealthView(version="0.1.0", ready=True, started=self.now, rss_bytes=64 << 20, site="lab")
 
-    def machines(self) -> MachinesView:
+    def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView:
         self._fail()
-        return MachinesView(machines=tuple(self.inventory.values()), last=len(self._events))
+        views, following = machines_page(self.inventory, self.inventory.__getitem__, query)
+        return MachinesView(machines=views, next=following, last=len(self._events))
+
+    def summary(self, wanted: Filter) -> SummaryView:
+        self._fail()
+        return summary([view for view in self.inventory.values() if wanted.fits(view)])
 
     def machine(self, name: MachineName) -> MachineView:
         self._fail()
         return _find(self.inventory, name, "machine")
 
-    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
+    async def events(
+        self,
+        *,
+        after: int,
+        machine: MachineName | None,
+        limit: int,
+        wait: float,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
         self._fail()
         async with self._news:
             try:
                 async with asyncio.timeout(wait):
-                    while not (found := self._after(after, machine)):
+                    while not (found := self._after(after, machine, kinds)):
                         self.waiting.set()
                         await self._news.wait()
             except TimeoutError:
                 return EventsView(events=(), last=after)
         return EventsView(events=found[:limit], last=found[:limit][-1].seq)
 
-    async def tell(self, machine: str, text: str, **fields: str) -> None:
+    async def tell(self, machine: str, text: str, *, kind: str = "noted", **fields: str) -> None:
         """Appends an event and wakes those who wait for one."""
         async with self._news:
             seq = len(self._events) + 1
-            event = EventView(seq=seq, time=self.now, machine=machine, run="", kind="note", text=text, fields=fields)
+            event = EventView(seq=seq, time=self.now, machine=machine, run="", kind=kind, text=text, fields=fields)
             self._events.append(event)
             self._news.notify_all()
 
@@ -189,9 +206,11 @@ class FakeApplication:
             self._runs[run] = self._worked(view)
         return self._runs[run]
 
-    def runs(self) -> RunsView:
+    def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
         self._fail()
-        return RunsView(runs=tuple(_summary(view) for view in reversed(self._runs.values())))
+        latest = tuple(reversed(self._runs.values()))
+        found, following = runs_page(latest, lambda run: (run.id, run.state), query)
+        return RunsView(runs=tuple(map(_summary, found)), next=following)
 
     async def pause(self, run: RunId, reason: str) -> RunView:
         view = self._running(run)
@@ -301,8 +320,9 @@ class FakeApplication:
         held = machine is not None and any(c.kind is ConditionKind.HOLD for c in machine.conditions)
         return not held and step.id not in done | _lost(run) and done.issuperset(step.needs)
 
-    def _after(self, after: int, machine: MachineName | None) -> tuple[EventView, ...]:
-        return tuple(e for e in self._events if e.seq > after and machine in (None, e.machine))
+    def _after(self, after: int, machine: MachineName | None, kinds: frozenset[str] | None) -> tuple[EventView, ...]:
+        found = (e for e in self._events if e.seq > after and machine in (None, e.machine))
+        return tuple(e for e in found if kinds is None or e.kind in kinds)
 
     def _fail(self) -> None:
         error, self.fails = self.fails, None

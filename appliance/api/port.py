@@ -8,7 +8,9 @@ from typing import Protocol
 from appliance.bmc.vault import Entry
 from appliance.console.console import Console
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
+from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -21,6 +23,7 @@ from appliance.model.views import (
     RunsView,
     RunView,
     ShellView,
+    SummaryView,
 )
 
 
@@ -52,12 +55,22 @@ class Application(Protocol):
 
     def health(self) -> HealthView: ...
 
-    def machines(self) -> MachinesView: ...
+    def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView: ...
+
+    def summary(self, wanted: Filter) -> SummaryView: ...
 
     def machine(self, name: MachineName) -> MachineView: ...
 
-    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
-        """Waits up to `wait` seconds for the first one; empty when none came."""
+    async def events(
+        self,
+        *,
+        after: int,
+        machine: MachineName | None,
+        limit: int,
+        wait: float,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        """Waits up to `wait` seconds for the first one; empty when none came. `kinds` None for all."""
         ...
 
     async def make_plan(self) -> PlanView:
@@ -72,8 +85,8 @@ class Application(Protocol):
 
     def run(self, run: RunId) -> RunView: ...
 
-    def runs(self) -> RunsView:
-        """Latest first."""
+    def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
+        """Raises `UsageError` when the query goes on behind a run that is not there."""
         ...
 
     async def pause(self, run: RunId, reason: str) -> RunView:

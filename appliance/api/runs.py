@@ -3,18 +3,20 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field, with_config
 
-from appliance.api.routes import STRICT, App, Machine, located
+from appliance.api.routes import STRICT, App, Machine, PageParam, linked, located
 from appliance.errors import UsageError
 from appliance.model.ids import PlanDigest, RunId, machine_name
+from appliance.model.paging import RunsQuery
 from appliance.model.views import (
     ApplyRequest,
     ErrandRequest,
     PauseRequest,
     PlanView,
     RunMachineRequest,
+    RunState,
     RunsView,
     RunView,
 )
@@ -88,9 +90,20 @@ async def apply(application: App, digest: Digest, body: ApplyBody, response: Res
     return located(response, await application.apply(PlanDigest(digest)))
 
 
+class RunsParam(PageParam):
+    state: RunState | None = None
+
+    def query(self) -> RunsQuery:
+        return RunsQuery(state=self.state, after=self.after(), limit=self.limit)
+
+
 @router.get("/runs")
-async def runs(application: App) -> RunsView:
-    return application.runs()
+async def runs(
+    application: App, request: Request, response: Response, query: Annotated[RunsParam, Query()]
+) -> RunsView:
+    view = application.runs(query.query())
+    linked(request, response, view.next)
+    return view
 
 
 @router.get("/runs/{run}")

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from appliance.cli.complete import a_machine
+
 if TYPE_CHECKING:
     from appliance.client import Client
 
 _SOCKET = Path("/run/innervate/api.sock")
 
-Machine = Annotated[str, typer.Argument(metavar="MACHINE")]
+Machine = Annotated[str, typer.Argument(metavar="MACHINE", autocompletion=a_machine)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Lines = Annotated[bool, typer.Option("--ndjson", help="One JSON object a line, as they come.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

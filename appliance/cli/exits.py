@@ -1,10 +1,13 @@
 """How the command ends: the exit statuses, and what is said of an error."""
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from appliance.errors import InnervateError
 from appliance.model.text import clean
-from appliance.model.views import RunView, StepState
+
+if TYPE_CHECKING:
+    from appliance.model.views import RunView
 
 
 class Exit(IntEnum):
@@ -44,8 +47,10 @@ def of_error(error: InnervateError) -> Exit:
     return EXITS.get(error.code, Exit.FAILURE)
 
 
-def of_run(run: RunView) -> Exit:
+def of_run(run: "RunView") -> Exit:
     """Partial when at least one machine got through all of its steps and another did not."""
+    from appliance.model.views import StepState
+
     touched = {step.machine for step in run.steps}
     behind = {step.machine for step in run.steps if step.state is not StepState.DONE}
     if not behind:

@@ -29,7 +29,11 @@ class RecordLog(Protocol):
         """Ends when the records are durable; with `MachineryError` when they never will be."""
         ...
 
-    def read(self, *, after: int, machine: MachineName | None, limit: int) -> "Future[tuple[Entry, ...]]": ...
+    def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> "Future[tuple[Entry, ...]]":
+        """In order; of all machines with `machine` None, of all kinds with `kinds` None."""
+        ...
 
 
 class Memory:
@@ -58,8 +62,11 @@ class Memory:
         """For observations that nobody waits for; if the log refuses, the next `remember` says so."""
         self._log.append(record)
 
-    async def read(self, *, after: int, machine: MachineName | None, limit: int) -> tuple[Entry, ...]:
-        return await self._handover.result(self._log.read(after=after, machine=machine, limit=limit))
+    async def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> tuple[Entry, ...]:
+        found = self._log.read(after=after, machine=machine, limit=limit, kinds=kinds)
+        return await self._handover.result(found)
 
     def pulse(self, machine: MachineName) -> None:
         """Something about this machine changed that is not in the log, such as an agent's poll."""

@@ -65,6 +65,12 @@ class Term:
     def fits(self, machine: MachineView) -> bool:
         return self.negated != any(self._fits(pattern, machine) for pattern in self.patterns)
 
+    @property
+    def name(self) -> str | None:
+        """The word, where it is a plain one: it may be a machine's whole name."""
+        plain = self.field is None and not self.negated and len(self.patterns) == len(self.patterns[0].pieces) == 1
+        return self.patterns[0].pieces[0] if plain else None
+
     def _fits(self, pattern: Pattern, machine: MachineView) -> bool:
         if self.field is not None:
             pieces = [_folded(piece, self.field) for piece in pattern.pieces]
@@ -97,6 +103,24 @@ def parse(text: str) -> Filter:
 def joined(words: Sequence[str]) -> Filter:
     """Of words that a shell has already split; one that came with blanks may hold several terms."""
     return parse(" ".join(words))
+
+
+def chosen(text: str, known: Sequence[str], what: str) -> frozenset[str]:
+    """Of a closed set, by patterns such as `step-*,run-started`. `UsageError` for a pattern that none fits."""
+    found: set[str] = set()
+    for word in _words(text):
+        for pattern in _patterns(None, word, word):
+            pieces = [piece.casefold() for piece in pattern.pieces]
+            fitting = {name for name in known if _whole(pieces, name)}
+            if not fitting:
+                shown = _pattern(pattern, bare=True)
+                raise UsageError(
+                    f"there is no {what} {clean(shown, 40)!r}",
+                    evidence=f"known: {', '.join(known)}",
+                    next_action=_suggestion(shown, known),
+                )
+            found |= fitting
+    return frozenset(found)
 
 
 _Word = Sequence[tuple[str, bool]]

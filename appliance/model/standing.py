@@ -1,9 +1,11 @@
 """The one word that a screen shows for a machine: the same in the API's filters, on the command line and in pages."""
 
+from collections import Counter
+from collections.abc import Sequence
 from enum import Enum
 
 from appliance.model.phase import Condition, ConditionKind, Phase
-from appliance.model.views import MachineView, StepState
+from appliance.model.views import MachineView, StepState, SummaryView
 
 
 class Standing(Enum):
@@ -63,3 +65,13 @@ def worst_condition(machine: MachineView) -> Condition | None:
     """The condition that the word is about, if it is about one."""
     order = tuple(_BY_CONDITION)
     return min(machine.conditions, key=lambda condition: order.index(condition.kind), default=None)
+
+
+def summary(machines: Sequence[MachineView]) -> SummaryView:
+    states = Counter(standing(machine) for machine in machines)
+    phases = Counter(machine.phase for machine in machines)
+    return SummaryView(
+        total=len(machines),
+        states={word.value: states[word] for word in Standing},
+        phases={phase.value: phases[phase] for phase in Phase},
+    )

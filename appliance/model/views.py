@@ -8,17 +8,13 @@ from enum import Enum
 
 from appliance.model.phase import Condition, Phase
 from appliance.model.place import Place
+from appliance.model.words import Errand as Errand
+from appliance.model.words import PowerAction as PowerAction
+from appliance.model.words import RunState as RunState
 
 
 class StepState(Enum):
     PENDING = "pending"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class RunState(Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -160,11 +156,22 @@ class SegmentView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachinesView:
-    """`last` is the event up to which it is true: what happens later is in the events after it."""
+    """In the order of their names. `next` is the cursor of the next page, "" when this is the last. `last` is the event
+    up to which it is true: what happens later is in the events after it."""
 
     machines: tuple[MachineView, ...]
     segment: tuple[SegmentView, ...] = ()
+    next: str = ""
     last: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryView:
+    """How many machines there are, by the one word that screens show and by phase; what none has counts 0."""
+
+    total: int
+    states: dict[str, int]
+    phases: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +239,10 @@ class RunSummaryView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsView:
+    """Latest first. `next` is the cursor of the next page, "" when this is the last."""
+
     runs: tuple[RunSummaryView, ...]
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,28 +296,6 @@ class ProblemView:
     code: str = ""
     evidence: str = ""
     next_action: str = ""
-
-
-class Errand(Enum):
-    """What can be wanted of one machine, beside what the site program wants of all.
-
-    `WIPE`: its disks forget what they held; `ERASE`: every byte of them reads back as zero. `DECOMMISSION`: drained,
-    erased, its lease, name, boot intent and BMC log-in gone; the record is kept. `REPLACE`: a spare takes its role.
-    """
-
-    REINSTALL = "reinstall"
-    WIPE = "wipe"
-    ERASE = "erase"
-    RESCUE = "rescue"
-    DECOMMISSION = "decommission"
-    REPLACE = "replace"
-
-
-class PowerAction(Enum):
-    ON = "on"
-    OFF = "off"
-    FORCE_OFF = "force-off"
-    CYCLE = "cycle"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

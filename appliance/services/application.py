@@ -16,7 +16,10 @@ from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError
 from appliance.inventory.model import Inventory
 from appliance.model.bmc import PowerCommand
+from appliance.model.filter import Filter
 from appliance.model.ids import ImageName, MachineName, PlanDigest, RunId, StepId
+from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
+from appliance.model.standing import summary
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -30,6 +33,7 @@ from appliance.model.views import (
     RunsView,
     RunView,
     ShellView,
+    SummaryView,
 )
 from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
@@ -106,19 +110,32 @@ class Appliance:
             site=self._site.name,
         )
 
-    def machines(self) -> MachinesView:
-        views = tuple(self._view(name) for name in self._site.topology.machines)
-        return MachinesView(machines=views, segment=self._segment.troubles, last=self._memory.world.last_seq)
+    def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView:
+        views, following = machines_page(self._servers, self._view, query)
+        return MachinesView(
+            machines=views, segment=self._segment.troubles, next=following, last=self._memory.world.last_seq
+        )
+
+    def summary(self, wanted: Filter) -> SummaryView:
+        return summary([view for name in self._servers if wanted.fits(view := self._view(name))])
 
     def machine(self, name: MachineName) -> MachineView:
         return self._view(self._known(name))
 
-    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
+    async def events(
+        self,
+        *,
+        after: int,
+        machine: MachineName | None,
+        limit: int,
+        wait: float,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
         tick = self._memory.tick
-        entries = await self._memory.read(after=after, machine=machine, limit=limit)
+        entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
         if not entries and wait > 0:
             await self._memory.changed(tick, wait)
-            entries = await self._memory.read(after=after, machine=machine, limit=limit)
+            entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
         return EventsView(
             events=tuple(event_view(entry) for entry in entries),
             last=entries[-1].seq if entries else after,
@@ -173,9 +190,10 @@ class Appliance:
     def run(self, run: RunId) -> RunView:
         return run_view(self._status(run), self._waiting.of)
 
-    def runs(self) -> RunsView:
-        """Latest first."""
-        return RunsView(runs=tuple(run_summary(run) for run in reversed(self._memory.world.runs.values())))
+    def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
+        latest = tuple(reversed(self._memory.world.runs.values()))
+        found, following = runs_page(latest, lambda run: (run.id, run.state), query)
+        return RunsView(runs=tuple(map(run_summary, found)), next=following)
 
     async def pause(self, run: RunId, reason: str) -> RunView:
         if self._running(run).paused is None:

@@ -54,6 +54,7 @@ class _Read:
     after: int
     machine: MachineName | None
     limit: int
+    kinds: frozenset[str] | None
     done: Future[tuple[Entry, ...]]
 
 
@@ -83,9 +84,11 @@ class Log:
         self._jobs.put(_Append(records=new, done=done))
         return done
 
-    def read(self, *, after: int, machine: MachineName | None, limit: int) -> Future[tuple[Entry, ...]]:
+    def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> Future[tuple[Entry, ...]]:
         done: Future[tuple[Entry, ...]] = Future()
-        self._jobs.put(_Read(after=after, machine=machine, limit=limit, done=done))
+        self._jobs.put(_Read(after=after, machine=machine, limit=limit, kinds=kinds, done=done))
         return done
 
     def close(self) -> None:
@@ -174,10 +177,12 @@ class Log:
 
     def _read(self, connection: Connection, job: _Read) -> tuple[Entry, ...]:
         if job.machine is None:
-            return _select(connection, after=job.after, limit=job.limit)
+            return _select(connection, after=job.after, limit=job.limit, kinds=job.kinds)
         seqs = self._machines.get(job.machine, array("q"))
         first = bisect_right(seqs, job.after)
-        return _pick(connection, seqs[first : first + job.limit])
+        if job.kinds is None:
+            return _pick(connection, seqs[first : first + job.limit])
+        return _pick(connection, seqs[first:], job.kinds)[: job.limit]
 
 
 def _connect(path: Path) -> Connection:
@@ -237,16 +242,21 @@ def _values(entry: Entry) -> _Values:
     return entry.seq, entry.time, record.record, machine_of(record), body.decode()
 
 
-def _select(connection: Connection, *, after: int, limit: int | None) -> tuple[Entry, ...]:
+def _select(
+    connection: Connection, *, after: int, limit: int | None, kinds: frozenset[str] | None = None
+) -> tuple[Entry, ...]:
     query = select(records).where(records.c.seq > after).order_by(records.c.seq).limit(limit)
+    query = query if kinds is None else query.where(records.c.kind.in_(kinds))
     rows = connection.execute(query).all()
     connection.rollback()
     return tuple(map(_entry, rows))
 
 
-def _pick(connection: Connection, seqs: Sequence[int]) -> tuple[Entry, ...]:
+def _pick(connection: Connection, seqs: Sequence[int], kinds: frozenset[str] | None = None) -> tuple[Entry, ...]:
     parts = [seqs[start : start + _SELECT_ROWS] for start in range(0, len(seqs), _SELECT_ROWS)]
     queries = [select(records).where(records.c.seq.in_(part)).order_by(records.c.seq) for part in parts]
+    if kinds is not None:
+        queries = [query.where(records.c.kind.in_(kinds)) for query in queries]
     rows = [row for query in queries for row in connection.execute(query)]
     connection.rollback()
     return tuple(map(_entry, rows))

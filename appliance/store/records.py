@@ -7,7 +7,7 @@ that their order is never in doubt. A record is never edited. `appliance.conduct
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -311,6 +311,9 @@ Observation = (
 """Concerns one machine, whether or not a run works on it."""
 
 Record = PlanStored | RunRecord | Observation | SegmentNoted
+
+RECORD_KINDS: tuple[str, ...] = tuple(sorted(kind.__dataclass_fields__["record"].default for kind in get_args(Record)))
+"""What the log tells entries apart by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import pytest
 
 from appliance.errors import UsageError
-from appliance.model.filter import FILTER_LIMIT, Field, joined, parse
+from appliance.model.filter import FILTER_LIMIT, Field, chosen, joined, parse
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.place import Place
 from appliance.model.views import MachineView
@@ -122,3 +122,25 @@ def test_a_refusal_names_every_field() -> None:
 def test_words_of_a_shell_are_one_filter() -> None:
     assert joined(["state:failed", "role:worker"]) == parse("state:failed role:worker")
     assert str(joined(['serial:"SN 1"', "-phase:active,available"])) == 'serial:"SN 1" -phase:active,available'
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", set()),
+        ("step-*", {"step-intent", "step-result"}),
+        ("step-result,run-*", {"step-result", "run-ended"}),
+        ("STEP-RESULT", {"step-result"}),
+    ],
+)
+def test_choosing_of_a_closed_set(text: str, found: set[str]) -> None:
+    assert chosen(text, ("run-ended", "step-intent", "step-result"), "kind") == found
+
+
+def test_a_choice_that_nothing_fits() -> None:
+    with pytest.raises(UsageError) as caught:
+        chosen("step-resul", ("step-intent", "step-result"), "kind")
+    assert (str(caught.value), caught.value.next_action) == (
+        "there is no kind 'step-resul'",
+        "did you mean step-result?",
+    )

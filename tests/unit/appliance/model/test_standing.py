@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.model.phase import Condition, ConditionKind, Phase
-from appliance.model.standing import STANDINGS, Standing, standing, worst_condition
+from appliance.model.standing import STANDINGS, Standing, standing, summary, worst_condition
 from appliance.model.views import MachineView, StepState, StepView
 
 STEP = StepView(id="s", machine="m", score="x", summary="y", kind="read", budget=1.0, state=StepState.RUNNING)
@@ -48,3 +48,10 @@ def test_the_worst_condition_is_the_one_that_the_word_is_about() -> None:
     assert worst is not None
     assert worst.kind is ConditionKind.HOLD
     assert worst_condition(machine(Phase.ACTIVE)) is None
+
+
+def test_a_summary_counts_every_word() -> None:
+    view = summary([machine(Phase.ACTIVE), machine(Phase.ACTIVE), machine(Phase.ACTIVE, ConditionKind.HOLD)])
+    assert (view.total, view.states["active"], view.states["held"], view.states["failed"]) == (3, 2, 1, 0)
+    assert (view.phases["active"], view.phases["unknown"]) == (3, 0)
+    assert list(view.states) == [word.value for word in Standing]

@@ -76,11 +76,12 @@ class _Looks:
         self._hub = hub
 
     async def rack(self, _: Request) -> Response:
-        return HTMLResponse(self._pages.rack(self._hub.mark()))
+        return HTMLResponse(await self._pages.rack(self._hub.mark()))
 
     async def machines(self, request: Request) -> Response:
         text = request.query_params.get("filter", "")
-        return HTMLResponse(self._pages.machines(self._hub.mark(), parse(text), text))
+        everything = "all" in request.query_params
+        return HTMLResponse(await self._pages.machines(self._hub.mark(), parse(text), text, everything=everything))
 
     async def machine(self, request: Request) -> Response:
         return HTMLResponse(await self._pages.machine(self._hub.mark(), machine_name(request.path_params["name"])))

@@ -1,9 +1,10 @@
-"""One page each: look, draw. Nothing here changes anything.
+"""One page each: look, draw. Nothing here changes anything. A page of a thousand machines is drawn on another thread.
 
 `..._parts` are the pieces of a page that change, by element id: the page is drawn from them, and so is what is sent to
 those who look at it. They are asked for by machine name, or with `SITE` for what belongs to no machine.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,17 @@ from appliance.errors import InnervateError, NotFoundError
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.standing import Standing, standing
-from appliance.model.views import EventView, MachinesView, MachineView, PlanView, RunState, RunView, StepState, StepView
+from appliance.model.views import (
+    EventView,
+    MachinesView,
+    MachineView,
+    PlanView,
+    RunState,
+    RunSummaryView,
+    RunView,
+    StepState,
+    StepView,
+)
 from appliance.web import chart
 from appliance.web.elevation import frames, size_of, unplaced
 from appliance.web.live import SITE
@@ -21,9 +32,11 @@ from appliance.web.render import render
 from appliance.web.timeline import stages
 
 EVENTS = 200
+ROWS = 250
 _SITE_PURPOSE = "provision the site"
 
 Parts = Mapping[str, str]
+Running = tuple[RunSummaryView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +51,12 @@ class Pages:
     def __init__(self, appliance: Looking, now: Callable[[], float]) -> None:
         self._appliance = appliance
         self._now = now
+        self._site = appliance.health().site
 
-    def rack(self, mark: str) -> str:
-        view = self._appliance.machines()
+    async def rack(self, mark: str) -> str:
+        return await asyncio.to_thread(self._rack, mark, self._appliance.machines(), self._running())
+
+    def _rack(self, mark: str, view: MachinesView, running: Running) -> str:
         return self._page(
             "rack",
             mark,
@@ -48,20 +64,29 @@ class Pages:
             frames=frames(view.machines),
             unplaced=unplaced(view.machines),
             cells={machine.name: _cell(machine) for machine in view.machines},
-            parts=self._summary(view),
+            parts=_summary(view, running),
             stage_times=chart.stage_times(view.machines),
         )
 
     def rack_parts(self, key: str) -> Parts:
         if key == SITE:
-            return self._summary(self._appliance.machines())
+            return _summary(self._appliance.machines(), self._running())
         return {f"cell-{key}": _cell(self._machine(key))}
 
-    def machines(self, mark: str, wanted: Filter, text: str) -> str:
-        view = self._appliance.machines()
-        shown = [machine for machine in view.machines if wanted.fits(machine)]
-        rows = "".join(map(_row, shown))
-        return self._page("machines", mark, live="machines", rows=rows, count=len(shown), text=text, view=view)
+    async def machines(self, mark: str, wanted: Filter, text: str, *, everything: bool) -> str:
+        """The first `ROWS` that fit: a browser takes a second to lay out a thousand."""
+        most = None if everything else ROWS
+        return await asyncio.to_thread(self._machines, mark, self._appliance.machines(), wanted, text, most)
+
+    def _machines(self, mark: str, view: MachinesView, wanted: Filter, text: str, most: int | None) -> str:
+        found = [machine for machine in view.machines if wanted.fits(machine)]
+        rows = list(map(_row, found[:most]))
+        total = len(view.machines)
+        drawn = "".join(rows)
+        more = len(found) - len(rows)
+        return self._page(
+            "machines", mark, live="machines", rows=drawn, count=len(found), total=total, text=text, more=more
+        )
 
     def machines_parts(self, key: str) -> Parts:
         return {} if key == SITE else {f"row-{key}": _row(self._machine(key))}
@@ -118,16 +143,10 @@ class Pages:
         return self._page("keys", "")
 
     def _page(self, name: str, mark: str, live: str = "", **context: object) -> str:
-        return render(name, site=self._appliance.health().site, mark=mark, live=live, now=self._now(), **context)
+        return render(name, site=self._site, mark=mark, live=live, now=self._now(), **context)
 
-    def _summary(self, view: MachinesView) -> Parts:
-        counts = Counter(map(standing, view.machines))
-        running = [run for run in self._appliance.runs().runs if run.state is RunState.RUNNING]
-        found = [(word, counts[word]) for word in Standing if counts[word]]
-        return {
-            "counts": render("_counts", counts=found, total=len(view.machines)),
-            "running": render("_running", runs=running, troubles=view.segment),
-        }
+    def _running(self) -> Running:
+        return tuple(run for run in self._appliance.runs().runs if run.state is RunState.RUNNING)
 
     def _machine(self, name: str) -> MachineView:
         return self._appliance.machine(MachineName(name))
@@ -138,6 +157,15 @@ def to_type(plan: PlanView) -> str:
     if not any(step.kind == "destructive" for step in plan.steps):
         return ""
     return plan.site if plan.purpose == _SITE_PURPOSE else plan.purpose.rpartition(" ")[2]
+
+
+def _summary(view: MachinesView, running: Running) -> Parts:
+    counts = Counter(map(standing, view.machines))
+    found = [(word, counts[word]) for word in Standing if counts[word]]
+    return {
+        "counts": render("_counts", counts=found, total=len(view.machines)),
+        "running": render("_running", runs=running, troubles=view.segment),
+    }
 
 
 def _cell(machine: MachineView) -> str:

@@ -14,11 +14,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
+from appliance.access.passwords import PasswordHash
 from appliance.errors import MachineryError, UsageError
 from appliance.model.bmc import AccountRole
 from appliance.model.codec import from_json, to_json
 from appliance.ports import Clock, Rng
-from appliance.redfish.accounts import Account, PasswordHash
+from appliance.redfish.accounts import Account
 from appliance.redfish.assembly import World, assembled
 from appliance.redfish.backend import Backend
 from appliance.redfish.model import ServiceInfo

@@ -101,7 +101,7 @@ class AuditLog:
 
     def _take_up(self) -> int:
         """A line that a crash cut off was never answered: it goes. Returns the size."""
-        position = 0
+        position, last = 0, b""
         for data in self._lines():
             if not data.endswith(b"\n"):
                 _LOGGER.warning("the last line of %s was cut off by a crash, and is dropped", self._path)

@@ -94,6 +94,10 @@ class Desk:
         session = self._sessions.find(caller.credential) if caller.via is Via.SESSION else None
         return session.csrf if session else ""
 
+    def is_csrf(self, caller: Caller, token: str) -> bool:
+        own = self.csrf_of(caller)
+        return bool(own) and hmac.compare_digest(own.encode(), token.encode("utf-8", "replace"))
+
     def by_token(self, text: str, source: str) -> Caller:
         """Raises `LoginError`, `ThrottledError`. A right token is never throttled."""
         prefix, _, rest = text.partition("_")

@@ -6,6 +6,7 @@ a source that has entered it before: guessing from elsewhere does not keep its o
 """
 
 from dataclasses import dataclass, replace
+from ipaddress import IPv6Address, ip_address
 
 from appliance.errors import ThrottledError
 from appliance.ports import Clock
@@ -58,11 +59,12 @@ class Throttle:
             else:
                 self._tallies.pop(key, None)
         if account:
-            self._familiar[account, source] = None
+            self._familiar[account, network_of(source)] = None
             _bound(self._familiar)
 
     def _keys(self, account: str, source: str) -> dict[tuple[str, str], int]:
         """Whom a try counts against, and how many are free."""
+        source = network_of(source)
         of_source = {("", source): _FREE_OF_SOURCE}
         if not account:
             return of_source
@@ -78,6 +80,17 @@ class Throttle:
         self._tallies.pop(key, None)
         self._tallies[key] = Tally(failures=tally.failures + 1, last=now)
         _bound(self._tallies)
+
+
+def network_of(source: str) -> str:
+    """Whoever has an IPv6 address has 2^64 of them."""
+    try:
+        address = ip_address(source)
+    except ValueError:
+        return source
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+        return str(IPv6Address(int(address) >> 64 << 64))
+    return source
 
 
 def _bound(table: dict[tuple[str, str], Tally] | dict[tuple[str, str], None]) -> None:

@@ -11,8 +11,12 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from fastapi import FastAPI
+
+from appliance.access.access import Access, opened
 from appliance.api.app import create_app
 from appliance.api.server import serve
 from appliance.bmc.vault import Entry, factory_defaults
@@ -47,6 +51,7 @@ from appliance.model.views import (
     StepState,
     StepView,
 )
+from appliance.system import SystemClock, SystemRng
 
 T = TypeVar("T")
 
@@ -261,6 +266,8 @@ class FakeApplication:
         return run
 
     def _next(self, plans: list[PlanView]) -> PlanView:
+        if not plans:
+            raise PlanError("there is nothing to plan", next_action="put a plan in")
         view = plans.pop(0) if len(plans) > 1 else plans[0]
         self._planned[view.digest] = view
         self._latest[view.purpose] = view.digest
@@ -366,13 +373,29 @@ class Served:
 
 
 @contextmanager
+def fake_access() -> Iterator[Access]:
+    """The real one, on a disk that is gone afterwards; its passwords are hashed quickly."""
+    with (
+        TemporaryDirectory() as folder,
+        opened(Path(folder), SystemClock(), SystemRng(), issuer="lab", scrypt_cost=16) as access,
+    ):
+        yield access
+
+
+@contextmanager
 def served(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
+    with fake_access() as access, _served(create_app(application, access, SystemRng()), socket_path) as server:
+        yield server
+
+
+@contextmanager
+def _served(app: FastAPI, socket_path: Path) -> Iterator[Served]:
     loop = asyncio.new_event_loop()
     stop, ready = asyncio.Event(), threading.Event()
 
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(create_app(application), socket_path, stop))
+            tasks.create_task(serve(app, socket_path, stop))
             await asyncio.sleep(0)  # one turn of the loop: `serve` listens before it first waits
             ready.set()
 

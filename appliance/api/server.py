@@ -1,14 +1,19 @@
 """The only sockets of the API: uvicorn on a Unix socket, inside the daemon's own event loop."""
 
 import asyncio
+import os
+import pwd
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from appliance.api.gate import Peer
 from appliance.errors import MachineryError
 
 _MESSAGE_LIMIT = 1 << 20
@@ -78,7 +83,7 @@ async def _exit_after(server: uvicorn.Server, stop: asyncio.Event) -> None:
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=_Named,
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_LIMIT,
         ws_per_message_deflate=False,  # SSH is already encrypted: there is nothing to squeeze
@@ -97,3 +102,22 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the daemon."""
         yield
+
+
+class _Named(H11Protocol):
+    """Tells the application whom the kernel names at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        peer = transport.get_extra_info("socket")
+        if peer is not None and peer.family == socket.AF_UNIX:
+            self.app_state = {**self.app_state, "peer": peer_of(peer)}
+
+
+def peer_of(connection: socket.socket) -> Peer:
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return Peer(user=user, trusted=uid in (0, os.geteuid()))

@@ -46,20 +46,22 @@ class Desk:
 
     @property
     def setup_code(self) -> str:
-        """ "" once there is an admin."""
+        """Empty once there is an admin, however it was made; the code does not come back."""
+        if self._code and self._book.has_admin():
+            self._code = ""
         return self._code
 
     async def set_up(self, name: str, code: str, password: str, source: str) -> User:
         """Raises `ConflictError` where there is an admin, `LoginError` with a wrong code."""
-        if not self._code:
+        if not self.setup_code:
             raise ConflictError("there is an admin already", next_action="log in, or ask an admin for an account")
         name, password = account_name(name), new_password(password, name)
         self._throttle.begin("", source)
-        if not hmac.compare_digest(_plain(code), _plain(self._code)):
+        if not hmac.compare_digest(_plain(code), _plain(self.setup_code)):
             raise LoginError("this is not the setup code", next_action="read it: `innervate login-code`, or the log")
         self._throttle.passed("", source)
         user = User(name=name, role=Role.ADMIN, password=await self._hasher.hash(password), created=self._clock.now())
-        if not self._code:  # two at once: the first one has it
+        if not self.setup_code:  # two at once: the first one has it
             raise ConflictError("there is an admin already", next_action="log in, or ask an admin for an account")
         self._book.put_user(user)
         self._code = ""

@@ -1,19 +1,14 @@
-"""ETags (RFC 9110 section 8.8.3): the hash of what is shown, so that equal is what looks equal."""
+"""What a GET shows has an ETag, and a change may be held against it."""
 
-import hashlib
 from collections.abc import Callable, Coroutine
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from appliance.errors import StaleError, UnguardedError
-from appliance.model.codec import to_json
+from appliance.model.codec import etag_of, tag_of
 
 _READ_AGAIN = "read it again, and send the ETag that you got: If-Match"
-
-
-def etag_of(view: object) -> str:
-    return _etag(to_json(view))
 
 
 def guard(request: Request, view: object, *, required: bool = False) -> None:
@@ -43,17 +38,13 @@ class Tagged(APIRoute):
             body = getattr(response, "body", None)
             if response.status_code != 200 or not isinstance(body, bytes):
                 return response
-            etag = _etag(body)
+            etag = tag_of(body)
             if _is_known(request.headers.get("if-none-match", ""), etag):
                 return Response(status_code=304, headers={"ETag": etag})
             response.headers["ETag"] = etag
             return response
 
         return tagged
-
-
-def _etag(body: bytes) -> str:
-    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def _is_known(header: str, etag: str) -> bool:

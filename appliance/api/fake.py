@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
-from appliance.api.server import serve
+from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError, PlanError
@@ -384,18 +384,18 @@ def fake_access() -> Iterator[Access]:
 
 @contextmanager
 def served(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
-    with fake_access() as access, _served(create_app(application, access, SystemRng()), socket_path) as server:
+    with fake_access() as access, served_app(create_app(application, access, SystemRng()), socket_path) as server:
         yield server
 
 
 @contextmanager
-def _served(app: FastAPI, socket_path: Path) -> Iterator[Served]:
+def served_app(app: FastAPI, socket_path: Path, secure: Secure | None = None) -> Iterator[Served]:
     loop = asyncio.new_event_loop()
     stop, ready = asyncio.Event(), threading.Event()
 
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(app, socket_path, stop))
+            tasks.create_task(serve(app, socket_path, stop, secure))
             await asyncio.sleep(0)  # one turn of the loop: `serve` listens before it first waits
             ready.set()
 

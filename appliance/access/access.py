@@ -1,7 +1,7 @@
-"""What the API needs to know who may do what, and to write down who did."""
+"""What the API needs to know who may do what, and to write down who did, and what they were answered."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from appliance.access.book import Book
 from appliance.access.desk import Desk
 from appliance.access.passwords import SCRYPT_COST
 from appliance.ports import Clock, Rng
+from appliance.store.answers import Answers
 from appliance.store.secrets import SecretFile
 
 
@@ -17,17 +18,18 @@ from appliance.store.secrets import SecretFile
 class Access:
     desk: Desk
     audit: AuditLog
+    answers: Answers
 
 
 @contextmanager
 def opened(folder: Path, clock: Clock, rng: Rng, *, issuer: str, scrypt_cost: int = SCRYPT_COST) -> Iterator[Access]:
     """Accounts and audit log in `folder`. Raises `MachineryError` where they cannot be used."""
-    file = SecretFile(folder / "access.vault", rng)
-    try:
+    with ExitStack() as closing:
+        file = SecretFile(folder / "access.vault", rng)
+        closing.callback(file.close)
         audit = AuditLog(folder / "audit.jsonl", clock)
-        try:
-            yield Access(desk=Desk(Book(file), clock, rng, issuer=issuer, scrypt_cost=scrypt_cost), audit=audit)
-        finally:
-            audit.close()
-    finally:
-        file.close()
+        closing.callback(audit.close)
+        answers = Answers(folder / "answers.jsonl", clock, rng)
+        closing.callback(answers.close)
+        desk = Desk(Book(file), clock, rng, issuer=issuer, scrypt_cost=scrypt_cost)
+        yield Access(desk=desk, audit=audit, answers=answers)

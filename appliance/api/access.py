@@ -12,6 +12,7 @@ from appliance.access.book import Token, User
 from appliance.access.model import Role, Via
 from appliance.api.etags import Tagged, guard
 from appliance.api.gate import COOKIE, Asker, Source, needs
+from appliance.api.once import asked_of
 from appliance.model.access_views import (
     AuditVerdictView,
     AuditView,
@@ -217,8 +218,8 @@ async def tokens(doors: Doors, caller: Asker) -> TokensView:
 @router.post("/tokens", dependencies=needs(Role.VIEWER), status_code=201)
 async def make_token(doors: Doors, caller: Asker, request: Request, response: Response, body: TokenBody) -> TokenView:
     """The answer shows the token, and nothing does again."""
-    asked = getattr(request.state, "asked", None)
-    token, text = doors.desk.make_token(caller, body.label, body.role, body.days, asked.id if asked else "")
+    asked = asked_of(request)
+    token, text = doors.desk.make_token(caller, body.label, body.role, body.days, asked.key if asked else "")
     _name(request, token.id)
     response.headers["Cache-Control"] = "no-store"
     return _token(token, text)

@@ -8,6 +8,7 @@ from appliance.api import access as access_routes
 from appliance.api import bmcs, console, routes, runs, tunnel
 from appliance.api.bodies import Bodies
 from appliance.api.gate import Gate
+from appliance.api.once import Once
 from appliance.api.port import Application
 from appliance.api.problems import MEDIA_TYPE, add_handlers
 from appliance.api.trace import Traced
@@ -42,6 +43,7 @@ def create_app(
         app.include_router(router)
     add_handlers(app)
     app.add_middleware(Bodies)  # the last one that is added sees a request first
+    app.add_middleware(Once, application=application, answers=access.answers)
     app.add_middleware(Gate, desk=access.desk, hosts=hosts)
     app.add_middleware(Trail, audit=access.audit)
     app.add_middleware(Traced, rng=rng)

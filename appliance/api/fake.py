@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
+from appliance.api.port import Asked, Honoured
 from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
@@ -130,6 +131,13 @@ class FakeApplication:
     consoles: dict[str, Console] = field(default_factory=dict)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def under(self, asked: Asked) -> "FakeApplication":
+        """It forgets everything when it dies."""
+        return self
+
+    def honoured(self, key: str) -> Honoured | None:
+        return None
 
     def health(self) -> HealthView:
         self._fail()

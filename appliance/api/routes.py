@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection
 from appliance.access.model import Role
 from appliance.api.etags import Tagged, guard
 from appliance.api.gate import needs
+from appliance.api.once import asked_of
 from appliance.api.port import Application
 from appliance.model.codec import to_json
 from appliance.model.ids import MachineName, machine_name
@@ -38,8 +39,10 @@ router = APIRouter(prefix="/v1", route_class=Tagged)
 
 
 def the_application(connection: HTTPConnection) -> Application:
+    """For a request that counts once, the one that sees to it."""
     application: Application = connection.app.state.application
-    return application
+    asked = asked_of(connection)
+    return application if asked is None else application.under(asked)
 
 
 def the_machine(name: Annotated[str, Path(max_length=63)]) -> MachineName:

@@ -336,5 +336,8 @@ def test_the_file_is_nobody_elses(tmp_path: Path) -> None:
     with opened(tmp_path, SystemClock(), SystemRng(), issuer="lab"):
         assert {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {
             "access.vault.key": "0o600",
+            "answers.jsonl": "0o600",
+            "answers.vault": "0o600",
+            "answers.vault.key": "0o600",
             "audit.jsonl": "0o600",
         }

@@ -8,6 +8,8 @@ ramdisk    = "generic"                     discovery ramdisk: "generic", or "clo
 ssh_key    = "/var/lib/innervate/ssh/key"  optional; made in state_dir when left out
 console    = "ttyS0,115200"                optional; serial console of the ramdisk's kernel
 console_port = 2222                        optional; SSH to the serial consoles: ssh MACHINE@appliance -p 2222
+https_port = 8443                          optional; the control API for browsers and other computers
+https_hosts = ["rack.example", "10.0.0.5"] the names and addresses by which it is called; needed with https_port
 redfish_port = 443                         optional; one Redfish service for all machines, at the boot network's address
 """
 
@@ -39,6 +41,12 @@ class Settings:
     console: str = ""
     console_port: int = 0
     redfish_port: int = 0
+    https_port: int = 0
+    https_hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.https_port and not self.https_hosts:
+            raise ValueError("https_port needs https_hosts: the names and addresses by which it is called")
 
     @property
     def key(self) -> Path:
@@ -64,7 +72,7 @@ def load(path: Path) -> Settings:
         ) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
         raise UsageError(
             f"{path}: {key}: {first['msg']}", next_action="see appliance/config.py for the keys"
         ) from error

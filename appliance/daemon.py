@@ -13,8 +13,11 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance import __version__
+from appliance.access.access import Access
+from appliance.access.access import opened as open_access
 from appliance.api.app import create_app
-from appliance.api.server import serve
+from appliance.api.server import Secure, listen_on, serve
+from appliance.api.trace import TraceFilter
 from appliance.bmc.dialler import Dialler
 from appliance.bmc.finder import Finder
 from appliance.bmc.vault import Vault
@@ -31,6 +34,7 @@ from appliance.console.source import source_of
 from appliance.console.ssh import ConsoleDoor
 from appliance.errors import InnervateError
 from appliance.fleet.backend import Fleet, Member
+from appliance.fleet.credential import fingerprint_of, kept
 from appliance.fleet.door import Door, opened
 from appliance.model.ids import MachineName
 from appliance.services.agents import AgentDesk
@@ -57,6 +61,7 @@ from pxe.client import Client
 from pxe.content import ContentTable
 from pxe.memory import settle
 from pxe.service import BootServices
+from pxe.tls import server_context
 
 _LOGGER = logging.getLogger("innervate")
 
@@ -85,7 +90,9 @@ class _Present:
 
 def main(config: Path) -> int:
     """Runs until SIGTERM or SIGINT. Returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(trace_id)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(TraceFilter())
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         asyncio.run(_run(load(config)))
@@ -123,11 +130,33 @@ async def _run(settings: Settings) -> None:
         services.start()
         _reacting(site.topology, memory, application, closing)
         bmcs.start()
+        access = _guarding(settings, site.name, closing)
+        secure, fingerprint = _facing_browsers(settings, site.name, closing)
+        hosts = frozenset(host.lower() for host in settings.https_hosts)
+        app = create_app(application, access, SystemRng(), hosts=hosts, fingerprint=fingerprint)
         settle()
         closing.callback(services.stop)
-        await _until_stopped(
-            Conductor(hands, carry_out, SystemRng()).run(), serve(create_app(application), settings.socket, stop), stop
-        )
+        serving = serve(app, settings.socket, stop, secure)
+        await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
+
+
+def _guarding(settings: Settings, site: str, closing: AsyncExitStack) -> Access:
+    """Who may come in. Until there is an admin, the log says how to make the first one."""
+    access = closing.enter_context(open_access(settings.state_dir / "access", SystemClock(), SystemRng(), issuer=site))
+    if code := access.desk.setup_code:
+        _LOGGER.warning("there is no admin yet; the setup code that makes the first one, once: %s", code)
+    return access
+
+
+def _facing_browsers(settings: Settings, site: str, closing: AsyncExitStack) -> tuple[Secure | None, str]:
+    """The API's TCP listener, where one is wanted, and the fingerprint of its certificate."""
+    if not settings.https_port:
+        return None, ""
+    credential = kept(settings.state_dir / "https", site, settings.https_hosts, SystemClock())
+    listener = closing.enter_context(listen_on(settings.https_port))
+    fingerprint = fingerprint_of(credential)
+    _LOGGER.info("API on port %d; certificate SHA-256 %s", settings.https_port, fingerprint)
+    return Secure(listener=listener, tls=server_context([credential])), fingerprint
 
 
 def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: AsyncExitStack) -> None:

@@ -11,10 +11,15 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from fastapi import FastAPI
+
+from appliance.access.access import Access, opened
 from appliance.api.app import create_app
-from appliance.api.server import serve
+from appliance.api.port import Asked, Honoured
+from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError, PlanError
@@ -51,6 +56,7 @@ from appliance.model.views import (
     StepView,
     SummaryView,
 )
+from appliance.system import SystemClock, SystemRng
 
 T = TypeVar("T")
 
@@ -129,6 +135,13 @@ class FakeApplication:
     consoles: dict[str, Console] = field(default_factory=dict)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def under(self, asked: Asked) -> "FakeApplication":
+        """It forgets everything when it dies."""
+        return self
+
+    def honoured(self, key: str) -> Honoured | None:
+        return None
 
     def health(self) -> HealthView:
         self._fail()
@@ -280,6 +293,8 @@ class FakeApplication:
         return run
 
     def _next(self, plans: list[PlanView]) -> PlanView:
+        if not plans:
+            raise PlanError("there is nothing to plan", next_action="put a plan in")
         view = plans.pop(0) if len(plans) > 1 else plans[0]
         self._planned[view.digest] = view
         self._latest[view.purpose] = view.digest
@@ -386,13 +401,29 @@ class Served:
 
 
 @contextmanager
+def fake_access() -> Iterator[Access]:
+    """The real one, on a disk that is gone afterwards; its passwords are hashed quickly."""
+    with (
+        TemporaryDirectory() as folder,
+        opened(Path(folder), SystemClock(), SystemRng(), issuer="lab", scrypt_cost=16) as access,
+    ):
+        yield access
+
+
+@contextmanager
 def served(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
+    with fake_access() as access, served_app(create_app(application, access, SystemRng()), socket_path) as server:
+        yield server
+
+
+@contextmanager
+def served_app(app: FastAPI, socket_path: Path, secure: Secure | None = None) -> Iterator[Served]:
     loop = asyncio.new_event_loop()
     stop, ready = asyncio.Event(), threading.Event()
 
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(create_app(application), socket_path, stop))
+            tasks.create_task(serve(app, socket_path, stop, secure))
             await asyncio.sleep(0)  # one turn of the loop: `serve` listens before it first waits
             ready.set()
 

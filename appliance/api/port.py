@@ -3,6 +3,7 @@
 Every method raises `InnervateError`; the API turns its `code` into a status and a problem document.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.bmc.vault import Entry
@@ -25,6 +26,25 @@ from appliance.model.views import (
     ShellView,
     SummaryView,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request that may come twice and counts once. `key` names it, `print` what it asks for, `status` is what a
+    success is answered with."""
+
+    key: str
+    print: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Honoured:
+    """What came of such a request is shown by a GET of `location`."""
+
+    print: str
+    location: str
+    status: int
 
 
 class Bmcs(Protocol):
@@ -52,6 +72,14 @@ class Bmcs(Protocol):
 class Application(Protocol):
     @property
     def bmc_desk(self) -> Bmcs: ...
+
+    def under(self, asked: Asked) -> "Application":
+        """The same, for one request: that it was carried out becomes durable together with what it did to a run."""
+        ...
+
+    def honoured(self, key: str) -> Honoured | None:
+        """None where nothing is known to have come of it."""
+        ...
 
     def health(self) -> HealthView: ...
 

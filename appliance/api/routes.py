@@ -4,7 +4,7 @@ Each route parses, calls one method of the application, and returns its view.
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -13,6 +13,10 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field, with_config
 from starlette.requests import HTTPConnection
 
+from appliance.access.model import Role
+from appliance.api.etags import Tagged, guard
+from appliance.api.gate import needs
+from appliance.api.once import asked_of
 from appliance.api.port import Application
 from appliance.model.codec import to_json
 from appliance.model.filter import FILTER_LIMIT, Filter, chosen, parse
@@ -36,12 +40,14 @@ _STREAM_WAIT = 15.0
 _STREAM_BATCH = 100
 STRICT = ConfigDict(extra="forbid")
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=Tagged)
 
 
 def the_application(connection: HTTPConnection) -> Application:
+    """For a request that counts once, the one that sees to it."""
     application: Application = connection.app.state.application
-    return application
+    asked = asked_of(connection)
+    return application if asked is None else application.under(asked)
 
 
 def the_machine(name: Annotated[str, Path(max_length=63)]) -> MachineName:
@@ -110,11 +116,11 @@ class EventsQuery(StreamQuery):
 
 
 @router.get("/health")
-async def health(application: App) -> HealthView:
-    return application.health()
+async def health(application: App, request: Request) -> HealthView:
+    return replace(application.health(), fingerprint=request.app.state.fingerprint)
 
 
-@router.get("/machines")
+@router.get("/machines", dependencies=needs(Role.VIEWER))
 async def machines(
     application: App, request: Request, response: Response, query: Annotated[MachinesParam, Query()]
 ) -> MachinesView:
@@ -123,47 +129,49 @@ async def machines(
     return view
 
 
-@router.get("/machines/summary")
+@router.get("/machines/summary", dependencies=needs(Role.VIEWER))
 async def summary(application: App, query: Annotated[FilterParam, Query()]) -> SummaryView:
     return application.summary(query.wanted())
 
 
-@router.get("/machines/{name}")
+@router.get("/machines/{name}", dependencies=needs(Role.VIEWER))
 async def machine(application: App, name: Machine) -> MachineView:
     return application.machine(name)
 
 
-@router.get("/machines/{name}/explain")
+@router.get("/machines/{name}/explain", dependencies=needs(Role.VIEWER))
 async def explain(application: App, name: Machine) -> ExplainView:
     return application.explain(name)
 
 
-@router.post("/machines/{name}/power", status_code=202)
+@router.post("/machines/{name}/power", status_code=202, dependencies=needs(Role.OPERATOR))
 async def power(application: App, name: Machine, body: PowerBody, response: Response) -> RunView:
     return located(response, await application.power(name, body.action))
 
 
-@router.put("/machines/{name}/hold")
-async def hold(application: App, name: Machine, body: HoldBody) -> MachineView:
+@router.put("/machines/{name}/hold", dependencies=needs(Role.OPERATOR))
+async def hold(application: App, request: Request, name: Machine, body: HoldBody) -> MachineView:
+    guard(request, application.machine(name))
     return await application.hold(name, body.reason)
 
 
-@router.delete("/machines/{name}/hold")
-async def release(application: App, name: Machine) -> MachineView:
+@router.delete("/machines/{name}/hold", dependencies=needs(Role.OPERATOR))
+async def release(application: App, request: Request, name: Machine) -> MachineView:
+    guard(request, application.machine(name))
     return await application.release(name)
 
 
-@router.post("/segment/take-over", status_code=202)
+@router.post("/segment/take-over", status_code=202, dependencies=needs(Role.OPERATOR))
 async def take_over(application: App) -> MachinesView:
     return application.take_over()
 
 
-@router.get("/machines/{name}/ssh")
+@router.get("/machines/{name}/ssh", dependencies=needs(Role.OPERATOR))
 async def shell(application: App, name: Machine) -> ShellView:
     return await application.shell(name)
 
 
-@router.get("/events")
+@router.get("/events", dependencies=needs(Role.VIEWER))
 async def events(application: App, query: Annotated[EventsQuery, Query()]) -> EventsView:
     name, kinds = query.machine_name(), query.kinds()
     return await application.events(after=query.after, machine=name, limit=query.limit, wait=query.wait, kinds=kinds)
@@ -189,7 +197,7 @@ def the_stream(
     return Stream(machine=name, kinds=query.kinds(), after=after)
 
 
-@router.get("/events/stream", response_class=EventSourceResponse)
+@router.get("/events/stream", response_class=EventSourceResponse, dependencies=needs(Role.VIEWER))
 async def stream(application: App, start: Annotated[Stream, Depends(the_stream)]) -> AsyncIterator[ServerSentEvent]:
     after = start.after
     while True:

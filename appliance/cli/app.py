@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer._completion_classes import completion_init
 
-from appliance.cli import bmc, errands, look, runs
-from appliance.cli.context import Json, Machine, client_of, print_json, settings, socket_of
+from appliance.cli import access, bmc, errands, look, runs
+from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run, told
 from appliance.cli.follow import ask, finish, follow
 from appliance.cli.help import help_of
@@ -38,6 +38,7 @@ def build() -> typer.Typer:
     for other in (power, ssh, hold, release, take_over, console, completion):
         app.command()(other)
     app.add_typer(bmc.build(), name="bmc", help="Find BMCs, and keep the vault that opens them.")
+    access.add_to(app)
     app.command(hidden=True)(tunnel)
     return app
 
@@ -111,7 +112,7 @@ def ssh(
     shell = client_of(context).shell(machine)
     known_hosts = openssh.state_dir(os.environ) / f"known_hosts.{shell.machine}"
     openssh.write_known_hosts(known_hosts, shell)
-    proxy = (sys.executable, "-m", "appliance.main", "--socket", str(socket_of(context)), "tunnel", shell.machine)
+    proxy = (sys.executable, "-m", "appliance.main", *arguments_of(context), "tunnel", shell.machine)
     argv = openssh.argv(shell, known_hosts=known_hosts, proxy=proxy, command=command or ())
     os.execvp(argv[0], argv)  # noqa: S606  argv list; ssh takes over this terminal
 

@@ -17,6 +17,7 @@ class Exit(IntEnum):
     PARTIAL = 3
     NOT_FOUND = 4
     CONFLICT = 5
+    ACCESS = 6
     UNREACHABLE = 7
     TIMEOUT = 8
     REFUSED = 9
@@ -32,6 +33,11 @@ EXITS: dict[str, Exit] = {
     "refused": Exit.REFUSED,
     "not-found": Exit.NOT_FOUND,
     "conflict": Exit.CONFLICT,
+    "stale": Exit.CONFLICT,
+    "unguarded": Exit.CONFLICT,
+    "forbidden": Exit.ACCESS,
+    "login": Exit.ACCESS,
+    "throttled": Exit.ACCESS,
     "step": Exit.FAILURE,
     "bmc": Exit.FAILURE,
     "agent": Exit.FAILURE,

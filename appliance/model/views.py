@@ -278,16 +278,19 @@ class ShellView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
+    """`fingerprint` is the SHA-256 of the API's certificate, hex, "" where it has no TCP listener."""
+
     version: str
     ready: bool
     started: float
     rss_bytes: int
     site: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemView:
-    """RFC 9457 problem details: `type` is `urn:innervate:<code>`."""
+    """RFC 9457 problem details: `type` is `urn:innervate:<code>`. `trace_id` is in the daemon's log, too."""
 
     type: str
     title: str
@@ -296,6 +299,7 @@ class ProblemView:
     code: str = ""
     evidence: str = ""
     next_action: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

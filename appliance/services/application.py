@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from copy import copy
 from pathlib import Path
 
 from appliance import __version__
-from appliance.api.port import Bmcs
+from appliance.api.port import Asked, Bmcs, Honoured
 from appliance.conductor.explain import explain
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import MachineState, model_of
@@ -47,6 +48,7 @@ from appliance.store.records import (
     MachineRetried,
     MachineSetAside,
     PlanStored,
+    RequestHonoured,
     RunEnded,
     RunPaused,
     RunResumed,
@@ -59,6 +61,8 @@ _POWER_BUDGET = 1000.0
 _SSH_PORT = 22
 _OPERATOR = "operator"
 _RESCUE_USER = "root"
+
+_Steering = RunStarted | RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried
 
 _COMMANDS = {
     PowerAction.ON: PowerCommand.ON,
@@ -100,6 +104,28 @@ class Appliance:
         self._clock = clock
         self._started = clock.now()
         self._starting = asyncio.Lock()
+        self._asked: Asked | None = None
+
+    def under(self, asked: Asked) -> "Appliance":
+        other = copy(self)
+        other._asked = asked
+        return other
+
+    def honoured(self, key: str) -> Honoured | None:
+        done = self._memory.world.honoured.get(key)
+        return None if done is None else Honoured(print=done.print, location=done.location, status=done.status)
+
+    async def _carry_out(
+        self, record: RunStarted | RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried
+    ) -> None:
+        """One commit, so that a request which is asked again after a crash is known to have done this."""
+        asked = self._asked
+        if asked is None:
+            await self._memory.remember(record)
+            return
+        location = f"/v1/runs/{record.run}"
+        done = RequestHonoured(key=asked.key, print=asked.print, location=location, status=asked.status)
+        await self._memory.remember(record, done)
 
     def health(self) -> HealthView:
         return HealthView(
@@ -197,27 +223,27 @@ class Appliance:
 
     async def pause(self, run: RunId, reason: str) -> RunView:
         if self._running(run).paused is None:
-            await self._memory.remember(RunPaused(run=run, reason=reason))
+            await self._carry_out(RunPaused(run=run, reason=reason))
         return self.run(run)
 
     async def resume(self, run: RunId) -> RunView:
         if self._running(run).paused is not None:
-            await self._memory.remember(RunResumed(run=run))
+            await self._carry_out(RunResumed(run=run))
         return self.run(run)
 
     async def cancel(self, run: RunId) -> RunView:
         self._running(run)
-        await self._memory.remember(RunEnded(run=run, state=RunState.CANCELLED))
+        await self._carry_out(RunEnded(run=run, state=RunState.CANCELLED))
         return self.run(run)
 
     async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
         self._member(run, machine)
-        await self._memory.remember(MachineSetAside(run=run, machine=machine, reason=reason))
+        await self._carry_out(MachineSetAside(run=run, machine=machine, reason=reason))
         return self.run(run)
 
     async def retry(self, run: RunId, machine: MachineName) -> RunView:
         self._member(run, machine)
-        await self._memory.remember(MachineRetried(run=run, machine=machine))
+        await self._carry_out(MachineRetried(run=run, machine=machine))
         return self.run(run)
 
     def _status(self, run: RunId) -> RunStatus:
@@ -317,7 +343,7 @@ class Appliance:
         run_id, world = RunId(self._rng.token(4)), self._memory.world
         models = {step.machine: model_of(world.machine(step.machine)) for step in plan.steps}
         rollout = rollout_of(plan, self._site.topology.limits, models)
-        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=by))
+        await self._carry_out(RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=by))
         return run_id
 
     def _refuse_busy(self, plan: Plan) -> None:

@@ -52,6 +52,7 @@ from appliance.store.records import (
     PlanStored,
     PowerCommanded,
     Record,
+    RequestHonoured,
     RunEnded,
     RunPaused,
     RunRecord,
@@ -292,6 +293,8 @@ def describe(record: Record) -> str:
             return "answers again"
         case MachineSilent(text=text) | MachineStrayed(text=text):
             return text
+        case RequestHonoured(location=location):
+            return f"a request was carried out: {location}"
         case Noted(text=text) | SegmentNoted(text=text):
             return text
         case plan_or_run:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from appliance.api.fake import FakeApplication, Served, served
-from appliance.client import Client, _UnixConnection
+from appliance.client import Client
+from appliance.dial import UnixDial, http_connection
 from appliance.errors import UsageError
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.views import (
@@ -79,7 +80,7 @@ def client(server: Served, tmp_path: Path) -> Client:
 
 
 def get(folder: Path, target: str) -> tuple[HTTPResponse, bytes]:
-    connection = _UnixConnection(folder / "api.sock", 30)
+    connection = http_connection(UnixDial(path=folder / "api.sock"), 30)
     try:
         connection.request("GET", target)
         response = connection.getresponse()

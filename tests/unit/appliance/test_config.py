@@ -39,6 +39,7 @@ def test_all_keys(tmp_path: Path) -> None:
         (GOOD + 'statedir = "/x"\n', "statedir: Unexpected keyword argument"),
         (GOOD.replace('"/run/innervate/api.sock"', "7"), "socket: Input is not a valid path"),
         (GOOD + 'ramdisk = "huge"\n', "ramdisk: Input should be 'generic' or 'cloud'"),
+        (GOOD + "https_port = 8443\n", "https_port needs https_hosts"),
         (GOOD + "console = 1\n", "console: Input should be a valid string"),
         (GOOD.replace("site =", "#"), "site: Field required"),
         ("", "state_dir: Field required"),

@@ -49,6 +49,7 @@ SENTENCES = (
     "it came back 4 times",
     "not JSON",
     "another DHCP server",
+    "a request was carried out: /v1/runs/3f2a",
 )
 
 

@@ -94,7 +94,8 @@ async def main(folder: Path, moment: Moment) -> None:
             access = replace(access, answers=_Mortal(folder / "access" / "answers.jsonl", clock, rng))
         serving = asyncio.create_task(serve(create_app(application, access, rng), folder / "api.sock", stop))
         await asyncio.sleep(0)  # it listens before it first waits
-        print("ready", flush=True)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         await serving
     log.close()
 

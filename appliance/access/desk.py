@@ -7,6 +7,7 @@ the first one, once.
 import base64
 import hmac
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from appliance.access import totp
 from appliance.access.book import Book, Token, User, used_at
@@ -86,11 +87,28 @@ class Desk:
         self._sessions.close(caller.credential)
 
     def by_session(self, cookie: str) -> Caller | None:
-        session = self._sessions.use(cookie)
+        session = self._sessions.use(digest(cookie))
         user = self._book.find_user(session.user) if session else None
         if user is None or not user.enabled:
             return None
         return Caller(name=user.name, role=user.role, via=Via.SESSION, credential=digest(cookie))
+
+    def still(self, caller: Caller, *, active: bool) -> bool:
+        """Whether a caller that was known may still do as much as then; `active` keeps a session awake."""
+        match caller.via:
+            case Via.SOCKET:
+                return True
+            case Via.TOKEN:
+                token = self._book.find_token(caller.credential)
+                role = self._role_behind(token) if token and self._clock.now() < token.expires else None
+            case Via.SESSION:
+                look = self._sessions.use if active else self._sessions.find
+                session = look(caller.credential)
+                user = self._book.find_user(session.user) if session else None
+                role = user.role if user is not None and user.enabled else None
+            case _:
+                assert_never(caller.via)
+        return role is not None and role.includes(caller.role)
 
     def csrf_of(self, caller: Caller) -> str:
         session = self._sessions.find(caller.credential) if caller.via is Via.SESSION else None

@@ -38,16 +38,17 @@ class Sessions:
         self._sessions[digest(id_)] = session
         return id_, session
 
-    def use(self, id_: str) -> Session | None:
-        self._drop_ended()
-        session = self._sessions.get(digest(id_))
+    def use(self, credential: str) -> Session | None:
+        """By the digest of its id, as a caller carries it."""
+        session = self.find(credential)
         if session is not None:
-            self._sessions[digest(id_)] = replace(session, used=self._clock.monotonic())
+            self._sessions[credential] = replace(session, used=self._clock.monotonic())
         return session
 
     def find(self, credential: str) -> Session | None:
-        """By its digest, as a caller carries it."""
-        return self._sessions.get(credential)
+        """Looking is no use."""
+        session = self._sessions.get(credential)
+        return session if session is not None and _lives(session, self._clock.monotonic()) else None
 
     def close(self, credential: str) -> None:
         self._sessions.pop(credential, None)

@@ -1,13 +1,16 @@
 """The REST API as an ASGI application; it knows the appliance only through `appliance.api.port`."""
 
+from collections.abc import Iterator
+
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from appliance import __version__
 from appliance.access.access import Access
 from appliance.api import access as access_routes
 from appliance.api import bmcs, console, routes, runs, tunnel
 from appliance.api.bodies import Bodies
-from appliance.api.gate import Gate
+from appliance.api.gate import COOKIE, Gate, Needs
 from appliance.api.once import Once
 from appliance.api.port import Application
 from appliance.api.problems import MEDIA_TYPE, add_handlers
@@ -16,6 +19,11 @@ from appliance.api.trail import Trail
 from appliance.model.views import ProblemView
 from appliance.ports import Rng
 
+_SCHEMES: dict[str, dict[str, str]] = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+_EITHER: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
 _ROUTERS = (routes.router, runs.router, bmcs.router, tunnel.router, console.router, access_routes.router)
 
 
@@ -52,12 +60,29 @@ def create_app(
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, object]:
-        """As FastAPI draws it, but for the media type of problems, which it cannot be told."""
+        """As FastAPI draws it, but for the media type of problems and the roles, which it cannot be told."""
         if self.openapi_schema is None:
-            for operations in super().openapi()["paths"].values():
+            drawn = super().openapi()
+            for operations in drawn["paths"].values():
                 for operation in operations.values():
                     response = operation["responses"]["default"]
                     (content,) = response["content"].values()
                     response["content"] = {MEDIA_TYPE: content}
+            drawn["components"]["securitySchemes"] = _SCHEMES
+            for method, path, role in _roles():
+                drawn["paths"][path][method.lower()] |= {"security": [{scheme: []} for scheme in _SCHEMES]} | {
+                    "x-role": role
+                }
         assert self.openapi_schema is not None  # noqa: S101  the line above drew it
         return self.openapi_schema
+
+
+def _roles() -> Iterator[tuple[str, str, str]]:
+    """Method, path and role of each route that needs one."""
+    for router in _ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                needed = [one.dependency.role for one in route.dependencies if isinstance(one.dependency, Needs)]
+                yield from (
+                    (method, route.path_format, role.value) for method in route.methods or () for role in needed
+                )

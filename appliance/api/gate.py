@@ -12,7 +12,7 @@ from fastapi import Depends
 from fastapi.params import Depends as DependsMarker
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.access.desk import Desk
 from appliance.access.model import Caller, Role, Via
@@ -33,6 +33,8 @@ OPEN = frozenset(
 COOKIE = "__Host-innervate"
 CSRF_HEADER = "x-csrf-token"
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_POLICY_VIOLATION = 1008
+"""RFC 6455 section 7.4.1."""
 _LOG_IN = "log in, or send a token: Authorization: Bearer TOKEN"
 
 
@@ -97,7 +99,12 @@ class Gate:
         except (InnervateError, HTTPException) as error:
             await answered(connection, error)(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        caller: Caller | None = connection.state.caller
+        if caller is None or caller.via is Via.SOCKET:
+            await self._app(scope, receive, send)
+        else:
+            watched = _Watched(self._desk, caller, receive, send)
+            await self._app(scope, watched.receive, watched.send)
 
     def _admit(self, connection: HTTPConnection, method: str) -> None:
         peer: Peer | None = getattr(connection.state, "peer", None)
@@ -144,6 +151,32 @@ class Gate:
                 raise AccessError(
                     "this request lacks the session's token", next_action="send the csrf of GET /v1/me: X-CSRF-Token"
                 )
+
+
+class _Watched:
+    """Ends a WebSocket or a stream with the next message, once its caller may no longer what they might at first."""
+
+    def __init__(self, desk: Desk, caller: Caller, receive: Receive, send: Send) -> None:
+        self._desk, self._caller = desk, caller
+        self._receive, self._send = receive, send
+        self._ended = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "websocket.receive" and not self._desk.still(self._caller, active=True):
+            return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION}
+        return message
+
+    async def send(self, message: Message) -> None:
+        goes_on = message["type"] == "websocket.send" or message.get("more_body", False)
+        if goes_on and not self._ended and not self._desk.still(self._caller, active=False):
+            self._ended = True
+            if message["type"] == "websocket.send":
+                await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            else:
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        if not self._ended:
+            await self._send(message)
 
 
 def host_name(header: str) -> str:

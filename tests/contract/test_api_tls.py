@@ -5,17 +5,19 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPSConnection
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from appliance.access.access import Access
 from appliance.access.model import Caller, Role, Via
 from appliance.api.app import create_app
-from appliance.api.fake import FakeApplication, fake_access, served_app
+from appliance.api.fake import FakeApplication, Served, fake_access, served_app
 from appliance.api.server import Secure, listen_on
 from appliance.client import Client
 from appliance.dial import HttpsDial, https_dial
@@ -24,11 +26,13 @@ from appliance.fleet.credential import fingerprint_of, kept
 from appliance.lab.certificate import self_signed
 from appliance.main import main
 from appliance.model.access_views import PasswordRequest, TokenRequest, UserChangeRequest, UserRequest
-from appliance.model.views import HealthView, ShellView
+from appliance.model.phase import Phase
+from appliance.model.views import HealthView, MachineView, ShellView
 from appliance.system import SystemClock, SystemRng
 from pxe.tls import server_context
 
 PASSWORD = "correct horse battery"
+ROOT = Caller(name="local:root", role=Role.ADMIN, via=Via.SOCKET)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +43,10 @@ class Far:
     folder: Path
     access: Access
     application: FakeApplication
+    server: Served
 
     def token(self, role: Role) -> str:
-        root = Caller(name="local:root", role=role, via=Via.SOCKET)
-        return self.access.desk.make_token(root, "test", role, 1)[1]
+        return self.access.desk.make_token(ROOT, "test", role, 1)[1]
 
     def client(self, role: Role = Role.ADMIN) -> Client:
         return Client(https_dial(self.url, self.token(role), self.fingerprint, None), timeout=10)
@@ -63,7 +67,7 @@ def far(tmp_path: Path) -> Iterator[Far]:
         app = create_app(application, access, SystemRng(), hosts=hosts, fingerprint=fingerprint)
         secure = Secure(listener=listener, tls=server_context([credential]))
         port = listener.getsockname()[1]
-        with served_app(app, tmp_path / "api.sock", secure):
+        with served_app(app, tmp_path / "api.sock", secure) as server:
             yield Far(
                 url=f"https://localhost:{port}",
                 port=port,
@@ -71,6 +75,7 @@ def far(tmp_path: Path) -> Iterator[Far]:
                 folder=tmp_path,
                 access=access,
                 application=application,
+                server=server,
             )
 
 
@@ -145,27 +150,66 @@ def test_a_name_that_is_not_ours(far: Far) -> None:
     connection.close()
 
 
-def test_the_tunnel_goes_over_tls_too(far: Far) -> None:
+@contextmanager
+def shouting(far: Far) -> Iterator[None]:
+    """A machine that says everything again, in capitals."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         far.application.shells["node-0"] = ShellView(
-            machine="node-0", user="root", address="127.0.0.1", port=listener.getsockname()[1], host_keys=(),
+            machine="node-0",
+            user="root",
+            address="127.0.0.1",
+            port=listener.getsockname()[1],
+            host_keys=(),
             identity_file="",
-        )  # fmt: skip
-        far.application.inventory["node-0"] = None  # type: ignore[assignment]
+        )
+        far.application.inventory["node-0"] = MachineView(name="node-0", phase=Phase.ACTIVE, since=0)
 
         def answer() -> None:
             machine, _ = listener.accept()
             with machine:
-                machine.sendall(machine.recv(100).upper())
+                while data := machine.recv(100):
+                    machine.sendall(data.upper())
 
         thread = threading.Thread(target=answer)
-        with far.client(Role.OPERATOR).tunnel("node-0") as channel:
-            thread.start()
-            channel.send(b"hello")
-            assert channel.recv(timeout=10) == b"HELLO"
+        thread.start()
+        yield
         thread.join(10)
+
+
+def test_the_tunnel_goes_over_tls_too(far: Far) -> None:
     with pytest.raises(AccessError), far.client(Role.VIEWER).tunnel("node-0"):
         pass
+    with shouting(far), far.client(Role.OPERATOR).tunnel("node-0") as channel:
+        channel.send(b"hello")
+        assert channel.recv(timeout=10) == b"HELLO"
+
+
+def test_a_tunnel_ends_with_its_token(far: Far) -> None:
+    with shouting(far), far.client(Role.OPERATOR).tunnel("node-0") as channel:
+        channel.send(b"hello")
+        assert channel.recv(timeout=10) == b"HELLO"
+        (token,) = far.access.desk.tokens(ROOT)
+        far.server.do(revoked(far, token.id))
+        channel.send(b"more")
+        with pytest.raises(ConnectionClosed):
+            channel.recv(timeout=10)
+
+
+def test_a_stream_of_events_ends_with_its_token(far: Far) -> None:
+    connection = HTTPSConnection("localhost", far.port, timeout=10, context=unverified())
+    connection.request("GET", "/v1/events/stream", headers={"Authorization": f"Bearer {far.token(Role.VIEWER)}"})
+    response = connection.getresponse()
+    far.server.do(far.application.tell("node-0", "one"))
+    assert any(b'"text":"one"' in response.readline() for _ in range(4))
+    (token,) = far.access.desk.tokens(ROOT)
+    far.server.do(revoked(far, token.id))
+    far.server.do(far.application.tell("node-0", "two"))
+    assert b"two" not in response.read()
+    connection.close()
+
+
+async def revoked(far: Far, token: str) -> None:
+    far.access.desk.revoke_token(ROOT, token)
 
 
 def test_the_command_line_from_afar(far: Far, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,6 +42,20 @@ def test_every_route_says_which_role_it_needs() -> None:
     assert {(route.method, route.path) for route in ROUTES} >= OPEN
 
 
+def test_the_openapi_document_says_so_too() -> None:
+    with api() as one:
+        paths = one.app.openapi()["paths"]
+    assert isinstance(paths, dict)
+    drawn = {
+        (method.upper(), path): (operation.get("x-role"), "security" in operation)
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+    }
+    roles = {(route.method, route.path): route.role for route in ROUTES if (route.method, route.path) in drawn}
+    assert drawn == {key: (role and role.value, role is not None) for key, role in roles.items()}
+    assert len(drawn) > 45
+
+
 def test_what_is_open_is_short() -> None:
     assert sorted(path for _, path in OPEN) == [
         "/v1/health", "/v1/login", "/v1/openapi.json", "/v1/setup", "/v1/setup",

@@ -116,6 +116,10 @@ class Client:
             yield page
             following = page.next
 
+    def metrics(self) -> str:
+        """In OpenMetrics."""
+        return self._bytes("/v1/metrics").decode()
+
     def summary(self, wanted: str = "") -> SummaryView:
         return self._call(SummaryView, "GET", _target("/v1/machines/summary", filter=wanted))
 
@@ -219,7 +223,9 @@ class Client:
 
     def recorded(self, name: str) -> bytes:
         """What the machine's serial console said, as far as it is kept."""
-        target = f"/v1/machines/{_part(name)}/console"
+        return self._bytes(f"/v1/machines/{_part(name)}/console")
+
+    def _bytes(self, target: str) -> bytes:
         status, data = self._exchange("GET", target, None, self._timeout)
         if status >= 400:
             raise _rebuilt(data, status)

@@ -6,7 +6,7 @@ settings -> log -> world -> boot services, agents, BMCs -> conductor -> API
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from ipaddress import IPv4Address
@@ -37,6 +37,7 @@ from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
 from appliance.services.library import Library
+from appliance.services.meter import Meter, Surroundings
 from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
@@ -55,8 +56,9 @@ from images.processes import HostProcesses
 from pxe.boot import BootIntent
 from pxe.client import Client
 from pxe.content import ContentTable
+from pxe.dhcp.leases import Lease
 from pxe.memory import settle
-from pxe.service import BootServices
+from pxe.service import BootServices, PxeEvent
 
 _LOGGER = logging.getLogger("innervate")
 
@@ -99,11 +101,13 @@ async def _run(settings: Settings) -> None:
     site, stock = load_site(settings.site), take_stock(settings)
     stop = _stop_on_signal()
     async with AsyncExitStack() as closing:
-        memory = _remembering(settings, closing)
+        log, memory = _remembering(settings, closing)
         present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))
         memory.on_change(present.follow)
         segment, bmcs = SegmentState(), _opening(settings, site.topology, closing)
-        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs)
+        meter = Meter(site.topology, memory, SystemClock(), _surroundings(settings, lambda: services.leases()))
+        log.time_commits(meter.committed)
+        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter)
         hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs)
         application = Appliance(
             memory=memory,
@@ -118,6 +122,7 @@ async def _run(settings: Settings) -> None:
             bmc_desk=bmcs,
             waiting=waiting,
             ssh_key=settings.key,
+            measured=meter.families,
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
@@ -145,12 +150,12 @@ def _stop_on_signal() -> asyncio.Event:
     return stop
 
 
-def _remembering(settings: Settings, closing: AsyncExitStack) -> Memory:
+def _remembering(settings: Settings, closing: AsyncExitStack) -> tuple[Log, Memory]:
     log = Log(settings.state_dir / "records.db", SystemClock())
     memory = Memory(log)
     memory.open()
     closing.callback(log.close)
-    return memory
+    return log, memory
 
 
 def _opening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> BmcDesk:
@@ -165,6 +170,14 @@ def _opening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> BmcDesk
     return desk
 
 
+def _surroundings(settings: Settings, leases: Callable[[], Sequence[Lease]]) -> Surroundings:
+    return Surroundings(
+        disks={"state": settings.state_dir, "images": settings.images_dir},
+        certificates={"redfish": settings.state_dir / "redfish" / "server.crt"},
+        leases=leases,
+    )
+
+
 def _facing_nodes(
     settings: Settings,
     site: Site[Rack],
@@ -173,15 +186,21 @@ def _facing_nodes(
     present: _Present,
     segment: SegmentState,
     bmcs: BmcDesk,
+    meter: Meter,
 ) -> tuple[AgentDesk, BootServices]:
     senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
     desk = AgentDesk(present.read, senses, SystemClock())
+
+    def observe(event: PxeEvent) -> None:
+        meter.observe(event)
+        senses.observe(event)
+
     services = BootServices(
         config=service_config(site.topology, stock, settings),
         policy=present,
         artifacts=ContentTable(stock.artifacts),
         application=desk,
-        observe=senses.observe,
+        observe=observe,
         clock=SystemClock(),
     )
     return desk, services

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, with_config
 from starlette.requests import HTTPConnection
 
 from appliance.api.port import Application
+from appliance.metrics.model import MEDIA_TYPE, exposition
 from appliance.model.codec import to_json
 from appliance.model.filter import FILTER_LIMIT, Filter, chosen, parse
 from appliance.model.ids import MachineName, machine_name
@@ -64,6 +65,10 @@ class HoldBody(HoldRequest):
     """Why nothing may touch the machine for now."""
 
 
+class OpenMetrics(Response):
+    media_type = MEDIA_TYPE
+
+
 class FilterParam(BaseModel):
     model_config = STRICT
 
@@ -112,6 +117,11 @@ class EventsQuery(StreamQuery):
 @router.get("/health")
 async def health(application: App) -> HealthView:
     return application.health()
+
+
+@router.get("/metrics", response_class=OpenMetrics)
+async def metrics(application: App) -> OpenMetrics:
+    return OpenMetrics(exposition(application.metrics()))
 
 
 @router.get("/machines")

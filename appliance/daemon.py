@@ -38,6 +38,7 @@ from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
+from appliance.services.postman import Postman
 from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
@@ -46,6 +47,7 @@ from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stock import Stock, take_stock
 from appliance.services.traces import ServiceTraces
 from appliance.services.watch import Watch, answers
+from appliance.services.webhooks import Courier, Position, secret_of
 from appliance.site import Site
 from appliance.site import load as load_site
 from appliance.store.log import Log
@@ -127,6 +129,7 @@ async def _run(settings: Settings) -> None:
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
         _reacting(site.topology, memory, application, closing)
+        _telling(settings, site.name, memory, meter, closing)
         bmcs.start()
         settle()
         closing.callback(services.stop)
@@ -141,6 +144,24 @@ def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: Async
     watch = Watch(memory, answers, SystemClock())
     for name, work in (("reflexes", arc.run()), ("watch", watch.run())):
         closing.callback(asyncio.create_task(work, name=name).cancel)
+
+
+def _telling(settings: Settings, site: str, memory: Memory, meter: Meter, closing: AsyncExitStack) -> None:
+    """Whoever wants to hear of events."""
+    for hook in settings.webhooks:
+        postman = Postman(hook)
+        closing.push_async_callback(postman.close)
+        courier = Courier(
+            hook=hook,
+            site=site,
+            secret=secret_of(hook),
+            memory=memory,
+            position=Position(settings.state_dir / "webhooks" / f"{hook.name}.position"),
+            post=postman.post,
+            clock=SystemClock(),
+            tally=meter.tally,
+        )
+        closing.callback(asyncio.create_task(courier.run(), name=f"webhook {hook.name}").cancel)
 
 
 def _stop_on_signal() -> asyncio.Event:

@@ -56,6 +56,7 @@ DISK_FREE = _metric("disk_free_bytes", MetricKind.GAUGE, "Free space where the a
 EXPIRY = _metric(
     "cert_expiry_timestamp_seconds", MetricKind.GAUGE, "When a certificate of ours ends, since the epoch.", ("name",)
 )
+WEBHOOKS = _metric("webhook_tries", MetricKind.COUNTER, "Tries to send an event to a webhook.", ("hook", "result"))
 
 CATALOGUE = (
     BUILD,
@@ -83,4 +84,5 @@ CATALOGUE = (
     BMC_TIME,
     DISK_FREE,
     EXPIRY,
+    WEBHOOKS,
 )

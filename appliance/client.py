@@ -141,6 +141,10 @@ class Client:
             yield page
             following = page.next
 
+    def metrics(self) -> str:
+        """In OpenMetrics."""
+        return self._tell("GET", "/v1/metrics").decode()
+
     def summary(self, wanted: str = "") -> SummaryView:
         return self._call(SummaryView, "GET", _target("/v1/machines/summary", filter=wanted))
 

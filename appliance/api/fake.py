@@ -23,6 +23,9 @@ from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError, PlanError
+from appliance.metrics import catalogue
+from appliance.metrics.machines import machine_families
+from appliance.metrics.model import Family
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
@@ -159,6 +162,11 @@ class FakeApplication:
     def machine(self, name: MachineName) -> MachineView:
         self._fail()
         return _find(self.inventory, name, "machine")
+
+    def metrics(self) -> tuple[Family, ...]:
+        self._fail()
+        version = Family(metric=catalogue.BUILD, samples={("0.1.0",): 1})
+        return version, *machine_families(tuple(self.inventory.values()))
 
     async def events(
         self,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from appliance.bmc.vault import Entry
 from appliance.console.console import Console
+from appliance.metrics.model import Family
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
@@ -86,6 +87,8 @@ class Application(Protocol):
     def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView: ...
 
     def summary(self, wanted: Filter) -> SummaryView: ...
+
+    def metrics(self) -> tuple[Family, ...]: ...
 
     def machine(self, name: MachineName) -> MachineView: ...
 

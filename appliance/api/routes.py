@@ -18,6 +18,7 @@ from appliance.api.etags import Tagged, guard
 from appliance.api.gate import needs
 from appliance.api.once import asked_of
 from appliance.api.port import Application
+from appliance.metrics.model import MEDIA_TYPE, exposition
 from appliance.model.codec import to_json
 from appliance.model.filter import FILTER_LIMIT, Filter, chosen, parse
 from appliance.model.ids import MachineName, machine_name
@@ -70,6 +71,10 @@ class HoldBody(HoldRequest):
     """Why nothing may touch the machine for now."""
 
 
+class OpenMetrics(Response):
+    media_type = MEDIA_TYPE
+
+
 class FilterParam(BaseModel):
     model_config = STRICT
 
@@ -118,6 +123,11 @@ class EventsQuery(StreamQuery):
 @router.get("/health")
 async def health(application: App, request: Request) -> HealthView:
     return replace(application.health(), fingerprint=request.app.state.fingerprint)
+
+
+@router.get("/metrics", response_class=OpenMetrics, dependencies=needs(Role.VIEWER))
+async def metrics(application: App) -> OpenMetrics:
+    return OpenMetrics(exposition(application.metrics()))
 
 
 @router.get("/machines", dependencies=needs(Role.VIEWER))

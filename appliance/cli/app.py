@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer._completion_classes import completion_init
 
-from appliance.cli import access, bmc, errands, look, runs
+from appliance.cli import access, bmc, errands, inventory, look, runs
 from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run, told
 from appliance.cli.follow import ask, finish, follow
@@ -35,6 +35,7 @@ def build() -> typer.Typer:
     look.add_to(app)
     runs.add_to(app)
     errands.add_to(app)
+    inventory.add_to(app)
     for other in (power, ssh, hold, release, take_over, console, completion):
         app.command()(other)
     app.add_typer(bmc.build(), name="bmc", help="Find BMCs, and keep the vault that opens them.")

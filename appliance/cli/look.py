@@ -26,7 +26,7 @@ Words = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (status, machines, explain, events):
+    for verb in (status, machines, explain, events, metrics):
         app.command()(verb)
 
 
@@ -112,6 +112,14 @@ def events(
         if not page.events and not follow:
             return
         after = page.last
+
+
+def metrics(context: typer.Context) -> None:
+    """Print what monitoring scrapes, in OpenMetrics.
+
+    Example: innervate metrics > /var/lib/node_exporter/innervate.prom
+    """
+    print(client_of(context).metrics(), end="")
 
 
 def _wanted(words: Sequence[str] | None) -> str:

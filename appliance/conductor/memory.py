@@ -45,6 +45,7 @@ class Memory:
         self._any = asyncio.Event()
         self.tick = 0
         self._listeners: list[Callable[[frozenset[MachineName]], None]] = []
+        self._readers: list[Callable[[tuple[Entry, ...]], None]] = []
 
     def open(self) -> None:
         """Folds all that was ever recorded. Raises `MachineryError`."""
@@ -54,6 +55,10 @@ class Memory:
     def on_change(self, listener: Callable[[frozenset[MachineName]], None]) -> None:
         """`listener` is called on the loop with the machines that the latest records are about."""
         self._listeners.append(listener)
+
+    def on_entries(self, reader: Callable[[tuple[Entry, ...]], None]) -> None:
+        """`reader` is called on the loop with the latest entries, when they are folded."""
+        self._readers.append(reader)
 
     async def remember(self, *records: Record) -> tuple[Entry, ...]:
         return await self._handover.result(self._log.append(*records))
@@ -101,6 +106,8 @@ class Memory:
     def _fold(self, entries: tuple[Entry, ...]) -> None:
         self.world.fold_all(entries)
         machines = frozenset(name for entry in entries for name in self.world.concerns(entry.record))
+        for reader in self._readers:
+            reader(entries)
         for listener in self._listeners:
             listener(machines)
         for machine in sorted(machines):

@@ -1,7 +1,8 @@
 """What people and programs can ask of the appliance: the API's port, over the world and the conductor."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError
 from appliance.inventory.model import Inventory
+from appliance.metrics import catalogue
+from appliance.metrics.machines import machine_families
+from appliance.metrics.model import Family, by_label
 from appliance.model.bmc import PowerCommand
 from appliance.model.filter import Filter
 from appliance.model.ids import ImageName, MachineName, PlanDigest, RunId, StepId
@@ -88,6 +92,7 @@ class Appliance:
         bmc_desk: Bmcs,
         waiting: Waiting,
         ssh_key: Path,
+        measured: Callable[[], Iterable[Family]] = tuple,
     ) -> None:
         self.bmc_desk = bmc_desk
         self._memory = memory
@@ -101,6 +106,7 @@ class Appliance:
         self._consoles = consoles
         self._waiting = waiting
         self._ssh_key = ssh_key
+        self._measured = measured
         self._clock = clock
         self._started = clock.now()
         self._starting = asyncio.Lock()
@@ -147,6 +153,18 @@ class Appliance:
 
     def machine(self, name: MachineName) -> MachineView:
         return self._view(self._known(name))
+
+    def metrics(self) -> tuple[Family, ...]:
+        runs = self._memory.world.runs.values()
+        states = Counter("paused" if run.paused is not None else run.state.value for run in runs)
+        return (
+            Family(metric=catalogue.BUILD, samples={(__version__,): 1}),
+            Family(metric=catalogue.START, samples={(): self._started}),
+            Family(metric=catalogue.MEMORY, samples={(): _resident_bytes()}),
+            *machine_families(self.machines().machines),
+            by_label(catalogue.RUNS, {state: states[state] for state in (*(one.value for one in RunState), "paused")}),
+            *self._measured(),
+        )
 
     async def events(
         self,

@@ -66,6 +66,7 @@ class Log:
         self._subscribers: list[Callable[[tuple[Entry, ...]], None]] = []
         self._opened: Future[tuple[Entry, ...]] = Future()
         self._thread = Thread(target=self._serve, name="record-log", daemon=True)
+        self._committed: Callable[[float], None] = lambda _seconds: None
         self._next = 1
         self._machines: dict[MachineName, array[int]] = {}
 
@@ -77,6 +78,10 @@ class Log:
     def subscribe(self, subscriber: Callable[[tuple[Entry, ...]], None]) -> None:
         """Called from the log's own thread, so it must only hand on. Subscribe before the first append."""
         self._subscribers.append(subscriber)
+
+    def time_commits(self, told: Callable[[float], None]) -> None:
+        """`told` is called from the log's own thread with the seconds that each group of records took."""
+        self._committed = told
 
     def append(self, *new: Record) -> Future[tuple[Entry, ...]]:
         """Cancelling it before its turn has come is as if it had never been asked; after that it changes nothing."""
@@ -143,11 +148,13 @@ class Log:
         now = self._clock.now()
         new = chain.from_iterable(job.records for job in appends)
         entries = tuple(Entry(seq=seq, time=now, record=record) for seq, record in enumerate(new, self._next))
+        began = self._clock.monotonic()
         try:
             _write(connection, entries)
         except Exception as error:
             _fail(appends, error)
             return
+        self._committed(self._clock.monotonic() - began)
         self._next += len(entries)
         self._index(entries)
         for subscriber in self._subscribers:

@@ -26,6 +26,7 @@ from appliance.model.views import (
     StepState,
     StepView,
 )
+from tests.openmetrics import read
 
 COUNT = 1000
 FAILED = Condition(kind=ConditionKind.FAILED, since=1.0, reason="the disk is not there", next_action="look")
@@ -178,3 +179,13 @@ def test_a_thousand_machines_take_no_second_and_a_page_no_tenth(server: Served, 
     assert seconds(tmp_path, "/v1/machines?filter=state:failed,running+role:worker", 3) < 1.0
     assert seconds(tmp_path, "/v1/machines/summary", 5) < 0.1
     assert seconds(tmp_path, "/v1/machines?limit=100", 5) < 0.1
+
+
+def test_metrics_are_openmetrics(server: Served, tmp_path: Path) -> None:
+    response, body = get(tmp_path, "/v1/metrics")
+    assert response.headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    found = read(body.decode())
+    assert (found["innervate_nodes"].of(state="failed"), found["innervate_build"].of("_info", version="0.1.0")) == (
+        10,
+        1,
+    )

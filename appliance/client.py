@@ -1,29 +1,50 @@
-"""The API's other end: what every front-end calls. Synchronous, over the daemon's Unix socket."""
+"""The API's other end: what every front-end calls. Synchronous, over the daemon's Unix socket or over TLS."""
 
-import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, urlencode
 
+from appliance.dial import Dial, UnixDial, absent, headers_of, http_connection, websocket
 from appliance.errors import (
-    AbsentError,
+    AccessError,
     AgentError,
     BmcError,
     CapabilityError,
     ConflictError,
     InnervateError,
     LateError,
+    LoginError,
     MachineryError,
     NotFoundError,
     PlanError,
     ShellError,
     SiteError,
+    StaleError,
     StepError,
+    ThrottledError,
+    UnguardedError,
     UnreachableError,
     UsageError,
+)
+from appliance.model.access_views import (
+    AuditVerdictView,
+    AuditView,
+    MeView,
+    PasswordRequest,
+    SetupRequest,
+    SetupView,
+    TokenRequest,
+    TokensView,
+    TokenView,
+    TotpRequest,
+    TotpView,
+    UserChangeRequest,
+    UserRequest,
+    UsersView,
+    UserView,
 )
 from appliance.model.bmc_views import (
     BmcRequest,
@@ -34,7 +55,7 @@ from appliance.model.bmc_views import (
     VaultScope,
     VaultView,
 )
-from appliance.model.codec import from_json, to_json
+from appliance.model.codec import etag_of, from_json, to_json
 from appliance.model.views import (
     ApplyRequest,
     Errand,
@@ -51,9 +72,11 @@ from appliance.model.views import (
     PowerRequest,
     ProblemView,
     RunMachineRequest,
+    RunState,
     RunsView,
     RunView,
     ShellView,
+    SummaryView,
 )
 
 if TYPE_CHECKING:
@@ -64,8 +87,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ANSWER_LIMIT = 64 << 20
-_MESSAGE_LIMIT = 1 << 20
-_START = "start it: `innervate daemon --config FILE`, or name its socket with --socket"
 
 
 KINDS: dict[str, type[InnervateError]] = {
@@ -78,6 +99,11 @@ KINDS: dict[str, type[InnervateError]] = {
         PlanError,
         NotFoundError,
         ConflictError,
+        StaleError,
+        UnguardedError,
+        AccessError,
+        LoginError,
+        ThrottledError,
         StepError,
         BmcError,
         AgentError,
@@ -94,24 +120,43 @@ class Client:
     `timeout` in seconds is how long an answer may take, beside what `events` was told to wait.
     """
 
-    def __init__(self, socket_path: Path, *, timeout: float = 60.0) -> None:
-        self._path = socket_path
+    def __init__(self, where: Path | Dial, *, timeout: float = 60.0) -> None:
+        """`where` as a path is the daemon's Unix socket."""
+        self._dial = UnixDial(path=where) if isinstance(where, Path) else where
         self._timeout = timeout
 
     def health(self) -> HealthView:
         return self._call(HealthView, "GET", "/v1/health")
 
-    def machines(self) -> MachinesView:
-        return self._call(MachinesView, "GET", "/v1/machines")
+    def machines(self, wanted: str = "") -> MachinesView:
+        """Those that fit the filter `wanted` (`appliance.model.filter`), in one answer."""
+        return self._call(MachinesView, "GET", _target("/v1/machines", filter=wanted))
+
+    def machine_pages(self, wanted: str = "", *, size: int = 100) -> Iterator[MachinesView]:
+        """The same in pages: a machine that comes or goes meanwhile moves no other."""
+        following = None
+        while following != "":
+            target = _target("/v1/machines", filter=wanted, limit=str(size), cursor=following or "")
+            page = self._call(MachinesView, "GET", target)
+            yield page
+            following = page.next
+
+    def metrics(self) -> str:
+        """In OpenMetrics."""
+        return self._tell("GET", "/v1/metrics").decode()
+
+    def summary(self, wanted: str = "") -> SummaryView:
+        return self._call(SummaryView, "GET", _target("/v1/machines/summary", filter=wanted))
 
     def machine(self, name: str) -> MachineView:
         return self._call(MachineView, "GET", f"/v1/machines/{_part(name)}")
 
-    def events(self, *, after: int = 0, machine: str = "", limit: int = 100, wait: float = 0) -> EventsView:
-        query = {"after": str(after), "limit": str(limit), "wait": str(wait)} | (
-            {"machine": machine} if machine else {}
-        )
-        return self._call(EventsView, "GET", f"/v1/events?{urlencode(query)}", more_time=wait)
+    def events(
+        self, *, after: int = 0, machine: str = "", limit: int = 100, wait: float = 0, kind: str = ""
+    ) -> EventsView:
+        """`kind` may name several, with stars: `step-*,run-ended`."""
+        target = _target("/v1/events", after=str(after), limit=str(limit), wait=str(wait), machine=machine, kind=kind)
+        return self._call(EventsView, "GET", target, more_time=wait)
 
     def make_plan(self) -> PlanView:
         return self._call(PlanView, "POST", "/v1/plans")
@@ -128,8 +173,16 @@ class Client:
     def explain(self, name: str) -> ExplainView:
         return self._call(ExplainView, "GET", f"/v1/machines/{_part(name)}/explain")
 
-    def runs(self) -> RunsView:
-        return self._call(RunsView, "GET", "/v1/runs")
+    def runs(self, state: RunState | None = None) -> RunsView:
+        return self._call(RunsView, "GET", _target("/v1/runs", state=state.value if state else ""))
+
+    def run_pages(self, state: RunState | None = None, *, size: int = 100) -> Iterator[RunsView]:
+        wanted, following = state.value if state else "", None
+        while following != "":
+            target = _target("/v1/runs", state=wanted, limit=str(size), cursor=following or "")
+            page = self._call(RunsView, "GET", target)
+            yield page
+            following = page.next
 
     def run(self, run: str) -> RunView:
         return self._call(RunView, "GET", f"/v1/runs/{_part(run)}")
@@ -193,13 +246,63 @@ class Client:
         query = urlencode({"scope": scope.value, "value": value, "user": user})
         return self._call(VaultView, "DELETE", f"/v1/vault/entries?{query}")
 
+    def setup(self) -> SetupView:
+        """With the code, where this client comes by the Unix socket."""
+        return self._call(SetupView, "GET", "/v1/setup")
+
+    def set_up(self, request: SetupRequest) -> UserView:
+        return self._call(UserView, "POST", "/v1/setup", request)
+
+    def me(self) -> MeView:
+        return self._call(MeView, "GET", "/v1/me")
+
+    def users(self) -> UsersView:
+        return self._call(UsersView, "GET", "/v1/users")
+
+    def user(self, name: str) -> UserView:
+        return self._call(UserView, "GET", f"/v1/users/{_part(name)}")
+
+    def add_user(self, request: UserRequest) -> UserView:
+        return self._call(UserView, "POST", "/v1/users", request)
+
+    def change_user(self, seen: UserView, change: UserChangeRequest) -> UserView:
+        """`StaleError` where the account is no longer what was `seen`; so for `remove_user`."""
+        return self._call(UserView, "PATCH", f"/v1/users/{_part(seen.name)}", change, headers=_if_match(seen))
+
+    def remove_user(self, seen: UserView) -> None:
+        self._tell("DELETE", f"/v1/users/{_part(seen.name)}", headers=_if_match(seen))
+
+    def set_password(self, name: str, request: PasswordRequest) -> UserView:
+        return self._call(UserView, "PUT", f"/v1/users/{_part(name)}/password", request)
+
+    def offer_totp(self, name: str) -> TotpView:
+        return self._call(TotpView, "POST", f"/v1/users/{_part(name)}/totp")
+
+    def confirm_totp(self, name: str, code: str) -> UserView:
+        return self._call(UserView, "POST", f"/v1/users/{_part(name)}/totp/confirm", TotpRequest(code=code))
+
+    def remove_totp(self, name: str) -> UserView:
+        return self._call(UserView, "DELETE", f"/v1/users/{_part(name)}/totp")
+
+    def tokens(self) -> TokensView:
+        return self._call(TokensView, "GET", "/v1/tokens")
+
+    def make_token(self, request: TokenRequest) -> TokenView:
+        return self._call(TokenView, "POST", "/v1/tokens", request)
+
+    def revoke_token(self, token: str) -> None:
+        self._tell("DELETE", f"/v1/tokens/{_part(token)}")
+
+    def audit(self, *, after: int = 0, limit: int = 100, wait: float = 0) -> AuditView:
+        query = urlencode({"after": str(after), "limit": str(limit), "wait": str(wait)})
+        return self._call(AuditView, "GET", f"/v1/audit?{query}", more_time=wait)
+
+    def verify_audit(self) -> AuditVerdictView:
+        return self._call(AuditVerdictView, "GET", "/v1/audit/verify")
+
     def recorded(self, name: str) -> bytes:
         """What the machine's serial console said, as far as it is kept."""
-        target = f"/v1/machines/{_part(name)}/console"
-        status, data = self._exchange("GET", target, None, self._timeout)
-        if status >= 400:
-            raise _rebuilt(data, status)
-        return data
+        return self._tell("GET", f"/v1/machines/{_part(name)}/console")
 
     def console(self, name: str) -> "AbstractContextManager[ClientConnection]":
         """Binary messages to and from the machine's serial console, without end."""
@@ -212,22 +315,34 @@ class Client:
     @contextmanager
     def _joined(self, target: str) -> "Iterator[ClientConnection]":
         from websockets.exceptions import InvalidHandshake, InvalidStatus
-        from websockets.sync.client import unix_connect
 
-        uri = f"ws://localhost{target}"
         try:
-            connection = unix_connect(
-                str(self._path), uri, compression=None, max_size=_MESSAGE_LIMIT, open_timeout=self._timeout
-            )
+            connection = websocket(self._dial, target, self._timeout)
         except InvalidStatus as error:
             raise _rebuilt(bytes(error.response.body), error.response.status_code) from None
         except (OSError, InvalidHandshake) as error:
-            raise self._absent(error) from error
-        with connection:
-            yield connection
+            raise absent(self._dial, error) from error
+        with connection as joined:
+            yield joined
 
-    def _call(self, kind: type[T], method: str, target: str, body: object = None, *, more_time: float = 0) -> T:
-        status, document = self._exchange(method, target, body, self._timeout + more_time)
+    def _tell(self, method: str, target: str, *, headers: Mapping[str, str] | None = None) -> bytes:
+        """For answers that are no document."""
+        status, data = self._exchange(method, target, None, self._timeout, headers)
+        if status >= 400:
+            raise _rebuilt(data, status)
+        return data
+
+    def _call(
+        self,
+        kind: type[T],
+        method: str,
+        target: str,
+        body: object = None,
+        *,
+        more_time: float = 0,
+        headers: Mapping[str, str] | None = None,
+    ) -> T:
+        status, document = self._exchange(method, target, body, self._timeout + more_time, headers)
         if status >= 400:
             raise _rebuilt(document, status)
         try:
@@ -239,37 +354,26 @@ class Client:
                 next_action="use a client and a daemon of the same version",
             ) from error
 
-    def _exchange(self, method: str, target: str, body: object, timeout: float) -> tuple[int, bytes]:
-        connection = _UnixConnection(self._path, timeout)
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+    def _exchange(
+        self, method: str, target: str, body: object, timeout: float, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        connection = http_connection(self._dial, timeout)
+        said = {"Content-Type": "application/json"} if body is not None else {}
+        said |= headers_of(self._dial) | dict(headers or {})
         try:
-            connection.request(method, target, body=None if body is None else to_json(body), headers=headers)
+            connection.request(method, target, body=None if body is None else to_json(body), headers=said)
             response = connection.getresponse()
             return response.status, response.read(_ANSWER_LIMIT)
         except TimeoutError as error:
             raise LateError(
                 f"the daemon did not answer within {timeout:g} seconds",
-                evidence=f"{method} {target} on {self._path}",
+                evidence=f"{method} {target} on {self._dial}",
                 next_action="see what it does: `innervate events --follow`",
             ) from error
         except (OSError, HTTPException) as error:
-            raise self._absent(error) from error
+            raise absent(self._dial, error) from error
         finally:
             connection.close()
-
-    def _absent(self, error: Exception) -> AbsentError:
-        return AbsentError("the daemon does not answer", evidence=f"{self._path}: {error}", next_action=_START)
-
-
-class _UnixConnection(HTTPConnection):
-    def __init__(self, path: Path, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 def _rebuilt(document: bytes, status: int) -> InnervateError:
@@ -283,6 +387,16 @@ def _rebuilt(document: bytes, status: int) -> InnervateError:
         ) from error
     kind = KINDS.get(view.code, MachineryError)
     return kind(view.detail or view.title, evidence=view.evidence, next_action=view.next_action)
+
+
+def _target(path: str, **query: str) -> str:
+    """Without what is empty."""
+    given = urlencode({name: value for name, value in query.items() if value})
+    return f"{path}?{given}" if given else path
+
+
+def _if_match(seen: object) -> dict[str, str]:
+    return {"If-Match": etag_of(seen)}
 
 
 def _part(text: str) -> str:

@@ -8,7 +8,16 @@ ramdisk    = "generic"                     discovery ramdisk: "generic", or "clo
 ssh_key    = "/var/lib/innervate/ssh/key"  optional; made in state_dir when left out
 console    = "ttyS0,115200"                optional; serial console of the ramdisk's kernel
 console_port = 2222                        optional; SSH to the serial consoles: ssh MACHINE@appliance -p 2222
+https_port = 8443                          optional; the control API for browsers and other computers
+https_hosts = ["rack.example", "10.0.0.5"] the names and addresses by which it is called; needed with https_port
 redfish_port = 443                         optional; one Redfish service for all machines, at the boot network's address
+
+[[webhooks]]                               optional, any number; docs/guide/webhooks.md
+name        = "chat"                       names its place in state_dir
+url         = "https://chat.example/hook"
+secret_file = "/etc/innervate/chat.secret" what its receiver knows, too; readable by the appliance alone
+kinds       = ["run-*", "machine-silent"]  optional; all kinds of events when left out
+ca_file     = "/etc/innervate/ca.pem"      optional; whose certificates it shows
 """
 
 import tomllib
@@ -19,6 +28,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from appliance.errors import UsageError
+from appliance.model.webhook import Webhook
 
 
 class RamdiskVariant(Enum):
@@ -39,6 +49,17 @@ class Settings:
     console: str = ""
     console_port: int = 0
     redfish_port: int = 0
+    https_port: int = 0
+    https_hosts: tuple[str, ...] = ()
+    webhooks: tuple[Webhook, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.https_port and not self.https_hosts:
+            raise ValueError("https_port needs https_hosts: the names and addresses by which it is called")
+        names = [hook.name for hook in self.webhooks]
+        if len(set(names)) < len(names):
+            action = "give each a name of its own"
+            raise UsageError("two webhooks have one name", evidence=", ".join(names), next_action=action)
 
     @property
     def key(self) -> Path:
@@ -62,9 +83,11 @@ def load(path: Path) -> Settings:
         raise UsageError(
             f"{path} is not TOML", evidence=str(error), next_action="correct the line that it names"
         ) from error
+    except UsageError as error:  # values that say themselves what they are not
+        raise UsageError(f"{path}: {error}", evidence=error.evidence, next_action=error.next_action) from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
+        key = ".".join(str(part) for part in first["loc"]) or "settings"
         raise UsageError(
             f"{path}: {key}: {first['msg']}", next_action="see appliance/config.py for the keys"
         ) from error

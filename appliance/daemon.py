@@ -6,15 +6,18 @@ settings -> log -> world -> boot services, agents, BMCs -> conductor -> API
 import asyncio
 import logging
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance import __version__
+from appliance.access.access import Access
+from appliance.access.access import opened as open_access
 from appliance.api.app import create_app
-from appliance.api.server import serve
+from appliance.api.server import Secure, listen_on, serve
+from appliance.api.trace import TraceFilter
 from appliance.bmc.dialler import Dialler
 from appliance.bmc.finder import Finder
 from appliance.bmc.vault import Vault
@@ -31,12 +34,15 @@ from appliance.console.source import source_of
 from appliance.console.ssh import ConsoleDoor
 from appliance.errors import InnervateError
 from appliance.fleet.backend import Fleet, Member
+from appliance.fleet.credential import fingerprint_of, kept
 from appliance.fleet.door import Door, opened
 from appliance.model.ids import MachineName
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
 from appliance.services.library import Library
+from appliance.services.meter import Meter, Surroundings
+from appliance.services.postman import Postman
 from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
@@ -45,6 +51,7 @@ from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stock import Stock, take_stock
 from appliance.services.traces import ServiceTraces
 from appliance.services.watch import Watch, answers
+from appliance.services.webhooks import Courier, Position, secret_of
 from appliance.site import Site
 from appliance.site import load as load_site
 from appliance.store.log import Log
@@ -55,8 +62,10 @@ from images.processes import HostProcesses
 from pxe.boot import BootIntent
 from pxe.client import Client
 from pxe.content import ContentTable
+from pxe.dhcp.leases import Lease
 from pxe.memory import settle
-from pxe.service import BootServices
+from pxe.service import BootServices, PxeEvent
+from pxe.tls import server_context
 
 _LOGGER = logging.getLogger("innervate")
 
@@ -85,7 +94,9 @@ class _Present:
 
 def main(config: Path) -> int:
     """Runs until SIGTERM or SIGINT. Returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(trace_id)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(TraceFilter())
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         asyncio.run(_run(load(config)))
@@ -99,11 +110,13 @@ async def _run(settings: Settings) -> None:
     site, stock = load_site(settings.site), take_stock(settings)
     stop = _stop_on_signal()
     async with AsyncExitStack() as closing:
-        memory = _remembering(settings, closing)
+        log, memory = _remembering(settings, closing)
         present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))
         memory.on_change(present.follow)
         segment, bmcs = SegmentState(), _opening(settings, site.topology, closing)
-        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs)
+        meter = Meter(site.topology, memory, SystemClock(), _surroundings(settings, lambda: services.leases()))
+        log.time_commits(meter.committed)
+        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter)
         hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs)
         application = Appliance(
             memory=memory,
@@ -118,16 +131,40 @@ async def _run(settings: Settings) -> None:
             bmc_desk=bmcs,
             waiting=waiting,
             ssh_key=settings.key,
+            measured=meter.families,
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
         _reacting(site.topology, memory, application, closing)
+        _telling(settings, site.name, memory, meter, closing)
         bmcs.start()
+        access = _guarding(settings, site.name, closing)
+        secure, fingerprint = _facing_browsers(settings, site.name, closing)
+        hosts = frozenset(host.lower() for host in settings.https_hosts)
+        app = create_app(application, access, SystemRng(), hosts=hosts, fingerprint=fingerprint)
         settle()
         closing.callback(services.stop)
-        await _until_stopped(
-            Conductor(hands, carry_out, SystemRng()).run(), serve(create_app(application), settings.socket, stop), stop
-        )
+        serving = serve(app, settings.socket, stop, secure)
+        await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
+
+
+def _guarding(settings: Settings, site: str, closing: AsyncExitStack) -> Access:
+    """Who may come in. Until there is an admin, the log says how to make the first one."""
+    access = closing.enter_context(open_access(settings.state_dir / "access", SystemClock(), SystemRng(), issuer=site))
+    if code := access.desk.setup_code:
+        _LOGGER.warning("there is no admin yet; the setup code that makes the first one, once: %s", code)
+    return access
+
+
+def _facing_browsers(settings: Settings, site: str, closing: AsyncExitStack) -> tuple[Secure | None, str]:
+    """The API's TCP listener, where one is wanted, and the fingerprint of its certificate."""
+    if not settings.https_port:
+        return None, ""
+    credential = kept(settings.state_dir / "https", site, settings.https_hosts, SystemClock())
+    listener = closing.enter_context(listen_on(settings.https_port))
+    fingerprint = fingerprint_of(credential)
+    _LOGGER.info("API on port %d; certificate SHA-256 %s", settings.https_port, fingerprint)
+    return Secure(listener=listener, tls=server_context([credential])), fingerprint
 
 
 def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: AsyncExitStack) -> None:
@@ -138,6 +175,24 @@ def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: Async
         closing.callback(asyncio.create_task(work, name=name).cancel)
 
 
+def _telling(settings: Settings, site: str, memory: Memory, meter: Meter, closing: AsyncExitStack) -> None:
+    """Whoever wants to hear of events."""
+    for hook in settings.webhooks:
+        postman = Postman(hook)
+        closing.push_async_callback(postman.close)
+        courier = Courier(
+            hook=hook,
+            site=site,
+            secret=secret_of(hook),
+            memory=memory,
+            position=Position(settings.state_dir / "webhooks" / f"{hook.name}.position"),
+            post=postman.post,
+            clock=SystemClock(),
+            tally=meter.tally,
+        )
+        closing.callback(asyncio.create_task(courier.run(), name=f"webhook {hook.name}").cancel)
+
+
 def _stop_on_signal() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -145,12 +200,12 @@ def _stop_on_signal() -> asyncio.Event:
     return stop
 
 
-def _remembering(settings: Settings, closing: AsyncExitStack) -> Memory:
+def _remembering(settings: Settings, closing: AsyncExitStack) -> tuple[Log, Memory]:
     log = Log(settings.state_dir / "records.db", SystemClock())
     memory = Memory(log)
     memory.open()
     closing.callback(log.close)
-    return memory
+    return log, memory
 
 
 def _opening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> BmcDesk:
@@ -165,6 +220,14 @@ def _opening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> BmcDesk
     return desk
 
 
+def _surroundings(settings: Settings, leases: Callable[[], Sequence[Lease]]) -> Surroundings:
+    return Surroundings(
+        disks={"state": settings.state_dir, "images": settings.images_dir},
+        certificates={"redfish": settings.state_dir / "redfish" / "server.crt"},
+        leases=leases,
+    )
+
+
 def _facing_nodes(
     settings: Settings,
     site: Site[Rack],
@@ -173,15 +236,21 @@ def _facing_nodes(
     present: _Present,
     segment: SegmentState,
     bmcs: BmcDesk,
+    meter: Meter,
 ) -> tuple[AgentDesk, BootServices]:
     senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
     desk = AgentDesk(present.read, senses, SystemClock())
+
+    def observe(event: PxeEvent) -> None:
+        meter.observe(event)
+        senses.observe(event)
+
     services = BootServices(
         config=service_config(site.topology, stock, settings),
         policy=present,
         artifacts=ContentTable(stock.artifacts),
         application=desk,
-        observe=senses.observe,
+        observe=observe,
         clock=SystemClock(),
     )
     return desk, services

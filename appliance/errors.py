@@ -7,6 +7,11 @@ InnervateError
 |   +-- PlanError        the plan names what is not there, or is stale
 |-- NotFoundError        we looked, and there is none (a look-up that failed is a different error)
 |-- ConflictError        someone else got there first
+|   |-- StaleError       the thing has changed since it was read (If-Match)
+|   +-- UnguardedError   a change that must say what it was based on (If-Match) did not
+|-- AccessError          the caller may not
+|   |-- LoginError       nobody known asks, or with a wrong password, token or code
+|   +-- ThrottledError   too many tries failed: wait
 |-- StepError            a step failed on a machine
 |   |-- BmcError         the BMC refused, lied or stayed silent
 |   |   |-- BmcUnsupportedError    it cannot do that at all: asking again changes nothing
@@ -57,6 +62,32 @@ class NotFoundError(InnervateError):
 
 class ConflictError(InnervateError):
     code = "conflict"
+
+
+class StaleError(ConflictError):
+    code = "stale"
+
+
+class UnguardedError(ConflictError):
+    code = "unguarded"
+
+
+class AccessError(InnervateError):
+    code = "forbidden"
+
+
+class LoginError(AccessError):
+    code = "login"
+
+
+class ThrottledError(AccessError):
+    """`retry_after` in seconds."""
+
+    code = "throttled"
+
+    def __init__(self, message: str, *, evidence: str = "", next_action: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message, evidence=evidence, next_action=next_action)
+        self.retry_after = retry_after
 
 
 class StepError(InnervateError):

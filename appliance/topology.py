@@ -37,6 +37,7 @@ class Rack:
         _check_unique("BMC", ((server, server.bmc.url.rstrip("/").lower()) for server in self.servers))
         _check_unique("MAC", ((server, str(server.mac or "")) for server in self.servers))
         _check_unique("address", ((server, str(server.address or "")) for server in self.servers))
+        _check_unique("place", ((server, cell) for server in self.servers for cell in _cells(server)))
 
     @property
     def machines(self) -> tuple[MachineName, ...]:
@@ -90,6 +91,11 @@ def _check_name(name: str) -> None:
         machine_name(name)
     except UsageError as error:
         raise SiteError(str(error), next_action=error.next_action) from error
+
+
+def _cells(server: Server) -> tuple[str, ...]:
+    cells = server.place.cells if server.place is not None else frozenset()
+    return tuple(f"{rack} U{unit} {half}" for rack, unit, half in sorted(cells))
 
 
 def _check_unique(what: str, claims: Iterable[tuple[Server, str]]) -> None:

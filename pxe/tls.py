@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import assert_never
 
@@ -82,7 +82,7 @@ def make_authority(*, name: str, now: datetime, kind: KeyKind = KeyKind.ECDSA_P2
 def issue(
     authority: Credential,
     *,
-    addresses: Sequence[IPv4Address],
+    addresses: Sequence[IPv4Address | IPv6Address],
     names: Sequence[str] = (),
     now: datetime,
     kind: KeyKind = KeyKind.ECDSA_P256,

@@ -9,6 +9,7 @@ from pathlib import Path
 CACHE = Path("~/.cache/innervate/foreign").expanduser()
 REDFISH_CLIENTS = ("sushy==5.14.0", "redfishtool==1.1.8")
 ANSIBLE = ("ansible==12.3.0",)
+ANSIBLE_CORE = ("ansible-core==2.19.14",)
 _INSTALL_SECONDS = 600
 
 

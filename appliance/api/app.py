@@ -1,25 +1,42 @@
 """The REST API as an ASGI application; it knows the appliance only through `appliance.api.port`."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
-from fastapi import Depends, FastAPI
-from starlette.exceptions import HTTPException
-from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from appliance import __version__
+from appliance.access.access import Access
+from appliance.api import access as access_routes
 from appliance.api import bmcs, console, routes, runs, tunnel
+from appliance.api.bodies import Bodies
+from appliance.api.gate import COOKIE, Gate, Needs
+from appliance.api.once import Once
 from appliance.api.port import Application
 from appliance.api.problems import MEDIA_TYPE, add_handlers
+from appliance.api.trace import Traced
+from appliance.api.trail import Trail
 from appliance.model.views import ProblemView
+from appliance.ports import Rng
 
-BODY_LIMIT = 1 << 20
+_SCHEMES: dict[str, dict[str, str]] = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+_EITHER: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
+_ROUTERS = (routes.router, runs.router, bmcs.router, tunnel.router, console.router, access_routes.router)
 
 
-def create_app(application: Application, *, hosts: frozenset[str] = frozenset()) -> FastAPI:
-    """`hosts` are the names (without port) under which a TCP listener answers, against DNS rebinding.
-
-    Leave it empty on a Unix socket: no browser reaches one.
+def create_app(
+    application: Application,
+    access: Access,
+    rng: Rng,
+    *,
+    hosts: frozenset[str] = frozenset(),
+    fingerprint: str = "",
+) -> FastAPI:
+    """`hosts` are the names and addresses (without port) under which a TCP listener answers, against DNS rebinding: a
+    request that did not come by a Unix socket has to name one. `fingerprint` is that of the listener's certificate.
     """
     app = _Api(
         title="Innervate",
@@ -28,56 +45,44 @@ def create_app(application: Application, *, hosts: frozenset[str] = frozenset())
         docs_url=None,
         redoc_url=None,
         responses={"default": {"model": ProblemView, "description": "Problem (RFC 9457)"}},
-        dependencies=[Depends(_allow(hosts))] if hosts else [],
     )
-    app.add_middleware(_BodyLimit)
-    app.state.application = application
-    app.include_router(routes.router)
-    app.include_router(runs.router)
-    app.include_router(bmcs.router)
-    app.include_router(tunnel.router)
-    app.include_router(console.router)
+    app.state.application, app.state.access, app.state.fingerprint = application, access, fingerprint
+    for router in _ROUTERS:
+        app.include_router(router)
     add_handlers(app)
+    app.add_middleware(Bodies)  # the last one that is added sees a request first
+    app.add_middleware(Once, application=application, answers=access.answers)
+    app.add_middleware(Gate, desk=access.desk, hosts=hosts)
+    app.add_middleware(Trail, audit=access.audit)
+    app.add_middleware(Traced, rng=rng)
     return app
 
 
 class _Api(FastAPI):
     def openapi(self) -> dict[str, object]:
-        """As FastAPI draws it, but for the media type of problems, which it cannot be told."""
+        """As FastAPI draws it, but for the media type of problems and the roles, which it cannot be told."""
         if self.openapi_schema is None:
-            for operations in super().openapi()["paths"].values():
+            drawn = super().openapi()
+            for operations in drawn["paths"].values():
                 for operation in operations.values():
                     response = operation["responses"]["default"]
                     (content,) = response["content"].values()
                     response["content"] = {MEDIA_TYPE: content}
+            drawn["components"]["securitySchemes"] = _SCHEMES
+            for method, path, role in _roles():
+                drawn["paths"][path][method.lower()] |= {"security": [{scheme: []} for scheme in _SCHEMES]} | {
+                    "x-role": role
+                }
         assert self.openapi_schema is not None  # noqa: S101  the line above drew it
         return self.openapi_schema
 
 
-class _BodyLimit:
-    """Raises where the body is read, inside the exception handlers; FastAPI's own limit answers in plain text."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        left = BODY_LIMIT
-
-        async def counted() -> Message:
-            nonlocal left
-            message = await receive()
-            left -= len(message.get("body", b"")) if message["type"] == "http.request" else 0
-            if left < 0:
-                raise HTTPException(413, f"a body may have {BODY_LIMIT} bytes")
-            return message
-
-        await self._app(scope, counted, send)
-
-
-def _allow(hosts: frozenset[str]) -> Callable[[HTTPConnection], None]:
-    def check(connection: HTTPConnection) -> None:
-        """RFC 9110 section 15.5.20."""
-        if connection.url.hostname not in hosts:
-            raise HTTPException(421, "this name is not served here")
-
-    return check
+def _roles() -> Iterator[tuple[str, str, str]]:
+    """Method, path and role of each route that needs one."""
+    for router in _ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                needed = [one.dependency.role for one in route.dependencies if isinstance(one.dependency, Needs)]
+                yield from (
+                    (method, route.path_format, role.value) for method in route.methods or () for role in needed
+                )

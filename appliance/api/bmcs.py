@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field, with_config
 
+from appliance.access.model import Role
+from appliance.api.etags import Tagged, guard
+from appliance.api.gate import needs
 from appliance.api.port import Bmcs
 from appliance.api.routes import App
 from appliance.bmc.vault import Entry
@@ -22,7 +25,7 @@ from appliance.model.secret import Secret
 
 _STRICT = ConfigDict(extra="forbid")
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=Tagged)
 
 
 def the_desk(application: App) -> Bmcs:
@@ -58,48 +61,50 @@ class EntryQuery(BaseModel):
     user: str = Field(max_length=128)
 
 
-@router.get("/bmcs")
+@router.get("/bmcs", dependencies=needs(Role.VIEWER))
 async def bmcs(desk: Desk) -> BmcsView:
     return desk.bmcs()
 
 
-@router.post("/bmcs/search", status_code=202)
+@router.post("/bmcs/search", status_code=202, dependencies=needs(Role.OPERATOR))
 async def search(desk: Desk, body: SearchBody) -> BmcsView:
     return desk.search(body)
 
 
-@router.post("/bmcs/rotate")
+@router.post("/bmcs/rotate", dependencies=needs(Role.ADMIN))
 async def rotate(desk: Desk, body: BmcBody) -> BmcView:
     return await desk.rotate(body.url)
 
 
-@router.post("/bmcs/forgive")
+@router.post("/bmcs/forgive", dependencies=needs(Role.ADMIN))
 async def forgive(desk: Desk, body: BmcBody) -> BmcView:
     return await desk.forgive(body.url)
 
 
-@router.post("/bmcs/forget")
+@router.post("/bmcs/forget", dependencies=needs(Role.ADMIN))
 async def forget(desk: Desk, body: BmcBody) -> BmcView:
     return await desk.forget(body.url)
 
 
-@router.get("/vault")
+@router.get("/vault", dependencies=needs(Role.ADMIN))
 async def vault(desk: Desk) -> VaultView:
     return desk.vault()
 
 
-@router.put("/vault/entries")
-async def add_entry(desk: Desk, body: EntryBody) -> VaultView:
+@router.put("/vault/entries", dependencies=needs(Role.ADMIN))
+async def add_entry(desk: Desk, request: Request, body: EntryBody) -> VaultView:
+    guard(request, desk.vault())
     password = Secret(body.password)
     entry = Entry(scope=body.scope, value=body.value, user=body.user, password=password, priority=body.priority)
     return desk.add_entry(entry)
 
 
-@router.delete("/vault/entries")
-async def remove_entry(desk: Desk, query: Annotated[EntryQuery, Query()]) -> VaultView:
+@router.delete("/vault/entries", dependencies=needs(Role.ADMIN))
+async def remove_entry(desk: Desk, request: Request, query: Annotated[EntryQuery, Query()]) -> VaultView:
+    guard(request, desk.vault())
     return desk.remove_entry(query.scope, query.value, query.user)
 
 
-@router.post("/vault/defaults")
+@router.post("/vault/defaults", dependencies=needs(Role.ADMIN))
 async def add_defaults(desk: Desk) -> VaultView:
     return desk.add_defaults()

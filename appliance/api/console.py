@@ -6,6 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, WebSocket, WebSocketDisconnect
 
+from appliance.access.model import Role
+from appliance.api.gate import needs
 from appliance.api.routes import App, Machine
 from appliance.console.console import CHUNK, Console, Follower
 from appliance.errors import ConflictError
@@ -16,12 +18,12 @@ router = APIRouter(prefix="/v1")
 Past = Annotated[int, Query(ge=0, le=_MOST, description="bytes that it said before")]
 
 
-@router.get("/machines/{name}/console", response_class=Response)
+@router.get("/machines/{name}/console", response_class=Response, dependencies=needs(Role.OPERATOR))
 async def recorded(application: App, name: Machine, past: Past = _MOST) -> Response:
     return Response(application.console(name).tail(past), media_type="application/octet-stream")
 
 
-@router.websocket("/machines/{name}/console")
+@router.websocket("/machines/{name}/console", dependencies=needs(Role.OPERATOR))
 async def attached(socket: WebSocket, application: App, name: Machine, past: Past = 16384) -> None:
     console = application.console(name)
     await socket.accept()

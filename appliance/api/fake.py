@@ -11,13 +11,21 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from fastapi import FastAPI
+
+from appliance.access.access import Access, opened
 from appliance.api.app import create_app
-from appliance.api.server import serve
+from appliance.api.port import Asked, Honoured
+from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError, PlanError
+from appliance.metrics import catalogue
+from appliance.metrics.machines import machine_families
+from appliance.metrics.model import Family
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
@@ -27,8 +35,11 @@ from appliance.model.bmc_views import (
     VaultScope,
     VaultView,
 )
+from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.phase import Condition, ConditionKind
+from appliance.model.standing import summary
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -47,7 +58,9 @@ from appliance.model.views import (
     ShellView,
     StepState,
     StepView,
+    SummaryView,
 )
+from appliance.system import SystemClock, SystemRng
 
 T = TypeVar("T")
 
@@ -129,35 +142,60 @@ class FakeApplication:
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def under(self, asked: Asked) -> "FakeApplication":
+        """It forgets everything when it dies."""
+        return self
+
+    def honoured(self, key: str) -> Honoured | None:
+        return None
+
     def health(self) -> HealthView:
         self._fail()
         return HealthView(version="0.1.0", ready=True, started=self.now, rss_bytes=64 << 20, site="lab")
 
-    def machines(self) -> MachinesView:
+    def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView:
         self._fail()
-        return MachinesView(machines=tuple(self.inventory.values()), segment=tuple(self.segment))
+        views, following = machines_page(self.inventory, self.inventory.__getitem__, query)
+        return MachinesView(machines=views, segment=tuple(self.segment), next=following, last=len(self._events))
+
+    def summary(self, wanted: Filter) -> SummaryView:
+        self._fail()
+        return summary([view for view in self.inventory.values() if wanted.fits(view)])
 
     def machine(self, name: MachineName) -> MachineView:
         self._fail()
         return _find(self.inventory, name, "machine")
 
-    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
+    def metrics(self) -> tuple[Family, ...]:
+        self._fail()
+        version = Family(metric=catalogue.BUILD, samples={("0.1.0",): 1})
+        return version, *machine_families(tuple(self.inventory.values()))
+
+    async def events(
+        self,
+        *,
+        after: int,
+        machine: MachineName | None,
+        limit: int,
+        wait: float,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
         self._fail()
         async with self._news:
             try:
                 async with asyncio.timeout(wait):
-                    while not (found := self._after(after, machine)):
+                    while not (found := self._after(after, machine, kinds)):
                         self.waiting.set()
                         await self._news.wait()
             except TimeoutError:
                 return EventsView(events=(), last=after)
         return EventsView(events=found[:limit], last=found[:limit][-1].seq)
 
-    async def tell(self, machine: str, text: str, **fields: str) -> None:
+    async def tell(self, machine: str, text: str, *, kind: str = "noted", **fields: str) -> None:
         """Appends an event and wakes those who wait for one."""
         async with self._news:
             seq = len(self._events) + 1
-            event = EventView(seq=seq, time=self.now, machine=machine, run="", kind="note", text=text, fields=fields)
+            event = EventView(seq=seq, time=self.now, machine=machine, run="", kind=kind, text=text, fields=fields)
             self._events.append(event)
             self._news.notify_all()
 
@@ -192,9 +230,11 @@ class FakeApplication:
             self._runs[run] = self._worked(view)
         return self._runs[run]
 
-    def runs(self) -> RunsView:
+    def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
         self._fail()
-        return RunsView(runs=tuple(_summary(view) for view in reversed(self._runs.values())))
+        latest = tuple(reversed(self._runs.values()))
+        found, following = runs_page(latest, lambda run: (run.id, run.state), query)
+        return RunsView(runs=tuple(map(_summary, found)), next=following)
 
     async def pause(self, run: RunId, reason: str) -> RunView:
         view = self._running(run)
@@ -264,6 +304,8 @@ class FakeApplication:
         return run
 
     def _next(self, plans: list[PlanView]) -> PlanView:
+        if not plans:
+            raise PlanError("there is nothing to plan", next_action="put a plan in")
         view = plans.pop(0) if len(plans) > 1 else plans[0]
         self._planned[view.digest] = view
         self._latest[view.purpose] = view.digest
@@ -308,8 +350,9 @@ class FakeApplication:
         held = machine is not None and any(c.kind is ConditionKind.HOLD for c in machine.conditions)
         return not held and step.id not in done | _lost(run) and done.issuperset(step.needs)
 
-    def _after(self, after: int, machine: MachineName | None) -> tuple[EventView, ...]:
-        return tuple(e for e in self._events if e.seq > after and machine in (None, e.machine))
+    def _after(self, after: int, machine: MachineName | None, kinds: frozenset[str] | None) -> tuple[EventView, ...]:
+        found = (e for e in self._events if e.seq > after and machine in (None, e.machine))
+        return tuple(e for e in found if kinds is None or e.kind in kinds)
 
     def _fail(self) -> None:
         error, self.fails = self.fails, None
@@ -373,13 +416,29 @@ class Served:
 
 
 @contextmanager
+def fake_access() -> Iterator[Access]:
+    """The real one, on a disk that is gone afterwards; its passwords are hashed quickly."""
+    with (
+        TemporaryDirectory() as folder,
+        opened(Path(folder), SystemClock(), SystemRng(), issuer="lab", scrypt_cost=16) as access,
+    ):
+        yield access
+
+
+@contextmanager
 def served(application: FakeApplication, socket_path: Path) -> Iterator[Served]:
+    with fake_access() as access, served_app(create_app(application, access, SystemRng()), socket_path) as server:
+        yield server
+
+
+@contextmanager
+def served_app(app: FastAPI, socket_path: Path, secure: Secure | None = None) -> Iterator[Served]:
     loop = asyncio.new_event_loop()
     stop, ready = asyncio.Event(), threading.Event()
 
     async def main() -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(create_app(application), socket_path, stop))
+            tasks.create_task(serve(app, socket_path, stop, secure))
             await asyncio.sleep(0)  # one turn of the loop: `serve` listens before it first waits
             ready.set()
 

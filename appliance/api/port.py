@@ -3,12 +3,16 @@
 Every method raises `InnervateError`; the API turns its `code` into a status and a problem document.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from appliance.bmc.vault import Entry
 from appliance.console.console import Console
+from appliance.metrics.model import Family
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
+from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -21,7 +25,27 @@ from appliance.model.views import (
     RunsView,
     RunView,
     ShellView,
+    SummaryView,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request that may come twice and counts once. `key` names it, `print` what it asks for, `status` is what a
+    success is answered with."""
+
+    key: str
+    print: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Honoured:
+    """What came of such a request is shown by a GET of `location`."""
+
+    print: str
+    location: str
+    status: int
 
 
 class Bmcs(Protocol):
@@ -50,14 +74,34 @@ class Application(Protocol):
     @property
     def bmc_desk(self) -> Bmcs: ...
 
+    def under(self, asked: Asked) -> "Application":
+        """The same, for one request: that it was carried out becomes durable together with what it did to a run."""
+        ...
+
+    def honoured(self, key: str) -> Honoured | None:
+        """None where nothing is known to have come of it."""
+        ...
+
     def health(self) -> HealthView: ...
 
-    def machines(self) -> MachinesView: ...
+    def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView: ...
+
+    def summary(self, wanted: Filter) -> SummaryView: ...
+
+    def metrics(self) -> tuple[Family, ...]: ...
 
     def machine(self, name: MachineName) -> MachineView: ...
 
-    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
-        """Waits up to `wait` seconds for the first one; empty when none came."""
+    async def events(
+        self,
+        *,
+        after: int,
+        machine: MachineName | None,
+        limit: int,
+        wait: float,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        """Waits up to `wait` seconds for the first one; empty when none came. `kinds` None for all."""
         ...
 
     async def make_plan(self) -> PlanView:
@@ -72,8 +116,8 @@ class Application(Protocol):
 
     def run(self, run: RunId) -> RunView: ...
 
-    def runs(self) -> RunsView:
-        """Latest first."""
+    def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
+        """Raises `UsageError` when the query goes on behind a run that is not there."""
         ...
 
     async def pause(self, run: RunId, reason: str) -> RunView:

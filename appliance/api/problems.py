@@ -1,12 +1,15 @@
 """Every error becomes an RFC 9457 problem document here, once, whether it befell a request or a WebSocket."""
 
+from dataclasses import replace
 from http import HTTPStatus
+from math import ceil
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
 
-from appliance.errors import InnervateError
+from appliance.errors import InnervateError, LoginError, ThrottledError
 from appliance.model.codec import to_json
 from appliance.model.views import ProblemView
 
@@ -19,6 +22,11 @@ STATUSES: dict[str, int] = {
     "plan": 422,
     "not-found": 404,
     "conflict": 409,
+    "stale": 412,
+    "unguarded": 428,
+    "login": 401,
+    "forbidden": 403,
+    "throttled": 429,
     "step": 502,
     "bmc": 502,
     "agent": 502,
@@ -66,7 +74,23 @@ def _first_misfit(error: RequestValidationError | WebSocketRequestValidationErro
     return f"{where}: {first['msg']}"[:500]
 
 
-async def _answer(_: Request, error: Exception) -> Response:
+def answered(connection: HTTPConnection, error: Exception) -> Response:
     """A WebSocket that is not yet accepted gets the same response (ASGI, WebSocket Denial Response extension)."""
-    document = problem(error)
-    return Response(to_json(document), status_code=document.status, media_type=MEDIA_TYPE)
+    document = replace(problem(error), trace_id=getattr(connection.state, "trace_id", ""))
+    return Response(to_json(document), status_code=document.status, headers=_headers(error), media_type=MEDIA_TYPE)
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    match error:
+        case ThrottledError(retry_after=seconds):
+            return {"Retry-After": str(ceil(seconds))}
+        case LoginError():
+            return {"WWW-Authenticate": 'Bearer realm="Innervate"'}
+        case HTTPException(headers=headers):
+            return dict(headers or {})
+        case _:
+            return {}
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    return answered(request, error)

@@ -3,23 +3,28 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field, with_config
 
-from appliance.api.routes import STRICT, App, Machine, located
+from appliance.access.model import Role
+from appliance.api.etags import Tagged
+from appliance.api.gate import needs
+from appliance.api.routes import STRICT, App, Machine, PageParam, linked, located
 from appliance.errors import UsageError
 from appliance.model.ids import PlanDigest, RunId, machine_name
+from appliance.model.paging import RunsQuery
 from appliance.model.views import (
     ApplyRequest,
     ErrandRequest,
     PauseRequest,
     PlanView,
     RunMachineRequest,
+    RunState,
     RunsView,
     RunView,
 )
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=Tagged)
 
 Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 Run = Annotated[str, Path(max_length=64)]
@@ -62,22 +67,22 @@ class RetryBody(RunMachineRequest):
     """Which machine is tried again."""
 
 
-@router.post("/plans", status_code=201)
+@router.post("/plans", status_code=201, dependencies=needs(Role.OPERATOR))
 async def make_plan(application: App, response: Response) -> PlanView:
     return _stored(response, await application.make_plan())
 
 
-@router.post("/machines/{name}/plans", status_code=201)
+@router.post("/machines/{name}/plans", status_code=201, dependencies=needs(Role.OPERATOR))
 async def plan_errand(application: App, name: Machine, body: ErrandBody, response: Response) -> PlanView:
     return _stored(response, await application.plan_errand(name, body.errand))
 
 
-@router.get("/plans/{digest}")
+@router.get("/plans/{digest}", dependencies=needs(Role.VIEWER))
 async def plan(application: App, digest: Digest) -> PlanView:
     return application.plan(PlanDigest(digest))
 
 
-@router.post("/plans/{digest}/apply", status_code=202)
+@router.post("/plans/{digest}/apply", status_code=202, dependencies=needs(Role.OPERATOR))
 async def apply(application: App, digest: Digest, body: ApplyBody, response: Response) -> RunView:
     if body.digest != digest:
         raise UsageError(
@@ -88,37 +93,48 @@ async def apply(application: App, digest: Digest, body: ApplyBody, response: Res
     return located(response, await application.apply(PlanDigest(digest)))
 
 
-@router.get("/runs")
-async def runs(application: App) -> RunsView:
-    return application.runs()
+class RunsParam(PageParam):
+    state: RunState | None = None
+
+    def query(self) -> RunsQuery:
+        return RunsQuery(state=self.state, after=self.after(), limit=self.limit)
 
 
-@router.get("/runs/{run}")
+@router.get("/runs", dependencies=needs(Role.VIEWER))
+async def runs(
+    application: App, request: Request, response: Response, query: Annotated[RunsParam, Query()]
+) -> RunsView:
+    view = application.runs(query.query())
+    linked(request, response, view.next)
+    return view
+
+
+@router.get("/runs/{run}", dependencies=needs(Role.VIEWER))
 async def run(application: App, run: Run) -> RunView:
     return application.run(RunId(run))
 
 
-@router.post("/runs/{run}/pause")
+@router.post("/runs/{run}/pause", dependencies=needs(Role.OPERATOR))
 async def pause(application: App, run: Run, body: PauseBody) -> RunView:
     return await application.pause(RunId(run), body.reason)
 
 
-@router.post("/runs/{run}/resume")
+@router.post("/runs/{run}/resume", dependencies=needs(Role.OPERATOR))
 async def resume(application: App, run: Run) -> RunView:
     return await application.resume(RunId(run))
 
 
-@router.post("/runs/{run}/cancel")
+@router.post("/runs/{run}/cancel", dependencies=needs(Role.OPERATOR))
 async def cancel(application: App, run: Run) -> RunView:
     return await application.cancel(RunId(run))
 
 
-@router.post("/runs/{run}/set-aside")
+@router.post("/runs/{run}/set-aside", dependencies=needs(Role.OPERATOR))
 async def set_aside(application: App, run: Run, body: SetAsideBody) -> RunView:
     return await application.set_aside(RunId(run), machine_name(body.machine), body.reason)
 
 
-@router.post("/runs/{run}/retry")
+@router.post("/runs/{run}/retry", dependencies=needs(Role.OPERATOR))
 async def retry(application: App, run: Run, body: RetryBody) -> RunView:
     return await application.retry(RunId(run), machine_name(body.machine))
 

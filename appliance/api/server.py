@@ -1,34 +1,73 @@
-"""The only sockets of the API: uvicorn on a Unix socket, inside the daemon's own event loop."""
+"""The only sockets of the API: uvicorn on a Unix socket, and on TCP over TLS, inside the daemon's own event loop."""
 
 import asyncio
+import os
+import pwd
 import socket
+import ssl
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from appliance.api.gate import Peer
 from appliance.errors import MachineryError
+from appliance.redfish.server import Impatient
 
 _MESSAGE_LIMIT = 1 << 20
+_CONNECTIONS = 512
+_HEADER_BYTES = 16384
 
 
-async def serve(app: FastAPI, socket_path: Path, stop: asyncio.Event) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secure:
+    """A bound TCP socket, and what is shown to those who come by it."""
+
+    listener: socket.socket
+    tls: ssl.SSLContext
+
+
+async def serve(app: FastAPI, socket_path: Path, stop: asyncio.Event, secure: Secure | None = None) -> None:
     """Serves until `stop`; the socket accepts connections from the first await on, and is gone at the end.
 
     Whoever is still waiting for events one second after `stop` is cut off.
     Raises `MachineryError` when another process serves there, or the path cannot be bound.
     """
     listener = listen(socket_path)
-    server = _Server(_config(app))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(_exit_after(server, stop))
-            await server.serve(sockets=[listener])
-            stop.set()
+            tasks.create_task(_serve(_config(app), listener, stop))
+            if secure is not None:
+                tasks.create_task(_serve(_secure_config(app, secure.tls), secure.listener, stop))
     finally:
         _remove(listener, socket_path)
+
+
+def listen_on(port: int) -> socket.socket:
+    """On every address of ours. Raises `MachineryError`."""
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("", port))
+    except OSError as error:
+        raise MachineryError(
+            f"cannot serve the API on port {port}", evidence=str(error), next_action="choose another https_port"
+        ) from error
+
+
+async def _serve(config: uvicorn.Config, listener: socket.socket, stop: asyncio.Event) -> None:
+    """The end of one is the end of all."""
+    server = _Server(config)
+    async with asyncio.TaskGroup() as tasks:
+        stopping = tasks.create_task(_exit_after(server, stop))
+        await server.serve(sockets=[listener])
+        stopping.cancel()
+    stop.set()
 
 
 def listen(path: Path) -> socket.socket:
@@ -78,7 +117,7 @@ async def _exit_after(server: uvicorn.Server, stop: asyncio.Event) -> None:
 def _config(app: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="h11",
+        http=_Named,
         ws="websockets-sansio",
         ws_max_size=_MESSAGE_LIMIT,
         ws_per_message_deflate=False,  # SSH is already encrypted: there is nothing to squeeze
@@ -92,8 +131,36 @@ def _config(app: FastAPI) -> uvicorn.Config:
     )
 
 
+def _secure_config(app: FastAPI, tls: ssl.SSLContext) -> uvicorn.Config:
+    config = _config(app)
+    config.http = Impatient
+    config.ssl_context_factory = lambda config, default: tls
+    config.limit_concurrency = _CONNECTIONS
+    config.h11_max_incomplete_event_size = _HEADER_BYTES
+    return config
+
+
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals belong to the daemon."""
         yield
+
+
+class _Named(H11Protocol):
+    """Tells the application whom the kernel names at the other end of a Unix socket (unix(7), SO_PEERCRED)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        peer = transport.get_extra_info("socket")
+        if peer is not None and peer.family == socket.AF_UNIX:
+            self.app_state = {**self.app_state, "peer": peer_of(peer)}
+
+
+def peer_of(connection: socket.socket) -> Peer:
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    return Peer(user=user, trusted=uid in (0, os.geteuid()))

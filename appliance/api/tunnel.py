@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
+from appliance.access.model import Role
+from appliance.api.gate import needs
 from appliance.api.routes import App, Machine
 from appliance.errors import ShellError
 from appliance.model.views import ShellView
@@ -18,7 +20,7 @@ _CONNECT_SECONDS = 10
 router = APIRouter(prefix="/v1")
 
 
-@router.websocket("/machines/{name}/tunnel")
+@router.websocket("/machines/{name}/tunnel", dependencies=needs(Role.OPERATOR))
 async def tunnel(socket: WebSocket, application: App, name: Machine) -> None:
     reader, writer = await _connect(await application.shell(name))
     try:

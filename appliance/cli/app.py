@@ -1,49 +1,61 @@
 """The command line. Each verb imports what it needs when it runs: `innervate --help` stays quick."""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer._completion_classes import completion_init
 
-from appliance.cli import bmc, errands, runs
-from appliance.cli.context import Json, Machine, client_of, print_json, settings, socket_of
+from appliance.cli import access, bmc, errands, inventory, look, runs
+from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow
+from appliance.cli.help import help_of
 from appliance.errors import InnervateError, RefusedError
-from appliance.frontend.words import told
-from appliance.model.views import MachineView, PlanView, PowerAction, RunView
+from appliance.model.words import PowerAction
 
-_WAIT_SECONDS = 25.0
-_PAGE = 1000
+if TYPE_CHECKING:
+    from appliance.model.views import PlanView, RunView
 
 
 def build() -> typer.Typer:
+    completion_init()
     app = typer.Typer(
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
+        add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(settings)
-    for verb in (plan, apply, status, explain, events):
+    for verb in (plan, apply):
         app.command()(verb)
+    look.add_to(app)
     runs.add_to(app)
     errands.add_to(app)
-    for other in (power, ssh, hold, release, take_over, console):
+    inventory.add_to(app)
+    for other in (power, ssh, hold, release, take_over, console, completion):
         app.command()(other)
     app.add_typer(bmc.build(), name="bmc", help="Find BMCs, and keep the vault that opens them.")
+    access.add_to(app)
     app.command(hidden=True)(tunnel)
     return app
 
 
-def run(app: Callable[..., object], arguments: Sequence[str] | None = None) -> int:
+def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit status; the only place that prints an error."""
+    if (text := help_of(app, sys.argv[1:] if arguments is None else arguments)) is not None:
+        print(text)
+        return 0
     try:
         app(args=arguments, prog_name="innervate")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except InnervateError as error:
+        from appliance.frontend.words import told
+
         print(told(error), file=sys.stderr)
         return of_error(error)
     return 0
@@ -71,64 +83,14 @@ def apply(
 
     client = client_of(context)
 
-    def approve(view: PlanView) -> None:
+    def approve(view: "PlanView") -> None:
         _approve(view, asked=not yes, as_json=as_json)
 
-    def to_its_end(run: RunView) -> RunView:
+    def to_its_end(run: "RunView") -> "RunView":
         return follow(client, run)
 
     outcome = apply_exactly(client, digest, approve, to_its_end) if digest else provision(client, approve, to_its_end)
     finish(outcome, client.machines(), as_json=as_json)
-
-
-def status(
-    context: typer.Context,
-    machine: Annotated[str, typer.Argument(metavar="[MACHINE]")] = "",
-    as_json: Json = False,
-) -> None:
-    """Show where every machine stands, or all that is known of one."""
-    import time
-
-    from rich.console import Group
-
-    from appliance.cli import show
-
-    client = client_of(context)
-    view = client.machine(machine) if machine else client.machines()
-    if as_json:
-        print_json(view)
-        return
-    now = time.time()
-    shown = show.machine(view, now) if isinstance(view, MachineView) else show.machines(view, now)
-    show.console().print(Group(shown, *show.paused(client.runs())))
-
-
-def explain(context: typer.Context, machine: Machine, as_json: Json = False) -> None:
-    """Say why a machine is where it is, and what happens next."""
-    from appliance.cli import show
-
-    view = client_of(context).explain(machine)
-    print_json(view) if as_json else show.console().print(show.explanation(view))
-
-
-def events(
-    context: typer.Context,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Then wait for more.")] = False,
-    machine: Annotated[str, typer.Option(help="Only this machine's.")] = "",
-    after: Annotated[int, typer.Option(min=0, help="Only those with a greater number.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-) -> None:
-    """Show what happened, oldest first."""
-    from appliance.cli import show
-
-    client = client_of(context)
-    while True:
-        page = client.events(after=after, machine=machine, limit=_PAGE, wait=_WAIT_SECONDS if follow else 0)
-        for event in page.events:
-            print_json(event) if as_json else print(show.event(event), flush=True)
-        if not page.events and not follow:
-            return
-        after = page.last
 
 
 def power(context: typer.Context, machine: Machine, action: PowerAction, as_json: Json = False) -> None:
@@ -153,7 +115,7 @@ def ssh(
     shell = client_of(context).shell(machine)
     known_hosts = openssh.state_dir(os.environ) / f"known_hosts.{shell.machine}"
     openssh.write_known_hosts(known_hosts, shell)
-    proxy = (sys.executable, "-m", "appliance.main", "--socket", str(socket_of(context)), "tunnel", shell.machine)
+    proxy = (sys.executable, "-m", "appliance.main", *arguments_of(context), "tunnel", shell.machine)
     argv = openssh.argv(shell, known_hosts=known_hosts, proxy=proxy, command=command or ())
     os.execvp(argv[0], argv)  # noqa: S606  argv list; ssh takes over this terminal
 
@@ -195,6 +157,22 @@ def console(
         terminal.run(client_of(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
+class Shell(Enum):
+    BASH = "bash"
+    ZSH = "zsh"
+    FISH = "fish"
+
+
+def completion(shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish")]) -> None:
+    """Print what makes a shell complete verbs, options and the names of machines.
+
+    Example: innervate completion bash > /etc/bash_completion.d/innervate
+    """
+    from typer._completion_shared import get_completion_script
+
+    print(get_completion_script(prog_name="innervate", complete_var="_INNERVATE_COMPLETE", shell=shell.value))
+
+
 def tunnel(context: typer.Context, machine: Machine) -> None:
     """Join standard input and output to a machine's SSH port."""
     from appliance.cli import tunnel as relay
@@ -202,7 +180,7 @@ def tunnel(context: typer.Context, machine: Machine) -> None:
     relay.run(client_of(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
-def _approve(view: PlanView, *, asked: bool, as_json: bool) -> None:
+def _approve(view: "PlanView", *, asked: bool, as_json: bool) -> None:
     from appliance.cli import show
     from appliance.frontend.provision import confirm
 

@@ -10,19 +10,11 @@ import typer
 from appliance.cli.context import Json, client_of, print_json
 from appliance.cli.exits import Exit
 from appliance.errors import RefusedError, UsageError
-from appliance.model.bmc_views import (
-    BmcSearchRequest,
-    BmcsView,
-    BmcView,
-    LoginState,
-    VaultEntryRequest,
-    VaultScope,
-    VaultView,
-)
 from appliance.model.text import clean
 
 if TYPE_CHECKING:
     from appliance.client import Client
+    from appliance.model.bmc_views import BmcsView, BmcView, VaultScope, VaultView
 
 _PAUSE_SECONDS = 0.5
 
@@ -56,6 +48,8 @@ def find(
     as_json: Json = False,
 ) -> None:
     """Look for BMCs: on the boot network, or where you say."""
+    from appliance.model.bmc_views import BmcSearchRequest, LoginState
+
     client = client_of(context)
     if not last:
         stated = _read(listed) if listed else ""
@@ -99,6 +93,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Add a log-in; the password is asked for, or read from standard input."""
+    from appliance.model.bmc_views import VaultEntryRequest
+
     scope, value = _scope(mac, serial, make, factory, site=site)
     client, password = client_of(context), _password(user, from_stdin=from_stdin)
     entry = VaultEntryRequest(scope=scope, value=value, user=user, password=password, priority=priority)
@@ -130,7 +126,7 @@ def defaults(context: typer.Context, as_json: Json = False) -> None:
     _print_vault(client_of(context).add_factory_defaults(), as_json=as_json)
 
 
-def _awaited(client: "Client") -> BmcsView:
+def _awaited(client: "Client") -> "BmcsView":
     import time
 
     while (view := client.bmcs()).searching:
@@ -145,7 +141,9 @@ def _read(file: Path) -> str:
         raise UsageError(f"cannot read {file}", evidence=str(error), next_action="name a text file") from error
 
 
-def _scope(mac: str, serial: str, make: str, factory: str, *, site: bool) -> tuple[VaultScope, str]:
+def _scope(mac: str, serial: str, make: str, factory: str, *, site: bool) -> "tuple[VaultScope, str]":
+    from appliance.model.bmc_views import VaultScope
+
     said = {VaultScope.MAC: mac, VaultScope.SERIAL: serial, VaultScope.MAKE: make, VaultScope.FACTORY: factory}
     chosen = [(scope, value) for scope, value in said.items() if value] + ([(VaultScope.SITE, "")] if site else [])
     if len(chosen) != 1:
@@ -167,7 +165,7 @@ def _password(user: str, *, from_stdin: bool) -> str:
     return getpass(f"Password of {user}: ")
 
 
-def _found(view: BmcsView) -> Iterator[str]:
+def _found(view: "BmcsView") -> Iterator[str]:
     for bmc in view.bmcs:
         yield from _lines(bmc)
     if view.problem:
@@ -176,7 +174,9 @@ def _found(view: BmcsView) -> Iterator[str]:
         yield "no BMC was found"
 
 
-def _lines(bmc: BmcView) -> Iterator[str]:
+def _lines(bmc: "BmcView") -> Iterator[str]:
+    from appliance.model.bmc_views import LoginState
+
     facts = (clean(fact, 80) for fact in (bmc.make, bmc.product, bmc.serial, bmc.mac) if fact)
     yield "  ".join((bmc.url, clean(bmc.machine, 63) or "(new)", *facts))
     if bmc.fingerprint:
@@ -199,11 +199,11 @@ def _problem(head: str, problem: str, evidence: str, next_action: str) -> Iterat
         yield f"    next: {clean(next_action, 1000)}"
 
 
-def _print_one(bmc: BmcView, *, as_json: bool) -> None:
+def _print_one(bmc: "BmcView", *, as_json: bool) -> None:
     print_json(bmc) if as_json else print("\n".join(_lines(bmc)))
 
 
-def _print_vault(view: VaultView, *, as_json: bool) -> None:
+def _print_vault(view: "VaultView", *, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return

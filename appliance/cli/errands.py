@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,10 @@ from appliance.cli.context import Json, Machine, client_of, print_json
 from appliance.cli.follow import ask, finish, follow
 from appliance.errors import RefusedError
 from appliance.frontend.errands import SAYS, is_harmless
-from appliance.model.views import Errand, MachinesView, PlanView, RunView
+from appliance.model.words import Errand
+
+if TYPE_CHECKING:
+    from appliance.model.views import PlanView, RunView
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask where nothing can be lost.")]
 Confirm = Annotated[str, typer.Option(metavar="MACHINE", help="The machine's name once more, instead of typing it.")]
@@ -29,7 +32,7 @@ class Consent:
     yes: bool
     typed: str
 
-    def covers(self, plan: PlanView) -> bool:
+    def covers(self, plan: "PlanView") -> bool:
         return self.typed == self.machine or (self.yes and is_harmless(self.errand, plan))
 
 
@@ -71,18 +74,19 @@ def _verb(errand: Errand) -> Callable[..., None]:
 def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bool) -> None:
     from appliance.cli import show
     from appliance.frontend.provision import carry_out
+    from appliance.model.views import MachinesView
 
     _refuse_another_name(consent)
     client = client_of(context)
 
-    def make_plan() -> PlanView:
+    def make_plan() -> "PlanView":
         return client.plan_errand(consent.machine, consent.errand)
 
-    def approve(plan: PlanView) -> None:
+    def approve(plan: "PlanView") -> None:
         show.console(stderr=as_json).print(show.plan(plan))
         _approve(plan, consent)
 
-    def to_its_end(run: RunView) -> RunView:
+    def to_its_end(run: "RunView") -> "RunView":
         return follow(client, run)
 
     if dry_run:
@@ -106,7 +110,7 @@ def _refuse_another_name(consent: Consent) -> None:
         )
 
 
-def _approve(plan: PlanView, consent: Consent) -> None:
+def _approve(plan: "PlanView", consent: Consent) -> None:
     from appliance.frontend.provision import confirm
 
     if consent.covers(plan):

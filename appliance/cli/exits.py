@@ -1,10 +1,13 @@
 """How the command ends: the exit statuses."""
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from appliance.errors import InnervateError
-from appliance.frontend.provision import Outcome
-from appliance.model.views import RunView, StepState
+
+if TYPE_CHECKING:
+    from appliance.frontend.provision import Outcome
+    from appliance.model.views import RunView
 
 
 class Exit(IntEnum):
@@ -14,6 +17,7 @@ class Exit(IntEnum):
     PARTIAL = 3
     NOT_FOUND = 4
     CONFLICT = 5
+    ACCESS = 6
     UNREACHABLE = 7
     TIMEOUT = 8
     REFUSED = 9
@@ -29,6 +33,11 @@ EXITS: dict[str, Exit] = {
     "refused": Exit.REFUSED,
     "not-found": Exit.NOT_FOUND,
     "conflict": Exit.CONFLICT,
+    "stale": Exit.CONFLICT,
+    "unguarded": Exit.CONFLICT,
+    "forbidden": Exit.ACCESS,
+    "login": Exit.ACCESS,
+    "throttled": Exit.ACCESS,
     "step": Exit.FAILURE,
     "bmc": Exit.FAILURE,
     "agent": Exit.FAILURE,
@@ -44,8 +53,10 @@ def of_error(error: InnervateError) -> Exit:
     return EXITS.get(error.code, Exit.FAILURE)
 
 
-def of_run(run: RunView) -> Exit:
+def of_run(run: "RunView") -> Exit:
     """Partial when at least one machine got through all of its steps and another did not."""
+    from appliance.model.views import StepState
+
     touched = {step.machine for step in run.steps}
     behind = {step.machine for step in run.steps if step.state is not StepState.DONE}
     if not behind:
@@ -53,7 +64,7 @@ def of_run(run: RunView) -> Exit:
     return Exit.PARTIAL if touched - behind else Exit.FAILURE
 
 
-def of_outcome(outcome: Outcome) -> Exit:
+def of_outcome(outcome: "Outcome") -> Exit:
     worst = max((of_run(run) for run in outcome.runs), default=Exit.OK, key=_badness)
     if worst is not Exit.OK or not (outcome.deferred or outcome.missing):
         return worst

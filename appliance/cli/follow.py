@@ -8,11 +8,11 @@ import typer
 from appliance.cli.context import print_json
 from appliance.cli.exits import of_outcome
 from appliance.model.text import clean
-from appliance.model.views import MachinesView, RunView
 
 if TYPE_CHECKING:
     from appliance.client import Client
     from appliance.frontend.provision import Outcome
+    from appliance.model.views import MachinesView, RunView
 
 _PAUSE_SECONDS = 0.5
 
@@ -23,7 +23,7 @@ def ask(question: str) -> str:
     return input()
 
 
-def follow(client: "Client", run: RunView) -> RunView:
+def follow(client: "Client", run: "RunView") -> "RunView":
     import time
 
     from appliance.cli import show
@@ -42,7 +42,7 @@ def follow(client: "Client", run: RunView) -> RunView:
     return run
 
 
-def finish(outcome: "Outcome", machines: MachinesView, *, as_json: bool) -> NoReturn:
+def finish(outcome: "Outcome", machines: "MachinesView", *, as_json: bool) -> NoReturn:
     """With `as_json` the outcome is all that standard output gets."""
     from appliance.cli.progress import summary
     from appliance.cli.show import console

@@ -13,6 +13,7 @@ from appliance.frontend import units, words
 from appliance.frontend.provision import Watcher
 from appliance.frontend.words import changes, is_paused, paused_text, run_changes
 from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.standing import Standing, standing
 from appliance.model.text import clean
 from appliance.model.views import MachinesView, MachineView, RunView
 
@@ -26,6 +27,19 @@ _CONDITION_STYLES = {
     ConditionKind.STUCK: "bold yellow",
     ConditionKind.DEGRADED: "yellow",
     ConditionKind.UNREACHABLE: "bold yellow",
+}
+
+
+_STANDING_STYLES = {
+    Standing.FAILED: "bold red",
+    Standing.HELD: "cyan",
+    Standing.SILENT: "bold yellow",
+    Standing.DEGRADED: "yellow",
+    Standing.STUCK: "bold yellow",
+    Standing.RESCUE: "magenta",
+    Standing.ACTIVE: "green",
+    Standing.UNKNOWN: "dim",
+    Standing.RETIRED: "dim",
 }
 
 
@@ -66,6 +80,11 @@ def summary(machines: MachinesView) -> Table:
 
 def phase_text(machine: MachineView) -> Text:
     return Text(machine.phase.value, style=_PHASE_STYLES.get(machine.phase, ""))
+
+
+def standing_text(machine: MachineView) -> Text:
+    word = standing(machine)
+    return Text(word.value, style=_STANDING_STYLES.get(word, ""))
 
 
 def condition_text(condition: Condition) -> Text:

@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from appliance.cli.context import Json, client_of, print_json
+from appliance.cli.context import Json, Lines, client_of, print_json
 from appliance.errors import NotFoundError, UsageError
 from appliance.model.text import clean
-from appliance.model.views import RunState, RunView
+from appliance.model.words import RunState
 
 if TYPE_CHECKING:
     from appliance.client import Client
+    from appliance.model.views import RunView
 
 _LATEST = 20
 
@@ -28,14 +29,22 @@ def add_to(app: typer.Typer) -> None:
 def runs(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help=f"Not only the latest {_LATEST}.")] = False,
+    state: Annotated[RunState | None, typer.Option(help="Only those in this state.")] = None,
     as_json: Json = False,
+    lines: Lines = False,
 ) -> None:
     """Show the runs, latest first; as JSON all of them."""
     import time
 
     from appliance.cli import show
 
-    view = client_of(context).runs()
+    client = client_of(context)
+    if lines:
+        for page in client.run_pages(state):
+            for run in page.runs:
+                print_json(run)
+        return
+    view = client.runs(state)
     limit = len(view.runs) if every else _LATEST
     print_json(view) if as_json else show.console().print(show.runs(view, time.time(), limit))
 
@@ -109,5 +118,5 @@ def _named(client: "Client", run: str) -> str:
     return running[0]
 
 
-def _tell(view: RunView, what: str, *, as_json: bool) -> None:
+def _tell(view: "RunView", what: str, *, as_json: bool) -> None:
     print_json(view) if as_json else print(f"run {clean(view.id, 64)} {what}")

@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli.progress import condition_text, phase_text, summary
+from appliance.cli.progress import condition_text, phase_text, standing_text, summary
 from appliance.frontend import units
 from appliance.frontend.words import is_paused, paused_text
 from appliance.model.text import clean
@@ -25,6 +25,7 @@ from appliance.model.views import (
     SegmentView,
     StepState,
     StepView,
+    SummaryView,
 )
 
 _PIPE_WIDTH = 200
@@ -95,11 +96,12 @@ def _trouble(trouble: SegmentView, now: float) -> Text:
 def _table(view: MachinesView, now: float) -> Table:
     roles = any(_role_of(machine) for machine in view.machines)
     role_column = ("role",) if roles else ()
-    table = _columns("machine", *role_column, "phase", "in state", "serial", "address", "product", "condition")
+    table = _columns("machine", *role_column, "state", "phase", "in phase", "serial", "address", "product", "condition")
     for machine in view.machines:
         table.add_row(
             Text(clean(machine.name, 63)),
             *((Text(_role_of(machine) or "-"),) if roles else ()),
+            standing_text(machine),
             phase_text(machine),
             Text(units.duration(now - machine.since)),
             Text(clean(machine.serial, 40) or "-"),
@@ -107,6 +109,34 @@ def _table(view: MachinesView, now: float) -> Table:
             Text(clean(machine.product, 40) or "-"),
             condition_text(machine.conditions[-1]) if machine.conditions else Text(),
         )
+    return table
+
+
+def hardware(view: MachinesView) -> RenderableType:
+    """What machines are, in one line each; "-" is what is not known yet."""
+    table = _columns("machine", "state", "role", "address", "BMC", "MAC", "serial", "cores", "memory", "disks")
+    for machine in view.machines:
+        more = f" +{len(machine.macs) - 1}" if len(machine.macs) > 1 else ""
+        table.add_row(
+            Text(clean(machine.name, 63)),
+            standing_text(machine),
+            *(Text(text or "-") for text in (_role_of(machine), clean(machine.address, 45), clean(machine.bmc, 45))),
+            Text(clean(machine.macs[0], 17) + more if machine.macs else "-"),
+            Text(clean(machine.serial, 40) or "-"),
+            Text("-" if machine.cores is None else str(machine.cores), justify="right"),
+            Text("-" if machine.memory_bytes is None else units.size(machine.memory_bytes), justify="right"),
+            Text(", ".join(units.size(disk.size_bytes) for disk in machine.disks) or "-"),
+        )
+    return table
+
+
+def counts(view: SummaryView) -> RenderableType:
+    """Only states that a machine is in."""
+    table = _columns("state", "machines")
+    for state, count in view.states.items():
+        if count:
+            table.add_row(Text(clean(state, 40)), Text(str(count), justify="right"))
+    table.add_row(Text("all", style="bold"), Text(str(view.total), justify="right"))
     return table
 
 

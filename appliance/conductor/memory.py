@@ -29,7 +29,11 @@ class RecordLog(Protocol):
         """Ends when the records are durable; with `MachineryError` when they never will be."""
         ...
 
-    def read(self, *, after: int, machine: MachineName | None, limit: int) -> "Future[tuple[Entry, ...]]": ...
+    def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> "Future[tuple[Entry, ...]]":
+        """In order; of all machines with `machine` None, of all kinds with `kinds` None."""
+        ...
 
 
 class Memory:
@@ -41,6 +45,7 @@ class Memory:
         self._any = asyncio.Event()
         self.tick = 0
         self._listeners: list[Callable[[frozenset[MachineName]], None]] = []
+        self._readers: list[Callable[[tuple[Entry, ...]], None]] = []
 
     def open(self) -> None:
         """Folds all that was ever recorded. Raises `MachineryError`."""
@@ -51,6 +56,10 @@ class Memory:
         """`listener` is called on the loop with the machines that the latest records are about."""
         self._listeners.append(listener)
 
+    def on_entries(self, reader: Callable[[tuple[Entry, ...]], None]) -> None:
+        """`reader` is called on the loop with the latest entries, when they are folded."""
+        self._readers.append(reader)
+
     async def remember(self, *records: Record) -> tuple[Entry, ...]:
         return await self._handover.result(self._log.append(*records))
 
@@ -58,8 +67,11 @@ class Memory:
         """For observations that nobody waits for; if the log refuses, the next `remember` says so."""
         self._log.append(record)
 
-    async def read(self, *, after: int, machine: MachineName | None, limit: int) -> tuple[Entry, ...]:
-        return await self._handover.result(self._log.read(after=after, machine=machine, limit=limit))
+    async def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> tuple[Entry, ...]:
+        found = self._log.read(after=after, machine=machine, limit=limit, kinds=kinds)
+        return await self._handover.result(found)
 
     def pulse(self, machine: MachineName) -> None:
         """Something about this machine changed that is not in the log, such as an agent's poll."""
@@ -94,6 +106,8 @@ class Memory:
     def _fold(self, entries: tuple[Entry, ...]) -> None:
         self.world.fold_all(entries)
         machines = frozenset(name for entry in entries for name in self.world.concerns(entry.record))
+        for reader in self._readers:
+            reader(entries)
         for listener in self._listeners:
             listener(machines)
         for machine in sorted(machines):

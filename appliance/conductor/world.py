@@ -34,6 +34,7 @@ from appliance.store.records import (
     OrderSent,
     PlanStored,
     Record,
+    RequestHonoured,
     RunEnded,
     RunPaused,
     RunResumed,
@@ -43,6 +44,8 @@ from appliance.store.records import (
     StepResult,
     machine_of,
 )
+
+_HONOURED = 10_000
 
 
 class World:
@@ -54,6 +57,7 @@ class World:
         self.runs: dict[RunId, RunStatus] = {}
         self.identities = Identities()
         self.last_seq = 0
+        self.honoured: dict[str, RequestHonoured] = {}
         self._runs_of: dict[MachineName, set[RunId]] = {}
         self._indices: dict[PlanDigest, PlanIndex] = {}
         self._running: dict[RunId, RunStatus] = {}
@@ -116,8 +120,16 @@ class World:
                 self._answer(answered)
             case SegmentNoted():
                 pass
+            case RequestHonoured() as honoured:
+                self._honour(honoured)
             case record:
                 self._observe(record, entry.time)
+
+    def _honour(self, honoured: RequestHonoured) -> None:
+        """The latest, in the order in which they came: who asks again asks soon."""
+        self.honoured[honoured.key] = honoured
+        while len(self.honoured) > _HONOURED:
+            del self.honoured[next(iter(self.honoured))]
 
     def _observe(self, record: Observation, now: float) -> None:
         before = self.machine(record.machine)

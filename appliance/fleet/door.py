@@ -2,28 +2,28 @@
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from ipaddress import IPv4Address, ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
+from appliance.access.passwords import PasswordHash
 from appliance.errors import MachineryError, UsageError
+from appliance.fleet.credential import keep, kept
 from appliance.model.bmc import AccountRole
 from appliance.model.codec import from_json, to_json
 from appliance.ports import Clock, Rng
-from appliance.redfish.accounts import Account, PasswordHash
+from appliance.redfish.accounts import Account
 from appliance.redfish.assembly import World, assembled
 from appliance.redfish.backend import Backend
 from appliance.redfish.model import ServiceInfo
 from appliance.redfish.server import HttpPost, serve
-from pxe.tls import Credential, PrivateKey, issue, make_authority, server_context
+from pxe.tls import server_context
 
 _LOGGER = logging.getLogger(__name__)
 _NAMESPACE = UUID("8d0c8b4e-5b0f-4f0e-9d3a-6a1f1c0b7e55")
@@ -49,10 +49,7 @@ class SavedAccounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """`folder` keeps the certificate, the accounts and the first password, readable by the appliance's user alone.
-
-    `server.crt` and `server.key` in it may be replaced by those of one's own authority.
-    """
+    """`folder` keeps the certificate, the accounts and the first password, readable by the appliance's user alone."""
 
     folder: Path
     address: IPv4Address
@@ -73,7 +70,7 @@ async def opened(door: Door, backend: Backend, clock: Clock, rng: Rng) -> AsyncI
         version=door.version,
         aggregates=True,
     )
-    tls = server_context([_credential(folder, door, clock)])
+    tls = server_context([kept(folder, door.site, (str(door.address), "innervate"), clock)])
     async with HttpPost(ssl.create_default_context()) as post:
         world = World(clock=clock, rng=rng, post=post, allows=is_elsewhere)
         async with assembled(backend, info, world, saved=_saved(folder), save=lambda all_: _save(folder, all_)) as made:
@@ -109,20 +106,9 @@ def _listen(door: Door) -> socket.socket:
         raise MachineryError(f"cannot serve Redfish on {where}", evidence=str(error), next_action=action) from error
 
 
-def _credential(folder: Path, door: Door, clock: Clock) -> Credential:
-    certificate, key = folder / "server.crt", folder / "server.key"
-    if not certificate.exists() or not key.exists():
-        now = datetime.fromtimestamp(clock.now(), UTC)
-        authority = make_authority(name=f"Innervate {door.site}", now=now)
-        made = issue(authority, addresses=(door.address,), names=("innervate",), now=now)
-        _keep(key, made.key.reveal())
-        _keep(certificate, made.certificate)
-    return Credential(certificate=certificate.read_bytes(), key=PrivateKey(key.read_bytes()))
-
-
 def _first_password(folder: Path, rng: Rng) -> str:
     file, password = folder / "first-password", rng.token(_PASSWORD_BYTES)
-    _keep(file, f"{password}\n".encode())
+    keep(file, f"{password}\n".encode())
     _LOGGER.info("Redfish: the password of %s is in %s; change it, then remove the file", _FIRST_USER, file)
     return password
 
@@ -155,16 +141,4 @@ def _save(folder: Path, accounts: tuple[Account, ...]) -> None:
         )
         for account in accounts
     )
-    _keep(folder / "accounts.json", to_json(SavedAccounts(accounts=saved)))
-
-
-def _keep(file: Path, data: bytes) -> None:
-    """Private from its first byte on, and the old or the new one whole."""
-    draft = file.with_name(f"{file.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as opened_file:
-        opened_file.write(data)
-        opened_file.flush()
-        os.fsync(descriptor)
-    draft.replace(file)
+    keep(folder / "accounts.json", to_json(SavedAccounts(accounts=saved)))

@@ -1,6 +1,11 @@
 """What is said of each errand before it is planned, and which of them a typed name has to approve. Pure."""
 
-from appliance.model.views import Errand, PlanView
+from typing import TYPE_CHECKING
+
+from appliance.model.words import Errand
+
+if TYPE_CHECKING:
+    from appliance.model.views import PlanView
 
 SAYS = {
     Errand.REINSTALL: "Install a machine anew. What its system disk holds is lost.",
@@ -14,6 +19,6 @@ SAYS = {
 _HARMLESS = frozenset({Errand.RESCUE})
 
 
-def is_harmless(errand: Errand, plan: PlanView) -> bool:
+def is_harmless(errand: Errand, plan: "PlanView") -> bool:
     """An errand that destroys something may first find out what: its first plan is harmless, the errand is not."""
     return errand in _HARMLESS and all(step.kind != "destructive" for step in plan.steps)

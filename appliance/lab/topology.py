@@ -10,6 +10,7 @@ from appliance.model.bmc import BmcEndpoint
 from appliance.model.codec import from_json
 from appliance.model.hardware import Firmware
 from appliance.model.ids import ImageName, machine_name
+from appliance.model.place import Place
 from appliance.model.secret import Secret
 from appliance.model.site import BootNetwork, Server, ShellAccess, SolConsole, UnixConsole
 from appliance.topology import Rack
@@ -62,6 +63,7 @@ def _server(node: RackNode) -> Server:
         address=address,
         mac=node.spec.mac,
         console=SolConsole() if node.spec.bmc is BmcKind.IPMI else UnixConsole(path=node.spec.console_socket),
+        place=Place(rack="lab", unit=1 + 2 * node.spec.index, height=2),
     )
 
 

@@ -1,5 +1,6 @@
 """The one JSON codec for our values: pydantic reads the dataclasses' own annotations."""
 
+import hashlib
 from collections.abc import Callable
 from functools import cache
 from typing import TypeVar
@@ -25,6 +26,15 @@ def _writer(kind: type[object]) -> Callable[[object], bytes]:
 def to_json(value: object) -> bytes:
     """Canonical for a given value: fields in the order of their definition, no blanks."""
     return _writer(type(value))(value)  # type: ignore[arg-type]  # a type hashes
+
+
+def etag_of(value: object) -> str:
+    """The entity tag (RFC 9110 section 8.8.3) of what a GET shows of the value: equal is what looks equal."""
+    return tag_of(to_json(value))
+
+
+def tag_of(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 def from_json(kind: type[T], data: bytes | str) -> T:

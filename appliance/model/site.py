@@ -7,6 +7,7 @@ from pathlib import Path
 from appliance.errors import SiteError
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.ids import MachineName
+from appliance.model.place import Place
 from pxe.boot import Chain, Mode
 from pxe.client import Mac
 
@@ -39,7 +40,7 @@ class Server:
     """A bare machine: reached through its BMC; `mac` only where the BMC does not tell it.
 
     `chain`: the boot programs that it is known to run; None where that is to be found out, and for servers without
-    `mac`. `console`: where its serial console is reached.
+    `mac`. `console`: where its serial console is reached. `place`: where in which rack it stands.
     """
 
     name: MachineName
@@ -48,6 +49,7 @@ class Server:
     mac: Mac | None = None
     chain: Chain | None = None
     console: ConsoleSource | None = None
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.console, SolConsole) and not self.bmc.url.lower().startswith("ipmi://"):

@@ -7,17 +7,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from appliance.model.phase import Condition, Phase
+from appliance.model.place import Place
+from appliance.model.words import Errand as Errand
+from appliance.model.words import PowerAction as PowerAction
+from appliance.model.words import RunState as RunState
 
 
 class StepState(Enum):
     PENDING = "pending"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-class RunState(Enum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -81,8 +78,25 @@ class CertificateView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiskView:
+    """`contents` is what was on it when it was looked at: "blank", "gpt:<disk guid>", "ext4:<uuid>", ..."""
+
+    name: str
+    serial: str
+    wwn: str
+    size_bytes: int
+    model: str
+    rotational: bool
+    contents: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
-    """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen)."""
+    """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen).
+
+    `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes` and `disks` are empty or None until the hardware is
+    known. `run` is the run that still has something to do with it, "" for none.
+    """
 
     name: str
     phase: Phase
@@ -100,6 +114,13 @@ class MachineView:
     role: str = ""
     spare_of: str = ""
     certificates: tuple[CertificateView, ...] = ()
+    place: Place | None = None
+    run: str = ""
+    bmc: str = ""
+    macs: tuple[str, ...] = ()
+    cores: int | None = None
+    memory_bytes: int | None = None
+    disks: tuple[DiskView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +156,22 @@ class SegmentView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachinesView:
+    """In the order of their names. `next` is the cursor of the next page, "" when this is the last. `last` is the event
+    up to which it is true: what happens later is in the events after it."""
+
     machines: tuple[MachineView, ...]
     segment: tuple[SegmentView, ...] = ()
+    next: str = ""
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryView:
+    """How many machines there are, by the one word that screens show and by phase; what none has counts 0."""
+
+    total: int
+    states: dict[str, int]
+    phases: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +239,10 @@ class RunSummaryView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsView:
+    """Latest first. `next` is the cursor of the next page, "" when this is the last."""
+
     runs: tuple[RunSummaryView, ...]
+    next: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,16 +278,19 @@ class ShellView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
+    """`fingerprint` is the SHA-256 of the API's certificate, hex, "" where it has no TCP listener."""
+
     version: str
     ready: bool
     started: float
     rss_bytes: int
     site: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemView:
-    """RFC 9457 problem details: `type` is `urn:innervate:<code>`."""
+    """RFC 9457 problem details: `type` is `urn:innervate:<code>`. `trace_id` is in the daemon's log, too."""
 
     type: str
     title: str
@@ -258,28 +299,7 @@ class ProblemView:
     code: str = ""
     evidence: str = ""
     next_action: str = ""
-
-
-class Errand(Enum):
-    """What can be wanted of one machine, beside what the site program wants of all.
-
-    `WIPE`: its disks forget what they held; `ERASE`: every byte of them reads back as zero. `DECOMMISSION`: drained,
-    erased, its lease, name, boot intent and BMC log-in gone; the record is kept. `REPLACE`: a spare takes its role.
-    """
-
-    REINSTALL = "reinstall"
-    WIPE = "wipe"
-    ERASE = "erase"
-    RESCUE = "rescue"
-    DECOMMISSION = "decommission"
-    REPLACE = "replace"
-
-
-class PowerAction(Enum):
-    ON = "on"
-    OFF = "off"
-    FORCE_OFF = "force-off"
-    CYCLE = "cycle"
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

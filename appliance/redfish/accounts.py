@@ -4,38 +4,26 @@ A password is kept as its scrypt hash (RFC 7914). After a success the process al
 basic authentication does not cost a hash per request.
 """
 
-import asyncio
-import hashlib
 import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from appliance.access.passwords import NOBODY, SCRYPT_COST, Hasher, PasswordHash
 from appliance.model.bmc import AccountRole
 from appliance.ports import Clock, Rng
 
-_SALT_BYTES = 16
 _KEY_BYTES = 32
-_HASHES_AT_ONCE = 2
 MIN_PASSWORD = 8
-MAX_PASSWORD = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthLimits:
-    """`scrypt_cost` is N of RFC 7914, a power of two: 2^14 takes 16 MiB and about 50 ms."""
-
-    scrypt_cost: int = 1 << 14
+    scrypt_cost: int = SCRYPT_COST
     lockout_threshold: int = 5
     lockout_seconds: int = 60
     session_seconds: int = 1800
     sessions: int = 64
     accounts: int = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PasswordHash:
-    salt: bytes
-    digest: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +68,7 @@ class Accounts:
         self._accounts = {account.name: account for account in saved}
         self._save = save
         self._key = bytes.fromhex(rng.token(_KEY_BYTES))
-        self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
-        self._nobody = PasswordHash(salt=bytes(_SALT_BYTES), digest=bytes(_KEY_BYTES))
+        self._hasher = Hasher(rng, limits.scrypt_cost)
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._accounts)
@@ -98,14 +85,14 @@ class Accounts:
 
     async def add(self, name: str, password: str, role: AccountRole, *, enabled: bool = True) -> Account:
         """The caller has seen to it that the name is free."""
-        hashed = await self._new_hash(password)
+        hashed = await self._hasher.hash(password)
         account = Account(name=name, role=role, password=hashed, enabled=enabled)
         added = self._accounts.setdefault(name, account)
         self._save(tuple(self._accounts.values()))
         return added
 
     async def change(self, name: str, change: AccountChange) -> None:
-        hashed = None if change.password is None else await self._new_hash(change.password)
+        hashed = None if change.password is None else await self._hasher.hash(change.password)
         account = self._accounts.get(name)
         if account is None:
             return
@@ -131,8 +118,8 @@ class Accounts:
         tag = hmac.digest(self._key, password.encode("utf-8", "replace"), "sha256")
         if before is not None and hmac.compare_digest(before.seen, tag):
             return self._passed(before, tag) if self._may_enter(before) else None
-        known = self._nobody if before is None else before.password
-        right = hmac.compare_digest(await self._digest(password, known.salt), known.digest)
+        known = NOBODY if before is None else before.password
+        right = await self._hasher.matches(password, known)
         account = self._accounts.get(name)
         if account is None or account.password != known or not self._may_enter(account):
             return None
@@ -155,16 +142,3 @@ class Accounts:
             return
         until = self._clock.monotonic() + self._limits.lockout_seconds
         self._accounts[account.name] = replace(account, failures=0, locked_until=until)
-
-    async def _new_hash(self, password: str) -> PasswordHash:
-        salt = bytes.fromhex(self._rng.token(_SALT_BYTES))
-        return PasswordHash(salt=salt, digest=await self._digest(password, salt))
-
-    async def _digest(self, password: str, salt: bytes) -> bytes:
-        async with self._hashing:
-            return await asyncio.to_thread(_scrypt, password, salt, self._limits.scrypt_cost)
-
-
-def _scrypt(password: str, salt: bytes, cost: int) -> bytes:
-    text = password[:MAX_PASSWORD].encode("utf-8", "replace")
-    return hashlib.scrypt(text, salt=salt, n=cost, r=8, p=1, maxmem=2 * 128 * 8 * cost, dklen=_KEY_BYTES)

@@ -1,7 +1,8 @@
 """The service's own resources: root, sessions, accounts, tasks, events, updates. Rendered; pure."""
 
+from appliance.access.passwords import MAX_PASSWORD
 from appliance.model.bmc import AccountRole, FirmwareItem, Health
-from appliance.redfish.accounts import MAX_PASSWORD, MIN_PASSWORD, Account, AuthLimits
+from appliance.redfish.accounts import MIN_PASSWORD, Account, AuthLimits
 from appliance.redfish.auth import Session
 from appliance.redfish.document import JsonObject
 from appliance.redfish.messages import extended_info

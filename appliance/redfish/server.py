@@ -65,7 +65,7 @@ async def _exit_after(server: uvicorn.Server, stop: asyncio.Event) -> None:
 def _config(app: Asgi, tls: ssl.SSLContext) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=_Impatient,
+        http=Impatient,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-class _Impatient(H11Protocol):
+class Impatient(H11Protocol):
     """A request line and its headers must be whole some seconds after their first byte, or after the connection."""
 
     _deadline: asyncio.TimerHandle | None = None

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from appliance.access.passwords import MAX_PASSWORD
 from appliance.model.bmc import AccountRole, BootOverride, Indicator
-from appliance.redfish.accounts import MAX_PASSWORD, MIN_PASSWORD, AccountChange
+from appliance.redfish.accounts import MIN_PASSWORD, AccountChange
 from appliance.redfish.auth import Principal
 from appliance.redfish.backend import Backend
 from appliance.redfish.desk import Desk

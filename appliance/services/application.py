@@ -1,11 +1,13 @@
 """What people and programs can ask of the appliance: the API's port, over the world and the conductor."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from pathlib import Path
 
 from appliance import __version__
-from appliance.api.port import Bmcs
+from appliance.api.port import Asked, Bmcs, Honoured
 from appliance.conductor.explain import explain
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import MachineState, model_of
@@ -15,8 +17,14 @@ from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
 from appliance.errors import ConflictError, NotFoundError
 from appliance.inventory.model import Inventory
+from appliance.metrics import catalogue
+from appliance.metrics.machines import machine_families
+from appliance.metrics.model import Family, by_label
 from appliance.model.bmc import PowerCommand
+from appliance.model.filter import Filter
 from appliance.model.ids import ImageName, MachineName, PlanDigest, RunId, StepId
+from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
+from appliance.model.standing import summary
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -30,12 +38,13 @@ from appliance.model.views import (
     RunsView,
     RunView,
     ShellView,
+    SummaryView,
 )
 from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
-from appliance.services.views import event_view, machine_view, plan_view, run_summary, run_view
+from appliance.services.views import Around, event_view, machine_view, plan_view, run_summary, run_view
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
     HoldPlaced,
@@ -43,6 +52,7 @@ from appliance.store.records import (
     MachineRetried,
     MachineSetAside,
     PlanStored,
+    RequestHonoured,
     RunEnded,
     RunPaused,
     RunResumed,
@@ -55,6 +65,8 @@ _POWER_BUDGET = 1000.0
 _SSH_PORT = 22
 _OPERATOR = "operator"
 _RESCUE_USER = "root"
+
+_Steering = RunStarted | RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried
 
 _COMMANDS = {
     PowerAction.ON: PowerCommand.ON,
@@ -80,10 +92,12 @@ class Appliance:
         bmc_desk: Bmcs,
         waiting: Waiting,
         ssh_key: Path,
+        measured: Callable[[], Iterable[Family]] = tuple,
     ) -> None:
         self.bmc_desk = bmc_desk
         self._memory = memory
         self._site = site
+        self._servers = {server.name: server for server in site.topology.servers}
         self._images = images
         self._rng = rng
         self._session_of = session_of
@@ -92,9 +106,32 @@ class Appliance:
         self._consoles = consoles
         self._waiting = waiting
         self._ssh_key = ssh_key
+        self._measured = measured
         self._clock = clock
         self._started = clock.now()
         self._starting = asyncio.Lock()
+        self._asked: Asked | None = None
+
+    def under(self, asked: Asked) -> "Appliance":
+        other = copy(self)
+        other._asked = asked
+        return other
+
+    def honoured(self, key: str) -> Honoured | None:
+        done = self._memory.world.honoured.get(key)
+        return None if done is None else Honoured(print=done.print, location=done.location, status=done.status)
+
+    async def _carry_out(
+        self, record: RunStarted | RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried
+    ) -> None:
+        """One commit, so that a request which is asked again after a crash is known to have done this."""
+        asked = self._asked
+        if asked is None:
+            await self._memory.remember(record)
+            return
+        location = f"/v1/runs/{record.run}"
+        done = RequestHonoured(key=asked.key, print=asked.print, location=location, status=asked.status)
+        await self._memory.remember(record, done)
 
     def health(self) -> HealthView:
         return HealthView(
@@ -105,19 +142,44 @@ class Appliance:
             site=self._site.name,
         )
 
-    def machines(self) -> MachinesView:
-        views = tuple(self._view(name) for name in self._site.topology.machines)
-        return MachinesView(machines=views, segment=self._segment.troubles)
+    def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView:
+        views, following = machines_page(self._servers, self._view, query)
+        return MachinesView(
+            machines=views, segment=self._segment.troubles, next=following, last=self._memory.world.last_seq
+        )
+
+    def summary(self, wanted: Filter) -> SummaryView:
+        return summary([view for name in self._servers if wanted.fits(view := self._view(name))])
 
     def machine(self, name: MachineName) -> MachineView:
         return self._view(self._known(name))
 
-    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
+    def metrics(self) -> tuple[Family, ...]:
+        runs = self._memory.world.runs.values()
+        states = Counter("paused" if run.paused is not None else run.state.value for run in runs)
+        return (
+            Family(metric=catalogue.BUILD, samples={(__version__,): 1}),
+            Family(metric=catalogue.START, samples={(): self._started}),
+            Family(metric=catalogue.MEMORY, samples={(): _resident_bytes()}),
+            *machine_families(self.machines().machines),
+            by_label(catalogue.RUNS, {state: states[state] for state in (*(one.value for one in RunState), "paused")}),
+            *self._measured(),
+        )
+
+    async def events(
+        self,
+        *,
+        after: int,
+        machine: MachineName | None,
+        limit: int,
+        wait: float,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
         tick = self._memory.tick
-        entries = await self._memory.read(after=after, machine=machine, limit=limit)
+        entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
         if not entries and wait > 0:
             await self._memory.changed(tick, wait)
-            entries = await self._memory.read(after=after, machine=machine, limit=limit)
+            entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
         return EventsView(
             events=tuple(event_view(entry) for entry in entries),
             last=entries[-1].seq if entries else after,
@@ -172,33 +234,34 @@ class Appliance:
     def run(self, run: RunId) -> RunView:
         return run_view(self._status(run), self._waiting.of)
 
-    def runs(self) -> RunsView:
-        """Latest first."""
-        return RunsView(runs=tuple(run_summary(run) for run in reversed(self._memory.world.runs.values())))
+    def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
+        latest = tuple(reversed(self._memory.world.runs.values()))
+        found, following = runs_page(latest, lambda run: (run.id, run.state), query)
+        return RunsView(runs=tuple(map(run_summary, found)), next=following)
 
     async def pause(self, run: RunId, reason: str) -> RunView:
         if self._running(run).paused is None:
-            await self._memory.remember(RunPaused(run=run, reason=reason))
+            await self._carry_out(RunPaused(run=run, reason=reason))
         return self.run(run)
 
     async def resume(self, run: RunId) -> RunView:
         if self._running(run).paused is not None:
-            await self._memory.remember(RunResumed(run=run))
+            await self._carry_out(RunResumed(run=run))
         return self.run(run)
 
     async def cancel(self, run: RunId) -> RunView:
         self._running(run)
-        await self._memory.remember(RunEnded(run=run, state=RunState.CANCELLED))
+        await self._carry_out(RunEnded(run=run, state=RunState.CANCELLED))
         return self.run(run)
 
     async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
         self._member(run, machine)
-        await self._memory.remember(MachineSetAside(run=run, machine=machine, reason=reason))
+        await self._carry_out(MachineSetAside(run=run, machine=machine, reason=reason))
         return self.run(run)
 
     async def retry(self, run: RunId, machine: MachineName) -> RunView:
         self._member(run, machine)
-        await self._memory.remember(MachineRetried(run=run, machine=machine))
+        await self._carry_out(MachineRetried(run=run, machine=machine))
         return self.run(run)
 
     def _status(self, run: RunId) -> RunStatus:
@@ -298,7 +361,7 @@ class Appliance:
         run_id, world = RunId(self._rng.token(4)), self._memory.world
         models = {step.machine: model_of(world.machine(step.machine)) for step in plan.steps}
         rollout = rollout_of(plan, self._site.topology.limits, models)
-        await self._memory.remember(RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=by))
+        await self._carry_out(RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=by))
         return run_id
 
     def _refuse_busy(self, plan: Plan) -> None:
@@ -322,9 +385,14 @@ class Appliance:
     def _view(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
         run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
-        return machine_view(
-            state, run, self._session_of(name), self._waiting.of(name), self._usual(state), self._clock.now()
-        )
+        session, wait, usual = self._session_of(name), self._waiting.of(name), self._usual(state)
+        return machine_view(state, run, session, wait, usual, self._clock.now(), self._around(name))
+
+    def _around(self, name: MachineName) -> Around:
+        """`run` is the latest of the running runs that are not through with the machine."""
+        runs = [run.id for run in self._memory.world.running_on((name,)) if run.left.get(name)]
+        server = self._servers[name]
+        return Around(place=server.place, bmc_url=server.bmc.url, run=runs[-1] if runs else "")
 
 
 def _resident_bytes() -> int:

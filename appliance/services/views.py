@@ -1,17 +1,22 @@
 """The world as the API shows it: pure functions from state to view."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import assert_never
+from urllib.parse import urlsplit
 
 from appliance.conductor.decision import Wait
 from appliance.conductor.machine import Certificate, MachineState, model_of, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
+from appliance.model.hardware import Disk
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
+from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
     DeferredView,
+    DiskView,
     EventView,
     EvidenceView,
     MachineView,
@@ -47,6 +52,7 @@ from appliance.store.records import (
     PlanStored,
     PowerCommanded,
     Record,
+    RequestHonoured,
     RunEnded,
     RunPaused,
     RunRecord,
@@ -58,6 +64,18 @@ from appliance.store.records import (
     machine_of,
     run_of,
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What the site program says of a machine's place and BMC. `run` as in `MachineView`."""
+
+    place: Place | None = None
+    bmc_url: str = ""
+    run: str = ""
+
+
+_NOWHERE = Around()
 
 STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 
@@ -154,10 +172,12 @@ def machine_view(
     wait: Wait | None,
     usual: float | None = None,
     now: float = 0.0,
+    around: Around = _NOWHERE,
 ) -> MachineView:
     """`run` is the one that the machine's present attempt belongs to."""
     late = stuck(state, now)
-    serial = state.facts.serial if state.facts else state.identity.serial if state.identity else ""
+    facts = state.facts
+    serial = facts.serial if facts else state.identity.serial if state.identity else ""
     step = run.index.by_id[state.attempt.step] if run and state.attempt else None
     return MachineView(
         name=state.name,
@@ -176,6 +196,32 @@ def machine_view(
         role=state.role,
         spare_of=state.spare_of,
         certificates=tuple(_certificate(one) for one in state.certificates),
+        place=around.place,
+        run=around.run,
+        bmc=urlsplit(around.bmc_url).hostname or "",
+        macs=_macs(state),
+        cores=facts.cores if facts else None,
+        memory_bytes=facts.memory_bytes if facts else None,
+        disks=tuple(map(_disk, facts.disks)) if facts else (),
+    )
+
+
+def _macs(state: MachineState) -> tuple[str, ...]:
+    """Of the machine's own NICs: the agent sees all of them, a BMC often only some."""
+    seen = [nic.mac for nic in state.facts.nics] if state.facts else []
+    named = state.identity.macs if state.identity else ()
+    return tuple(dict.fromkeys(str(mac) for mac in (*seen, *named)))
+
+
+def _disk(disk: Disk) -> DiskView:
+    return DiskView(
+        name=disk.name,
+        serial=disk.serial,
+        wwn=disk.wwn,
+        size_bytes=disk.size_bytes,
+        model=disk.model,
+        rotational=disk.rotational,
+        contents=disk.contents,
     )
 
 
@@ -247,6 +293,8 @@ def describe(record: Record) -> str:
             return "answers again"
         case MachineSilent(text=text) | MachineStrayed(text=text):
             return text
+        case RequestHonoured(location=location):
+            return f"a request was carried out: {location}"
         case Noted(text=text) | SegmentNoted(text=text):
             return text
         case plan_or_run:

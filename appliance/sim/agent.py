@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from http import HTTPStatus
 from typing import Protocol
 
 from appliance.sim.client import Bound, Nic
@@ -136,7 +137,13 @@ class _Http:
         self.ground.trace.say("http", self.machine, f"{path} {int(reply.status)}")
         if reply.status >= 500:
             raise LinkError(f"the server answered {reply.status}")
+        if path == "/agent/poll" and reply.status == HTTPStatus.OK:
+            self._note_offer(protocol.parse_poll_reply(reply.body))
         return Reply(status=reply.status, body=reply.body)
+
+    def _note_offer(self, offer: protocol.Offer) -> None:
+        if offer.task is not None and not isinstance(offer.task, protocol.BadTask):
+            self.ground.watch.handed(self.machine, offer.task)
 
     def open(self, path: str, *, start: int) -> _Stream:
         now = self.clock.monotonic() if self.clock else self.ground.loop.time()

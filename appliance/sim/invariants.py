@@ -77,6 +77,7 @@ class Watch:
         self._holders: dict[Address, tuple[bytes, float]] = {}
         self._effects: dict[tuple[RunId, StepId], _Effect] = {}
         self._attempts: set[tuple[str, int]] = set()
+        self._handed: dict[tuple[str, str, int], bool] = {}
         self._writing: dict[str, _Writing] = {}
         self._acknowledged = 0
         self._durable = 0
@@ -202,6 +203,11 @@ class Watch:
 
     # what agents do ------------------------------------------------------------------------------------------
 
+    def handed(self, machine: str, task: Task) -> None:
+        """The task leaves the appliance; the machine's agent begins it when it has come."""
+        found = self.past.attempt(MachineName(machine), task.do.replace("_", "-"))
+        self._handed[machine, task.id, task.fence] = found is not None and not found[0].over
+
     def begun(self, machine: str, life: str, task: Task) -> None:
         self._trace.say("task", machine, f"{task.do} {task.id} fence {task.fence} begins in {life}")
         writing = self._writing[machine] = _Writing()
@@ -210,7 +216,7 @@ class Watch:
             self._judge.demand(False, Invariant.I3, machine, f"{task.do} {task.id}, which no step asks for")
             return
         run, attempt, intent = found
-        writing.step = None if run.over else attempt.step
+        writing.step = attempt.step if self._handed.get((machine, task.id, task.fence), not run.over) else None
         if isinstance(attempt.step.do, WriteImage | WriteSeed | Wipe):
             writing.effect = self._check_effect((intent.run, intent.step), attempt, machine, life, task)
 

@@ -138,10 +138,13 @@ class SimLog:
             self._loop.call_soon(self._begin)
         return done
 
-    def read(self, *, after: int, machine: MachineName | None, limit: int) -> "Future[tuple[Entry, ...]]":
+    def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> "Future[tuple[Entry, ...]]":
         done: Future[tuple[Entry, ...]] = Future()
         found = (entry for entry in self._disk.entries() if entry.seq > after)
-        wanted = [entry for entry in found if machine is None or machine_of(entry.record) == machine]
+        known = (entry for entry in found if kinds is None or entry.record.record in kinds)
+        wanted = [entry for entry in known if machine is None or machine_of(entry.record) == machine]
         done.set_result(tuple(wanted[:limit]))
         return done
 

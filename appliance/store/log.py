@@ -54,6 +54,7 @@ class _Read:
     after: int
     machine: MachineName | None
     limit: int
+    kinds: frozenset[str] | None
     done: Future[tuple[Entry, ...]]
 
 
@@ -65,6 +66,7 @@ class Log:
         self._subscribers: list[Callable[[tuple[Entry, ...]], None]] = []
         self._opened: Future[tuple[Entry, ...]] = Future()
         self._thread = Thread(target=self._serve, name="record-log", daemon=True)
+        self._committed: Callable[[float], None] = lambda _seconds: None
         self._next = 1
         self._machines: dict[MachineName, array[int]] = {}
 
@@ -77,15 +79,21 @@ class Log:
         """Called from the log's own thread, so it must only hand on. Subscribe before the first append."""
         self._subscribers.append(subscriber)
 
+    def time_commits(self, told: Callable[[float], None]) -> None:
+        """`told` is called from the log's own thread with the seconds that each group of records took."""
+        self._committed = told
+
     def append(self, *new: Record) -> Future[tuple[Entry, ...]]:
         """Cancelling it before its turn has come is as if it had never been asked; after that it changes nothing."""
         done: Future[tuple[Entry, ...]] = Future()
         self._jobs.put(_Append(records=new, done=done))
         return done
 
-    def read(self, *, after: int, machine: MachineName | None, limit: int) -> Future[tuple[Entry, ...]]:
+    def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> Future[tuple[Entry, ...]]:
         done: Future[tuple[Entry, ...]] = Future()
-        self._jobs.put(_Read(after=after, machine=machine, limit=limit, done=done))
+        self._jobs.put(_Read(after=after, machine=machine, limit=limit, kinds=kinds, done=done))
         return done
 
     def close(self) -> None:
@@ -140,11 +148,13 @@ class Log:
         now = self._clock.now()
         new = chain.from_iterable(job.records for job in appends)
         entries = tuple(Entry(seq=seq, time=now, record=record) for seq, record in enumerate(new, self._next))
+        began = self._clock.monotonic()
         try:
             _write(connection, entries)
         except Exception as error:
             _fail(appends, error)
             return
+        self._committed(self._clock.monotonic() - began)
         self._next += len(entries)
         self._index(entries)
         for subscriber in self._subscribers:
@@ -174,10 +184,12 @@ class Log:
 
     def _read(self, connection: Connection, job: _Read) -> tuple[Entry, ...]:
         if job.machine is None:
-            return _select(connection, after=job.after, limit=job.limit)
+            return _select(connection, after=job.after, limit=job.limit, kinds=job.kinds)
         seqs = self._machines.get(job.machine, array("q"))
         first = bisect_right(seqs, job.after)
-        return _pick(connection, seqs[first : first + job.limit])
+        if job.kinds is None:
+            return _pick(connection, seqs[first : first + job.limit])
+        return _pick(connection, seqs[first:], job.kinds)[: job.limit]
 
 
 def _connect(path: Path) -> Connection:
@@ -237,16 +249,21 @@ def _values(entry: Entry) -> _Values:
     return entry.seq, entry.time, record.record, machine_of(record), body.decode()
 
 
-def _select(connection: Connection, *, after: int, limit: int | None) -> tuple[Entry, ...]:
+def _select(
+    connection: Connection, *, after: int, limit: int | None, kinds: frozenset[str] | None = None
+) -> tuple[Entry, ...]:
     query = select(records).where(records.c.seq > after).order_by(records.c.seq).limit(limit)
+    query = query if kinds is None else query.where(records.c.kind.in_(kinds))
     rows = connection.execute(query).all()
     connection.rollback()
     return tuple(map(_entry, rows))
 
 
-def _pick(connection: Connection, seqs: Sequence[int]) -> tuple[Entry, ...]:
+def _pick(connection: Connection, seqs: Sequence[int], kinds: frozenset[str] | None = None) -> tuple[Entry, ...]:
     parts = [seqs[start : start + _SELECT_ROWS] for start in range(0, len(seqs), _SELECT_ROWS)]
     queries = [select(records).where(records.c.seq.in_(part)).order_by(records.c.seq) for part in parts]
+    if kinds is not None:
+        queries = [query.where(records.c.kind.in_(kinds)) for query in queries]
     rows = [row for query in queries for row in connection.execute(query)]
     connection.rollback()
     return tuple(map(_entry, rows))

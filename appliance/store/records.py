@@ -7,7 +7,7 @@ that their order is never in doubt. A record is never edited. `appliance.conduct
 from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
@@ -280,6 +280,20 @@ class SegmentNoted:
     record: Literal["segment-noted"] = "segment-noted"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHonoured:
+    """In the same commit as what a request did: a daemon that died before it answered does not do it again.
+
+    `key` names the request, `print` what it asked for; `location` shows what came of it, `status` is what to answer.
+    """
+
+    key: str
+    print: str
+    location: str
+    status: int
+    record: Literal["request-honoured"] = "request-honoured"
+
+
 RunRecord = (
     RunStarted
     | RunPaused
@@ -310,7 +324,10 @@ Observation = (
 )
 """Concerns one machine, whether or not a run works on it."""
 
-Record = PlanStored | RunRecord | Observation | SegmentNoted
+Record = PlanStored | RunRecord | Observation | SegmentNoted | RequestHonoured
+
+RECORD_KINDS: tuple[str, ...] = tuple(sorted(kind.__dataclass_fields__["record"].default for kind in get_args(Record)))
+"""What the log tells entries apart by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -331,7 +348,7 @@ class Entry:
 
 def machine_of(record: Record) -> MachineName | None:
     match record:
-        case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded() | SegmentNoted():
+        case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded() | SegmentNoted() | RequestHonoured():
             return None
         case _:
             return record.machine

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.api.app import BODY_LIMIT
+from appliance.api.bodies import BODY_LIMIT
 from appliance.api.fake import FakeApplication, Served, served
 from appliance.bmc.vault import factory_defaults
 from appliance.client import KINDS, Client

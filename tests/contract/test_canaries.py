@@ -21,6 +21,7 @@ from uuid import UUID
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from appliance.access.access import opened as open_access
 from appliance.api.app import create_app
 from appliance.api.server import serve as serve_api
 from appliance.bmc.dialler import Dialler
@@ -216,9 +217,8 @@ async def redfish(folder: Path, canaries: Canaries, password: str) -> AsyncItera
 def rack_of(endpoints: dict[str, BmcEndpoint]) -> Rack:
     rack = lab_rack()
     server = rack.servers[0]
-    servers = (
-        replace(server, name=MachineName(name), bmc=bmc, address=None, mac=None) for name, bmc in endpoints.items()
-    )
+    nowhere = replace(server, address=None, mac=None, place=None)
+    servers = (replace(nowhere, name=MachineName(name), bmc=bmc) for name, bmc in endpoints.items())
     return replace(rack, servers=tuple(servers))
 
 
@@ -270,7 +270,8 @@ class Daemon:
             waiting=waiting,
             ssh_key=key,
         )
-        self.app = create_app(self.application)
+        access = closing.enter_context(open_access(state / "access", clock, SystemRng(), issuer="lab"))
+        self.app = create_app(self.application, access, SystemRng())
 
     async def run(self) -> None:
         await Conductor(self._hands, carry_out, SystemRng()).run()
@@ -300,7 +301,7 @@ async def views(daemon: Daemon, socket_path: Path) -> dict[str, bytes]:
     values |= {"digest": list(world.plans), "run": list(world.runs)}
     for path, operations in daemon.app.openapi()["paths"].items():
         names = ADDRESS.findall(path)
-        for value in values[names[0]] if names else [""]:
+        for value in values.get(names[0], ["nobody"]) if names else [""]:
             target = ADDRESS.sub(value, path)
             if "get" in operations:
                 answers[target] = await get(socket_path, target)

@@ -332,8 +332,10 @@ class HastyLog:
         done.set_result(entries)
         return done
 
-    def read(self, *, after: int, machine: MachineName | None, limit: int) -> Future[tuple[Entry, ...]]:
-        return self._inner.read(after=after, machine=machine, limit=limit)
+    def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> Future[tuple[Entry, ...]]:
+        return self._inner.read(after=after, machine=machine, limit=limit, kinds=kinds)
 
 
 class ForgetfulLog(Log):

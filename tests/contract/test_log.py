@@ -82,6 +82,19 @@ def test_reading(after: int, machine: MachineName | None, limit: int, expected: 
         assert texts(read(log, after, machine, limit)) == expected
 
 
+def test_reading_some_kinds(path: Path) -> None:
+    with opened(path) as log:
+        log.append(note("1"), HoldReleased(machine=NODE), note("2", OTHER), note("3"), HoldReleased(machine=OTHER))
+        noted, released = frozenset({"noted"}), frozenset({"hold-released"})
+        everywhere = log.read(after=1, machine=None, limit=1, kinds=noted).result(DEADLINE)
+        assert texts(everywhere) == ["2"]
+        assert texts(log.read(after=0, machine=NODE, limit=2, kinds=noted).result(DEADLINE)) == ["1", "3"]
+        assert texts(log.read(after=0, machine=NODE, limit=1, kinds=noted).result(DEADLINE)) == ["1"]
+        both = log.read(after=0, machine=None, limit=9, kinds=noted | released).result(DEADLINE)
+        assert len(both) == 5
+        assert [e.seq for e in log.read(after=0, machine=OTHER, limit=9, kinds=released).result(DEADLINE)] == [5]
+
+
 def test_a_read_sees_what_was_appended_before_it(path: Path) -> None:
     with opened(path) as log:
         futures = [log.append(note(str(i))) for i in range(50)]

@@ -9,7 +9,9 @@ import pytest
 
 from appliance.errors import InnervateError
 from appliance.main import main
+from appliance.model.filter import Field
 from appliance.model.phase import CONDITIONS, PHASES
+from appliance.model.standing import STANDINGS
 from appliance.model.step import STEPS
 
 ROOT = Path(__file__).parents[2]
@@ -178,3 +180,13 @@ def test_phases_are_drawn_from_the_table() -> None:
         page.write_text(phases_page())
         pytest.fail(f"{page} was missing; it is written now")
     assert page.read_text() == phases_page()
+
+
+def test_fields_and_states_are_explained() -> None:
+    page = TEXTS[ROOT / "docs/guide/finding.md"]
+    fields, states = page.split("## States")
+    assert {name for row in re.findall(r"^\| (`.*?`) \|", fields, re.MULTILINE) for name in _SPAN.findall(row)} == {
+        field.value for field in Field
+    }
+    rows = re.findall(r"^\| `([a-z]+)` \| (.*) \|$", states, re.MULTILINE)
+    assert rows == [(word.value, meaning) for word, meaning in STANDINGS.items()]

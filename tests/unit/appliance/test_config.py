@@ -15,6 +15,14 @@ images_dir = "/var/cache/innervate/images"
 """
 
 
+HOOK = """
+[[webhooks]]
+name = "chat"
+url = "https://hook.example/in"
+secret_file = "/etc/innervate/chat.secret"
+"""
+
+
 def write(folder: Path, text: str | bytes) -> Path:
     path = folder / "innervate.toml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -33,12 +41,28 @@ def test_all_keys(tmp_path: Path) -> None:
     assert (settings.ramdisk, settings.key, settings.console) == (RamdiskVariant.CLOUD, Path("/k"), "ttyS0,115200")
 
 
+def test_webhooks(tmp_path: Path) -> None:
+    more = HOOK + 'kinds = ["run-*"]\n' + HOOK.replace("chat", "pager") + 'ca_file = "/ca.pem"\n'
+    first, second = load(write(tmp_path, GOOD + more)).webhooks
+    assert (first.name, first.kinds, first.ca_file) == ("chat", ("run-*",), None)
+    assert (second.name, second.secret_file, second.ca_file) == (
+        "pager",
+        Path("/etc/innervate/pager.secret"),
+        Path("/ca.pem"),
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (GOOD + HOOK + HOOK, "two webhooks have one name"),
+        (GOOD + HOOK.replace("https", "http"), "webhook chat: http:// would show everything"),
+        (GOOD + HOOK.replace('"chat"', '"../chat"'), "a webhook cannot be called"),
+        (GOOD + HOOK + 'secret = "x"\n', "webhooks.0.secret: Unexpected keyword argument"),
         (GOOD + 'statedir = "/x"\n', "statedir: Unexpected keyword argument"),
         (GOOD.replace('"/run/innervate/api.sock"', "7"), "socket: Input is not a valid path"),
         (GOOD + 'ramdisk = "huge"\n', "ramdisk: Input should be 'generic' or 'cloud'"),
+        (GOOD + "https_port = 8443\n", "https_port needs https_hosts"),
         (GOOD + "console = 1\n", "console: Input should be a valid string"),
         (GOOD.replace("site =", "#"), "site: Field required"),
         ("", "state_dir: Field required"),

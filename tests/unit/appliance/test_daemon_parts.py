@@ -1,16 +1,24 @@
 """The daemon's own pieces: the snapshot that threads read, and how it stops."""
 
 import asyncio
+import logging
+import socket
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from starlette.types import Scope
 
+from appliance.api.trace import Traced, TraceFilter
 from appliance.boot import Ramdisk
 from appliance.conductor.world import World
-from appliance.daemon import _Present, _until_stopped, main
+from appliance.config import Settings
+from appliance.daemon import _facing_browsers, _guarding, _Present, _until_stopped, main
+from appliance.errors import MachineryError
 from appliance.lab.topology import lab_rack
 from appliance.model.ids import Nonce
+from appliance.system import SystemRng
 from pxe.boot import RunKernel, Wait
 from pxe.client import Client, Stage
 from tests.unit.appliance.store.samples import NODE
@@ -64,6 +72,66 @@ def test_a_conductor_that_dies_ends_the_daemon() -> None:
 
     with pytest.raises(ValueError, match="oops"):
         asyncio.run(whole())
+
+
+def settings(folder: Path, **more: object) -> Settings:
+    return Settings(state_dir=folder, socket=folder / "s", site=folder / "site.py", images_dir=folder, **more)  # type: ignore[arg-type]
+
+
+def test_the_setup_code_is_in_the_log_until_there_is_an_admin(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def whole() -> None:
+        async with AsyncExitStack() as closing:
+            desk = _guarding(settings(tmp_path), "lab", closing).desk
+            code = desk.setup_code
+            assert code in caplog.text
+            await desk.set_up("ann", code, "correct horse battery", "socket")
+        caplog.clear()
+        async with AsyncExitStack() as closing:
+            _guarding(settings(tmp_path), "lab", closing)
+        assert "setup code" not in caplog.text
+
+    asyncio.run(whole())
+
+
+def test_the_certificates_fingerprint_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    async def whole() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            port = busy.getsockname()[1]
+        for _ in range(2):
+            async with AsyncExitStack() as closing:
+                one = settings(tmp_path, https_port=port, https_hosts=("rack.example",))
+                secure, fingerprint = _facing_browsers(one, "lab", closing)
+                assert secure is not None
+                assert secure.listener.getsockname()[1] == port
+                found.add(fingerprint)
+                with pytest.raises(MachineryError, match="cannot serve the API on port"):
+                    _facing_browsers(one, "lab", closing)
+        async with AsyncExitStack() as closing:
+            assert _facing_browsers(settings(tmp_path), "lab", closing) == (None, "")
+
+    found: set[str] = set()
+    asyncio.run(whole())
+    assert len(found) == 1
+    assert found.pop() in caplog.text
+
+
+def test_each_log_line_has_the_trace_of_its_request(caplog: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, _receive: object, _send: object) -> None:
+        traces.append(scope["state"]["trace_id"])
+        await asyncio.to_thread(logging.getLogger("innervate").warning, "served")
+
+    async def whole() -> None:
+        served = (asyncio.create_task(Traced(app, SystemRng())({"type": "http"}, None, None)) for _ in range(2))  # type: ignore[arg-type]
+        await asyncio.gather(*served)
+        logging.getLogger("innervate").warning("alone")
+
+    traces: list[str] = []
+    with caplog.filtering(TraceFilter()):
+        asyncio.run(whole())
+    assert sorted(record.trace_id for record in caplog.records) == sorted((*traces, "-"))  # type: ignore[attr-defined]
+    assert len(set(traces)) == 2
 
 
 def test_a_bad_configuration_is_an_exit_status(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,6 +17,7 @@ from appliance.capabilities import (
 from appliance.errors import NotFoundError, SiteError
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.ids import ImageName, MachineName
+from appliance.model.place import Place
 from appliance.model.secret import Secret
 from appliance.model.site import BootNetwork, RelayedNetwork, Server
 from appliance.topology import Rack
@@ -84,6 +85,13 @@ def test_a_machine_that_is_not_there() -> None:
     with pytest.raises(NotFoundError, match="node-7") as caught:
         rack(server(0)).bmc_of(MachineName("node-7"))
     assert "node-0" in caught.value.evidence
+
+
+def test_two_machines_in_one_place() -> None:
+    low, high = Place(rack="r1", unit=3, height=2), Place(rack="r1", unit=4)
+    with pytest.raises(SiteError, match="duplicate place r1 U4 left: claimed by node-0 and node-1"):
+        rack(server(0, place=low), server(1, place=high))
+    rack(server(0, place=replace(low, half="left")), server(1, place=replace(high, half="right")))
 
 
 def test_unknown_macs_and_addresses_are_no_duplicates() -> None:

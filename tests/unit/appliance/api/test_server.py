@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from appliance.api.app import create_app
-from appliance.api.fake import FakeApplication, served
+from appliance.api.fake import FakeApplication, fake_access, served
 from appliance.api.server import listen, serve
 from appliance.client import Client
 from appliance.errors import MachineryError
+from appliance.system import SystemRng
 
 
 def test_a_dead_socket_is_replaced(tmp_path: Path) -> None:
@@ -45,7 +46,9 @@ def test_an_early_stop_ends_at_once(tmp_path: Path) -> None:
     async def main() -> None:
         stop = asyncio.Event()
         stop.set()
-        await asyncio.wait_for(serve(create_app(FakeApplication()), tmp_path / "api.sock", stop), 10)
+        with fake_access() as access:
+            app = create_app(FakeApplication(), access, SystemRng())
+            await asyncio.wait_for(serve(app, tmp_path / "api.sock", stop), 10)
 
     asyncio.run(main())
     assert not (tmp_path / "api.sock").exists()

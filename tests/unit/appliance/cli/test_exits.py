@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 
 from appliance.cli.exits import EXITS, Exit, of_error, of_run
@@ -37,6 +40,12 @@ def test_of_error(error: InnervateError, status: int) -> None:
 
 def test_every_error_has_an_exit() -> None:
     assert set(EXITS) == set(KINDS) | {"no-daemon", "timeout", "refused"}
+
+
+def test_every_exit_is_documented() -> None:
+    page = (Path(__file__).parents[4] / "docs/guide/errors.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| \S", page.partition("## Exit statuses")[2], re.MULTILINE)
+    assert [int(row) for row in rows] == [status.value for status in Exit]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from appliance.lab.topology import lab_rack
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 from appliance.model.ids import ImageName, MachineName, Nonce, RunId
 from appliance.model.orders import Trace
+from appliance.model.place import Place
 from appliance.model.site import Server, ShellAccess
 from appliance.model.views import RunState, RunView
 from appliance.plan import ImageRef, WriteSeed
@@ -72,6 +73,7 @@ def _server(like: Server, number: int) -> Server:
         bmc=replace(like.bmc, url=f"https://10.77.1.{number + 1}"),
         mac=Mac(f"52:54:00:77:00:{number + 1:02x}"),
         address=IPv4Address(f"10.77.0.{51 + number}"),
+        place=Place(rack="lab", unit=number + 1),
     )
 
 

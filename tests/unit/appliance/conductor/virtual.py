@@ -71,8 +71,10 @@ class VirtualLog(Log):
     def append(self, *new: Record) -> "Future[tuple[Entry, ...]]":
         return self._followed(super().append(*new))
 
-    def read(self, *, after: int, machine: MachineName | None, limit: int) -> "Future[tuple[Entry, ...]]":
-        return self._followed(super().read(after=after, machine=machine, limit=limit))
+    def read(
+        self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> "Future[tuple[Entry, ...]]":
+        return self._followed(super().read(after=after, machine=machine, limit=limit, kinds=kinds))
 
     def _followed(self, inner: "Future[tuple[Entry, ...]]") -> "Future[tuple[Entry, ...]]":
         """Time goes on only after whoever waits was told, which the log's thread does in two moves."""

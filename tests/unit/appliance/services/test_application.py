@@ -196,3 +196,18 @@ def test_events_wait_for_news(tmp_path: Path) -> None:
         assert health.rss_bytes > 1 << 20
 
     play(tmp_path, scene)
+
+
+def test_a_machine_names_its_place_and_the_run_that_has_work_for_it(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        app = net.application
+        before = app.machine(NODE)
+        assert (before.place, before.run) == (rack.site.topology.servers[0].place, "")
+        assert before.bmc
+        assert f"//{before.bmc}" in rack.site.topology.bmc_of(NODE).url
+        run = await app.apply(await digest(net))
+        assert app.machine(NODE).run == run.id
+        await net.ended()
+        assert app.machine(NODE).run == ""
+
+    play(tmp_path, scene)

@@ -9,10 +9,11 @@ from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
+from appliance.model.place import Place
 from appliance.model.views import ProgressView, StepState
 from appliance.plan import Deferred, PlanIndex
 from appliance.services.agents import Session
-from appliance.services.views import describe, event_view, machine_view, plan_view, run_view
+from appliance.services.views import Around, describe, event_view, machine_view, plan_view, run_view
 from appliance.store.records import Entry, Problem, StepResult
 from images.agent.protocol import Progress, TaskReport, TaskState
 from tests.unit.appliance.store.samples import ADDRESS, FACTS, IDENTITY, NODE, PLAN, RUN, SAMPLES
@@ -48,6 +49,7 @@ SENTENCES = (
     "it came back 4 times",
     "not JSON",
     "another DHCP server",
+    "a request was carried out: /v1/runs/3f2a",
 )
 
 
@@ -145,9 +147,22 @@ def test_facts_know_the_serial_better() -> None:
     assert machine_view(replace(STATE, facts=replace(FACTS, serial="F")), None, None, None).serial == "F"
 
 
+def test_hardware_and_place() -> None:
+    around = Around(place=Place(rack="r12", unit=7), bmc_url="https://10.1.0.5:8443", run="3f2a")
+    view = machine_view(replace(STATE, facts=FACTS), None, None, None, around=around)
+    assert (view.place, view.bmc, view.run) == (around.place, "10.1.0.5", "3f2a")
+    assert (view.cores, view.memory_bytes) == (FACTS.cores, FACTS.memory_bytes)
+    assert [(disk.serial, disk.size_bytes) for disk in view.disks] == [
+        (disk.serial, disk.size_bytes) for disk in FACTS.disks
+    ]
+    assert view.macs == tuple(dict.fromkeys(str(mac) for mac in (*(n.mac for n in FACTS.nics), *IDENTITY.macs)))
+    assert machine_view(STATE, None, None, None).macs == tuple(map(str, IDENTITY.macs)), "the BMC knew them before"
+
+
 def test_a_machine_of_which_nothing_is_known() -> None:
     view = machine_view(MachineState(name=MachineName("x")), None, None, None)
     assert (view.serial, view.uuid, view.address, view.product, view.step) == ("", "", "", "", None)
+    assert (view.bmc, view.macs, view.cores, view.memory_bytes, view.disks) == ("", (), None, None, ())
 
 
 def test_a_machine_that_is_late_is_shown_as_stuck() -> None:

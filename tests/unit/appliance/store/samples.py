@@ -36,6 +36,7 @@ from appliance.store.records import (
     PowerCommanded,
     Problem,
     Record,
+    RequestHonoured,
     RunEnded,
     RunPaused,
     RunResumed,
@@ -112,4 +113,5 @@ SAMPLES: tuple[Record, ...] = (
     MachineStrayed(machine=NODE, stray=Stray.RETURNS, text="it came back 4 times"),
     Noted(machine=NODE, kind="facts-refused", text="not JSON"),
     SegmentNoted(kind="rival", text="another DHCP server"),
+    RequestHonoured(key="k" * 64, print="p" * 64, location="/v1/runs/3f2a", status=202),
 )

@@ -101,7 +101,7 @@ def test_status_details_and_explanation(socket_path: Path, server: Served, appli
         line.type("5")
         line.sees("of all: ")
         line.type("node-0")
-        assert "node-0 note: ACK 10.77.0.50" in line.sees("Number: ")
+        assert "node-0 noted: ACK 10.77.0.50" in line.sees("Number: ")
 
 
 def test_provision(socket_path: Path, server: Served, application: FakeApplication) -> None:

@@ -230,13 +230,13 @@ def test_the_log_pauses_and_follows(application: FakeApplication, server: Served
     async def read(screen: Screen) -> None:
         server.do(application.tell("node-0", "first"))
         await screen.press("f5")
-        await screen.sees("node-0 note: first", "Events, follows")
+        await screen.sees("node-0 noted: first", "Events, follows")
         await screen.press("p")
         server.do(application.tell("node-2", "second"))
         await screen.until(lambda: len(screen.console.state.data.events) == 2)
         assert "second" not in screen.text
         await screen.press("f")
-        await screen.sees("node-2 note: second", "Events, follows")
+        await screen.sees("node-2 noted: second", "Events, follows")
         await screen.press("slash", "2", "enter")
         await screen.sees("names with 2", "second")
         assert "first" not in screen.text

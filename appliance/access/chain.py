@@ -1,0 +1,69 @@
+"""The audit log as bytes: JSON lines, each with the SHA-256 of the line before it."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from appliance.errors import UsageError
+from appliance.model.access_views import AuditEntryView
+from appliance.model.codec import from_json, to_json
+
+GENESIS = "0" * 64
+"""What the first line names as the one before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    entry: AuditEntryView
+    prev: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """The last line of a chain: its number from 1, and its SHA-256."""
+
+    seq: int = 0
+    digest: str = GENESIS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    line: int
+    reason: str
+
+
+def linked(entry: AuditEntryView, before: Link) -> tuple[bytes, Link]:
+    """The line, with its line feed, and the link that it makes."""
+    data = to_json(Line(entry=entry, prev=before.digest)) + b"\n"
+    return data, link_of(data, entry.seq)
+
+
+def link_of(data: bytes, seq: int) -> Link:
+    """What a line with this number is to the next one, whatever it says."""
+    return Link(seq=seq, digest=hashlib.sha256(data.rstrip(b"\n")).hexdigest())
+
+
+def parsed(data: bytes) -> Line:
+    """Raises `UsageError`."""
+    return from_json(Line, data)
+
+
+def first_break(lines: Iterable[bytes], end: Link | None = None) -> Break | None:
+    """Where the chain breaks first. `end` is what its last line is known to be: without it nobody can see that lines
+    are missing at the end."""
+    link = Link()
+    for number, data in enumerate(lines, 1):
+        try:
+            line = parsed(data)
+        except UsageError as error:
+            return Break(line=number, reason=f"not a line of this log: {error}"[:300])
+        if line.entry.seq != number:
+            return Break(line=number, reason=f"line {number} calls itself {line.entry.seq}: lines are missing")
+        if line.prev != link.digest:
+            return Break(line=number, reason="the line before it is not the one that it was written behind")
+        link = link_of(data, number)
+    if end is not None and link.seq < end.seq:
+        return Break(line=link.seq + 1, reason=f"the log ends here; {end.seq} lines were written")
+    if end is not None and link != end:
+        return Break(line=link.seq, reason="the last line is not the one that was written")
+    return None

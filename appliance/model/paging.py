@@ -1,0 +1,89 @@
+"""Long lists in pages. A page ends with a cursor: where the next one begins, whatever has come or gone meanwhile."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import TypeVar
+
+from appliance.errors import UsageError
+from appliance.model.filter import Filter
+from appliance.model.views import MachineView, RunState
+
+T = TypeVar("T")
+N = TypeVar("N", bound=str)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinesQuery:
+    """Machines in the order of their names, from behind `after` on; `limit` None for all."""
+
+    wanted: Filter = field(default_factory=Filter)
+    after: str = ""
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsQuery:
+    """Runs, latest first, from behind the one called `after` on; `state` and `limit` None for all."""
+
+    state: RunState | None = None
+    after: str = ""
+    limit: int | None = None
+
+
+EVERY_MACHINE = MachinesQuery()
+EVERY_RUN = RunsQuery()
+
+
+def name_order(name: str) -> tuple[tuple[bool, int, str], ...]:
+    """As people count: node-2 before node-10."""
+    parts = ("".join(part) for _, part in groupby(name, str.isdecimal))
+    return tuple((False, int(part), part) if part.isdecimal() else (True, 0, part) for part in parts)
+
+
+def machines_page(
+    names: Iterable[N], view_of: Callable[[N], MachineView], query: MachinesQuery
+) -> tuple[tuple[MachineView, ...], str]:
+    """The machines, and the cursor of the next page, "" when there is none. Only what may be shown is rendered."""
+    start = name_order(query.after)
+    behind = sorted((order, name) for name in names if (order := name_order(name)) > start or not query.after)
+    fitting = (view for _, name in behind if query.wanted.fits(view := view_of(name)))
+    page: list[MachineView] = []
+    for view in fitting:
+        if len(page) == query.limit:
+            return tuple(page), cursor(page[-1].name)
+        page.append(view)
+    return tuple(page), ""
+
+
+def runs_page(
+    runs: Sequence[T], key: Callable[[T], tuple[str, RunState]], query: RunsQuery
+) -> tuple[tuple[T, ...], str]:
+    """`runs` latest first; `key` names a run and its state. Raises `UsageError` when `after` is none of them."""
+    ids = [key(run)[0] for run in runs]
+    if query.after and query.after not in ids:
+        raise no_cursor()
+    start = ids.index(query.after) + 1 if query.after else 0
+    found = [run for run in runs[start:] if query.state in (None, key(run)[1])]
+    page = tuple(found[: query.limit])
+    return page, cursor(key(page[-1])[0]) if page and len(page) < len(found) else ""
+
+
+def cursor(last: str) -> str:
+    return urlsafe_b64encode(last.encode()).decode().rstrip("=")
+
+
+def last_of(text: str) -> str:
+    """What `cursor` was made of. Raises `UsageError`."""
+    try:
+        last = urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)).decode()
+    except ValueError:
+        raise no_cursor() from None
+    if not last:
+        raise no_cursor()
+    return last
+
+
+def no_cursor() -> UsageError:
+    return UsageError("this is no cursor of ours", next_action="take the `next` of the page before, or leave it out")

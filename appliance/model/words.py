@@ -1,0 +1,32 @@
+"""Closed sets that the command line names before it loads anything else; `appliance.model.views` shows them."""
+
+from enum import Enum
+
+
+class Errand(Enum):
+    """What can be wanted of one machine, beside what the site program wants of all.
+
+    `WIPE`: its disks forget what they held; `ERASE`: every byte of them reads back as zero. `DECOMMISSION`: drained,
+    erased, its lease, name, boot intent and BMC log-in gone; the record is kept. `REPLACE`: a spare takes its role.
+    """
+
+    REINSTALL = "reinstall"
+    WIPE = "wipe"
+    ERASE = "erase"
+    RESCUE = "rescue"
+    DECOMMISSION = "decommission"
+    REPLACE = "replace"
+
+
+class PowerAction(Enum):
+    ON = "on"
+    OFF = "off"
+    FORCE_OFF = "force-off"
+    CYCLE = "cycle"
+
+
+class RunState(Enum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"

@@ -1,0 +1,206 @@
+"""One page each: look, draw. Nothing here changes anything. A page of a thousand machines is drawn on another thread.
+
+`..._parts` are the pieces of a page that change, by element id: the page is drawn from them, and so is what is sent to
+those who look at it. They are asked for by machine name, or with `SITE` for what belongs to no machine.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from appliance.errors import InnervateError, NotFoundError
+from appliance.model.filter import Filter
+from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.standing import Standing, standing
+from appliance.model.views import (
+    EventView,
+    MachinesView,
+    MachineView,
+    PlanView,
+    RunState,
+    RunSummaryView,
+    RunView,
+    StepState,
+    StepView,
+)
+from appliance.web import chart
+from appliance.web.elevation import frames, size_of, unplaced
+from appliance.web.live import SITE
+from appliance.web.port import Looking
+from appliance.web.render import render
+from appliance.web.timeline import stages
+
+EVENTS = 200
+ROWS = 250
+_SITE_PURPOSE = "provision the site"
+
+Parts = Mapping[str, str]
+Running = tuple[RunSummaryView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of one machine of many; `problem` is None where it went well."""
+
+    machine: str
+    problem: InnervateError | None = None
+
+
+class Pages:
+    def __init__(self, appliance: Looking, now: Callable[[], float]) -> None:
+        self._appliance = appliance
+        self._now = now
+        self._site = appliance.health().site
+
+    async def rack(self, mark: str) -> str:
+        return await asyncio.to_thread(self._rack, mark, self._appliance.machines(), self._running())
+
+    def _rack(self, mark: str, view: MachinesView, running: Running) -> str:
+        return self._page(
+            "rack",
+            mark,
+            live="rack",
+            frames=frames(view.machines),
+            unplaced=unplaced(view.machines),
+            cells={machine.name: _cell(machine) for machine in view.machines},
+            parts=_summary(view, running),
+            stage_times=chart.stage_times(view.machines),
+        )
+
+    def rack_parts(self, key: str) -> Parts:
+        if key == SITE:
+            return _summary(self._appliance.machines(), self._running())
+        return {f"cell-{key}": _cell(self._machine(key))}
+
+    async def machines(self, mark: str, wanted: Filter, text: str, *, everything: bool) -> str:
+        """The first `ROWS` that fit: a browser takes a second to lay out a thousand."""
+        most = None if everything else ROWS
+        return await asyncio.to_thread(self._machines, mark, self._appliance.machines(), wanted, text, most)
+
+    def _machines(self, mark: str, view: MachinesView, wanted: Filter, text: str, most: int | None) -> str:
+        found = [machine for machine in view.machines if wanted.fits(machine)]
+        rows = list(map(_row, found[:most]))
+        total = len(view.machines)
+        drawn = "".join(rows)
+        more = len(found) - len(rows)
+        return self._page(
+            "machines", mark, live="machines", rows=drawn, count=len(found), total=total, text=text, more=more
+        )
+
+    def machines_parts(self, key: str) -> Parts:
+        return {} if key == SITE else {f"row-{key}": _row(self._machine(key))}
+
+    async def machine(self, mark: str, name: MachineName) -> str:
+        view = self._appliance.machine(name)
+        events = await self._appliance.events(after=0, machine=name, limit=10_000, wait=0)
+        return self._page(
+            "machine",
+            mark,
+            live=f"machine/{name}",
+            machine=view,
+            parts=self.machine_parts(name),
+            events="".join(map(self.event, reversed(events.events[-EVENTS:]))),
+        )
+
+    def machine_parts(self, name: str) -> Parts:
+        view = self._machine(name)
+        explained = self._appliance.explain(MachineName(name))
+        passed = stages(view, self._now())
+        return {"panel": render("_panel", machine=view, explained=explained, stages=passed, now=self._now())}
+
+    def runs(self, mark: str) -> str:
+        return self._page("runs", mark, live="runs", parts=self.runs_parts(SITE))
+
+    def runs_parts(self, key: str) -> Parts:
+        return {"runs": render("_runs", runs=self._appliance.runs().runs)} if key == SITE else {}
+
+    def run(self, mark: str, run: RunId) -> str:
+        return self._page("run", mark, live=f"run/{run}", run=self._appliance.run(run), parts=self.run_parts(run))
+
+    def run_parts(self, run: str) -> Parts:
+        view, now = self._appliance.run(RunId(run)), self._now()
+        plan = self._appliance.plan(PlanDigest(view.plan))
+        goes_on = view.state is RunState.DONE and bool(plan.deferred) and plan.purpose == _SITE_PURPOSE
+        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goes_on=goes_on, failed=_failed(view))}
+
+    def plan(self, digest: PlanDigest, problem: str = "") -> str:
+        view = self._appliance.plan(digest)
+        return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=_by_machine(view))
+
+    async def events(self, mark: str, after: int) -> str:
+        view = await self._appliance.events(after=after, machine=None, limit=EVENTS, wait=0)
+        events = "".join(map(self.event, reversed(view.events)))
+        return self._page("events", mark, live="events", events=events)
+
+    def event(self, view: EventView) -> str:
+        return render("_event", event=view)
+
+    def results(self, verb: str, results: Sequence[Result]) -> str:
+        return self._page("results", "", verb=verb, results=results)
+
+    def keys(self) -> str:
+        return self._page("keys", "")
+
+    def _page(self, name: str, mark: str, live: str = "", **context: object) -> str:
+        return render(name, site=self._site, mark=mark, live=live, now=self._now(), **context)
+
+    def _running(self) -> Running:
+        return tuple(run for run in self._appliance.runs().runs if run.state is RunState.RUNNING)
+
+    def _machine(self, name: str) -> MachineView:
+        return self._appliance.machine(MachineName(name))
+
+
+def to_type(plan: PlanView) -> str:
+    """The name that has to be typed before the plan is carried out, "" where it destroys nothing."""
+    if not any(step.kind == "destructive" for step in plan.steps):
+        return ""
+    return plan.site if plan.purpose == _SITE_PURPOSE else plan.purpose.rpartition(" ")[2]
+
+
+def _summary(view: MachinesView, running: Running) -> Parts:
+    counts = Counter(map(standing, view.machines))
+    found = [(word, counts[word]) for word in Standing if counts[word]]
+    return {
+        "counts": render("_counts", counts=found, total=len(view.machines)),
+        "running": render("_running", runs=running, troubles=view.segment),
+    }
+
+
+def _cell(machine: MachineView) -> str:
+    width, height = size_of(machine.place) if machine.place is not None else (0, 0)
+    return render("_cell", machine=machine, width=width, height=height)
+
+
+def _row(machine: MachineView) -> str:
+    return render("_row", machine=machine)
+
+
+def _failed(run: RunView) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(step.machine for step in run.steps if step.state is StepState.FAILED))
+
+
+def _by_machine(plan: PlanView) -> Mapping[str, tuple[StepView, ...]]:
+    names = dict.fromkeys(step.machine for step in plan.steps)
+    return {name: tuple(step for step in plan.steps if step.machine == name) for name in names}
+
+
+def draw_of(pages: Pages, page: str) -> Callable[[str], Parts]:
+    """What is sent to those who look at `page`. Raises `NotFoundError` for one that there is not."""
+    kind, _, name = page.partition("/")
+    match kind:
+        case "rack":
+            return pages.rack_parts
+        case "machines":
+            return pages.machines_parts
+        case "machine":
+            return lambda key: pages.machine_parts(name) if key == name else {}
+        case "runs":
+            return pages.runs_parts
+        case "run":
+            return lambda key: pages.run_parts(name) if key == SITE else {}
+        case "events":
+            return lambda _key: {}
+        case _:
+            raise NotFoundError(f"there is no page {page[:70]}", next_action="begin at /")

@@ -1,0 +1,64 @@
+"""What the pages need of the appliance: a part of what the API needs, so that one application serves both.
+
+Every method raises `InnervateError`; pages show its cause, evidence and next action.
+"""
+
+from typing import Protocol
+
+from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.views import (
+    Errand,
+    EventsView,
+    ExplainView,
+    HealthView,
+    MachinesView,
+    MachineView,
+    PlanView,
+    PowerAction,
+    RunsView,
+    RunView,
+)
+
+
+class Looking(Protocol):
+    """What changes nothing."""
+
+    def health(self) -> HealthView: ...
+
+    def machines(self) -> MachinesView: ...
+
+    def machine(self, name: MachineName) -> MachineView: ...
+
+    def explain(self, name: MachineName) -> ExplainView: ...
+
+    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView: ...
+
+    def plan(self, digest: PlanDigest) -> PlanView: ...
+
+    def run(self, run: RunId) -> RunView: ...
+
+    def runs(self) -> RunsView: ...
+
+
+class Appliance(Looking, Protocol):
+    async def make_plan(self) -> PlanView: ...
+
+    async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView: ...
+
+    async def apply(self, digest: PlanDigest) -> RunView: ...
+
+    async def pause(self, run: RunId, reason: str) -> RunView: ...
+
+    async def resume(self, run: RunId) -> RunView: ...
+
+    async def cancel(self, run: RunId) -> RunView: ...
+
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView: ...
+
+    async def retry(self, run: RunId, machine: MachineName) -> RunView: ...
+
+    async def power(self, name: MachineName, action: PowerAction) -> RunView: ...
+
+    async def hold(self, name: MachineName, reason: str) -> MachineView: ...
+
+    async def release(self, name: MachineName) -> MachineView: ...

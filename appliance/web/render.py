@@ -1,0 +1,62 @@
+"""Views as HTML. Whatever a view says is text: it is cleaned and escaped on its way."""
+
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from appliance.frontend import units
+from appliance.model.standing import STANDINGS, Standing, standing
+from appliance.model.text import clean
+
+_STATIC = Path(__file__).with_name("static")
+_LONGEST = 2000
+
+GLYPHS: dict[Standing, str] = {
+    Standing.FAILED: "✖",
+    Standing.HELD: "■",
+    Standing.SILENT: "?",
+    Standing.DEGRADED: "!",
+    Standing.STUCK: "▲",
+    Standing.RUNNING: "▶",
+    Standing.RESCUE: "✚",
+    Standing.IDLE: "○",
+    Standing.ACTIVE: "●",
+    Standing.UNKNOWN: "·",
+    Standing.RETIRED: "-",
+}
+"""Colour alone never says it."""
+
+
+def render(template: str, **context: object) -> str:
+    return _environment().get_template(f"{template}.html.j2").render(**context)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("templates", "web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(
+        said=_said,
+        duration=units.duration,
+        moment=units.moment,
+        clock=units.clock,
+        size=units.size,
+        rate=units.rate,
+    )
+    environment.globals.update(
+        percent=units.percent, standing=standing, standings=STANDINGS, glyphs=GLYPHS, asset=_asset
+    )
+    return environment
+
+
+def _said(text: object, limit: int = _LONGEST) -> str:
+    return clean(str(text), limit)
+
+
+@cache
+def _asset(name: str) -> str:
+    """Its address, which is another one when its content is: a browser may keep it for ever."""
+    return f"/static/{name}?v={sha256((_STATIC / name).read_bytes()).hexdigest()[:12]}"

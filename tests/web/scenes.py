@@ -1,0 +1,149 @@
+"""Appliances in memory to look at: a rack with every standing, and one whose hardware is hostile."""
+
+from dataclasses import replace
+
+from appliance.api.fake import FakeApplication
+from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.place import Place
+from appliance.model.views import (
+    CertificateView,
+    DeferredView,
+    DiskView,
+    Errand,
+    EvidenceView,
+    ExplainLine,
+    ExplainView,
+    MachineView,
+    PhaseView,
+    PlanView,
+    ProgressView,
+    RoleView,
+    StepState,
+    StepView,
+)
+
+NOW = 1_800_000_000.0
+_STEP = StepView(
+    id="install.node-1.write-image",
+    machine="node-1",
+    score="install-linux",
+    summary="write debian-13 to DISK0001",
+    kind="destructive",
+    budget=3600.0,
+    state=StepState.RUNNING,
+    fence=1,
+    started=NOW - 40,
+    waiting="waiting for the agent to write",
+    deadline=NOW + 600,
+    usual=55.0,
+)
+
+
+def _condition(kind: ConditionKind) -> Condition:
+    return Condition(
+        kind=kind,
+        since=NOW - 300,
+        reason=f"it is {kind.value}",
+        step="write debian-13",
+        evidence="read back 4096 bytes",
+        next_action="look at the disk",
+    )
+
+
+def _machine(number: int, phase: Phase, *kinds: ConditionKind) -> MachineView:
+    return MachineView(
+        name=f"node-{number}",
+        phase=phase,
+        since=NOW - 60 * number,
+        serial=f"SN000{number}",
+        uuid=f"00000077-0000-4000-8000-00000000000{number}",
+        address=f"10.77.0.{50 + number}",
+        product="Acme R7",
+        conditions=tuple(map(_condition, kinds)),
+        stages={
+            "dhcp": 5.5,
+            "tftp": 5.6,
+            "script": 5.9,
+            "hello": 21.4,
+            "written": None,
+            "first_boot": None,
+            "ssh": None,
+        },
+        phases=(PhaseView(phase=Phase.ENROLLING, since=NOW - 900), PhaseView(phase=phase, since=NOW - 60)),
+        evidence=(EvidenceView(what="hello", time=NOW - 70, detail="from the ramdisk"),),
+        role="worker",
+        place=Place(rack="r1", unit=2 * number + 1, height=2) if number < 9 else None,
+        bmc="10.1.0.5",
+        macs=("52:54:00:00:00:01",),
+        cores=8,
+        memory_bytes=64 << 30,
+        disks=(
+            DiskView(
+                name="sda",
+                serial="DISK0001",
+                wwn="naa.5",
+                size_bytes=8 << 30,
+                model="X",
+                rotational=False,
+                contents="empty",
+            ),
+        ),
+    )
+
+
+def machines() -> dict[str, MachineView]:
+    kinds = tuple(ConditionKind)
+    found = [_machine(at, Phase.ACTIVE, kind) for at, kind in enumerate(kinds)]
+    working = _machine(5, Phase.DEPLOYING)
+    step = replace(_STEP, machine="node-5")
+    progress = ProgressView(done=3 << 30, total=8 << 30, rate=3.2e8, eta=16.0)
+    found.append(replace(working, step=step, progress=progress, run="run-1"))
+    found.extend(_machine(at, phase) for at, phase in enumerate((Phase.ACTIVE, Phase.UNKNOWN, Phase.RETIRED), 6))
+    wiped = CertificateView(
+        serial="DISK9", wwn="", size_bytes=8 << 30, time=NOW, run="run-1", findings={"method": "overwrite"}
+    )
+    found.append(replace(_machine(9, Phase.RESCUE), certificates=(wiped,)))
+    return {machine.name: machine for machine in found}
+
+
+def _chain(machine: str) -> tuple[StepView, ...]:
+    first = replace(_STEP, id=f"a.{machine}", machine=machine, state=StepState.PENDING, started=None, waiting="")
+    then = replace(first, id=f"b.{machine}", summary="confirm by SSH", kind="read", needs=(first.id,))
+    return (first, then)
+
+
+INSTALL = PlanView(
+    digest="a" * 64,
+    site="lab",
+    purpose="provision the site",
+    steps=(*_chain("node-6"), *_chain("node-7")),
+    deferred=(),
+    roles=(RoleView(machine="node-6", role="worker", spare=False, why="the only one with 8 cores"),),
+    missing=("worker lacks one machine",),
+)
+DISCOVER = replace(
+    INSTALL,
+    digest="d" * 64,
+    steps=tuple(replace(step, kind="read", summary="inspect") for step in INSTALL.steps),
+    deferred=(DeferredView(score="install-linux", reason="no hardware is known yet"),),
+    roles=(),
+    missing=(),
+)
+WIPE = replace(INSTALL, digest="c" * 64, purpose="wipe node-6", steps=_chain("node-6"), roles=(), missing=())
+
+
+def rack() -> FakeApplication:
+    """The button first finds out, then installs."""
+    found = machines()
+    return FakeApplication(
+        now=NOW,
+        inventory=found,
+        plans=[DISCOVER, INSTALL],
+        errands={Errand.WIPE: [WIPE]},
+        explained={name: _explained(machine) for name, machine in found.items()},
+    )
+
+
+def _explained(machine: MachineView) -> ExplainView:
+    line = ExplainLine(kind="phase", text="it got here", since=NOW, evidence="a packet", next_action="wait")
+    return ExplainView(machine=machine.name, verdict=f"{machine.name} does what it should", lines=(line,))

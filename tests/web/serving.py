@@ -1,0 +1,51 @@
+"""The pages on a real socket, in a loop on a thread of its own."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import uvicorn
+
+from appliance.web.app import create_pages
+from appliance.web.port import Appliance
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    url: str
+    loop: asyncio.AbstractEventLoop
+
+    def do(self, work: Coroutine[object, object, T]) -> T:
+        """Runs it where the application lives."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(10)
+
+
+@contextmanager
+def serving(appliance: Appliance, life: str = "life") -> Iterator[Serving]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        app = create_pages(appliance, life=life, now=time.time)
+        config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, access_log=False)
+        server, loop = uvicorn.Server(config), asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_until_complete, args=(_serve(server, listener),))
+        thread.start()
+        try:
+            yield Serving(url=f"http://127.0.0.1:{listener.getsockname()[1]}", loop=loop)
+        finally:
+            server.should_exit = True
+            thread.join()
+            loop.close()
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    """At its end every connection is cut, as by the death of a process."""
+    await server.serve([listener])
+    for connection in list(server.server_state.connections):
+        connection.transport.abort()  # type: ignore[union-attr]  # no WebSockets here
+    await asyncio.sleep(0)

@@ -79,6 +79,7 @@ FILES = [
         "access/answers.jsonl",
         "access/answers.vault",
         "access/answers.vault.key",
+        "access/audit.head",
         "access/audit.jsonl",
         "bmc.vault",
         "bmc.vault.key",

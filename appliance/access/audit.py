@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.access.chain import Break, Link, first_break, link_of, linked, parsed
+from appliance.access.chain import CUT, Break, Link, first_break, head_of, link_of, linked, parsed, parsed_head
 from appliance.errors import MachineryError, UsageError
 from appliance.model.access_views import AuditEntryView
 from appliance.model.text import clean
@@ -16,6 +16,7 @@ from appliance.ports import Clock
 
 _LOGGER = logging.getLogger(__name__)
 _SHORT, _LONG = 64, 300
+_HEAD_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,8 @@ class Deed:
 
 
 class AuditLog:
-    """One file, which only grows. Raises `MachineryError`."""
+    """One file, which only grows, and beside it the head: number and hash of its last line. A crash may leave the head
+    one line behind, never before. Raises `MachineryError`."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path, self._clock = path, clock
@@ -46,12 +48,17 @@ class AuditLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._head = os.open(path.with_suffix(".head"), flags, 0o600)
             self._size = self._take_up()
+            if missing := self._missing():
+                self._enter(*linked(self._entry(_cut(missing)), self._end), write=True)
         except OSError as error:
             raise self._failure(error) from error
 
     def close(self) -> None:
         os.close(self._file)
+        os.close(self._head)
 
     @property
     def last(self) -> int:
@@ -62,12 +69,10 @@ class AuditLog:
         async with self._writing:
             data, link = linked(self._entry(deed), self._end)
             try:
-                await asyncio.shield(asyncio.to_thread(self._append, data))
+                await asyncio.shield(asyncio.to_thread(self._append, data, link))
             except OSError as error:
                 raise self._failure(error) from error
-            self._starts.append(self._size)
-            self._size += len(data)
-            self._end = link
+            self._enter(data, link)
         news, self._news = self._news, asyncio.Event()
         news.set()
 
@@ -114,14 +119,42 @@ class AuditLog:
             self._end = link_of(last, len(self._starts))
         return position
 
-    def _append(self, data: bytes) -> None:
+    def _missing(self) -> str:
+        """What the head knows and the log does not, or ""."""
+        try:
+            head = parsed_head(os.pread(self._head, _HEAD_BYTES, 0))
+        except UsageError as error:
+            return str(error)
+        if head is None:
+            return "" if self._end.seq < 2 else "the head of the log is gone: lines may be missing at its end"
+        if head.seq > self._end.seq:
+            return f"lines {self._end.seq + 1} to {head.seq} are missing"
+        if head.seq and link_of(self._line(head.seq), head.seq) != head:
+            return f"line {head.seq} is not the one that was written"
+        return ""
+
+    def _line(self, seq: int) -> bytes:
+        start, end = (*self._starts, self._size)[seq - 1 : seq + 1]
+        return os.pread(self._file, end - start, start)
+
+    def _enter(self, data: bytes, link: Link, *, write: bool = False) -> None:
+        if write:
+            self._append(data, link)
+        self._starts.append(self._size)
+        self._size += len(data)
+        self._end = link
+
+    def _append(self, data: bytes, link: Link) -> None:
         """What a failed write has left is taken back, so that the next one begins a line."""
         try:
             if os.write(self._file, data) != len(data):
                 raise OSError("the line was written in part")
             os.fsync(self._file)
+            os.pwrite(self._head, head_of(link), 0)
+            os.fsync(self._head)
         except OSError:
             os.ftruncate(self._file, self._size)
+            os.pwrite(self._head, head_of(self._end), 0)
             raise
 
     def _entry(self, deed: Deed) -> AuditEntryView:
@@ -146,3 +179,19 @@ class AuditLog:
             evidence=str(error)[:200],
             next_action="free disk space, check its permissions; nothing is answered that is not on record",
         )
+
+
+def _cut(missing: str) -> Deed:
+    _LOGGER.error("the audit log was changed while nobody watched: %s", missing)
+    return Deed(
+        who="",
+        role="",
+        via="",
+        source="",
+        event=CUT,
+        method="",
+        route="",
+        target=missing,
+        status=0,
+        trace="",
+    )

@@ -1,6 +1,7 @@
 """The audit log as bytes: JSON lines, each with the SHA-256 of the line before it."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -8,8 +9,11 @@ from appliance.errors import UsageError
 from appliance.model.access_views import AuditEntryView
 from appliance.model.codec import from_json, to_json
 
+_HEAD = re.compile(rb"(\d{20}) ([0-9a-f]{64})\n")
 GENESIS = "0" * 64
 """What the first line names as the one before it."""
+CUT = "audit_cut"
+"""The event of a line that says that lines before it are gone: a break for ever."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,21 @@ def parsed(data: bytes) -> Line:
     return from_json(Line, data)
 
 
+def head_of(link: Link) -> bytes:
+    """What is kept beside the log, of one size always: without it nobody could see that its end is gone."""
+    return f"{link.seq:020d} {link.digest}\n".encode()
+
+
+def parsed_head(data: bytes) -> Link | None:
+    """None where nothing was ever kept. Raises `UsageError`."""
+    if not data:
+        return None
+    match = _HEAD.fullmatch(data)
+    if match is None:
+        raise UsageError("this is no head of an audit log", evidence=repr(data[:100]))
+    return Link(seq=int(match[1]), digest=match[2].decode())
+
+
 def first_break(lines: Iterable[bytes], end: Link | None = None) -> Break | None:
     """Where the chain breaks first. `end` is what its last line is known to be: without it nobody can see that lines
     are missing at the end."""
@@ -61,6 +80,8 @@ def first_break(lines: Iterable[bytes], end: Link | None = None) -> Break | None
             return Break(line=number, reason=f"line {number} calls itself {line.entry.seq}: lines are missing")
         if line.prev != link.digest:
             return Break(line=number, reason="the line before it is not the one that it was written behind")
+        if line.entry.event == CUT:
+            return Break(line=number, reason=line.entry.target)
         link = link_of(data, number)
     if end is not None and link.seq < end.seq:
         return Break(line=link.seq + 1, reason=f"the log ends here; {end.seq} lines were written")

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from appliance.model.access_views import Role, Via
 
-__all__ = ["Caller", "Role", "Via"]
+__all__ = ["COOKIE", "Caller", "Role", "Via"]
+
+COOKIE = "__Host-innervate"
+"""A browser takes it over TLS only, for this host alone, for every path (RFC 6265bis section 4.1.3.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ def network_of(source: str) -> str:
         address = ip_address(source)
     except ValueError:
         return source
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+    if isinstance(address, IPv6Address):
         return str(IPv6Address(int(address) >> 64 << 64))
     return source
 

@@ -9,9 +9,9 @@ from starlette.requests import HTTPConnection
 
 from appliance.access.access import Access
 from appliance.access.book import Token, User
-from appliance.access.model import Role, Via
+from appliance.access.model import COOKIE, Role, Via
 from appliance.api.etags import Tagged, guard
-from appliance.api.gate import COOKIE, Asker, Source, needs
+from appliance.api.gate import Asker, Source, needs
 from appliance.api.once import asked_of
 from appliance.model.access_views import (
     AuditVerdictView,

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance import __version__
 from appliance.access.access import Access
+from appliance.access.model import COOKIE
 from appliance.api import access as access_routes
 from appliance.api import bmcs, console, routes, runs, tunnel
 from appliance.api.bodies import Bodies
-from appliance.api.gate import COOKIE, Gate, Needs
+from appliance.api.gate import Gate, Needs, is_api
 from appliance.api.once import Once
 from appliance.api.port import Application
 from appliance.api.problems import MEDIA_TYPE, add_handlers
@@ -34,9 +36,11 @@ def create_app(
     *,
     hosts: frozenset[str] = frozenset(),
     fingerprint: str = "",
+    pages: ASGIApp | None = None,
 ) -> FastAPI:
     """`hosts` are the names and addresses (without port) under which a TCP listener answers, against DNS rebinding: a
     request that did not come by a Unix socket has to name one. `fingerprint` is that of the listener's certificate.
+    `pages` answer whatever is not the API's, behind the same gate.
     """
     app = _Api(
         title="Innervate",
@@ -49,6 +53,8 @@ def create_app(
     app.state.application, app.state.access, app.state.fingerprint = application, access, fingerprint
     for router in _ROUTERS:
         app.include_router(router)
+    if pages is not None:
+        app.router.default = _beside(pages, app.router.default)
     add_handlers(app)
     app.add_middleware(Bodies)  # the last one that is added sees a request first
     app.add_middleware(Once, application=application, answers=access.answers)
@@ -56,6 +62,13 @@ def create_app(
     app.add_middleware(Trail, audit=access.audit)
     app.add_middleware(Traced, rng=rng)
     return app
+
+
+def _beside(pages: ASGIApp, unknown: ASGIApp) -> ASGIApp:
+    async def chosen(scope: Scope, receive: Receive, send: Send) -> None:
+        await (unknown if is_api(scope["path"]) else pages)(scope, receive, send)
+
+    return chosen
 
 
 class _Api(FastAPI):

@@ -3,6 +3,7 @@
 * The gate stands before the router: whoever is not known gets 401, wherever they knock, but for `OPEN`.
 * Each route says by `needs` which role it asks for; a test looks that none forgot to.
 * `request.state.caller` is the `Caller`, or None on what is open.
+* What is not the API is a page: who is not known is sent to log in, and forms carry the session's token themselves.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ from fastapi import Depends
 from fastapi.params import Depends as DependsMarker
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.access.desk import Desk
-from appliance.access.model import Caller, Role, Via
+from appliance.access.model import COOKIE, Caller, Role, Via
 from appliance.api.problems import answered
 from appliance.errors import AccessError, InnervateError, LoginError
 
@@ -30,7 +32,9 @@ OPEN = frozenset(
 )
 """What anybody may ask, who may reach us at all."""
 
-COOKIE = "__Host-innervate"
+_OPEN_PAGES = frozenset({"/login", "/setup"})
+_OPEN_FILES = "/static/"
+
 CSRF_HEADER = "x-csrf-token"
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _POLICY_VIOLATION = 1008
@@ -73,8 +77,9 @@ def caller_of(connection: HTTPConnection) -> Caller:
 
 
 def source_of(connection: HTTPConnection) -> str:
-    """Where a request comes from: an address, or "socket"."""
-    return connection.client.host if connection.client else "socket"
+    """Where a request comes from: an address, or "socket". A socket for both kinds shows IPv4 as IPv6 (RFC 4291 section
+    2.5.5.2)."""
+    return connection.client.host.removeprefix("::ffff:") if connection.client else "socket"
 
 
 Asker = Annotated[Caller, Depends(caller_of)]
@@ -96,6 +101,11 @@ class Gate:
         connection.state.caller = None
         try:
             self._admit(connection, scope.get("method", "GET"))
+        except LoginError as error:
+            asks = scope["type"] == "http" and not is_api(scope["path"])
+            reply = RedirectResponse("/login", status_code=303) if asks else answered(connection, error)
+            await reply(scope, receive, send)
+            return
         except (InnervateError, HTTPException) as error:
             await answered(connection, error)(scope, receive, send)
             return
@@ -113,8 +123,9 @@ class Gate:
         caller = connection.state.caller = self._known(connection, peer)
         upgrade = connection.scope["type"] == "websocket"
         if upgrade or method not in _HARMLESS:
-            self._check_origin(connection, caller, needs_token=not upgrade)
-        if caller is None and (upgrade or (method, connection.scope["path"]) not in OPEN):
+            api = is_api(connection.scope["path"])
+            self._check_origin(connection, caller, needs_token=api and not upgrade)
+        if caller is None and (upgrade or not _is_open(method, connection.scope["path"])):
             raise LoginError("this needs a log-in", next_action=_LOG_IN)
 
     def _check_host(self, connection: HTTPConnection) -> None:
@@ -177,6 +188,16 @@ class _Watched:
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
         if not self._ended:
             await self._send(message)
+
+
+def is_api(path: str) -> bool:
+    return path == "/v1" or path.startswith("/v1/")
+
+
+def _is_open(method: str, path: str) -> bool:
+    if path in _OPEN_PAGES:
+        return True
+    return (method, path) in OPEN or (method in _HARMLESS and path.startswith(_OPEN_FILES))
 
 
 def host_name(header: str) -> str:

@@ -13,8 +13,11 @@ _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
 _STARTS = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 _EVENTS: dict[tuple[str, str], str] = {
     ("POST", "/v1/login"): "authn_login_success",
+    ("POST", "/login"): "authn_login_success",
     ("POST", "/v1/logout"): "session_expired",
+    ("POST", "/logout"): "session_expired",
     ("POST", "/v1/setup"): "user_created",
+    ("POST", "/setup"): "user_created",
     ("POST", "/v1/users"): "user_created",
     ("PATCH", "/v1/users/{user}"): "user_updated",
     ("DELETE", "/v1/users/{user}"): "user_deleted",

@@ -243,6 +243,7 @@ def _audit_line(entry: AuditEntryView) -> str:
 def _audit_words(entry: AuditEntryView) -> Iterator[str]:
     yield moment(entry.time)
     yield clean(entry.who, 64) or "-"
+    yield entry.via or "-"
     yield clean(entry.source, 64)
     yield entry.event
     yield clean(f"{entry.method} {entry.route}", 300)

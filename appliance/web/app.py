@@ -9,7 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,9 +19,11 @@ from appliance.errors import InnervateError, UsageError
 from appliance.model.filter import parse
 from appliance.model.ids import PlanDigest, RunId, machine_name
 from appliance.web.actions import Actions
+from appliance.web.entry import Entry
+from appliance.web.forms import caller_of, html, personal
 from appliance.web.live import Hub, Update
 from appliance.web.pages import EVENTS, Pages, draw_of
-from appliance.web.port import Appliance
+from appliance.web.port import Appliance, Doors
 from appliance.web.render import render
 
 _STATIC = Path(__file__).with_name("static")
@@ -47,10 +49,11 @@ _HEADERS = {
 }
 
 
-def create_pages(appliance: Appliance, *, life: str, now: Callable[[], float]) -> Starlette:
-    """`life` is another one for each start of the daemon; `now` in seconds since the epoch."""
+def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable[[], float]) -> Starlette:
+    """To stand behind the API's gate. `life` is another one for each start of the daemon; `now` in seconds since the
+    epoch."""
     hub, pages = Hub(appliance, life), Pages(appliance, now)
-    looks, actions = _Looks(pages, hub), Actions(appliance, pages)
+    looks, actions, entry = _Looks(pages, hub, doors), Actions(appliance, doors, pages), Entry(doors)
     return Starlette(
         routes=[
             Route("/", looks.rack),
@@ -63,58 +66,73 @@ def create_pages(appliance: Appliance, *, life: str, now: Callable[[], float]) -
             Route("/keys", looks.keys),
             Route("/live", looks.live),
             *actions.routes,
+            *entry.routes,
             Mount("/static", _Static(directory=_STATIC)),
         ],
         middleware=[Middleware(_Headers)],
-        exception_handlers={InnervateError: _told, HTTPException: _told, Exception: _told},
+        exception_handlers=dict.fromkeys((InnervateError, HTTPException, Exception), looks.told),
     )
 
 
 class _Looks:
-    def __init__(self, pages: Pages, hub: Hub) -> None:
+    def __init__(self, pages: Pages, hub: Hub, doors: Doors) -> None:
         self._pages = pages
         self._hub = hub
+        self._doors = doors
 
-    async def rack(self, _: Request) -> Response:
-        return HTMLResponse(await self._pages.rack(self._hub.mark()))
+    async def rack(self, request: Request) -> Response:
+        return html(request, self._doors, await self._pages.rack(self._hub.mark()))
 
     async def machines(self, request: Request) -> Response:
         text = request.query_params.get("filter", "")
         everything = "all" in request.query_params
-        return HTMLResponse(await self._pages.machines(self._hub.mark(), parse(text), text, everything=everything))
+        return html(
+            request, self._doors, await self._pages.machines(self._hub.mark(), parse(text), text, everything=everything)
+        )
 
     async def machine(self, request: Request) -> Response:
-        return HTMLResponse(await self._pages.machine(self._hub.mark(), machine_name(request.path_params["name"])))
+        return html(
+            request, self._doors, await self._pages.machine(self._hub.mark(), machine_name(request.path_params["name"]))
+        )
 
-    async def runs(self, _: Request) -> Response:
-        return HTMLResponse(self._pages.runs(self._hub.mark()))
+    async def runs(self, request: Request) -> Response:
+        return html(request, self._doors, self._pages.runs(self._hub.mark()))
 
     async def run(self, request: Request) -> Response:
-        return HTMLResponse(self._pages.run(self._hub.mark(), RunId(request.path_params["run"])))
+        return html(request, self._doors, self._pages.run(self._hub.mark(), RunId(request.path_params["run"])))
 
     async def plan(self, request: Request) -> Response:
-        return HTMLResponse(self._pages.plan(PlanDigest(request.path_params["digest"])))
+        return html(request, self._doors, self._pages.plan(PlanDigest(request.path_params["digest"])))
 
     async def events(self, request: Request) -> Response:
         mark = self._hub.mark()
         after = request.query_params.get("after") or str(max(0, self._hub.seen - EVENTS))
-        return HTMLResponse(await self._pages.events(mark, _number(after)))
+        return html(request, self._doors, await self._pages.events(mark, _number(after)))
 
-    async def keys(self, _: Request) -> Response:
-        return HTMLResponse(self._pages.keys())
+    async def keys(self, request: Request) -> Response:
+        return html(request, self._doors, self._pages.keys())
+
+    async def told(self, request: Request, error: Exception) -> Response:
+        page = render("problem", site="", mark="", live="", now=0.0, problem=problem(error))
+        return html(request, self._doors, page, error)
 
     async def live(self, request: Request) -> Response:
         page = request.query_params.get("page", "")
         mark = request.headers.get("Last-Event-ID") or request.query_params.get("since", "")
         draw_of(self._pages, page)
         return StreamingResponse(
-            self._messages(page, mark), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
+            self._messages(request, page, mark), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
 
-    async def _messages(self, page: str, mark: str) -> AsyncIterator[str]:
+    async def _messages(self, request: Request, page: str, mark: str) -> AsyncIterator[str]:
+        """Until the caller's session or token has ended."""
         yield "retry: 1000\n\n"
+        caller = caller_of(request)
         async for update in self._hub.watch(mark):
-            yield _BEAT if update is None else self._message(page, update)
+            if caller is None or not self._doors.still(caller, active=False):
+                return
+            message = _BEAT if update is None else self._message(page, update)
+            yield personal(request, self._doors, message)
 
     def _message(self, page: str, update: Update) -> str:
         draw, drawn = draw_of(self._pages, page), dict[str, str]()
@@ -134,11 +152,6 @@ def _number(text: str) -> int:
     if not text.isdecimal() or len(text) > 18:
         raise UsageError("`after` is the number of an event", evidence=text[:70], next_action="begin at /events")
     return int(text)
-
-
-async def _told(_: Request, error: Exception) -> Response:
-    view = problem(error)
-    return HTMLResponse(render("problem", site="", mark="", live="", now=0.0, problem=view), status_code=view.status)
 
 
 class _Headers:

@@ -3,8 +3,10 @@
 Every method raises `InnervateError`; pages show its cause, evidence and next action.
 """
 
+from collections.abc import Iterable
 from typing import Protocol
 
+from appliance.access.model import Caller
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.views import (
     Errand,
@@ -62,3 +64,36 @@ class Appliance(Looking, Protocol):
     async def hold(self, name: MachineName, reason: str) -> MachineView: ...
 
     async def release(self, name: MachineName) -> MachineView: ...
+
+
+class Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class Entered(Protocol):
+    """A session that was opened; `cookie` is what the browser keeps."""
+
+    @property
+    def cookie(self) -> str: ...
+
+
+class Doors(Protocol):
+    """Who comes in, and whether they may stay."""
+
+    @property
+    def setup_code(self) -> str: ...
+
+    def users(self) -> Iterable[Named]: ...
+
+    async def set_up(self, name: str, code: str, password: str, source: str) -> Named: ...
+
+    async def log_in(self, name: str, password: str, code: str, source: str) -> Entered: ...
+
+    def log_out(self, caller: Caller) -> None: ...
+
+    def still(self, caller: Caller, *, active: bool) -> bool: ...
+
+    def csrf_of(self, caller: Caller) -> str: ...
+
+    def is_csrf(self, caller: Caller, token: str) -> bool: ...

@@ -3,6 +3,7 @@
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from secrets import token_hex
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -12,6 +13,10 @@ from appliance.model.text import clean
 
 _STATIC = Path(__file__).with_name("static")
 _LONGEST = 2000
+_UNKNOWN = token_hex(8)
+CSRF, WHO, ROLE = (f"{name}-{_UNKNOWN}" for name in ("csrf", "who", "role"))
+"""What is another thing for each viewer stands in the pages as a word that nobody else can write: a part is drawn once
+for all."""
 
 GLYPHS: dict[Standing, str] = {
     Standing.FAILED: "✖",
@@ -47,7 +52,14 @@ def _environment() -> Environment:
         rate=units.rate,
     )
     environment.globals.update(
-        percent=units.percent, standing=standing, standings=STANDINGS, glyphs=GLYPHS, asset=_asset
+        percent=units.percent,
+        standing=standing,
+        standings=STANDINGS,
+        glyphs=GLYPHS,
+        asset=_asset,
+        csrf=CSRF,
+        who=WHO,
+        role=ROLE,
     )
     return environment
 

@@ -21,7 +21,7 @@ from uuid import UUID
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from appliance.access.access import opened as open_access
+from appliance.access.access import opened
 from appliance.api.app import create_app
 from appliance.api.server import serve as serve_api
 from appliance.bmc.dialler import Dialler
@@ -38,6 +38,7 @@ from appliance.conductor.outbox import carry_out
 from appliance.errors import BmcError, InnervateError
 from appliance.lab.certificate import self_signed
 from appliance.lab.topology import lab_rack
+from appliance.model.access_views import PasswordRequest, Role, SetupRequest, TokenRequest, UserRequest
 from appliance.model.bmc import AccountRole, BmcEndpoint
 from appliance.model.bmc_views import BmcSearchRequest, LoginState, VaultEntryRequest
 from appliance.model.bmc_views import VaultScope as For
@@ -71,7 +72,21 @@ from tests.unit.appliance.conductor.rack import FakeLibrary, FakeTraces
 GUESSES = 40
 PREFIX = "cnry-"
 FILES = [
-    f"state/{name}" for name in ("bmc.vault", "bmc.vault.key", "records.db", "ssh/id_ed25519", "ssh/id_ed25519.pub")
+    f"state/{name}"
+    for name in (
+        "access/access.vault",
+        "access/access.vault.key",
+        "access/answers.jsonl",
+        "access/answers.vault",
+        "access/answers.vault.key",
+        "access/audit.head",
+        "access/audit.jsonl",
+        "bmc.vault",
+        "bmc.vault.key",
+        "records.db",
+        "ssh/id_ed25519",
+        "ssh/id_ed25519.pub",
+    )
 ]
 RAMDISK = Ramdisk(kernel="/k", initrd="/i", server_url="http://127.0.0.1")
 ADDRESS = re.compile(r"\{(\w+)[^}]*\}")
@@ -270,8 +285,8 @@ class Daemon:
             waiting=waiting,
             ssh_key=key,
         )
-        access = closing.enter_context(open_access(state / "access", clock, SystemRng(), issuer="lab"))
-        self.app = create_app(self.application, access, SystemRng())
+        self.access = closing.enter_context(opened(state / "access", clock, SystemRng(), issuer="lab"))
+        self.app = create_app(self.application, self.access, SystemRng())
 
     async def run(self) -> None:
         await Conductor(self._hands, carry_out, SystemRng()).run()
@@ -298,10 +313,10 @@ async def views(daemon: Daemon, socket_path: Path) -> dict[str, bytes]:
     """Every route that can be read, for every machine and the last plan and run."""
     world, answers = daemon.memory.world, dict[str, bytes]()
     values = {"name": [machine.name for machine in daemon.application.machines().machines]}
-    values |= {"digest": list(world.plans), "run": list(world.runs)}
+    values |= {"digest": list(world.plans), "run": list(world.runs), "user": ["ann"], "token": ["00000000"]}
     for path, operations in daemon.app.openapi()["paths"].items():
         names = ADDRESS.findall(path)
-        for value in values.get(names[0], ["nobody"]) if names else [""]:
+        for value in values[names[0]] if names else [""]:
             target = ADDRESS.sub(value, path)
             if "get" in operations:
                 answers[target] = await get(socket_path, target)
@@ -368,6 +383,18 @@ async def bmcs_are_found_entered_and_rotated(
         told.rotated += 1
 
 
+def by_its_accounts(client: Client, canaries: Canaries) -> None:
+    """An account, its log-ins by right and wrong, a token, an authenticator: each secret is shown once at most."""
+    first, second, wrong = canaries.new(), canaries.new(), canaries.new()
+    client.add_user(UserRequest(name="ann", role=Role.ADMIN, password=first))
+    client.set_password("ann", PasswordRequest(password=second))
+    with suppress(InnervateError):
+        client.set_up(SetupRequest(name="eve", code=wrong, password=wrong))
+    with suppress(InnervateError):
+        client.confirm_totp("ann", wrong)
+    canaries.add(client.make_token(TokenRequest(label="ci", role=Role.ADMIN)).token)
+
+
 def by_its_api(client: Client, url: str, password: str, late: str) -> tuple[LoginState, ...]:
     """As a person does it; the answers are looked at with the other views. Returns what came of each step."""
     entry = VaultEntryRequest(scope=For.MAKE, value="Nobody", user="late", password=late)
@@ -424,6 +451,8 @@ async def play(folder: Path, canaries: Canaries, evidence: Evidence, plant: Plan
         while not socket_path.exists():  # noqa: ASYNC110  until it listens, some turns of the loop
             await asyncio.sleep(0)
         told.served = await asyncio.to_thread(by_its_api, client, url, passwords[3], canaries.new())
+        canaries.add(daemon.access.desk.setup_code)
+        await asyncio.to_thread(by_its_accounts, client, canaries)
         new = daemon.bmcs.endpoint_of(MachineName("good")).password.reveal()
         assert new not in passwords
         canaries.add(new)

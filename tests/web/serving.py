@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from appliance.access.model import Caller, Role, Via
+from appliance.api.fake import fake_access
 from appliance.web.app import create_pages
-from appliance.web.port import Appliance
+from appliance.web.port import Appliance, Doors
 
 T = TypeVar("T")
 
@@ -28,9 +31,10 @@ class Serving:
 
 
 @contextmanager
-def serving(appliance: Appliance, life: str = "life") -> Iterator[Serving]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = create_pages(appliance, life=life, now=time.time)
+def serving(appliance: Appliance, role: Role = Role.ADMIN) -> Iterator[Serving]:
+    """Behind a gate that knows everybody as one caller; the real gate is in test_entry."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, fake_access() as access:
+        app = _known_as(Caller(name="local:test", role=role, via=Via.SOCKET), appliance, access.desk)
         config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, access_log=False)
         server, loop = uvicorn.Server(config), asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_until_complete, args=(_serve(server, listener),))
@@ -41,6 +45,16 @@ def serving(appliance: Appliance, life: str = "life") -> Iterator[Serving]:
             server.should_exit = True
             thread.join()
             loop.close()
+
+
+def _known_as(caller: Caller, appliance: Appliance, doors: Doors) -> ASGIApp:
+    pages = create_pages(appliance, doors, life="life", now=time.time)
+
+    async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["caller"] = caller
+        await pages(scope, receive, send)
+
+    return admitted
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

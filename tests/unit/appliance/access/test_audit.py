@@ -133,11 +133,45 @@ def test_an_end_that_is_cut_off_while_it_is_open(tmp_path: Path, kept: int) -> N
 
 def test_a_line_that_a_crash_cut_off_goes(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    write(path, 3)
-    path.write_bytes(path.read_bytes()[:-5])
+    write(path, 2)
+    path.write_bytes(path.read_bytes() + b'{"entry":{"seq":3,')
     write(path, 1)
     assert broken(path) is None
     assert path.read_bytes().count(b"\n") == 3
+
+
+def test_a_head_that_a_crash_left_behind_is_no_break(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    write(path, 2)
+    before = path.with_suffix(".head").read_bytes()
+    write(path, 1)
+    path.with_suffix(".head").write_bytes(before)
+    assert broken(path) is None
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 4])
+def test_an_end_that_was_cut_off_while_nobody_watched(tmp_path: Path, kept: int) -> None:
+    """It is found at the next start, and for ever after."""
+    path = tmp_path / "audit.jsonl"
+    write(path, 5)
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
+    write(path, 2)
+    assert [broken(path), broken(path)] == [kept + 1, kept + 1]
+
+
+def test_a_last_line_that_was_changed_while_nobody_watched(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    write(path, 3)
+    path.write_bytes(path.read_bytes().replace(b"run=2", b"run=7"))
+    assert broken(path) == 4
+
+
+@pytest.mark.parametrize("head", [None, b"", b"nonsense"])
+def test_a_head_that_is_gone(tmp_path: Path, head: bytes | None) -> None:
+    path = tmp_path / "audit.jsonl"
+    write(path, 3)
+    path.with_suffix(".head").unlink() if head is None else path.with_suffix(".head").write_bytes(head)
+    assert broken(path) == 4
 
 
 def test_hostile_text_is_cleaned(tmp_path: Path) -> None:

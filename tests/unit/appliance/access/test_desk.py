@@ -336,6 +336,16 @@ def test_one_source_that_tries_many_accounts(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_whoever_has_an_ipv6_network_is_one_source(tmp_path: Path) -> None:
+    async def scene(desk: Desk, clock: Hands) -> None:
+        for number in range(20):
+            await refused(LoginError, desk.log_in(f"user{number}", OTHER, "", f"2001:db8::{number:x}"))
+        await refused(ThrottledError, desk.log_in("root", PASSWORD, "", "2001:db8::ffff"))
+        await desk.log_in("root", PASSWORD, "", "2001:db8:0:1::1")
+
+    play(tmp_path, scene)
+
+
 @pytest.mark.parametrize("name", ["", "Ann", "-a", "a b", "local:root", "a\n", "a" * 33, "ä"])
 def test_names_that_no_account_has(tmp_path: Path, name: str) -> None:
     async def scene(desk: Desk, clock: Hands) -> None:

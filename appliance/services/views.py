@@ -29,6 +29,7 @@ from appliance.model.views import (
     RunView,
     StepView,
 )
+from appliance.model.words import STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
 from appliance.store.records import (
@@ -76,8 +77,6 @@ class Around:
 
 
 _NOWHERE = Around()
-
-STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 
 
 def step_view(

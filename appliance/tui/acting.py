@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import assert_never
 
+from appliance.model.filter import Filter
 from appliance.tui.asking import Outcome, opened, planning
 from appliance.tui.choices import choices, question
 from appliance.tui.keys import Action
@@ -69,7 +70,7 @@ def act(state: State, action: Action) -> Outcome:
                 moved(state, replace(state.place, back=0, until=None)) if isinstance(state.place, Log) else state
             ), ()
         case Action.FILTER:
-            return replace(state, prompt=Prompt(ask=Ask.FILTER, label="Show names with: ", typed=state.filter)), ()
+            return replace(state, prompt=Prompt(ask=Ask.FILTER, label="Show: ", typed=str(state.filter))), ()
         case Action.COMMAND:
             return replace(state, prompt=Prompt(ask=Ask.COMMAND, label=":")), ()
         case _:
@@ -112,7 +113,7 @@ def _next(state: State) -> State:
 def _back(state: State) -> Outcome:
     """A page that shows what moves on is read again."""
     if len(state.places) == 1:
-        return replace(state, filter="", notice=None), ()
+        return replace(state, filter=Filter(), notice=None), ()
     there = replace(state, places=state.places[:-1], notice=None, busy="")
     return there, _read_again(there.place)
 

@@ -3,7 +3,9 @@
 from dataclasses import replace
 from typing import assert_never
 
+from appliance.errors import UsageError
 from appliance.frontend.provision import is_name
+from appliance.model.filter import parse
 from appliance.tui.messages import Pressed
 from appliance.tui.state import (
     Apply,
@@ -30,6 +32,7 @@ from appliance.tui.state import (
     entered,
 )
 
+YES = frozenset({"y", "yes"})
 _TYPED_LIMIT = 200
 _TAKE_OVER = Prompt(
     ask=Ask.YES,
@@ -67,17 +70,26 @@ def _answered(state: State, prompt: Prompt) -> Outcome:
     text = prompt.typed.strip()
     match prompt.ask:
         case Ask.FILTER:
-            return replace(state, filter=text), ()
+            return _filtered(state, prompt), ()
         case Ask.COMMAND:
             return command(state, text)
         case Ask.NAME:
             return _decided(state, prompt, is_yes=is_name(text, prompt.wanted))
         case Ask.YES:
-            return _decided(state, prompt, is_yes=text.lower() in ("y", "yes"))
+            return _decided(state, prompt, is_yes=text.lower() in YES)
         case Ask.TEXT:
             return _decided(state, replace(prompt, then=_because(prompt.then, text)), is_yes=bool(text))
         case _:
             assert_never(prompt.ask)
+
+
+def _filtered(state: State, prompt: Prompt) -> State:
+    """What is no filter is asked for again, and says why it is none."""
+    try:
+        return replace(state, filter=parse(prompt.typed))
+    except UsageError as error:
+        says = (f"{error}: {error.next_action}", *((error.evidence,) if error.evidence else ()))
+        return replace(state, prompt=replace(prompt, says=says))
 
 
 def _decided(state: State, prompt: Prompt, *, is_yes: bool) -> Outcome:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from appliance.frontend.errands import SAYS
 from appliance.model.phase import ConditionKind
+from appliance.model.standing import standing
 from appliance.model.views import Errand, MachineView, PowerAction
+from appliance.tui.figures import badge
 from appliance.tui.page import Page, rule
-from appliance.tui.standing import badge, standing
 from appliance.tui.state import Ask, Choices, MakePlan, PlaceHold, Prompt, ReleaseHold, SetPower, State, Task
 from appliance.tui.text import Line, Tone, line, marked, span, wrapped
 
@@ -73,7 +74,7 @@ def choices_page(state: State, place: Choices) -> Page:
 def _head(name: str, machine: MachineView | None) -> Line:
     if machine is None:
         return line(f"{name} is not known")
-    return (badge(machine), span(f" {name} {standing(machine).word}"))
+    return (badge(machine), span(f" {name} {standing(machine).value}"))
 
 
 def _row(one: Choice, *, on: bool) -> Line:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from appliance.tui.figures import LEGEND
 from appliance.tui.keys import Action, keys_of
 from appliance.tui.page import Page, section
-from appliance.tui.standing import LEGEND
 from appliance.tui.state import Help, State
 from appliance.tui.text import Line, Tone, line, wrapped
 

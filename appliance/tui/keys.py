@@ -26,7 +26,7 @@ class Action(Enum):
     BOTTOM = "to the last"
     OPEN = "open, or approve"
     BACK = "back"
-    FILTER = "filter by name"
+    FILTER = "filter: which machines are shown"
     COMMAND = "type a command"
     APPROVE = "approve the plan that is shown"
     PLAN_ANEW = "plan anew"

@@ -10,6 +10,7 @@ from typing import Protocol, assert_never
 from appliance.client import Client
 from appliance.errors import ConflictError, InnervateError
 from appliance.frontend.provision import is_worth
+from appliance.frontend.whole import all_machines, all_runs
 from appliance.model.views import EventsView, PlanView, RunState, RunView
 from appliance.tui.messages import Absent, Began, Did, Explained, Happened, Message, Opened, PlanMade, Read, Refused
 from appliance.tui.state import (
@@ -51,7 +52,7 @@ def answers(client: Client, command: Command, now: Callable[[], float]) -> Itera
     yield answer
     if isinstance(answer, Did):
         with suppress(InnervateError):
-            yield standing(client, now())
+            yield reading(client, now())
 
 
 def carried_out(client: Client, command: Command) -> Message:
@@ -66,7 +67,7 @@ def _done(client: Client, command: Command) -> Message:
     match command:
         case MakePlan():
             plan = _plan(client, command.task)
-            worth = is_worth(plan, command.applied, client.machines())
+            worth = is_worth(plan, command.applied, all_machines(client))
             return PlanMade(task=command.task, plan=plan, applied=command.applied, worth=worth)
         case Apply():
             run = client.apply(command.plan.digest)
@@ -149,15 +150,22 @@ def _events(client: Client, after: int, *, busy: bool) -> EventsView:
 
 def _told(client: Client, tell: Tell, now: float) -> bool:
     """Tells how things stand; whether something is at work."""
-    read = standing(client, now)
+    read = reading(client, now)
     tell(read)
     return bool(read.running)
 
 
-def standing(client: Client, now: float) -> Read:
-    runs = client.runs()
+def reading(client: Client, now: float) -> Read:
+    runs = all_runs(client)
     running = tuple(_runs(client, tuple(run.id for run in runs.runs if run.state is RunState.RUNNING)))
-    return Read(now=now, health=client.health(), machines=client.machines(), runs=runs, running=running)
+    return Read(
+        now=now,
+        health=client.health(),
+        machines=all_machines(client),
+        runs=runs,
+        running=running,
+        setup=client.setup(),
+    )
 
 
 def _runs(client: Client, names: tuple[str, ...]) -> tuple[RunView, ...]:

@@ -14,9 +14,9 @@ KEYS = "p pause  f follow  j k scroll  G latest  / filter by machine  Esc back  
 def log_page(state: State, place: Log) -> Page:
     rows = lines_of(state, place)
     mode = "follows" if place.until is None else "paused"
-    whose = f" of {place.machine}" if place.machine else ""
-    filtered = f", names with {state.filter}" if state.filter and not place.machine else ""
-    head = line(f"Events{whose}{filtered}, {mode}", Tone.STRONG)
+    filtered = f" of machines that fit {state.filter}" if state.filter.terms else ""
+    whose = f" of {place.machine}" if place.machine else filtered
+    head = line(f"Events{whose}, {mode}", Tone.STRONG)
     nothing = (line("Nothing happened yet.", Tone.DIM),)
     return Page(
         title="Log", head=(head,), body=rows or nothing, keys=KEYS, top=max(0, len(rows) - place.back - room(state))
@@ -33,12 +33,12 @@ def lines_of(state: State, place: Log) -> tuple[Line, ...]:
 
 
 def shown(state: State, place: Log) -> tuple[EventView, ...]:
-    wanted = state.filter.strip().lower()
+    wanted = {machine.name for machine in state.chosen} if state.filter.terms else None
     return tuple(
         event
         for event in state.data.events
         if (place.until is None or event.seq <= place.until)
-        and (event.machine == place.machine if place.machine else wanted in event.machine.lower())
+        and (event.machine == place.machine if place.machine else wanted is None or event.machine in wanted)
     )
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from appliance.frontend import units
+from appliance.frontend.timeline import Stage, stages
 from appliance.model.phase import Condition
 from appliance.model.views import CertificateView, ExplainLine, ExplainView, MachineView, RunView, StepView
+from appliance.tui.figures import badge, bar, bytes_done, outlook, position, word
 from appliance.tui.page import Page, section
-from appliance.tui.standing import badge, bar, bytes_done, outlook, position, standing
 from appliance.tui.state import Data, Machine, State
 from appliance.tui.text import EMPTY, Line, Tone, joined, line, span, wrapped
-from appliance.tui.timeline import Mark, timeline
 
 _BAR = 20
 _STAGE_CELLS = 12
@@ -47,12 +47,11 @@ def _body(machine: MachineView, data: Data, now: float, width: int) -> Iterator[
 
 
 def _identity(machine: MachineView, now: float) -> Line:
-    how = standing(machine)
     role = f"spare for {machine.spare_of}" if machine.spare_of else machine.role
     known = (role, machine.serial, machine.address, machine.product)
     return joined(
         (
-            (badge(machine), span(f" {how.word}", how.tone)),
+            (badge(machine), word(machine, " ")),
             line(f"{machine.phase.value} for {units.duration(now - machine.since)}"),
             *(line(text) for text in known if text),
         )
@@ -113,20 +112,20 @@ def _link(link: ExplainLine, width: int) -> Iterator[Line]:
 
 
 def _timeline(machine: MachineView, now: float, width: int) -> Iterator[Line]:
-    marks = timeline(machine, now)
-    if marks:
+    boot = stages(machine, now)
+    if boot:
         yield from section("Timeline, in seconds from power-on")
-        for mark in marks:
-            yield from _mark(mark, width)
+        for stage in boot:
+            yield from _stage(stage, width)
 
 
-def _mark(mark: Mark, width: int) -> Iterator[Line]:
-    name = f"  {mark.stage.replace('_', ' '):<{_STAGE_CELLS}}"
-    if mark.at is not None:
-        took = "" if mark.took is None else f"  +{mark.took:.1f}"
-        yield (span(f"{name}{mark.at:>8.1f}{took}", Tone.GOOD),)
-    elif mark.gap:
-        yield from wrapped(mark.gap, width, Tone.WARN, first=f"{name}       -  ", rest=" " * (_STAGE_CELLS + 12))
+def _stage(stage: Stage, width: int) -> Iterator[Line]:
+    name = f"  {stage.name.replace('_', ' '):<{_STAGE_CELLS}}"
+    if stage.at is not None:
+        took = "" if stage.took in (None, stage.at) else f"  +{stage.took:.1f}"
+        yield (span(f"{name}{stage.at:>8.1f}{took}", Tone.GOOD),)
+    elif says := stage.gap or (f"awaited for {units.duration(stage.took)}" if stage.took is not None else ""):
+        yield from wrapped(says, width, Tone.WARN, first=f"{name}       -  ", rest=" " * (_STAGE_CELLS + 12))
     else:
         yield (span(f"{name}       -", Tone.DIM),)
 

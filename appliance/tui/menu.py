@@ -2,25 +2,30 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
 from appliance.client import Client
 from appliance.errors import ConflictError, InnervateError, NotFoundError, RefusedError
-from appliance.frontend.provision import Outcome, confirm, follow_run, is_name, provision
+from appliance.frontend.errands import is_harmless, outcome_of
+from appliance.frontend.provision import Outcome, carry_out, confirm, follow_run, is_name
+from appliance.frontend.whole import all_machines
 from appliance.frontend.words import changes, run_changes, told
+from appliance.model.standing import standing
 from appliance.model.views import EventView, MachinesView, MachineView, PlanView, RunState, RunView
+from appliance.tui.asking import YES
 from appliance.tui.choices import Choice, choices, question
-from appliance.tui.link import carried_out
+from appliance.tui.figures import badge
+from appliance.tui.link import carried_out, reading
 from appliance.tui.log import event_lines
 from appliance.tui.machine import explanation, machine_page
 from appliance.tui.messages import Did, Refused
 from appliance.tui.overview import head, says
 from appliance.tui.plan import plan_lines
-from appliance.tui.standing import badge, standing
 from appliance.tui.state import Ask, Data, Machine, MakePlan, PlaceHold, SetPower, State, Task
 from appliance.tui.text import Line, fitted, line, plain, span, wrapped
+from appliance.tui.update import known
 
 WIDTH = 78
 LINES = 20
@@ -32,7 +37,8 @@ _LOOK_SECONDS = 2.0
 _MENU = (
     "",
     "1 status   2 provision  3 machine  4 explain",
-    "5 events   6 power      7 hold or release    0 leave",
+    "5 events   6 power      7 hold or release",
+    "8 errand: reinstall, wipe, erase, rescue, decommission, replace    0 leave",
 )
 
 
@@ -65,7 +71,7 @@ class Desk:
 
 def run(desk: Desk) -> None:
     """Until the person leaves, or the line is cut."""
-    deeds = {"1": status, "2": provisioning, "3": details, "4": why, "5": events, "6": power, "7": hold}
+    deeds = {"1": status, "2": provisioning, "3": details, "4": why, "5": events, "6": power, "7": hold, "8": errand}
     while True:
         try:
             desk.say(map(line, _MENU))
@@ -88,23 +94,15 @@ def _do(desk: Desk, deed: Callable[[Desk], None]) -> None:
 
 
 def status(desk: Desk) -> None:
-    machines, runs = desk.client.machines(), desk.client.runs()
-    running = {run.id: desk.client.run(run.id) for run in runs.runs if run.state is RunState.RUNNING}
-    data = Data(
-        health=desk.client.health(),
-        machines=machines.machines,
-        segment=machines.segment,
-        runs=runs.runs,
-        opened=running,
-    )
-    state = State(now=desk.now(), width=WIDTH, data=data)
-    desk.say((*head(state), *_numbered(machines.machines, desk.now())))
+    read = reading(desk.client, desk.now())
+    state = State(now=read.now, width=WIDTH, data=known(Data(), read))
+    desk.say((*head(state), *_numbered(state.data.machines, state.now)))
 
 
 def _numbered(machines: tuple[MachineView, ...], now: float) -> Iterator[Line]:
     for number, machine in enumerate(machines, 1):
         lead = f"{number:>3} {badge(machine).text} "
-        text = f"{machine.name} {standing(machine).word}: {says(machine, now)}"
+        text = f"{machine.name} {standing(machine).value}: {says(machine, now)}"
         yield from wrapped(text, WIDTH, first=lead, rest="        ")
         for condition in machine.conditions[-1:]:
             if condition.next_action:
@@ -112,20 +110,38 @@ def _numbered(machines: tuple[MachineView, ...], now: float) -> Iterator[Line]:
 
 
 def provisioning(desk: Desk) -> None:
+    _carry_out(desk, Task(), desk.client.make_plan)
+
+
+def errand(desk: Desk) -> None:
+    machine = _asked(desk)
+    one = _chosen(desk, [one for one in choices(machine.name, machine) if isinstance(one.deed, MakePlan)])
+    if isinstance(one.deed, MakePlan) and (wanted := one.deed.task.errand) is not None:
+        _carry_out(desk, one.deed.task, lambda: desk.client.plan_errand(machine.name, wanted))
+
+
+def _carry_out(desk: Desk, task: Task, make_plan: Callable[[], PlanView]) -> None:
     """A plan that went stale between reading and approving is shown anew."""
     while True:
         try:
-            outcome = provision(desk.client, lambda plan: _approve(desk, plan), lambda run: _follow(desk, run))
+            outcome = carry_out(
+                desk.client, make_plan, lambda plan: _approve(desk, plan, task), lambda run: _follow(desk, run)
+            )
         except ConflictError as error:
             desk.tell(f"{told(error)}\nNothing of that plan was done. This is the plan of now:")
         else:
-            _finish(desk, outcome)
+            _finish(desk, outcome if task.errand is None else outcome_of(task.errand, outcome))
             return
 
 
-def _approve(desk: Desk, view: PlanView) -> None:
-    desk.say(plan_lines(view, Task(), WIDTH))
-    confirm("site", view.site, desk.ask)
+def _approve(desk: Desk, view: PlanView, task: Task) -> None:
+    desk.say(plan_lines(view, task, WIDTH))
+    if task.errand is None:
+        confirm("site", view.site, desk.ask)
+    elif not is_harmless(task.errand, view):
+        confirm("machine", task.machine, desk.ask)
+    elif desk.ask("y and Enter applies it, Enter alone leaves: ").strip().lower() not in YES:
+        raise Leaving
 
 
 def _follow(desk: Desk, run: RunView) -> RunView:
@@ -168,7 +184,7 @@ class _Lines:
 
 def details(desk: Desk) -> None:
     machine = _asked(desk)
-    runs = (desk.client.run(run.id) for run in desk.client.runs().runs if run.state is RunState.RUNNING)
+    runs = (desk.client.run(run.id) for run in desk.client.runs(RunState.RUNNING).runs)
     data = Data(machines=(machine,), opened={run.id: run for run in runs}, explained=desk.client.explain(machine.name))
     page = machine_page(State(now=desk.now(), width=WIDTH, data=data), Machine(name=machine.name))
     desk.say(((span(machine.name),), *page.head, *page.body))
@@ -190,7 +206,9 @@ def events(desk: Desk) -> None:
 
 
 def power(desk: Desk) -> None:
-    _choose(desk, SetPower)
+    machine = _asked(desk)
+    offered = [one for one in choices(machine.name, machine) if isinstance(one.deed, SetPower)]
+    _ask_and_do(desk, _chosen(desk, offered), machine.name)
 
 
 def hold(desk: Desk) -> None:
@@ -198,15 +216,13 @@ def hold(desk: Desk) -> None:
     _ask_and_do(desk, choices(machine.name, machine)[-1], machine.name)
 
 
-def _choose(desk: Desk, kind: type[SetPower]) -> None:
-    machine = _asked(desk)
-    offered = [one for one in choices(machine.name, machine) if isinstance(one.deed, kind)]
+def _chosen(desk: Desk, offered: Sequence[Choice]) -> Choice:
     for number, one in enumerate(offered, 1):
         desk.tell(f"{number} {one.label}: {one.says}")
     answer = desk.ask("Number, Enter alone leaves: ").strip()
     if not answer.isdecimal() or not 1 <= int(answer) <= len(offered):
         raise Leaving
-    _ask_and_do(desk, offered[int(answer) - 1], machine.name)
+    return offered[int(answer) - 1]
 
 
 def _ask_and_do(desk: Desk, one: Choice, name: str) -> None:
@@ -220,7 +236,7 @@ def _ask_and_do(desk: Desk, one: Choice, name: str) -> None:
     match prompt.ask:
         case Ask.NAME if not is_name(answer, prompt.wanted):
             raise RefusedError("not done: the name was not typed", next_action="nothing was done")
-        case Ask.YES if answer.lower() not in ("y", "yes"):
+        case Ask.YES if answer.lower() not in YES:
             raise Leaving
         case Ask.TEXT if not answer:
             raise Leaving
@@ -235,7 +251,7 @@ def _ask_and_do(desk: Desk, one: Choice, name: str) -> None:
 
 def _asked(desk: Desk) -> MachineView:
     """By its name, or by its number in the status."""
-    machines = desk.client.machines().machines
+    machines = all_machines(desk.client).machines
     names = ", ".join(f"{number} {machine.name}" for number, machine in enumerate(machines[: 2 * LINES], 1))
     desk.tell(names or "no machine is known")
     answer = desk.ask("Machine, Enter alone leaves: ").strip()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from appliance.model.access_views import SetupView
 from appliance.model.views import (
     EventView,
     ExplainView,
@@ -42,6 +43,7 @@ class Read:
     machines: MachinesView
     runs: RunsView
     running: tuple[RunView, ...]
+    setup: SetupView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,9 @@ from dataclasses import replace
 from typing import assert_never
 
 from appliance.tui.choices import choices
-from appliance.tui.filter import chosen
 from appliance.tui.keys import Action
 from appliance.tui.log import lines_of
-from appliance.tui.overview import grid, position
+from appliance.tui.rack import layout
 from appliance.tui.runs import machines_of
 from appliance.tui.scene import page_of, room_of
 from appliance.tui.state import Choices, Help, Log, Machine, Overview, Planned, Run, Runs, State, moved
@@ -56,8 +55,8 @@ def selected_machine(state: State) -> str:
     """The machine under the cursor, or that the page is about; "" for none."""
     match state.place:
         case Overview() as place:
-            machines = chosen(state.data.machines, state.filter)
-            return machines[position(machines, place.at)].name if machines else ""
+            machine = layout(state.chosen, state.width).under(place.at)
+            return machine.name if machine is not None else ""
         case Machine() as place:
             return place.name
         case Choices() as place:
@@ -97,14 +96,22 @@ def _lines(action: Action, room: int) -> int:
 
 
 def _machine(state: State, name: str, action: Action, room: int) -> str:
-    """Up and down go by lines of the grid, left and right by machines; nobody falls off its end."""
-    machines = chosen(state.data.machines, state.filter)
-    if not machines:
-        return name
-    columns, _ = grid(machines, state.width)
-    sideways = {Action.LEFT: -1, Action.RIGHT: 1}.get(action)
-    by = sideways if sideways is not None else _lines(action, room) * columns
-    return machines[_within(position(machines, name) + by, len(machines) - 1)].name
+    """Up and down go by lines, left and right by machines; nobody falls off the end."""
+    shown = layout(state.chosen, state.width)
+    names = tuple(machine.name for machine in shown.machines)
+    match action:
+        case Action.LEFT | Action.RIGHT:
+            return _named(names, name, 1 if action is Action.RIGHT else -1)
+        case Action.TOP | Action.BOTTOM:
+            return _named(names, name, _lines(action, room))
+        case _:
+            y, x = shown.at(name)
+            filled = [number for number, row in enumerate(shown.rows) if row.slots]
+            if not filled:
+                return name
+            to = filled[_within(filled.index(y) + _lines(action, room), len(filled) - 1)]
+            machine = shown.rows[to].nearest(x)
+            return machine.name if machine is not None else name
 
 
 def _named(names: tuple[str, ...], name: str, by: int) -> str:

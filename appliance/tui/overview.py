@@ -1,19 +1,18 @@
 """The whole rack on one page. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
 from appliance.frontend import units
 from appliance.frontend.words import is_paused
+from appliance.model.access_views import SetupView
 from appliance.model.views import HealthView, MachineView, RunState, RunView
-from appliance.tui.filter import chosen
+from appliance.tui.figures import badge, bar, outlook, run_left, steps_done, totals, word
 from appliance.tui.page import Page, rule
-from appliance.tui.standing import badge, bar, outlook, run_left, standing, steps_done, totals
+from appliance.tui.rack import UNIT_CELLS, WORD_CELLS, Layout, Row, Slot, layout
 from appliance.tui.state import Data, Overview, State
 from appliance.tui.text import EMPTY, Line, Span, Tone, ascii_of, joined, line, selected, span, wrapped
 
-_NAME_CELLS = 24
-_WORD_CELLS = 13
 _TROUBLE_LINES = 6
 _RUNS = 2
 _BAR = 20
@@ -22,33 +21,22 @@ KEYS = "Enter machine  a do  F3 provision  F4 runs  F5 log  / filter  ? help  q 
 
 
 def overview(state: State, place: Overview) -> Page:
-    machines = chosen(state.data.machines, state.filter)
-    columns, name = grid(machines, state.width)
-    at = position(machines, place.at)
-    body = tuple(_rows(machines, columns, name, at))
+    shown = layout(state.chosen, state.width)
+    machine = shown.under(place.at)
     return Page(
         title="Overview",
         head=tuple(head(state)),
-        body=body or (line(_nothing(state), Tone.DIM),),
-        foot=tuple(_detail(machines, at, state)),
+        body=tuple(_rows(shown, machine)) or (line(_nothing(state), Tone.DIM),),
+        foot=() if machine is None else tuple(_detail(machine, state)),
         keys=KEYS,
-        at=at // columns,
+        at=shown.at(place.at)[0],
     )
-
-
-def position(machines: Sequence[MachineView], name: str) -> int:
-    return next((at for at, machine in enumerate(machines) if machine.name == name), 0)
-
-
-def grid(machines: Sequence[MachineView], width: int) -> tuple[int, int]:
-    """How many machines a line has, and how many cells a name gets."""
-    name = min(max((len(ascii_of(machine.name)) for machine in machines), default=8), _NAME_CELLS)
-    return max(1, width // (name + _WORD_CELLS + 6)), name
 
 
 def head(state: State) -> Iterator[Line]:
     """Also the first lines of the menu's status."""
     yield from _banner(state.data.health, state.now, state.width)
+    yield from _first_admin(state.data.setup, state.width)
     troubles = tuple(_troubles(state.data, state.now, state.width))
     yield from troubles if len(troubles) <= _TROUBLE_LINES else troubles[: _TROUBLE_LINES - 1]
     if len(troubles) > _TROUBLE_LINES:
@@ -56,7 +44,7 @@ def head(state: State) -> Iterator[Line]:
     for run in islice(_running(state.data), _RUNS):
         yield from run_lines(run, state)
     yield from totals(state.data.machines, state.width)
-    yield rule(state.width, f"filter: {state.filter}" if state.filter else "")
+    yield rule(state.width, f"filter: {state.filter}" if state.filter.terms else "")
 
 
 def _banner(health: HealthView | None, now: float, width: int) -> Iterator[Line]:
@@ -71,6 +59,14 @@ def _facts(health: HealthView, now: float) -> Iterator[tuple[str, str]]:
     yield "Innervate", health.version
     yield "up", units.duration(now - health.started)
     yield "not ready:", "" if health.ready else "it still reads its log"
+    yield "certificate SHA-256", health.fingerprint
+
+
+def _first_admin(setup: SetupView | None, width: int) -> Iterator[Line]:
+    """Whoever stands at the console may make the first admin; elsewhere the daemon tells no code."""
+    if setup is not None and setup.needed and setup.code:
+        says = f"No admin yet: the setup code {setup.code} makes the first one."
+        yield from wrapped(says, width, Tone.WARN, first="! ", rest="  ")
 
 
 def _troubles(data: Data, now: float, width: int) -> Iterator[Line]:
@@ -114,44 +110,38 @@ def _slowest(run: RunView, state: State) -> str | None:
     return min(late)[1] if late else None
 
 
-def _rows(machines: Sequence[MachineView], columns: int, name: int, at: int) -> Iterator[Line]:
-    for start in range(0, len(machines), columns):
-        cells = (
-            _cell(machine, name, on=start + offset == at)
-            for offset, machine in enumerate(machines[start : start + columns])
-        )
-        yield tuple(part for cell in cells for part in cell)
+def _rows(shown: Layout, under: MachineView | None) -> Iterator[Line]:
+    for row in shown.rows:
+        yield tuple(_row(row, shown, under))
 
 
-def _cell(machine: MachineView, name: int, *, on: bool) -> Line:
-    how = standing(machine)
-    word = how.word
-    if machine.progress is not None and not machine.conditions:
-        word = f"{word} {units.percent(machine.progress.done, machine.progress.total)}%"
-    called = span(f"{ascii_of(machine.name, name):<{name}}")
-    cell = (
-        badge(machine),
-        Span(text=" "),
-        called,
-        Span(text=" "),
-        span(f"{word[:_WORD_CELLS]:<{_WORD_CELLS}}", how.tone),
-    )
-    return (Span(text=">" if on else " ", tone=Tone.STRONG), *(selected(cell) if on else cell))
+def _row(row: Row, shown: Layout, under: MachineView | None) -> Iterator[Span]:
+    width = UNIT_CELLS + shown.cells
+    yield from (span(f" {ascii_of(title, width - 2):<{width - 1}}", Tone.STRONG) for title in row.titles)
+    for slot in row.slots:
+        if slot is None:
+            yield Span(text=" " * width)
+        else:
+            yield from _slot(slot, shown.name, on=slot.machine is under)
+
+
+def _slot(slot: Slot, name: int, *, on: bool) -> Line:
+    units = (span(f" {slot.units:<{UNIT_CELLS - 1}}", Tone.DIM),) if slot.units else ()
+    called = span(f"{ascii_of(slot.machine.name, name):<{name}}")
+    cell = (badge(slot.machine), Span(text=" "), called, word(slot.machine, " ", WORD_CELLS))
+    return (*units, Span(text=">" if on else " ", tone=Tone.STRONG), *(selected(cell) if on else cell))
 
 
 def _nothing(state: State) -> str:
-    if state.filter and state.data.machines:
-        return f"No machine's name holds {state.filter!r}: / and Enter shows all again."
+    if state.filter.terms and state.data.machines:
+        return "No machine fits the filter: Esc shows all again."
     if state.data.absent is not None and not state.data.heard:
         return "Nothing is known: the daemon has not answered yet."
     return "The site program names no machine." if state.data.heard else "Asking the daemon ..."
 
 
-def _detail(machines: Sequence[MachineView], at: int, state: State) -> Iterator[Line]:
+def _detail(machine: MachineView, state: State) -> Iterator[Line]:
     """Of the machine under the cursor: what it does or what ails it, and what to do."""
-    if not machines:
-        return
-    machine = machines[at]
     yield rule(state.width)
     yield from islice(wrapped(f"{machine.name}: {says(machine, state.now)}", state.width), 2)
     action = machine.conditions[-1].next_action if machine.conditions else ""

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from appliance.frontend import units
 from appliance.frontend.words import is_paused
 from appliance.model.views import MachineView, RunState, RunSummaryView, RunView, StepState, StepView
+from appliance.tui.figures import badge, bytes_done, outlook, step_tone
 from appliance.tui.overview import run_lines
 from appliance.tui.page import Page, rule
-from appliance.tui.standing import badge, bytes_done, outlook, step_tone
 from appliance.tui.state import Run, Runs, State
 from appliance.tui.text import EMPTY, Line, Tone, ascii_of, joined, line, marked, span, wrapped
 

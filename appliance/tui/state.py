@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from appliance.model.access_views import SetupView
+from appliance.model.filter import Filter
 from appliance.model.views import (
     Errand,
     EventView,
@@ -42,6 +44,7 @@ class Data:
     explained: ExplainView | None = None
     events: tuple[EventView, ...] = ()
     absent: Trouble | None = None
+    setup: SetupView | None = None
 
     def machine(self, name: str) -> MachineView | None:
         return next((machine for machine in self.machines if machine.name == name), None)
@@ -225,13 +228,18 @@ class State:
     data: Data = field(default_factory=Data)
     places: tuple[Place, ...] = (Overview(),)
     prompt: Prompt | None = None
-    filter: str = ""
+    filter: Filter = field(default_factory=Filter)
     busy: str = ""
     notice: Trouble | None = None
 
     @property
     def place(self) -> Place:
         return self.places[-1]
+
+    @property
+    def chosen(self) -> tuple[MachineView, ...]:
+        """The machines that fit the filter."""
+        return tuple(machine for machine in self.data.machines if self.filter.fits(machine))
 
 
 def moved(state: State, place: Place) -> State:

@@ -28,6 +28,7 @@ from appliance.tui.state import (
     EVENTS_KEPT,
     Apply,
     Command,
+    Data,
     Explain,
     Machine,
     OpenRun,
@@ -83,20 +84,27 @@ def _read(state: State, read: Read) -> Outcome:
     running = {run.id: run for run in read.running}
     before = state.data.opened
     ended = tuple(name for name, run in before.items() if run.state is RunState.RUNNING and name not in running)
-    data = replace(
-        state.data,
+    kept = {name: run for name, run in before.items() if _is_shown(state, name)}
+    data = replace(known(state.data, read), opened=kept | running)
+    looks: tuple[Command, ...] = tuple(OpenRun(run=name) for name in ended)
+    if isinstance(state.place, Machine):
+        looks = (*looks, Explain(machine=state.place.name))
+    return replace(state, now=read.now, data=data), looks
+
+
+def known(data: Data, read: Read) -> Data:
+    """What was read, with the runs under way and no others."""
+    return replace(
+        data,
         heard=read.now,
         health=read.health,
         machines=read.machines.machines,
         segment=read.machines.segment,
         runs=read.runs.runs,
-        opened={name: run for name, run in before.items() if _is_shown(state, name)} | running,
+        opened={run.id: run for run in read.running},
+        setup=read.setup,
         absent=None,
     )
-    looks: tuple[Command, ...] = tuple(OpenRun(run=name) for name in ended)
-    if isinstance(state.place, Machine):
-        looks = (*looks, Explain(machine=state.place.name))
-    return replace(state, now=read.now, data=data), looks
 
 
 def _is_shown(state: State, run: str) -> bool:

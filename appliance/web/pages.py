@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.errors import InnervateError, NotFoundError
+from appliance.frontend.timeline import stages
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.standing import Standing, standing
@@ -29,7 +30,6 @@ from appliance.web.elevation import frames, size_of, unplaced
 from appliance.web.live import SITE
 from appliance.web.port import Looking
 from appliance.web.render import render
-from appliance.web.timeline import stages
 
 EVENTS = 200
 ROWS = 250
@@ -106,7 +106,7 @@ class Pages:
     def machine_parts(self, name: str) -> Parts:
         view = self._machine(name)
         explained = self._appliance.explain(MachineName(name))
-        passed = stages(view, self._now())
+        passed = tuple(stage for stage in stages(view, self._now()) if stage.took is not None)
         return {"panel": render("_panel", machine=view, explained=explained, stages=passed, now=self._now())}
 
     def runs(self, mark: str) -> str:

@@ -15,7 +15,7 @@ _TUI = (
         "acting",
         "asking",
         "choices",
-        "filter",
+        "figures",
         "help",
         "keys",
         "log",
@@ -24,8 +24,9 @@ _TUI = (
         "moving",
         "overview",
         "page",
+        "rack",
     ),
-    *("plan", "runs", "scene", "standing", "state", "steering", "terminal", "text", "timeline", "update"),
+    *("plan", "runs", "scene", "state", "steering", "terminal", "text", "update"),
 )
 # Rooms where bytes are parsed and decisions are made: values in, values out.
 PURE = (

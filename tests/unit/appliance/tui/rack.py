@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from appliance.api.fake import FakeApplication, Served
 from appliance.client import Client
 from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
     DeferredView,
@@ -161,6 +162,17 @@ def rack() -> FakeApplication:
         slow=frozenset({"node-0.write"}),
         broken=frozenset({"node-1.boot-agent"}),
     )
+
+
+def racked() -> dict[str, MachineView]:
+    """The same machines, and where they stand: two in one unit, one over two, one that nobody placed."""
+    places = {
+        "node-0": Place(rack="b2", unit=1),
+        "node-1": Place(rack="b10", unit=3, height=2),
+        "node-2": Place(rack="b2", unit=42, half="left"),
+        "node-3": Place(rack="b2", unit=42, half="right"),
+    }
+    return {name: replace(machine, place=places.get(name)) for name, machine in rack().inventory.items()}
 
 
 def explained(machine: MachineView) -> ExplainView:

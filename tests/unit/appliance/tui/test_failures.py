@@ -6,8 +6,7 @@ import pytest
 
 from appliance.api.fake import FakeApplication, Served
 from appliance.api.fake_scenes import FAILURES, Failure, fail
-from appliance.tui.timeline import timeline
-from tests.unit.appliance.tui.rack import NOW, Screen, play
+from tests.unit.appliance.tui.rack import Screen, play
 
 
 @pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
@@ -27,18 +26,6 @@ def test_failure(failure: Failure, socket_path: Path, server: Served, applicatio
             assert text in machine
 
     play(socket_path, server, application, look)
-
-
-def test_a_gap_is_named() -> None:
-    """After the last thing seen, what did not come and where to look."""
-    found = {}
-    for failure in FAILURES:
-        machine = fail(FakeApplication(now=NOW), failure)
-        found[failure.name] = [(mark.stage, mark.gap.partition(":")[0]) for mark in timeline(machine, NOW) if mark.gap]
-    assert found["rogue-dhcp"] == [("tftp", "no boot program fetched by TFTP for 3m54s")]
-    assert found["boot-order"] == [("first_boot", "no report of the installed system for 3m26s")]
-    assert found["wrong-hash"] == [("written", "no image written and verified for 3m39s")]
-    assert found["dead-bmc"] == [], "it was perhaps never powered on"
 
 
 def flat(text: str) -> str:

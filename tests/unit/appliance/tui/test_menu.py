@@ -17,8 +17,8 @@ import pytest
 
 from appliance.api.fake import FakeApplication, Served
 from appliance.api.fake_scenes import FAILURES, Failure, fail
-from appliance.model.views import PowerAction, RunState
-from tests.unit.appliance.tui.rack import begin, discover, install
+from appliance.model.views import Errand, PowerAction, RunState
+from tests.unit.appliance.tui.rack import begin, discover, errand, install
 
 PATIENCE = 15.0
 REFRESH = 2048
@@ -86,7 +86,7 @@ def test_status_details_and_explanation(socket_path: Path, server: Served, appli
     begin(server, application)
     with menu(socket_path) as line:
         status = line.sees("Number: ")
-        for text in ("site lab", "boot network, since", "[!] node-1 failed", "[H] node-3 hold", "run run-1"):
+        for text in ("site lab", "boot network, since", "[!] node-1 failed", "[H] node-3 held", "run run-1"):
             assert text in status
         line.type("3")
         line.sees("Machine, Enter alone leaves: ")
@@ -173,6 +173,32 @@ def test_power_and_hold(socket_path: Path, server: Served, application: FakeAppl
         assert "node-2 is held." in line.sees("Number: ")
     assert application.powered == [("node-2", PowerAction.CYCLE)]
     assert application.inventory["node-2"].conditions[0].reason == "its fan is loud"
+
+
+def test_errands(socket_path: Path, server: Served, application: FakeApplication) -> None:
+    """What destroys something asks for the machine's name, what does not for a y; all show their plan first."""
+    rescue = discover("node-2")
+    application.errands = {
+        Errand.WIPE: [errand("node-2", "wipe node-2")] * 2,
+        Errand.RESCUE: [replace(rescue, deferred=())],
+    }
+    with menu(socket_path) as line:
+        line.sees("Number: ")
+        for number, plan, asks, answer, sees in (
+            ("2", "! node-2: wipe disk DISK0001", "anything else to leave: ", "node-1", "not applied"),
+            ("2", "! node-2: wipe disk DISK0001", "anything else to leave: ", "node-2", "run run-1 done"),
+            ("4", "Nothing is destroyed.", "Enter alone leaves: ", "", "Left."),
+            ("4", "Nothing is destroyed.", "Enter alone leaves: ", "y", "run run-2 done"),
+        ):
+            line.type("8")
+            line.sees("Machine, Enter alone leaves: ")
+            line.type("node-2")
+            line.sees("Number, Enter alone leaves: ")
+            line.type(number)
+            assert plan in line.sees(asks)
+            line.type(answer)
+            assert sees in line.sees("Number: ")
+    assert len(application.runs().runs) == 2
 
 
 def test_without_a_daemon(tmp_path: Path) -> None:

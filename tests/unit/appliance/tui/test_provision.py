@@ -237,8 +237,10 @@ def test_the_log_pauses_and_follows(application: FakeApplication, server: Served
         assert "second" not in screen.text
         await screen.press("f")
         await screen.sees("node-2 noted: second", "Events, follows")
-        await screen.press("slash", "2", "enter")
-        await screen.sees("names with 2", "second")
+        await screen.press("slash")
+        await screen.type("node-2")
+        await screen.press("enter")
+        await screen.sees("Events of machines that fit node-2, follows", "second")
         assert "first" not in screen.text
 
     watch(read)

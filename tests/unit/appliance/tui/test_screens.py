@@ -1,17 +1,22 @@
 """Each screen at 80x24, as textual draws it; and no cell of any with a glyph that a console may lack."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from appliance.api.fake import FakeApplication, Served
+from appliance.api.app import create_app
+from appliance.api.fake import FakeApplication, Served, fake_access, served_app
+from appliance.client import Client
 from appliance.errors import MachineryError
+from appliance.model.access_views import Role, UserRequest
+from appliance.system import SystemRng
 from appliance.tui.terminal import ALLOWED, ASCII, Terminal
-from tests.unit.appliance.tui.rack import GOLDEN, LINUX, VT100, Screen, begin, check, play
+from tests.unit.appliance.tui.rack import GOLDEN, LINUX, VT100, Screen, begin, check, play, racked
 
 SCREENS: dict[str, tuple[tuple[str, ...], str]] = {
     "overview": ((), "run run-1"),
-    "overview-filter": (("slash", "2", "enter"), "filter: 2"),
+    "overview-filter": (("slash", "n", "o", "d", "e", "minus", "2", "enter"), "filter: node-2"),
     "machine": (("enter",), "Why it is where it is"),
     "machine-failed": (("j", "k", "l", "enter"), "check the network cable"),
     "machine-certificate": (("G", "enter"), "Wipe certificate"),
@@ -60,6 +65,35 @@ def test_screen(name: str, socket_path: Path, server: Served, application: FakeA
 
 
 @pytest.mark.usefixtures("begun")
+def test_racks(socket_path: Path, server: Served, application: FakeApplication) -> None:
+    application.inventory = racked()
+
+    async def look(screen: Screen) -> None:
+        await screen.sees("run run-1", "rack b2")
+        check("racks", screen.text)
+
+    play(socket_path, server, application, look)
+
+
+def test_the_first_admin_and_the_certificate(socket_path: Path, application: FakeApplication) -> None:
+    """The code of now, as the daemon tells it; and none once there is an admin."""
+    with fake_access() as access:
+        app = create_app(application, access, SystemRng(), hosts=frozenset({"rack.example"}), fingerprint="ab" * 32)
+        code = access.desk.setup_code
+        assert code
+
+        async def look(screen: Screen) -> None:
+            await screen.sees(f"! No admin yet: the setup code {code} makes the first one.", "ab" * 32)
+            ann = UserRequest(name="ann", role=Role.ADMIN, password="a long password")
+            await asyncio.to_thread(Client(socket_path).add_user, ann)
+            server.do(application.tell("", "something happened"))
+            await screen.until(lambda: "setup code" not in screen.text)
+
+        with served_app(app, socket_path) as server:
+            play(socket_path, server, application, look)
+
+
+@pytest.mark.usefixtures("begun")
 @pytest.mark.parametrize("terminal", [VT100, LINUX], ids=["vt100", "linux"])
 def test_glyphs(terminal: Terminal, socket_path: Path, server: Served, application: FakeApplication) -> None:
     """The rules and the bars are drawn where the console can, and nothing else ever is."""
@@ -96,7 +130,7 @@ def test_a_daemon_that_comes_back_is_shown(socket_path: Path, server: Served, ap
     play(socket_path, server, application, look)
 
 
-@pytest.mark.parametrize("name", ["overview", "machine", "plan-name", "run", "choices"])
+@pytest.mark.parametrize("name", ["overview", "machine", "plan-name", "run", "choices", "racks"])
 def test_the_guide_shows_what_is_seen(name: str) -> None:
     guide = Path(__file__).parents[4] / "docs" / "guide" / "terminal.md"
     assert (GOLDEN / f"{name}.txt").read_text() in guide.read_text()

@@ -3,7 +3,6 @@
 import pytest
 
 from appliance.model.views import SegmentView
-from appliance.tui.filter import chosen
 from appliance.tui.keys import KEYMAP, Action, keys_of
 from appliance.tui.messages import Pressed, Resized
 from appliance.tui.page import Page, more, window
@@ -12,7 +11,7 @@ from appliance.tui.state import Data, Machine, Overview, State
 from appliance.tui.terminal import sent, terminal_of
 from appliance.tui.text import ascii_of, fitted, line, plain, wrapped
 from appliance.tui.update import updated
-from tests.unit.appliance.tui.rack import NOW, rack
+from tests.unit.appliance.tui.rack import NOW, rack, racked
 
 MACHINES = tuple(rack().inventory.values())
 
@@ -80,6 +79,17 @@ def test_the_cursor_goes_over_the_grid_and_stays_on_it() -> None:
     assert seen == ["1", "2", "3", "2", "4", "4", "1", "4", "0"]
 
 
+def test_the_cursor_goes_over_racks_from_the_top_unit_down() -> None:
+    here = State(now=NOW, data=Data(heard=NOW, machines=tuple(racked().values())))
+    seen = []
+    for key in ("l", "l", "j", "l", "j", "k", "h", "k", "k", "G", "g"):
+        here = typed(here, key)
+        place = here.place
+        assert isinstance(place, Overview)
+        seen.append(place.at[-1])
+    assert seen == ["3", "1", "0", "4", "4", "0", "1", "3", "2", "4", "2"]
+
+
 def test_the_cursor_stays_on_its_machine_when_others_come() -> None:
     here, _ = updated(state(), Pressed(key="G", character="G"))
     fewer = State(now=NOW, data=Data(machines=MACHINES[2:]), places=here.places)
@@ -102,9 +112,26 @@ def test_troubles_beyond_six_lines_are_not_silent() -> None:
     assert "  and more: the log has all of it (F5)" in rows
 
 
+def typed(here: State, *keys: str) -> State:
+    for key in keys:
+        here, _ = updated(here, Pressed(key=key, character=key if len(key) == 1 else ""))
+    return here
+
+
 def test_filter() -> None:
-    assert [machine.name for machine in chosen(MACHINES, " E-2 ")] == ["node-2"]
-    assert chosen(MACHINES, "") == MACHINES
+    here = typed(state(), "slash", *"state:held,active", "enter")
+    assert [machine.name for machine in here.chosen] == ["node-2", "node-3"]
+    assert typed(here, "escape").chosen == MACHINES
+
+
+def test_what_is_no_filter_is_asked_for_again_with_what_was_meant() -> None:
+    here = typed(state(), "slash", *"state:fialed", "enter")
+    assert here.prompt is not None
+    assert here.prompt.typed == "state:fialed"
+    assert "did you mean failed?" in here.prompt.says[0]
+    assert here.chosen == MACHINES
+    fixed = typed(here, *("backspace",) * 5, *"ailed", "enter")
+    assert (fixed.prompt, [machine.name for machine in fixed.chosen]) == (None, ["node-1"])
 
 
 def test_every_action_has_a_key_and_f_keys_are_six() -> None:

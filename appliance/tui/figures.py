@@ -1,68 +1,54 @@
-"""How a machine stands in a letter, a word and a tone; and how far its step and its run are. Pure."""
+"""How a machine stands, in a letter and a tone; and how far its step and its run are. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import assert_never
 
 from appliance.frontend import units
-from appliance.model.phase import ConditionKind, Phase
+from appliance.model.standing import Standing, standing
 from appliance.model.views import MachineView, ProgressView, RunView, StepState, StepView
 from appliance.tui.text import Line, Span, Tone, length, span
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    letter: str
-    word: str
-    tone: Tone
-
-
-_PHASES: dict[Phase, tuple[str, Tone]] = {
-    Phase.UNKNOWN: ("?", Tone.DIM),
-    Phase.ENROLLING: ("E", Tone.BUSY),
-    Phase.INSPECTING: ("I", Tone.BUSY),
-    Phase.AVAILABLE: ("V", Tone.PLAIN),
-    Phase.DEPLOYING: ("D", Tone.BUSY),
-    Phase.BOOTING: ("B", Tone.BUSY),
-    Phase.CONFIGURING: ("C", Tone.BUSY),
-    Phase.ACTIVE: ("A", Tone.GOOD),
-    Phase.PREPARING: ("P", Tone.BUSY),
-    Phase.RESCUE: ("R", Tone.HELD),
-    Phase.RELEASING: ("L", Tone.BUSY),
-    Phase.RETIRED: ("-", Tone.DIM),
-}
-_CONDITIONS: dict[ConditionKind, tuple[str, Tone]] = {
-    ConditionKind.FAILED: ("!", Tone.BAD),
-    ConditionKind.STUCK: ("S", Tone.WARN),
-    ConditionKind.UNREACHABLE: ("U", Tone.WARN),
-    ConditionKind.DEGRADED: ("G", Tone.WARN),
-    ConditionKind.HOLD: ("H", Tone.HELD),
+_LOOKS: dict[Standing, tuple[str, Tone]] = {
+    Standing.FAILED: ("!", Tone.BAD),
+    Standing.HELD: ("H", Tone.HELD),
+    Standing.SILENT: ("?", Tone.BAD),
+    Standing.DEGRADED: ("D", Tone.WARN),
+    Standing.STUCK: ("S", Tone.WARN),
+    Standing.RUNNING: ("*", Tone.BUSY),
+    Standing.RESCUE: ("R", Tone.HELD),
+    Standing.IDLE: ("I", Tone.PLAIN),
+    Standing.ACTIVE: ("A", Tone.GOOD),
+    Standing.UNKNOWN: (".", Tone.DIM),
+    Standing.RETIRED: ("-", Tone.DIM),
 }
 
-LEGEND = tuple((letter, kind.value) for kind, (letter, _) in (*_PHASES.items(), *_CONDITIONS.items()))
-
-
-def standing(machine: MachineView) -> Standing:
-    """What is wrong goes before where it is: of several conditions the one that comes first in the table."""
-    kinds = {condition.kind for condition in machine.conditions}
-    for kind, (letter, tone) in _CONDITIONS.items():
-        if kind in kinds:
-            return Standing(letter=letter, word=kind.value, tone=tone)
-    letter, tone = _PHASES[machine.phase]
-    return Standing(letter=letter, word=machine.phase.value, tone=tone)
+LEGEND = tuple((letter, standing.value) for standing, (letter, _) in _LOOKS.items())
 
 
 def badge(machine: MachineView) -> Span:
+    letter, tone = _LOOKS[standing(machine)]
+    return Span(text=f"[{letter}]", tone=tone)
+
+
+def word(machine: MachineView, before: str = "", width: int = 0) -> Span:
+    """Its standing; how far it is, too, where `width` says how many cells there are."""
     how = standing(machine)
-    return Span(text=f"[{how.letter}]", tone=how.tone)
+    text = how.value
+    if width and machine.progress is not None and not machine.conditions:
+        text = f"{text} {units.percent(machine.progress.done, machine.progress.total)}%"
+    return span(before + (f"{text[:width]:<{width}}" if width else text), _LOOKS[how][1])
 
 
 def totals(machines: Iterable[MachineView], width: int) -> Iterator[Line]:
-    """ "3 machines  [A] 2 active  [!] 1 failed", in the order of the tables, on as many lines as it takes."""
-    found = [standing(machine) for machine in machines]
-    row: Line = (span(f"{len(found)} machine{'' if len(found) == 1 else 's'}", Tone.STRONG),)
-    for how in sorted(set(found), key=lambda how: LEGEND.index((how.letter, how.word))):
-        part = span(f"  [{how.letter}] {found.count(how)} {how.word}", how.tone)
+    """ "3 machines  [!] 1 failed  [A] 2 active", the urgent first, on as many lines as it takes."""
+    found = Counter(map(standing, machines))
+    count = found.total()
+    row: Line = (span(f"{count} machine{'' if count == 1 else 's'}", Tone.STRONG),)
+    for how, (letter, tone) in _LOOKS.items():
+        part = span(f"  [{letter}] {found[how]} {how.value}", tone)
+        if not found[how]:
+            continue
         if length(row) + len(part.text) > width:
             yield row
             row = ()

@@ -147,15 +147,16 @@ class Appliance:
         wait: float,
         kinds: frozenset[str] | None = None,
     ) -> EventsView:
-        tick = self._memory.tick
-        entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
-        if not entries and wait > 0:
-            await self._memory.changed(tick, wait)
+        deadline = self._clock.monotonic() + wait
+        while True:
+            tick, known = self._memory.tick, self._memory.world.last_seq
             entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
-        return EventsView(
-            events=tuple(event_view(entry) for entry in entries),
-            last=entries[-1].seq if entries else after,
-        )
+            if entries:
+                return EventsView(events=tuple(map(event_view, entries)), last=entries[-1].seq)
+            after = max(after, known)  # none of those was wanted: they are not looked at again
+            if (left := deadline - self._clock.monotonic()) <= 0:
+                return EventsView(events=(), last=after)
+            await self._memory.changed(tick, left)
 
     async def make_plan(self) -> PlanView:
         return plan_view(await self._store(self._plan_now(Purpose())))

@@ -43,7 +43,7 @@ from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
-from appliance.services.views import Place, event_view, machine_view, plan_view, run_summary, run_view
+from appliance.services.views import Place, event_view, machine_card, machine_view, plan_view, run_summary, run_view
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
     HoldPlaced,
@@ -117,11 +117,11 @@ class Appliance:
         )
 
     def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView:
-        views, following = machines_page(self._bmc_urls, self._view, query)
+        views, following = machines_page(self._bmc_urls, self._card, self._view, query)
         return MachinesView(machines=views, segment=self._segment.troubles, next=following)
 
     def summary(self, wanted: Filter) -> SummaryView:
-        return summary([view for name in self._bmc_urls if wanted.fits(view := self._view(name))])
+        return summary([card for name in self._bmc_urls if wanted.fits(card := self._card(name))])
 
     def machine(self, name: MachineName) -> MachineView:
         return self._view(self._known(name))
@@ -133,7 +133,7 @@ class Appliance:
             Family(metric=catalogue.BUILD, samples={(__version__,): 1}),
             Family(metric=catalogue.START, samples={(): self._started}),
             Family(metric=catalogue.MEMORY, samples={(): _resident_bytes()}),
-            *machine_families(self.machines().machines),
+            *machine_families(tuple(map(self._card, self._bmc_urls))),
             by_label(catalogue.RUNS, {state: states[state] for state in (*(one.value for one in RunState), "paused")}),
             *self._measured(),
         )
@@ -357,9 +357,16 @@ class Appliance:
 
     def _view(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
-        run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
+        run = self._run_of(state)
         session, wait, usual = self._session_of(name), self._waiting.of(name), self._usual(state)
         return machine_view(state, run, session, wait, usual, self._clock.now(), self._place(name))
+
+    def _card(self, name: MachineName) -> MachineView:
+        state = self._memory.world.machine(name)
+        return machine_card(state, self._run_of(state), self._clock.now(), self._place(name))
+
+    def _run_of(self, state: MachineState) -> RunStatus | None:
+        return self._memory.world.runs.get(state.attempt.run) if state.attempt else None
 
     def _place(self, name: MachineName) -> Place:
         """The latest of the running runs that are not through with the machine."""

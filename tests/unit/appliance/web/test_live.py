@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from appliance.api.fake import FakeApplication
 from appliance.model.phase import Phase
-from appliance.model.views import MachineView, ProgressView
+from appliance.model.views import MachineView, ProgressView, StepView
 from appliance.web.live import SITE, Hub, Update
 from tests.unit.appliance.conductor.virtual import run
 
@@ -74,13 +74,14 @@ def test_what_happened_between_a_page_and_its_stream_is_told() -> None:
 
 def test_progress_that_no_event_tells_is_looked_at() -> None:
     async def scene(application: FakeApplication, hub: Hub) -> None:
-        at_work = replace(application.inventory["node-0"], progress=ProgressView(done=1, total=10))
-        application.inventory["node-0"] = at_work
+        step = StepView(id="w", machine="node-0", score="s", summary="write", kind="destructive", budget=1.0)
+        at_work = application.inventory["node-0"] = replace(application.inventory["node-0"], step=step)
         watch = hub.watch(hub.mark())
-        waiting = asyncio.create_task(news(watch))
-        await asyncio.sleep(3)
-        application.inventory["node-0"] = replace(at_work, progress=ProgressView(done=5, total=10))
-        assert (await waiting).keys == {"node-0"}
+        for done in (1, 5):
+            waiting = asyncio.create_task(news(watch))
+            await asyncio.sleep(3)
+            application.inventory["node-0"] = replace(at_work, progress=ProgressView(done=done, total=10))
+            assert (await waiting).keys == {"node-0"}
 
     play(scene)
 

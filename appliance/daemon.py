@@ -58,6 +58,7 @@ from appliance.store.log import Log
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import Rack
+from appliance.web.app import create_pages
 from images.processes import HostProcesses
 from pxe.boot import BootIntent
 from pxe.client import Client
@@ -141,7 +142,8 @@ async def _run(settings: Settings) -> None:
         access = _guarding(settings, site.name, closing)
         secure, fingerprint = _facing_browsers(settings, site.name, closing)
         hosts = frozenset(host.lower() for host in settings.https_hosts)
-        app = create_app(application, access, SystemRng(), hosts=hosts, fingerprint=fingerprint)
+        pages = create_pages(application, access.desk, life=SystemRng().token(4), now=SystemClock().now)
+        app = create_app(application, access, SystemRng(), hosts=hosts, fingerprint=fingerprint, pages=pages)
         settle()
         closing.callback(services.stop)
         serving = serve(app, settings.socket, stop, secure)

@@ -155,7 +155,8 @@ class FakeApplication:
 
     def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView:
         self._fail()
-        views, following = machines_page(self.inventory, self.inventory.__getitem__, query)
+        look = self.inventory.__getitem__
+        views, following = machines_page(self.inventory, look, look, query)
         return MachinesView(machines=views, segment=tuple(self.segment), next=following, last=len(self._events))
 
     def summary(self, wanted: Filter) -> SummaryView:

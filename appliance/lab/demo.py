@@ -25,7 +25,7 @@ from appliance.frontend.provision import Outcome, follow_run, provision
 from appliance.frontend.words import told
 from appliance.lab.rack import Rack
 from appliance.lab.report import DemoReport, report
-from appliance.lab.spec import MAX_NODES, BmcKind, RackFirmware, RackSpec, UefiKind
+from appliance.lab.spec import BRIDGE_ADDRESS, MAX_NODES, BmcKind, RackFirmware, RackSpec, UefiKind
 from appliance.lab.topology import VARIABLE
 from appliance.model.codec import to_json
 from appliance.model.hardware import Firmware
@@ -172,9 +172,11 @@ def daemon_config(
     key: Path,
     variant: Variant = Variant.CLOUD,
     redfish_port: int = 0,
+    https_port: int = 0,
     site: Path = SITE,
 ) -> Path:
-    """Writes the configuration file that `appliance.config` reads, and returns its path."""
+    """Writes the configuration file that `appliance.config` reads, and returns its path. By `https_port` the daemon
+    answers at its own address on the boot network."""
     state_dir = folder / "state"
     state_dir.mkdir(mode=0o700, exist_ok=True)
     keys = {
@@ -188,7 +190,8 @@ def daemon_config(
     }
     config = folder / "innervate.toml"
     texts = "".join(f'{name} = "{value}"\n' for name, value in keys.items())
-    config.write_text(f"{texts}redfish_port = {redfish_port}\n")
+    doors = f'https_port = {https_port}\nhttps_hosts = ["{BRIDGE_ADDRESS.ip}"]\n' if https_port else ""
+    config.write_text(f"{texts}redfish_port = {redfish_port}\n{doors}")
     return config
 
 

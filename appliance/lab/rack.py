@@ -91,6 +91,11 @@ class Rack:
         command = [sys.executable, "-I", str(enter), str(self._supervisor.pid), str(cwd or Path.cwd()), *argv]
         return Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=env)
 
+    @property
+    def network(self) -> Path:
+        """The network namespace, for programs that enter it themselves."""
+        return Path(f"/proc/{self._supervisor.pid}/ns/net")
+
     def inside(self, function: Callable[[], T]) -> T:
         """Calls `function` on a thread whose sockets are made in the rack's network."""
         results: list[T] = []

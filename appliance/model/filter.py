@@ -74,10 +74,10 @@ class Term:
     def _fits(self, pattern: Pattern, machine: MachineView) -> bool:
         if self.field is not None:
             pieces = [_folded(piece, self.field) for piece in pattern.pieces]
-            return any(_whole(pieces, _folded(value, self.field)) for value in _values(self.field, machine))
+            return any(_whole(pieces, _folded(value, self.field)) for value in values_of(self.field, machine))
         pieces = [piece.casefold() for piece in pattern.pieces]
         fits = _whole if len(pieces) > 1 else _inside
-        return any(fits(pieces, text.casefold()) for field in _BARE for text in _values(field, machine))
+        return any(fits(pieces, text.casefold()) for field in _BARE for text in values_of(field, machine))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +237,7 @@ def _text(word: _Word) -> str:
     return "".join(character for character, _ in word)
 
 
-def _values(field: Field, machine: MachineView) -> Iterable[str]:
+def values_of(field: Field, machine: MachineView) -> Iterable[str]:
     """Never empty: a field without a value is one empty text."""
     match field:
         case Field.NAME:

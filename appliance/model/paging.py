@@ -3,7 +3,7 @@
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TypeVar
 
 from appliance.errors import UsageError
@@ -43,18 +43,21 @@ def name_order(name: str) -> tuple[tuple[bool, int, str], ...]:
 
 
 def machines_page(
-    names: Iterable[N], view_of: Callable[[N], MachineView], query: MachinesQuery
+    names: Iterable[N],
+    card_of: Callable[[N], MachineView],
+    view_of: Callable[[N], MachineView],
+    query: MachinesQuery,
 ) -> tuple[tuple[MachineView, ...], str]:
-    """The machines, and the cursor of the next page, "" when there is none. Only what may be shown is rendered."""
-    start = name_order(query.after)
+    """The machines, and the cursor of the next page, "" when there is none.
+
+    Fields that a filter asks for are in `card_of`; only what is shown is made by `view_of`.
+    """
+    start, wanted = name_order(query.after), query.wanted
     behind = sorted((order, name) for name in names if (order := name_order(name)) > start or not query.after)
-    fitting = (view for _, name in behind if query.wanted.fits(view := view_of(name)))
-    page: list[MachineView] = []
-    for view in fitting:
-        if len(page) == query.limit:
-            return tuple(page), cursor(page[-1].name)
-        page.append(view)
-    return tuple(page), ""
+    fitting = (name for _, name in behind if not wanted.terms or wanted.fits(card_of(name)))
+    page = tuple(islice(fitting, query.limit))
+    more = query.limit is not None and next(fitting, None) is not None
+    return tuple(map(view_of, page)), cursor(page[-1]) if more else ""
 
 
 def runs_page(

@@ -258,7 +258,7 @@ class EventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsView:
-    """In order of `seq`; `last` is what to ask after next time."""
+    """In order of `seq`; `last` is what to ask after next time: it may be behind events that were not wanted."""
 
     events: tuple[EventView, ...]
     last: int

@@ -44,7 +44,7 @@ from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
-from appliance.services.views import Around, event_view, machine_view, plan_view, run_summary, run_view
+from appliance.services.views import Around, event_view, machine_card, machine_view, plan_view, run_summary, run_view
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
     HoldPlaced,
@@ -143,13 +143,13 @@ class Appliance:
         )
 
     def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView:
-        views, following = machines_page(self._servers, self._view, query)
+        views, following = machines_page(self._servers, self._card, self._view, query)
         return MachinesView(
             machines=views, segment=self._segment.troubles, next=following, last=self._memory.world.last_seq
         )
 
     def summary(self, wanted: Filter) -> SummaryView:
-        return summary([view for name in self._servers if wanted.fits(view := self._view(name))])
+        return summary([card for name in self._servers if wanted.fits(card := self._card(name))])
 
     def machine(self, name: MachineName) -> MachineView:
         return self._view(self._known(name))
@@ -161,7 +161,7 @@ class Appliance:
             Family(metric=catalogue.BUILD, samples={(__version__,): 1}),
             Family(metric=catalogue.START, samples={(): self._started}),
             Family(metric=catalogue.MEMORY, samples={(): _resident_bytes()}),
-            *machine_families(self.machines().machines),
+            *machine_families(tuple(map(self._card, self._servers))),
             by_label(catalogue.RUNS, {state: states[state] for state in (*(one.value for one in RunState), "paused")}),
             *self._measured(),
         )
@@ -175,15 +175,16 @@ class Appliance:
         wait: float,
         kinds: frozenset[str] | None = None,
     ) -> EventsView:
-        tick = self._memory.tick
-        entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
-        if not entries and wait > 0:
-            await self._memory.changed(tick, wait)
+        deadline = self._clock.monotonic() + wait
+        while True:
+            tick, known = self._memory.tick, self._memory.world.last_seq
             entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
-        return EventsView(
-            events=tuple(event_view(entry) for entry in entries),
-            last=entries[-1].seq if entries else after,
-        )
+            if entries:
+                return EventsView(events=tuple(map(event_view, entries)), last=entries[-1].seq)
+            after = max(after, known)  # none of those was wanted: they are not looked at again
+            if (left := deadline - self._clock.monotonic()) <= 0:
+                return EventsView(events=(), last=after)
+            await self._memory.changed(tick, left)
 
     async def make_plan(self) -> PlanView:
         return plan_view(await self._store(self._plan_now(Purpose())))
@@ -384,9 +385,16 @@ class Appliance:
 
     def _view(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
-        run: RunStatus | None = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
+        run = self._run_of(state)
         session, wait, usual = self._session_of(name), self._waiting.of(name), self._usual(state)
         return machine_view(state, run, session, wait, usual, self._clock.now(), self._around(name))
+
+    def _card(self, name: MachineName) -> MachineView:
+        state = self._memory.world.machine(name)
+        return machine_card(state, self._run_of(state), self._clock.now(), self._around(name))
+
+    def _run_of(self, state: MachineState) -> RunStatus | None:
+        return self._memory.world.runs.get(state.attempt.run) if state.attempt else None
 
     def _around(self, name: MachineName) -> Around:
         """`run` is the latest of the running runs that are not through with the machine."""

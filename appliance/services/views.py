@@ -1,7 +1,7 @@
 """The world as the API shows it: pure functions from state to view."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 from urllib.parse import urlsplit
 
@@ -174,34 +174,47 @@ def machine_view(
     around: Around = _NOWHERE,
 ) -> MachineView:
     """`run` is the one that the machine's present attempt belongs to."""
+    return replace(
+        machine_card(state, run, now, around, wait, usual),
+        progress=_progress(state, session),
+        stages=_stages(state),
+        phases=tuple(PhaseView(phase=phase, since=since) for phase, since in state.phases),
+        evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
+        certificates=tuple(_certificate(one) for one in state.certificates),
+        disks=tuple(map(_disk, state.facts.disks)) if state.facts else (),
+    )
+
+
+def machine_card(
+    state: MachineState,
+    run: RunStatus | None,
+    now: float,
+    around: Around,
+    wait: Wait | None = None,
+    usual: float | None = None,
+) -> MachineView:
+    """What filters and counts look at, without disks and history, which are most of the work."""
     late = stuck(state, now)
-    facts = state.facts
-    serial = facts.serial if facts else state.identity.serial if state.identity else ""
+    facts, identity = state.facts, state.identity
     step = run.index.by_id[state.attempt.step] if run and state.attempt else None
     return MachineView(
         name=state.name,
         phase=state.phase,
         since=state.since,
-        serial=serial,
-        uuid=str(state.identity.uuid or "") if state.identity else "",
+        serial=facts.serial if facts else identity.serial if identity else "",
+        uuid=str(identity.uuid or "") if identity else "",
         address=str(state.address or ""),
         product=model_of(state),
         conditions=(*state.conditions, *((late,) if late is not None else ())),
         step=step_view(step, state.attempt, wait, usual) if step else None,
-        progress=_progress(state, session),
-        stages=_stages(state),
-        phases=tuple(PhaseView(phase=phase, since=since) for phase, since in state.phases),
-        evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
         role=state.role,
         spare_of=state.spare_of,
-        certificates=tuple(_certificate(one) for one in state.certificates),
         place=around.place,
         run=around.run,
         bmc=urlsplit(around.bmc_url).hostname or "",
         macs=_macs(state),
         cores=facts.cores if facts else None,
         memory_bytes=facts.memory_bytes if facts else None,
-        disks=tuple(map(_disk, facts.disks)) if facts else (),
     )
 
 

@@ -159,7 +159,7 @@ class Hub:
             await asyncio.sleep(_CALM / 2)
 
     def _take(self, events: tuple[EventView, ...]) -> None:
-        working = {name for name, machine in self._machines.items() if machine.progress is not None}
+        working = {name for name, machine in self._machines.items() if _makes_progress(machine)}
         for name in {event.machine for event in events} | working:
             if name in self._machines:
                 self._note_machine(self._appliance.machine(MachineName(name)))
@@ -183,3 +183,8 @@ class Hub:
         self._changes.append(change)
         news, self._news = self._news, asyncio.Event()
         news.set()
+
+
+def _makes_progress(machine: MachineView) -> bool:
+    """Or may begin to: only what writes to disks says how far it is."""
+    return machine.progress is not None or (machine.step is not None and machine.step.kind == "destructive")

@@ -463,6 +463,15 @@ def test_stream_replays(
     assert json.loads(found[-1]["data"])["text"] == "three"
 
 
+def test_stream_of_one_kind(application: FakeApplication, server: Served, socket_path: Path) -> None:
+    server.do(application.tell("node-0", "one"))
+    server.do(application.tell("node-0", "two", kind="run-ended"))
+    with raw(socket_path, request("GET", "/v1/events/stream?kind=run-*")) as response:
+        assert [json.loads(frame["data"])["text"] for frame in frames(response, 1)] == ["two"]
+    with raw(socket_path, request("GET", "/v1/events/stream?kind=nothing")) as response:
+        assert response.status == 422
+
+
 def test_stream_of_an_unknown_machine_is_a_problem(server: Served, socket_path: Path) -> None:
     with raw(socket_path, request("GET", "/v1/events/stream?machine=node-9")) as response:
         assert response.status == 404

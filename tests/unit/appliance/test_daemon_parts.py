@@ -1,6 +1,7 @@
 """The daemon's own pieces: the snapshot that threads read, and how it stops."""
 
 import asyncio
+import json
 import logging
 import socket
 from contextlib import AsyncExitStack
@@ -14,13 +15,27 @@ from appliance.api.trace import Traced, TraceFilter
 from appliance.boot import Ramdisk
 from appliance.conductor.world import World
 from appliance.config import Settings
-from appliance.daemon import _facing_browsers, _guarding, _Present, _until_stopped, main
+from appliance.daemon import (
+    _facing_browsers,
+    _guarding,
+    _Present,
+    _remembering,
+    _surroundings,
+    _telling,
+    _until_stopped,
+    main,
+)
 from appliance.errors import MachineryError
 from appliance.lab.topology import lab_rack
+from appliance.metrics.model import exposition
 from appliance.model.ids import Nonce
-from appliance.system import SystemRng
+from appliance.model.webhook import Webhook
+from appliance.services.meter import Meter
+from appliance.store.records import HoldReleased
+from appliance.system import SystemClock, SystemRng
 from pxe.boot import RunKernel, Wait
 from pxe.client import Client, Stage
+from tests.openmetrics import read
 from tests.unit.appliance.store.samples import NODE
 
 RAMDISK = Ramdisk(kernel="/k", initrd="/i", server_url="http://10.77.0.1")
@@ -39,6 +54,51 @@ def test_the_snapshot_follows_the_world() -> None:
     present.follow(frozenset({NODE}))
     assert isinstance(present.intent_for(client), RunKernel)
     assert isinstance(before.intent_for(client), Wait)
+
+
+def hook_to(folder: Path, port: int) -> Webhook:
+    secret = folder / "secret"
+    secret.write_text("s3cret")
+    secret.chmod(0o600)
+    return Webhook(name="chat", url=f"http://127.0.0.1:{port}/", secret_file=secret)
+
+
+def test_webhooks_and_metrics_are_wired(tmp_path: Path) -> None:
+    """A receiver that listens on a bare socket gets the event; its try is counted; all ends with the daemon."""
+
+    async def whole() -> tuple[bytes, str]:
+        got: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            got.set_result(await reader.readexactly(length))
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, AsyncExitStack() as closing:
+            given = settings(tmp_path, webhooks=(hook_to(tmp_path, server.sockets[0].getsockname()[1]),))
+            log, memory = _remembering(given, closing)
+            meter = Meter(lab_rack(), memory, SystemClock(), _surroundings(given, tuple))
+            log.time_commits(meter.committed)
+            _telling(given, "lab", memory, meter, closing)
+            position = tmp_path / "webhooks" / "chat.position"
+            async with asyncio.timeout(20):
+                while not position.exists():  # noqa: ASYNC110  a new hook begins with what comes
+                    await asyncio.sleep(0.005)
+                await memory.remember(HoldReleased(machine=NODE))
+                body = await got
+                while position.read_text() != "1\n":  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            return body, exposition(meter.families())
+
+    body, text = asyncio.run(whole())
+    assert json.loads(body)["event"]["kind"] == "hold-released"
+    found = read(text)
+    assert found["innervate_webhook_tries"].of("_total", hook="chat", result="ok") == 1
+    assert found["innervate_db_commit_seconds"].of("_count") == 1
+    assert found["innervate_disk_free_bytes"].of(path="images") > 0
 
 
 async def serving(stop: asyncio.Event) -> None:

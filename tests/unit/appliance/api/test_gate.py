@@ -91,7 +91,8 @@ def test_a_crawl_without_a_key_finds_only_what_is_open() -> None:
             (method, path)
             for path in everywhere
             for method in methods
-            if (await one.ask(method, path.replace("{", "").replace("}", ""), source="198.51.100.1")).status != 401
+            if (await one.ask(method, path.replace("{", "").replace("}", ""), source="198.51.100.1")).status
+            not in (401, 303)  # what is not the API sends people to log in
         }
         assert found == OPEN
 

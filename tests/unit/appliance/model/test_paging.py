@@ -31,7 +31,7 @@ def pages(names: list[str], limit: int, wanted: Filter) -> list[list[str]]:
     found: list[list[str]] = []
     after = ""
     while not found or after:
-        page, following = machines_page(names, view_of, MachinesQuery(wanted=wanted, after=after, limit=limit))
+        page, following = machines_page(names, view_of, view_of, MachinesQuery(wanted=wanted, after=after, limit=limit))
         found.append([view.name for view in page])
         after = last_of(following) if following else ""
     return found
@@ -52,7 +52,7 @@ def test_pages_of_machines(limit: int, wanted: str, expected: list[list[str]]) -
 
 
 def test_a_page_goes_on_where_its_last_machine_is_gone() -> None:
-    page, following = machines_page(["n-1", "n-3"], view_of, MachinesQuery(after="n-2"))
+    page, following = machines_page(["n-1", "n-3"], view_of, view_of, MachinesQuery(after="n-2"))
     assert ([view.name for view in page], following) == (["n-3"], "")
 
 
@@ -80,12 +80,16 @@ def test_a_page_behind_a_run_that_is_not_there() -> None:
         runs_page(RUNS, lambda run: run, RunsQuery(after="r9"))
 
 
-def test_a_page_renders_what_it_shows_and_one_more() -> None:
-    rendered: list[str] = []
+def test_a_page_renders_what_it_shows_and_looks_at_one_more() -> None:
+    seen: list[str] = []
 
     def noted(name: str) -> MachineView:
-        rendered.append(name)
+        seen.append(name)
         return view_of(name)
 
-    machines_page([f"n-{number}" for number in range(1000)], noted, MachinesQuery(after="n-499", limit=10))
-    assert rendered == [f"n-{number}" for number in range(500, 511)]
+    names = [f"n-{number}" for number in range(1000)]
+    machines_page(names, noted, view_of, MachinesQuery(wanted=parse("n-"), after="n-499", limit=10))
+    assert seen == [f"n-{number}" for number in range(500, 511)]
+    seen.clear()
+    machines_page(names, view_of, noted, MachinesQuery(wanted=parse("n-"), after="n-499", limit=10))
+    assert seen == [f"n-{number}" for number in range(500, 510)]

@@ -9,10 +9,12 @@ import pytest
 
 from appliance.errors import ConflictError, InnervateError, NotFoundError
 from appliance.model.bmc import PowerCommand
+from appliance.model.filter import parse
 from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.paging import MachinesQuery, last_of
 from appliance.model.views import PowerAction, RunState
 from appliance.services.segment_state import told
-from appliance.store.records import FactsReceived, PlanStored, RunStarted
+from appliance.store.records import FactsReceived, HoldPlaced, HoldReleased, PlanStored, RunStarted
 from pxe.dhcp.rivals import Passive, Stands
 from tests.unit.appliance.conductor.rack import HOST_KEY, FakeRack, Net
 from tests.unit.appliance.conductor.virtual import run
@@ -196,6 +198,36 @@ def test_events_wait_for_news(tmp_path: Path) -> None:
         assert health.rss_bytes > 1 << 20
 
     play(tmp_path, scene)
+
+
+def test_waiting_for_a_kind_passes_over_all_others(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        app, wanted = net.application, frozenset({"hold-released"})
+        rest = asyncio.create_task(app.events(after=0, machine=None, limit=10, wait=500.0, kinds=wanted))
+        await net.memory.remember(HoldPlaced(machine=NODE, reason="fan"))
+        nothing = await app.events(after=0, machine=None, limit=10, wait=5.0, kinds=wanted)
+        assert (nothing.events, nothing.last) == ((), net.memory.world.last_seq), "not to be looked at again"
+        assert not rest.done()
+        await net.memory.remember(HoldReleased(machine=NODE))
+        assert [event.kind for event in (await rest).events] == ["hold-released"]
+        both = await app.events(after=0, machine=NODE, limit=10, wait=0, kinds=wanted | {"hold-placed"})
+        assert [event.kind for event in both.events] == ["hold-placed", "hold-released"]
+
+    play(tmp_path, scene)
+
+
+def test_machines_in_pages_and_counted(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        app = net.application
+        await net.memory.remember(HoldPlaced(machine=NODE, reason="fan"))
+        everyone = app.machines().machines
+        first = app.machines(MachinesQuery(limit=2))
+        rest = app.machines(MachinesQuery(limit=2, after=last_of(first.next)))
+        assert (first.machines + rest.machines, rest.next) == (everyone, "")
+        assert [view.name for view in app.machines(MachinesQuery(wanted=parse("state:held"))).machines] == [NODE]
+        assert (app.summary(parse("")).total, app.summary(parse("state:held")).states["held"]) == (3, 1)
+
+    play(tmp_path, scene, machines=3)
 
 
 def test_a_machine_names_its_place_and_the_run_that_has_work_for_it(tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ import pytest
 from appliance.conductor.decision import Wait
 from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import Attempt, RunStatus
+from appliance.model.filter import Field, values_of
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.place import Place
 from appliance.model.views import ProgressView, StepState
 from appliance.plan import Deferred, PlanIndex
 from appliance.services.agents import Session
-from appliance.services.views import Around, describe, event_view, machine_view, plan_view, run_view
+from appliance.services.views import Around, describe, event_view, machine_card, machine_view, plan_view, run_view
 from appliance.store.records import Entry, Problem, StepResult
 from images.agent.protocol import Progress, TaskReport, TaskState
 from tests.unit.appliance.store.samples import ADDRESS, FACTS, IDENTITY, NODE, PLAN, RUN, SAMPLES
@@ -157,6 +158,15 @@ def test_hardware_and_place() -> None:
     ]
     assert view.macs == tuple(dict.fromkeys(str(mac) for mac in (*(n.mac for n in FACTS.nics), *IDENTITY.macs)))
     assert machine_view(STATE, None, None, None).macs == tuple(map(str, IDENTITY.macs)), "the BMC knew them before"
+
+
+def test_a_card_fits_the_filters_that_the_view_fits() -> None:
+    around = Around(place=Place(rack="r12", unit=7), bmc_url="https://10.1.0.5", run=RUN)
+    hold = Condition(kind=ConditionKind.HOLD, since=2.0, reason="h")
+    for state in (STATE, replace(STATE, facts=FACTS, hold=hold, role="worker"), MachineState(name=NODE)):
+        card = machine_card(state, STATUS, 60.0, around)
+        view = machine_view(state, STATUS, None, None, None, 60.0, around)
+        assert [list(values_of(field, card)) for field in Field] == [list(values_of(field, view)) for field in Field]
 
 
 def test_a_machine_of_which_nothing_is_known() -> None:

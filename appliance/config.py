@@ -62,6 +62,12 @@ class Settings:
             raise UsageError("two webhooks have one name", evidence=", ".join(names), next_action=action)
 
     @property
+    def urls(self) -> tuple[str, ...]:
+        """Of the pages and the API, where they are served by TCP; an IPv6 address stands in brackets (RFC 3986)."""
+        hosts = (f"[{host}]" if ":" in host else host for host in self.https_hosts)
+        return tuple(f"https://{host}:{self.https_port}" for host in hosts) if self.https_port else ()
+
+    @property
     def key(self) -> Path:
         return self.ssh_key or self.state_dir / "ssh" / "id_ed25519"
 

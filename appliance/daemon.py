@@ -143,7 +143,15 @@ async def _run(settings: Settings) -> None:
         secure, fingerprint = _facing_browsers(settings, site.name, closing)
         hosts = frozenset(host.lower() for host in settings.https_hosts)
         pages = create_pages(application, access.desk, life=SystemRng().token(4), now=SystemClock().now)
-        app = create_app(application, access, SystemRng(), hosts=hosts, fingerprint=fingerprint, pages=pages)
+        app = create_app(
+            application,
+            access,
+            SystemRng(),
+            hosts=hosts,
+            fingerprint=fingerprint,
+            urls=settings.urls,
+            pages=pages,
+        )
         settle()
         closing.callback(services.stop)
         serving = serve(app, settings.socket, stop, secure)

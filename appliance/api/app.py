@@ -36,11 +36,12 @@ def create_app(
     *,
     hosts: frozenset[str] = frozenset(),
     fingerprint: str = "",
+    urls: tuple[str, ...] = (),
     pages: ASGIApp | None = None,
 ) -> FastAPI:
     """`hosts` are the names and addresses (without port) under which a TCP listener answers, against DNS rebinding: a
-    request that did not come by a Unix socket has to name one. `fingerprint` is that of the listener's certificate.
-    `pages` answer whatever is not the API's, behind the same gate.
+    request that did not come by a Unix socket has to name one. `fingerprint` is that of the listener's certificate,
+    `urls` are what people type to reach it. `pages` answer whatever is not the API's, behind the same gate.
     """
     app = _Api(
         title="Innervate",
@@ -50,7 +51,8 @@ def create_app(
         redoc_url=None,
         responses={"default": {"model": ProblemView, "description": "Problem (RFC 9457)"}},
     )
-    app.state.application, app.state.access, app.state.fingerprint = application, access, fingerprint
+    app.state.application, app.state.access = application, access
+    app.state.fingerprint, app.state.urls = fingerprint, urls
     for router in _ROUTERS:
         app.include_router(router)
     if pages is not None:

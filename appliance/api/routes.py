@@ -122,7 +122,7 @@ class EventsQuery(StreamQuery):
 
 @router.get("/health")
 async def health(application: App, request: Request) -> HealthView:
-    return replace(application.health(), fingerprint=request.app.state.fingerprint)
+    return replace(application.health(), fingerprint=request.app.state.fingerprint, urls=request.app.state.urls)
 
 
 @router.get("/metrics", response_class=OpenMetrics, dependencies=needs(Role.VIEWER))

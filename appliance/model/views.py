@@ -278,7 +278,8 @@ class ShellView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HealthView:
-    """`fingerprint` is the SHA-256 of the API's certificate, hex, "" where it has no TCP listener."""
+    """`fingerprint` is the SHA-256 of the API's certificate, hex, "" where it has no TCP listener; `urls` are those of
+    that listener, as people type them into a browser."""
 
     version: str
     ready: bool
@@ -286,6 +287,7 @@ class HealthView:
     rss_bytes: int
     site: str
     fingerprint: str = ""
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,6 +59,7 @@ def _facts(health: HealthView, now: float) -> Iterator[tuple[str, str]]:
     yield "Innervate", health.version
     yield "up", units.duration(now - health.started)
     yield "not ready:", "" if health.ready else "it still reads its log"
+    yield "in a browser", " ".join(health.urls)
     yield "certificate SHA-256", health.fingerprint
 
 

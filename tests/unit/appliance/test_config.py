@@ -41,6 +41,12 @@ def test_all_keys(tmp_path: Path) -> None:
     assert (settings.ramdisk, settings.key, settings.console) == (RamdiskVariant.CLOUD, Path("/k"), "ttyS0,115200")
 
 
+def test_urls(tmp_path: Path) -> None:
+    more = 'https_port = 8443\nhttps_hosts = ["rack.example", "fd00::1"]\n'
+    assert load(write(tmp_path, GOOD + more)).urls == ("https://rack.example:8443", "https://[fd00::1]:8443")
+    assert load(write(tmp_path, GOOD)).urls == ()
+
+
 def test_webhooks(tmp_path: Path) -> None:
     more = HOOK + 'kinds = ["run-*"]\n' + HOOK.replace("chat", "pager") + 'ca_file = "/ca.pem"\n'
     first, second = load(write(tmp_path, GOOD + more)).webhooks

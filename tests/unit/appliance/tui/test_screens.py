@@ -78,12 +78,13 @@ def test_racks(socket_path: Path, server: Served, application: FakeApplication) 
 def test_the_first_admin_and_the_certificate(socket_path: Path, application: FakeApplication) -> None:
     """The code of now, as the daemon tells it; and none once there is an admin."""
     with fake_access() as access:
-        app = create_app(application, access, SystemRng(), hosts=frozenset({"rack.example"}), fingerprint="ab" * 32)
+        urls = ("https://rack.example:8443", "https://10.0.0.5:8443")
+        app = create_app(application, access, SystemRng(), fingerprint="ab" * 32, urls=urls)
         code = access.desk.setup_code
         assert code
 
         async def look(screen: Screen) -> None:
-            await screen.sees(f"! No admin yet: the setup code {code} makes the first one.", "ab" * 32)
+            await screen.sees(f"! No admin yet: the setup code {code} makes the first one.", "ab" * 32, *urls)
             ann = UserRequest(name="ann", role=Role.ADMIN, password="a long password")
             await asyncio.to_thread(Client(socket_path).add_user, ann)
             server.do(application.tell("", "something happened"))

@@ -62,4 +62,7 @@ async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
     await server.serve([listener])
     for connection in list(server.server_state.connections):
         connection.transport.abort()  # type: ignore[union-attr]  # no WebSockets here
-    await asyncio.sleep(0)
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

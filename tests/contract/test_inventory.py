@@ -12,6 +12,7 @@ import pytest
 
 from appliance.api.fake import FakeApplication, served
 from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.place import Place
 from appliance.model.views import DiskView, MachineView
 from tests.foreign import ANSIBLE_CORE, environment
 
@@ -27,7 +28,7 @@ WORKER = MachineView(
     address="10.77.0.50",
     product="Acme PowerThing R7",
     role="worker",
-    rack="r12",
+    place=Place(rack="r12", unit=1),
     bmc="10.1.0.5",
     macs=("b8:ce:f6:00:00:01",),
     cores=16,

@@ -11,8 +11,9 @@ _AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 CHROMIUM = shutil.which("chromium")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not for the whole session: while it is open, an event loop runs here, and other tests start their own."""
     if CHROMIUM is None:
         pytest.skip("NO PAGE IS TESTED: install chromium")
     with sync_playwright() as playwright:

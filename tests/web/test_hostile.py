@@ -127,5 +127,6 @@ def test_hostile_addresses_and_forms(page: Page) -> None:
         page.goto(f"{served.url}/machines/node-6")
         page.get_by_label("Hold because").fill(STRINGS[0])
         page.get_by_role("button", name="Hold", exact=True).click()
+        expect(page.locator(".condition.hold")).to_be_visible()
         _sane(page, "held")
     assert application.inventory["node-6"].conditions[0].since == NOW

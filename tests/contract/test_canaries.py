@@ -530,12 +530,12 @@ async def surround_it(_daemon: Daemon, secret: str) -> None:
     ("plant", "places"),
     [
         (log_it, {"log"}),
-        (log_its_hex, {"log"}),
-        (log_it_in_an_exception, {"log"}),
         (note_it, {"api", "state/records.db"}),
-        (keep_it, {"state/cache"}),
-        (pass_it, {"commands"}),
-        (surround_it, {"commands"}),
+        pytest.param(log_its_hex, {"log"}, marks=pytest.mark.long),
+        pytest.param(log_it_in_an_exception, {"log"}, marks=pytest.mark.long),
+        pytest.param(keep_it, {"state/cache"}, marks=pytest.mark.long),
+        pytest.param(pass_it, {"commands"}, marks=pytest.mark.long),
+        pytest.param(surround_it, {"commands"}, marks=pytest.mark.long),
     ],
 )
 def test_planted_leak_is_seen(tmp_path: Path, plant: Plant, places: set[str]) -> None:

@@ -49,8 +49,16 @@ _CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance
 class _Hasty(FakeApplication):
     """Nobody waits for events that never come."""
 
-    async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView:
-        return await super().events(after=after, machine=machine, limit=limit, wait=0)
+    async def events(
+        self,
+        *,
+        after: int,
+        machine: MachineName | None,
+        limit: int,
+        wait: float,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        return await super().events(after=after, machine=machine, limit=limit, wait=0, kinds=kinds)
 
 
 @pytest.fixture(scope="module")

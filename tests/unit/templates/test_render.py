@@ -1,4 +1,4 @@
-"""A template is rendered once per shape: it may print values and loop over lists, and nothing else."""
+"""A boot script's template is rendered once per shape: it may print values and loop over lists, and nothing else."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import templates
 from templates import render
 
 FOLDER = Path(templates.__file__).parent
-NAMES = sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.j2"))
+NAMES = sorted(f"{room}/{path.name}" for room in ("grub", "ipxe") for path in (FOLDER / room).glob("*.j2"))
 ALLOWED = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.For, nodes.Include, nodes.Const)
 
 

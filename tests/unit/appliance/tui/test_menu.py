@@ -20,7 +20,7 @@ from appliance.api.fake_scenes import FAILURES, Failure, fail
 from appliance.model.views import Errand, PowerAction, RunState
 from tests.unit.appliance.tui.rack import begin, discover, errand, install
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 REFRESH = 2048
 
 

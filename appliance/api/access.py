@@ -9,7 +9,8 @@ from starlette.requests import HTTPConnection
 
 from appliance.access.access import Access
 from appliance.access.book import Token, User
-from appliance.access.model import COOKIE, Role, Via
+from appliance.access.model import Role, Via
+from appliance.api.entering import claim, let_in, let_out
 from appliance.api.etags import Tagged, guard
 from appliance.api.gate import Asker, Source, needs
 from appliance.api.once import asked_of
@@ -127,7 +128,7 @@ async def setup(doors: Doors, request: Request) -> SetupView:
 
 @router.post("/setup", status_code=201)
 async def set_up(doors: Doors, source: Source, request: Request, body: SetupBody) -> UserView:
-    _claim(request, doors, body.name)
+    claim(request, doors.desk.users(), body.name)
     made = await doors.desk.set_up(body.name, body.code, body.password, source)
     request.state.who = made.name
     return _user(made)
@@ -135,9 +136,9 @@ async def set_up(doors: Doors, source: Source, request: Request, body: SetupBody
 
 @router.post("/login")
 async def login(doors: Doors, source: Source, request: Request, response: Response, body: LoginBody) -> MeView:
-    _claim(request, doors, body.name)
+    claim(request, doors.desk.users(), body.name)
     entered = await doors.desk.log_in(body.name, body.password, body.code, source)
-    response.set_cookie(COOKIE, entered.cookie, path="/", secure=True, httponly=True, samesite="strict")
+    let_in(response, entered.cookie)
     response.headers["Cache-Control"] = "no-store"
     caller = entered.caller
     return MeView(name=caller.name, role=caller.role, via=caller.via, csrf=entered.csrf)
@@ -146,7 +147,7 @@ async def login(doors: Doors, source: Source, request: Request, response: Respon
 @router.post("/logout", dependencies=needs(Role.VIEWER), response_class=Response, status_code=204)
 async def logout(doors: Doors, caller: Asker, response: Response) -> None:
     doors.desk.log_out(caller)
-    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+    let_out(response)
 
 
 @router.get("/me", dependencies=needs(Role.VIEWER))
@@ -243,12 +244,6 @@ async def verify(doors: Doors) -> AuditVerdictView:
     if broken is None:
         return AuditVerdictView(entries=doors.audit.last)
     return AuditVerdictView(entries=doors.audit.last, broken=broken.line, reason=broken.reason)
-
-
-def _claim(request: Request, doors: Access, name: str) -> None:
-    """Who a caller that is not known says to be, for the audit log: an account, since people type passwords there."""
-    known = any(user.name == name for user in doors.desk.users())
-    request.state.presented, request.state.who = True, name if known else "(unknown)"
 
 
 def _name(request: Request, named: str) -> None:

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.access.desk import Desk
 from appliance.access.model import COOKIE, Caller, Role, Via
+from appliance.api.entering import source_of
 from appliance.api.problems import answered
 from appliance.errors import AccessError, InnervateError, LoginError
 
@@ -74,12 +75,6 @@ def caller_of(connection: HTTPConnection) -> Caller:
     if caller is None:
         raise LoginError("this needs a log-in", next_action=_LOG_IN)
     return caller
-
-
-def source_of(connection: HTTPConnection) -> str:
-    """Where a request comes from: an address, or "socket". A socket for both kinds shows IPv4 as IPv6 (RFC 4291 section
-    2.5.5.2)."""
-    return connection.client.host.removeprefix("::ffff:") if connection.client else "socket"
 
 
 Asker = Annotated[Caller, Depends(caller_of)]

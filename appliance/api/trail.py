@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.access.audit import AuditLog, Deed
 from appliance.access.model import Caller
-from appliance.api.gate import source_of
+from appliance.api.entering import source_of
 from appliance.api.problems import answered
 from appliance.errors import MachineryError
 

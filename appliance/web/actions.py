@@ -97,8 +97,8 @@ class Actions:
                 return lambda name: self._appliance.hold(name, reason)
             case "release":
                 return self._appliance.release
-            case verb:
-                action = choice_of({"verb": [verb]}, "verb", PowerAction)
+            case _:
+                action = choice_of(form, "verb", PowerAction)
                 return lambda name: self._appliance.power(name, action)
 
     async def steer(self, request: Request) -> Response:

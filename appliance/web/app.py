@@ -20,7 +20,7 @@ from appliance.model.filter import parse
 from appliance.model.ids import PlanDigest, RunId, machine_name
 from appliance.web.actions import Actions
 from appliance.web.entry import Entry
-from appliance.web.forms import caller_of, html, personal
+from appliance.web.forms import html, personal
 from appliance.web.live import Hub, Update
 from appliance.web.pages import EVENTS, Pages, draw_of
 from appliance.web.port import Appliance, Doors
@@ -125,12 +125,9 @@ class _Looks:
         )
 
     async def _messages(self, request: Request, page: str, mark: str) -> AsyncIterator[str]:
-        """Until the caller's session or token has ended."""
+        """The gate ends it with the caller's session or token."""
         yield "retry: 1000\n\n"
-        caller = caller_of(request)
         async for update in self._hub.watch(mark):
-            if caller is None or not self._doors.still(caller, active=False):
-                return
             message = _BEAT if update is None else self._message(page, update)
             yield personal(request, self._doors, message)
 

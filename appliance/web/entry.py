@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from appliance.access.model import COOKIE, Caller, Via
+from appliance.access.model import Caller, Via
+from appliance.api.entering import claim, let_in, let_out, source_of
 from appliance.errors import InnervateError
 from appliance.web.forms import fields_of, html, one
 from appliance.web.port import Doors
@@ -57,20 +58,15 @@ class Entry:
     ) -> Response:
         form = await fields_of(request)
         name, password, code = (one(form, field)[:_LONGEST] for field in ("name", "password", "code"))
-        source = request.client.host if request.client else "socket"
-        request.state.presented, request.state.who = True, self._said(name)
+        claim(request, self._doors.users(), name)
         try:
-            cookie = await enter(name, password, code, source)
+            cookie = await enter(name, password, code, source_of(request))
         except InnervateError as error:
             return self._form(request, page, error)
         request.state.who = name
         response = RedirectResponse("/", status_code=_SEE_OTHER)
-        response.set_cookie(COOKIE, cookie, path="/", secure=True, httponly=True, samesite="strict")
+        let_in(response, cookie)
         return response
-
-    def _said(self, name: str) -> str:
-        """For the audit log: an account that there is, since people type passwords there."""
-        return name if any(user.name == name for user in self._doors.users()) else "(unknown)"
 
     async def log_out(self, request: Request) -> Response:
         await fields_of(request)
@@ -78,7 +74,7 @@ class Entry:
         if caller.via is Via.SESSION:
             self._doors.log_out(caller)
         response = RedirectResponse("/login", status_code=_SEE_OTHER)
-        response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="strict")
+        let_out(response)
         return response
 
     def _form(self, request: Request, page: str, error: InnervateError | None) -> Response:

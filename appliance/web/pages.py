@@ -5,15 +5,16 @@ those who look at it. They are asked for by machine name, or with `SITE` for wha
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.errors import InnervateError, NotFoundError
+from appliance.frontend.provision import goes_on
 from appliance.frontend.timeline import stages
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
-from appliance.model.standing import Standing, standing
+from appliance.model.paging import MachinesQuery
+from appliance.model.standing import Standing, summary
 from appliance.model.views import (
     EventView,
     MachinesView,
@@ -22,8 +23,10 @@ from appliance.model.views import (
     RunState,
     RunSummaryView,
     RunView,
+    SegmentView,
     StepState,
     StepView,
+    SummaryView,
 )
 from appliance.web import chart
 from appliance.web.elevation import frames, size_of, unplaced
@@ -64,42 +67,36 @@ class Pages:
             frames=frames(view.machines),
             unplaced=unplaced(view.machines),
             cells={machine.name: _cell(machine) for machine in view.machines},
-            parts=_summary(view, running),
+            parts=_summary(summary(view.machines), view.segment, running),
             stage_times=chart.stage_times(view.machines),
         )
 
     def rack_parts(self, key: str) -> Parts:
         if key == SITE:
-            return _summary(self._appliance.machines(), self._running())
+            segment = self._appliance.machines(MachinesQuery(limit=1)).segment
+            return _summary(self._appliance.summary(Filter()), segment, self._running())
         return {f"cell-{key}": _cell(self._machine(key))}
 
     async def machines(self, mark: str, wanted: Filter, text: str, *, everything: bool) -> str:
         """The first `ROWS` that fit: a browser takes a second to lay out a thousand."""
-        most = None if everything else ROWS
-        return await asyncio.to_thread(self._machines, mark, self._appliance.machines(), wanted, text, most)
-
-    def _machines(self, mark: str, view: MachinesView, wanted: Filter, text: str, most: int | None) -> str:
-        found = [machine for machine in view.machines if wanted.fits(machine)]
-        rows = list(map(_row, found[:most]))
-        total = len(view.machines)
-        drawn = "".join(rows)
-        more = len(found) - len(rows)
-        return self._page(
-            "machines", mark, live="machines", rows=drawn, count=len(found), total=total, text=text, more=more
-        )
+        shown = self._appliance.machines(MachinesQuery(wanted=wanted, limit=None if everything else ROWS)).machines
+        count, total = (self._appliance.summary(some).total for some in (wanted, Filter()))
+        more = count - len(shown)
+        rows = await asyncio.to_thread(lambda: "".join(map(_row, shown)))
+        return self._page("machines", mark, live="machines", rows=rows, count=count, total=total, text=text, more=more)
 
     def machines_parts(self, key: str) -> Parts:
         return {} if key == SITE else {f"row-{key}": _row(self._machine(key))}
 
     async def machine(self, mark: str, name: MachineName) -> str:
-        view = self._appliance.machine(name)
+        parts = self.machine_parts(name)
         events = await self._appliance.events(after=0, machine=name, limit=10_000, wait=0)
         return self._page(
             "machine",
             mark,
             live=f"machine/{name}",
-            machine=view,
-            parts=self.machine_parts(name),
+            machine=name,
+            parts=parts,
             events="".join(map(self.event, reversed(events.events[-EVENTS:]))),
         )
 
@@ -116,13 +113,13 @@ class Pages:
         return {"runs": render("_runs", runs=self._appliance.runs().runs)} if key == SITE else {}
 
     def run(self, mark: str, run: RunId) -> str:
-        return self._page("run", mark, live=f"run/{run}", run=self._appliance.run(run), parts=self.run_parts(run))
+        return self._page("run", mark, live=f"run/{run}", run=run, parts=self.run_parts(run))
 
     def run_parts(self, run: str) -> Parts:
         view, now = self._appliance.run(RunId(run)), self._now()
         plan = self._appliance.plan(PlanDigest(view.plan))
-        goes_on = view.state is RunState.DONE and bool(plan.deferred) and plan.purpose == _SITE_PURPOSE
-        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goes_on=goes_on, failed=_failed(view))}
+        more = plan.purpose == _SITE_PURPOSE and goes_on(plan, view)
+        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goes_on=more, failed=_failed(view))}
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)
@@ -159,12 +156,11 @@ def to_type(plan: PlanView) -> str:
     return plan.site if plan.purpose == _SITE_PURPOSE else plan.purpose.rpartition(" ")[2]
 
 
-def _summary(view: MachinesView, running: Running) -> Parts:
-    counts = Counter(map(standing, view.machines))
-    found = [(word, counts[word]) for word in Standing if counts[word]]
+def _summary(view: SummaryView, troubles: tuple[SegmentView, ...], running: Running) -> Parts:
+    found = [(word, count) for word in Standing if (count := view.states[word.value])]
     return {
-        "counts": render("_counts", counts=found, total=len(view.machines)),
-        "running": render("_running", runs=running, troubles=view.segment),
+        "counts": render("_counts", counts=found, total=view.total),
+        "running": render("_running", runs=running, troubles=troubles),
     }
 
 

@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from appliance.access.model import Caller
+from appliance.api.entering import Named
+from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.paging import EVERY_MACHINE, MachinesQuery
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -19,6 +22,7 @@ from appliance.model.views import (
     PowerAction,
     RunsView,
     RunView,
+    SummaryView,
 )
 
 
@@ -27,7 +31,9 @@ class Looking(Protocol):
 
     def health(self) -> HealthView: ...
 
-    def machines(self) -> MachinesView: ...
+    def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView: ...
+
+    def summary(self, wanted: Filter) -> SummaryView: ...
 
     def machine(self, name: MachineName) -> MachineView: ...
 
@@ -66,11 +72,6 @@ class Appliance(Looking, Protocol):
     async def release(self, name: MachineName) -> MachineView: ...
 
 
-class Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
 class Entered(Protocol):
     """A session that was opened; `cookie` is what the browser keeps."""
 
@@ -91,8 +92,6 @@ class Doors(Protocol):
     async def log_in(self, name: str, password: str, code: str, source: str) -> Entered: ...
 
     def log_out(self, caller: Caller) -> None: ...
-
-    def still(self, caller: Caller, *, active: bool) -> bool: ...
 
     def csrf_of(self, caller: Caller) -> str: ...
 

@@ -29,5 +29,6 @@ def claim(connection: HTTPConnection, users: Iterable[Named], name: str) -> None
 
 
 def source_of(connection: HTTPConnection) -> str:
-    """Where a request comes from: an address, or "socket"."""
-    return connection.client.host if connection.client else "socket"
+    """Where a request comes from: an address, or "socket". A socket for both kinds shows IPv4 as IPv6 (RFC 4291 section
+    2.5.5.2)."""
+    return connection.client.host.removeprefix("::ffff:") if connection.client else "socket"

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
-from appliance.api.port import Asked, Honoured
+from appliance.api.port import Honoured
 from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
@@ -26,6 +26,7 @@ from appliance.errors import ConflictError, NotFoundError, PlanError
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
 from appliance.metrics.model import Family
+from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
@@ -142,10 +143,6 @@ class FakeApplication:
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def under(self, asked: Asked) -> "FakeApplication":
-        """It forgets everything when it dies."""
-        return self
-
     def honoured(self, key: str) -> Honoured | None:
         return None
 
@@ -214,7 +211,7 @@ class FakeApplication:
         self._fail()
         return _find(self._planned, digest, "plan")
 
-    async def apply(self, digest: PlanDigest) -> RunView:
+    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY) -> RunView:
         self._fail()
         plan = _find(self._planned, digest, "plan")
         if digest != self._latest[plan.purpose]:
@@ -222,7 +219,7 @@ class FakeApplication:
                 "the plan is stale", evidence=f"digest {digest[:12]}", next_action="plan again and read it"
             )
         self._refuse_busy(plan)
-        return self._start(plan)
+        return self._start(plan, asked)
 
     def run(self, run: RunId) -> RunView:
         self._fail()
@@ -237,23 +234,23 @@ class FakeApplication:
         found, following = runs_page(latest, lambda run: (run.id, run.state), query)
         return RunsView(runs=tuple(map(_summary, found)), next=following)
 
-    async def pause(self, run: RunId, reason: str) -> RunView:
+    async def pause(self, run: RunId, reason: str, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run)
-        return self._keep(replace(view, paused=view.paused or reason))
+        return self._keep(view if view.paused else replace(view, paused=reason, paused_by=asked.by))
 
-    async def resume(self, run: RunId) -> RunView:
-        return self._keep(replace(self._running(run), paused=""))
+    async def resume(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
+        return self._keep(replace(self._running(run), paused="", paused_by=""))
 
-    async def cancel(self, run: RunId) -> RunView:
+    async def cancel(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run)
         steps = (_turned(step, StepState.RUNNING, StepState.CANCELLED) for step in view.steps)
         return self._keep(replace(view, state=RunState.CANCELLED, ended=self.now, steps=tuple(steps)))
 
-    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run, machine)
         return self._keep(replace(view, set_aside=view.set_aside | {machine: reason}))
 
-    async def retry(self, run: RunId, machine: MachineName) -> RunView:
+    async def retry(self, run: RunId, machine: MachineName, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run, machine)
         steps = (
             _turned(step, StepState.FAILED, StepState.PENDING) if step.machine == machine else step
@@ -266,17 +263,17 @@ class FakeApplication:
         self.machine(name)
         return _find(self.explained, name, "explained machine")
 
-    async def power(self, name: MachineName, action: PowerAction) -> RunView:
+    async def power(self, name: MachineName, action: PowerAction, asked: Asked = SOMEBODY) -> RunView:
         self.machine(name)
         self.powered.append((name, action))
-        return self._start(PlanView(digest="0" * 64, site="lab", steps=(), deferred=()))
+        return self._start(PlanView(digest="0" * 64, site="lab", steps=(), deferred=()), asked)
 
-    async def hold(self, name: MachineName, reason: str) -> MachineView:
-        held = Condition(kind=ConditionKind.HOLD, since=self.now, reason=reason)
+    async def hold(self, name: MachineName, reason: str, asked: Asked = SOMEBODY) -> MachineView:
+        held = Condition(kind=ConditionKind.HOLD, since=self.now, reason=reason, by=asked.by)
         self.inventory[name] = replace(self.machine(name), conditions=(held,))
         return self.inventory[name]
 
-    async def release(self, name: MachineName) -> MachineView:
+    async def release(self, name: MachineName, asked: Asked = SOMEBODY) -> MachineView:
         self.inventory[name] = replace(self.machine(name), conditions=())
         return self.inventory[name]
 
@@ -292,7 +289,7 @@ class FakeApplication:
         self.machine(name)
         return _find(self.shells, name, "shell")
 
-    def _start(self, plan: PlanView) -> RunView:
+    def _start(self, plan: PlanView, asked: Asked) -> RunView:
         run = RunView(
             id=f"run-{len(self._runs) + 1}",
             plan=plan.digest,
@@ -300,6 +297,7 @@ class FakeApplication:
             started=self.now,
             ended=None,
             steps=plan.steps,
+            by=asked.by,
         )
         self._runs[run.id] = run
         return run
@@ -389,7 +387,9 @@ def _summary(run: RunView) -> RunSummaryView:
         state=run.state,
         started=run.started,
         ended=run.ended,
+        by=run.by,
         paused=run.paused,
+        paused_by=run.paused_by,
         machines=len(machines),
         settled=len(machines - _left(run)),
         failed=len({step.machine for step in run.steps if step.id in lost} - _left(run)),

@@ -9,6 +9,7 @@ from typing import Protocol
 from appliance.bmc.vault import Entry
 from appliance.console.console import Console
 from appliance.metrics.model import Family
+from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
@@ -30,18 +31,8 @@ from appliance.model.views import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request that may come twice and counts once. `key` names it, `print` what it asks for, `status` is what a
-    success is answered with."""
-
-    key: str
-    print: str
-    status: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Honoured:
-    """What came of such a request is shown by a GET of `location`."""
+    """What came of a request that counts once is shown by a GET of `location`."""
 
     print: str
     location: str
@@ -73,10 +64,6 @@ class Bmcs(Protocol):
 class Application(Protocol):
     @property
     def bmc_desk(self) -> Bmcs: ...
-
-    def under(self, asked: Asked) -> "Application":
-        """The same, for one request: that it was carried out becomes durable together with what it did to a run."""
-        ...
 
     def honoured(self, key: str) -> Honoured | None:
         """None where nothing is known to have come of it."""
@@ -110,7 +97,7 @@ class Application(Protocol):
 
     def plan(self, digest: PlanDigest) -> PlanView: ...
 
-    async def apply(self, digest: PlanDigest) -> RunView:
+    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY) -> RunView:
         """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines."""
         ...
 
@@ -120,21 +107,21 @@ class Application(Protocol):
         """Raises `UsageError` when the query goes on behind a run that is not there."""
         ...
 
-    async def pause(self, run: RunId, reason: str) -> RunView:
+    async def pause(self, run: RunId, reason: str, asked: Asked = SOMEBODY) -> RunView:
         """No machine begins a step; those under way go on to their end. Twice is as once."""
         ...
 
-    async def resume(self, run: RunId) -> RunView: ...
+    async def resume(self, run: RunId, asked: Asked = SOMEBODY) -> RunView: ...
 
-    async def cancel(self, run: RunId) -> RunView:
+    async def cancel(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
         """Ends the run where it stands: `ConflictError` when it is over."""
         ...
 
-    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str, asked: Asked = SOMEBODY) -> RunView:
         """The machine is left as it is, the others go on."""
         ...
 
-    async def retry(self, run: RunId, machine: MachineName) -> RunView:
+    async def retry(self, run: RunId, machine: MachineName, asked: Asked = SOMEBODY) -> RunView:
         """What failed on the machine is tried again in this run, also after it was set aside."""
         ...
 
@@ -145,11 +132,11 @@ class Application(Protocol):
 
     def explain(self, name: MachineName) -> ExplainView: ...
 
-    async def power(self, name: MachineName, action: PowerAction) -> RunView: ...
+    async def power(self, name: MachineName, action: PowerAction, asked: Asked = SOMEBODY) -> RunView: ...
 
-    async def hold(self, name: MachineName, reason: str) -> MachineView: ...
+    async def hold(self, name: MachineName, reason: str, asked: Asked = SOMEBODY) -> MachineView: ...
 
-    async def release(self, name: MachineName) -> MachineView: ...
+    async def release(self, name: MachineName, asked: Asked = SOMEBODY) -> MachineView: ...
 
     def console(self, name: MachineName) -> Console:
         """`NotFoundError` where the site program names none."""

@@ -19,6 +19,7 @@ from appliance.api.gate import needs
 from appliance.api.once import asked_of
 from appliance.api.port import Application
 from appliance.metrics.model import MEDIA_TYPE, exposition
+from appliance.model.asked import Asked
 from appliance.model.codec import to_json
 from appliance.model.filter import FILTER_LIMIT, Filter, chosen, parse
 from appliance.model.ids import MachineName, machine_name
@@ -45,10 +46,8 @@ router = APIRouter(prefix="/v1", route_class=Tagged)
 
 
 def the_application(connection: HTTPConnection) -> Application:
-    """For a request that counts once, the one that sees to it."""
     application: Application = connection.app.state.application
-    asked = asked_of(connection)
-    return application if asked is None else application.under(asked)
+    return application
 
 
 def the_machine(name: Annotated[str, Path(max_length=63)]) -> MachineName:
@@ -56,6 +55,7 @@ def the_machine(name: Annotated[str, Path(max_length=63)]) -> MachineName:
 
 
 App = Annotated[Application, Depends(the_application)]
+Who = Annotated[Asked, Depends(asked_of)]
 Machine = Annotated[MachineName, Depends(the_machine)]
 
 
@@ -155,20 +155,20 @@ async def explain(application: App, name: Machine) -> ExplainView:
 
 
 @router.post("/machines/{name}/power", status_code=202, dependencies=needs(Role.OPERATOR))
-async def power(application: App, name: Machine, body: PowerBody, response: Response) -> RunView:
-    return located(response, await application.power(name, body.action))
+async def power(application: App, who: Who, name: Machine, body: PowerBody, response: Response) -> RunView:
+    return located(response, await application.power(name, body.action, who))
 
 
 @router.put("/machines/{name}/hold", dependencies=needs(Role.OPERATOR))
-async def hold(application: App, request: Request, name: Machine, body: HoldBody) -> MachineView:
+async def hold(application: App, who: Who, request: Request, name: Machine, body: HoldBody) -> MachineView:
     guard(request, application.machine(name))
-    return await application.hold(name, body.reason)
+    return await application.hold(name, body.reason, who)
 
 
 @router.delete("/machines/{name}/hold", dependencies=needs(Role.OPERATOR))
-async def release(application: App, request: Request, name: Machine) -> MachineView:
+async def release(application: App, who: Who, request: Request, name: Machine) -> MachineView:
     guard(request, application.machine(name))
-    return await application.release(name)
+    return await application.release(name, who)
 
 
 @router.post("/segment/take-over", status_code=202, dependencies=needs(Role.OPERATOR))

@@ -9,7 +9,7 @@ from pydantic import Field, with_config
 from appliance.access.model import Role
 from appliance.api.etags import Tagged
 from appliance.api.gate import needs
-from appliance.api.routes import STRICT, App, Machine, PageParam, linked, located
+from appliance.api.routes import STRICT, App, Machine, PageParam, Who, linked, located
 from appliance.errors import UsageError
 from appliance.model.ids import PlanDigest, RunId, machine_name
 from appliance.model.paging import RunsQuery
@@ -83,14 +83,14 @@ async def plan(application: App, digest: Digest) -> PlanView:
 
 
 @router.post("/plans/{digest}/apply", status_code=202, dependencies=needs(Role.OPERATOR))
-async def apply(application: App, digest: Digest, body: ApplyBody, response: Response) -> RunView:
+async def apply(application: App, who: Who, digest: Digest, body: ApplyBody, response: Response) -> RunView:
     if body.digest != digest:
         raise UsageError(
             "the digest in the body is not that of the plan being applied",
             evidence=f"path {digest}, body {body.digest[:64]}",
             next_action="send the digest of the plan that was read",
         )
-    return located(response, await application.apply(PlanDigest(digest)))
+    return located(response, await application.apply(PlanDigest(digest), who))
 
 
 class RunsParam(PageParam):
@@ -115,28 +115,28 @@ async def run(application: App, run: Run) -> RunView:
 
 
 @router.post("/runs/{run}/pause", dependencies=needs(Role.OPERATOR))
-async def pause(application: App, run: Run, body: PauseBody) -> RunView:
-    return await application.pause(RunId(run), body.reason)
+async def pause(application: App, who: Who, run: Run, body: PauseBody) -> RunView:
+    return await application.pause(RunId(run), body.reason, who)
 
 
 @router.post("/runs/{run}/resume", dependencies=needs(Role.OPERATOR))
-async def resume(application: App, run: Run) -> RunView:
-    return await application.resume(RunId(run))
+async def resume(application: App, who: Who, run: Run) -> RunView:
+    return await application.resume(RunId(run), who)
 
 
 @router.post("/runs/{run}/cancel", dependencies=needs(Role.OPERATOR))
-async def cancel(application: App, run: Run) -> RunView:
-    return await application.cancel(RunId(run))
+async def cancel(application: App, who: Who, run: Run) -> RunView:
+    return await application.cancel(RunId(run), who)
 
 
 @router.post("/runs/{run}/set-aside", dependencies=needs(Role.OPERATOR))
-async def set_aside(application: App, run: Run, body: SetAsideBody) -> RunView:
-    return await application.set_aside(RunId(run), machine_name(body.machine), body.reason)
+async def set_aside(application: App, who: Who, run: Run, body: SetAsideBody) -> RunView:
+    return await application.set_aside(RunId(run), machine_name(body.machine), body.reason, who)
 
 
 @router.post("/runs/{run}/retry", dependencies=needs(Role.OPERATOR))
-async def retry(application: App, run: Run, body: RetryBody) -> RunView:
-    return await application.retry(RunId(run), machine_name(body.machine))
+async def retry(application: App, who: Who, run: Run, body: RetryBody) -> RunView:
+    return await application.retry(RunId(run), machine_name(body.machine), who)
 
 
 def _stored(response: Response, view: PlanView) -> PlanView:

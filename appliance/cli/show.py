@@ -8,7 +8,7 @@ from rich.text import Text
 
 from appliance.cli.progress import condition_text, phase_text, standing_text, summary
 from appliance.frontend import units
-from appliance.frontend.words import is_paused, paused_text
+from appliance.frontend.words import is_paused, paused_text, signed
 from appliance.model.text import clean
 from appliance.model.views import (
     CertificateView,
@@ -212,7 +212,7 @@ def runs(view: RunsView, now: float, limit: int) -> RenderableType:
     """The latest `limit`."""
     if not view.runs:
         return Text("No run was started yet.")
-    table = _columns("run", "state", "started", "took", "machines", "settled", "failed", "paused because")
+    table = _columns("run", "state", "started", "took", "machines", "settled", "failed", "by", "paused because")
     for one in view.runs[:limit]:
         table.add_row(*_run_row(one, now))
     older = len(view.runs) - limit
@@ -227,14 +227,15 @@ def _run_row(one: RunSummaryView, now: float) -> tuple[Text, ...]:
         Text(units.moment(one.started)),
         Text(units.duration((now if one.ended is None else one.ended) - one.started), justify="right"),
         *(Text(str(count), justify="right") for count in (one.machines, one.settled, one.failed)),
-        Text(clean(one.paused, 300) if paused else ""),
+        Text(clean(one.by, 64) or "-"),
+        Text(signed(one.paused, one.paused_by, 300) if paused else ""),
     )
 
 
 def paused(view: RunsView) -> Iterator[Text]:
     for one in view.runs:
         if is_paused(one):
-            yield Text(paused_text(one.id, one.paused), style="bold yellow")
+            yield Text(paused_text(one), style="bold yellow")
 
 
 def explanation(view: ExplainView) -> RenderableType:

@@ -94,6 +94,7 @@ class RunStatus:
     digest: PlanDigest
     index: PlanIndex
     started: float
+    by: str = ""
     rollout: Rollout = field(default_factory=Rollout)
     ended: float | None = None
     state: RunState = RunState.RUNNING
@@ -110,7 +111,15 @@ class RunStatus:
 
     @classmethod
     def begun(cls, started: RunStarted, plan: Plan, index: PlanIndex, now: float) -> "RunStatus":
-        status = cls(id=started.run, plan=plan, digest=started.plan, index=index, started=now, rollout=started.rollout)
+        status = cls(
+            id=started.run,
+            plan=plan,
+            digest=started.plan,
+            index=index,
+            started=now,
+            by=started.by,
+            rollout=started.rollout,
+        )
         status.left = {name: len(steps) for name, steps in index.by_machine.items()}
         status.waiting = dict.fromkeys((*started.rollout.canary, *index.by_machine))
         return status

@@ -154,8 +154,8 @@ class World:
     def _steer(self, record: RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried, now: float) -> None:
         run = self.runs[record.run]
         match record:
-            case RunPaused(reason=reason):
-                run.paused = Condition(kind=ConditionKind.HOLD, since=now, reason=reason)
+            case RunPaused(reason=reason, by=by):
+                run.paused = Condition(kind=ConditionKind.HOLD, since=now, reason=reason, by=by)
             case RunResumed():
                 run.paused, run.resumed = None, now
             case RunEnded(state=state):

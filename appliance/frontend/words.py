@@ -34,7 +34,7 @@ def run_changes(before: RunView | None, after: RunView, elapsed: float) -> Itera
     """A line when the run pauses and when it goes on; how it ended is told by whoever followed it."""
     was = before is not None and is_paused(before)
     if is_paused(after) and not (before is not None and before.paused == after.paused):
-        yield f"{elapsed:.1f}s {paused_text(after.id, after.paused)}"
+        yield f"{elapsed:.1f}s {paused_text(after)}"
     elif was and after.state is RunState.RUNNING and not after.paused:
         yield f"{elapsed:.1f}s run {clean(after.id, 64)} goes on"
 
@@ -43,13 +43,19 @@ def is_paused(run: RunView | RunSummaryView) -> bool:
     return run.state is RunState.RUNNING and bool(run.paused)
 
 
-def paused_text(run: str, reason: str) -> str:
-    name = clean(run, 64)
-    return f"run {name} is paused: {clean(reason, 300)}; innervate resume {name} lets it go on"
+def paused_text(run: RunView | RunSummaryView) -> str:
+    name = clean(run.id, 64)
+    reason = signed(run.paused, run.paused_by, 300)
+    return f"run {name} is paused: {reason}; innervate resume {name} lets it go on"
+
+
+def signed(text: str, by: str, limit: int) -> str:
+    """What was said, cut to `limit`, and who said it where that is known."""
+    return f"{clean(text, limit)} (by {clean(by, 64)})" if by else clean(text, limit)
 
 
 def condition_text(condition: Condition) -> str:
-    return f"{condition.kind.value}: {clean(condition.reason, 200)}"
+    return f"{condition.kind.value}: {signed(condition.reason, condition.by, 200)}"
 
 
 def line(machine: MachineView) -> str:

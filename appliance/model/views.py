@@ -207,7 +207,8 @@ class PlanView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """`paused` is why no machine begins a step now, empty while they may; `canary` goes first, then at most `at_once`
-    machines are under way (0: no limit). `set_aside` are machines that were taken out, with the reason."""
+    machines are under way (0: no limit). `set_aside` are machines that were taken out, with the reason. `by`
+    approved the plan, `paused_by` paused the run, "" where the appliance did."""
 
     id: str
     plan: str
@@ -220,6 +221,8 @@ class RunView:
     at_once: int = 0
     rollout: str = ""
     set_aside: dict[str, str] = field(default_factory=dict)
+    by: str = ""
+    paused_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +238,8 @@ class RunSummaryView:
     machines: int = 0
     settled: int = 0
     failed: int = 0
+    by: str = ""
+    paused_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

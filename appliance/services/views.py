@@ -137,6 +137,8 @@ def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> R
         ended=run.ended,
         steps=tuple(_run_step(run, step, waiting) for step in run.plan.steps),
         paused=run.paused.reason if run.paused else "",
+        paused_by=run.paused.by if run.paused else "",
+        by=run.by,
         canary=run.rollout.canary,
         at_once=run.rollout.at_once,
         rollout=run.rollout.why,
@@ -152,6 +154,8 @@ def run_summary(run: RunStatus) -> RunSummaryView:
         started=run.started,
         ended=run.ended,
         paused=run.paused.reason if run.paused else "",
+        paused_by=run.paused.by if run.paused else "",
+        by=run.by,
         machines=len(run.left),
         settled=len(run.settled),
         failed=sum(not end.well for end in run.settled.values()),
@@ -297,10 +301,10 @@ def describe(record: Record) -> str:
             return f"the BMC controls serial {identity.serial}, UUID {identity.uuid}"
         case PowerCommanded(command=command):
             return f"power command {command}"
-        case HoldPlaced(reason=reason):
-            return f"held: {reason}"
-        case HoldReleased():
-            return "released"
+        case HoldPlaced(reason=reason, by=by):
+            return f"held{_by(by)}: {reason}"
+        case HoldReleased(by=by):
+            return f"released{_by(by)}"
         case MachineAnswers():
             return "answers again"
         case MachineSilent(text=text) | MachineStrayed(text=text):
@@ -319,16 +323,16 @@ def _of_a_run(record: PlanStored | RunRecord) -> str:
             return f"plan {plan.digest[:12]} for {plan.site}: {len(plan.steps)} steps"
         case RunStarted() as started:
             return _started(started)
-        case RunPaused(run=run, reason=reason):
-            return f"run {run} paused: {reason}"
-        case RunResumed(run=run):
-            return f"run {run} goes on"
-        case RunEnded(run=run, state=state):
-            return f"run {run} {state.value}"
-        case MachineSetAside(run=run, reason=reason):
-            return f"set aside in run {run}: {reason}"
-        case MachineRetried(run=run):
-            return f"tried again in run {run}"
+        case RunPaused(run=run, reason=reason, by=by):
+            return f"run {run} paused{_by(by)}: {reason}"
+        case RunResumed(run=run, by=by):
+            return f"run {run} goes on{_by(by)}"
+        case RunEnded(run=run, state=state, by=by):
+            return f"run {run} {state.value}{_by(by)}"
+        case MachineSetAside(run=run, reason=reason, by=by):
+            return f"set aside in run {run}{_by(by)}: {reason}"
+        case MachineRetried(run=run, by=by):
+            return f"tried again in run {run}{_by(by)}"
         case StepIntent() as intent:
             resumed = f", resumes fence {intent.resumes}" if intent.resumes is not None else ""
             return f"{intent.step} begins ({intent.kind.value}, fence {intent.fence}{resumed})"
@@ -346,8 +350,11 @@ def _started(started: RunStarted) -> str:
     rollout = started.rollout
     canary = f"; first {', '.join(rollout.canary)}" if rollout.canary else ""
     why = f"; {rollout.why}" if rollout.why else ""
-    by = f" by {started.by}" if started.by != "operator" else ""
-    return f"run {started.run} of plan {started.plan[:12]} started{by}{canary}{why}"
+    return f"run {started.run} of plan {started.plan[:12]} started{_by(started.by)}{canary}{why}"
+
+
+def _by(name: str) -> str:
+    return f" by {name}" if name else ""
 
 
 def _order(sent: OrderSent) -> str:

@@ -54,7 +54,8 @@ class PlanStored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """`by`: who approved the plan, a person or a reflex that the site program states."""
+    """`by`: who approved the plan, a person or a reflex that the site program states. Records of what people do name
+    them in the same way, "" where nobody was noted."""
 
     run: RunId
     plan: PlanDigest
@@ -69,19 +70,24 @@ class RunPaused:
 
     run: RunId
     reason: str
+    by: str = ""
     record: Literal["run-paused"] = "run-paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResumed:
     run: RunId
+    by: str = ""
     record: Literal["run-resumed"] = "run-resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
+    """`by` where a person ended it."""
+
     run: RunId
     state: RunState
+    by: str = ""
     record: Literal["run-ended"] = "run-ended"
 
 
@@ -92,6 +98,7 @@ class MachineSetAside:
     run: RunId
     machine: MachineName
     reason: str
+    by: str = ""
     record: Literal["machine-set-aside"] = "machine-set-aside"
 
 
@@ -101,6 +108,7 @@ class MachineRetried:
 
     run: RunId
     machine: MachineName
+    by: str = ""
     record: Literal["machine-retried"] = "machine-retried"
 
 
@@ -229,12 +237,14 @@ class FirstBootSeen:
 class HoldPlaced:
     machine: MachineName
     reason: str
+    by: str = ""
     record: Literal["hold-placed"] = "hold-placed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased:
     machine: MachineName
+    by: str = ""
     record: Literal["hold-released"] = "hold-released"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from appliance.frontend import units
 from appliance.frontend.timeline import Stage, stages
+from appliance.frontend.words import signed
 from appliance.model.phase import Condition
 from appliance.model.views import CertificateView, ExplainLine, ExplainView, MachineView, RunView, StepView
 from appliance.tui.figures import badge, bar, bytes_done, outlook, position, word
@@ -87,7 +88,11 @@ def _waiting(step: StepView, width: int) -> Iterator[Line]:
 def condition_lines(condition: Condition, now: float, width: int) -> Iterator[Line]:
     lasts = units.duration(now - condition.since)
     yield from wrapped(
-        f"{condition.kind.value} since {lasts}: {condition.reason}", width, Tone.BAD, first="! ", rest="  "
+        f"{condition.kind.value} since {lasts}: {signed(condition.reason, condition.by, 1000)}",
+        width,
+        Tone.BAD,
+        first="! ",
+        rest="  ",
     )
     if condition.evidence:
         yield from wrapped(condition.evidence, width, first="  seen: ", rest="        ")

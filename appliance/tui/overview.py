@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from appliance.frontend import units
-from appliance.frontend.words import is_paused
+from appliance.frontend.words import is_paused, signed
 from appliance.model.access_views import SetupView
 from appliance.model.views import HealthView, MachineView, RunState, RunView
 from appliance.tui.figures import badge, bar, outlook, run_left, steps_done, totals, word
@@ -94,7 +94,8 @@ def run_lines(run: RunView, state: State) -> Iterator[Line]:
         (line(f"run {run.id}", Tone.STRONG), bar(done, total, _BAR), line(", ".join(p for p in (figures, left) if p)))
     )
     if is_paused(run):
-        yield from wrapped(f"paused: {run.paused}", state.width, Tone.WARN, first="  ", rest="  ")
+        why = signed(run.paused, run.paused_by, 1000)
+        yield from wrapped(f"paused: {why}", state.width, Tone.WARN, first="  ", rest="  ")
     elif (slowest := _slowest(run, state)) is not None:
         yield from islice(wrapped(slowest, state.width, first="  ", rest="  "), 2)
 

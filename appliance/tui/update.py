@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from appliance.frontend.provision import goes_on
-from appliance.frontend.words import is_paused
+from appliance.frontend.words import is_paused, signed
 from appliance.model.views import RunState, RunView
 from appliance.tui.acting import act
 from appliance.tui.asking import Outcome, planning, typed
@@ -149,7 +149,7 @@ def _began(state: State, began: Began) -> Outcome:
     place = Run(run=run.id, task=began.task, plan=began.plan, applied=began.applied)
     kept = state.places[:-1] if isinstance(state.place, Planned) else state.places
     there = entered(replace(state, places=kept or state.places, busy=""), place)
-    paused = Trouble(message=f"paused: {run.paused}") if is_paused(run) else None
+    paused = Trouble(message=f"paused: {signed(run.paused, run.paused_by, 1000)}") if is_paused(run) else None
     opened = there.data.opened | {run.id: run}
     return replace(there, data=replace(there.data, opened=opened), notice=paused), (OpenRun(run=run.id),)
 

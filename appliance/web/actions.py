@@ -9,9 +9,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.errors import ConflictError, InnervateError, UsageError
+from appliance.model.asked import Asked
 from appliance.model.ids import MachineName, PlanDigest, RunId, machine_name
 from appliance.model.views import Errand, PlanView, PowerAction
-from appliance.web.forms import Form, choice_of, form_of, html, one, reason_of
+from appliance.web.forms import Form, asked_of, choice_of, form_of, html, one, reason_of
 from appliance.web.pages import Pages, Result, to_type
 from appliance.web.port import Appliance, Doors
 
@@ -39,7 +40,7 @@ class Actions:
         await form_of(request, self._doors)
         plan = await self._appliance.make_plan()
         if plan.steps and not to_type(plan):
-            return _see(f"/runs/{(await self._appliance.apply(PlanDigest(plan.digest))).id}")
+            return _see(f"/runs/{(await self._appliance.apply(PlanDigest(plan.digest), asked_of(request))).id}")
         return _see(f"/plans/{plan.digest}")
 
     async def apply(self, request: Request) -> Response:
@@ -49,7 +50,7 @@ class Actions:
             asked = UsageError(f"type {to_type(plan)}, letter by letter, to begin")
             return self._again(request, plan, asked)
         try:
-            return _see(f"/runs/{(await self._appliance.apply(digest)).id}")
+            return _see(f"/runs/{(await self._appliance.apply(digest, asked_of(request))).id}")
         except ConflictError as error:
             return self._again(request, plan, error)
 
@@ -66,23 +67,23 @@ class Actions:
 
     async def power(self, request: Request) -> Response:
         action = choice_of(await form_of(request, self._doors), "action", PowerAction)
-        return _see(f"/runs/{(await self._appliance.power(_machine(request), action)).id}")
+        return _see(f"/runs/{(await self._appliance.power(_machine(request), action, asked_of(request))).id}")
 
     async def hold(self, request: Request) -> Response:
         name, reason = _machine(request), reason_of(await form_of(request, self._doors))
-        await self._appliance.hold(name, reason)
+        await self._appliance.hold(name, reason, asked_of(request))
         return _see(f"/machines/{quote(name)}")
 
     async def release(self, request: Request) -> Response:
         await form_of(request, self._doors)
         name = _machine(request)
-        await self._appliance.release(name)
+        await self._appliance.release(name, asked_of(request))
         return _see(f"/machines/{quote(name)}")
 
     async def many(self, request: Request) -> Response:
         """One after the other; whoever refuses stops none of the others."""
         form = await form_of(request, self._doors)
-        act, names = self._act(form), form.get("machine", [])
+        act, names = self._act(form, asked_of(request)), form.get("machine", [])
         if not names:
             raise UsageError("no machine was chosen", next_action="tick the machines first")
         results = [await _tried(act, name) for name in names]
@@ -90,30 +91,30 @@ class Actions:
         response.status_code = 207 if any(result.problem is not None for result in results) else 200
         return response
 
-    def _act(self, form: Form) -> Callable[[MachineName], Awaitable[object]]:
+    def _act(self, form: Form, asked: Asked) -> Callable[[MachineName], Awaitable[object]]:
         match one(form, "verb"):
             case "hold":
                 reason = reason_of(form)
-                return lambda name: self._appliance.hold(name, reason)
+                return lambda name: self._appliance.hold(name, reason, asked)
             case "release":
-                return self._appliance.release
+                return lambda name: self._appliance.release(name, asked)
             case _:
                 action = choice_of(form, "verb", PowerAction)
-                return lambda name: self._appliance.power(name, action)
+                return lambda name: self._appliance.power(name, action, asked)
 
     async def steer(self, request: Request) -> Response:
-        form, run = await form_of(request, self._doors), RunId(request.path_params["run"])
+        form, run, asked = await form_of(request, self._doors), RunId(request.path_params["run"]), asked_of(request)
         match request.path_params["verb"]:
             case "pause":
-                await self._appliance.pause(run, reason_of(form))
+                await self._appliance.pause(run, reason_of(form), asked)
             case "resume":
-                await self._appliance.resume(run)
+                await self._appliance.resume(run, asked)
             case "cancel":
-                await self._appliance.cancel(run)
+                await self._appliance.cancel(run, asked)
             case "retry":
-                await self._appliance.retry(run, machine_name(one(form, "machine")))
+                await self._appliance.retry(run, machine_name(one(form, "machine")), asked)
             case "set-aside":
-                await self._appliance.set_aside(run, machine_name(one(form, "machine")), reason_of(form))
+                await self._appliance.set_aside(run, machine_name(one(form, "machine")), reason_of(form), asked)
             case _:
                 raise HTTPException(404)
         return _see(f"/runs/{quote(run)}")

@@ -240,6 +240,8 @@ def test_runs_are_listed_latest_first(application: FakeApplication, client: Clie
         machines=2,
         settled=1,
         failed=0,
+        by="local:root",
+        paused_by="local:root",
     )
 
 
@@ -344,7 +346,8 @@ def test_vault(application: FakeApplication, client: Client) -> None:
 def test_power_and_hold(application: FakeApplication, client: Client) -> None:
     assert client.power("node-0", PowerAction.FORCE_OFF).state is RunState.RUNNING
     assert application.powered == [("node-0", PowerAction.FORCE_OFF)]
-    assert client.hold("node-0", "disk swap").conditions[0].kind is ConditionKind.HOLD
+    (held,) = client.hold("node-0", "disk swap").conditions
+    assert (held.kind, held.by) == (ConditionKind.HOLD, "local:root")
     assert client.release("node-0").conditions == ()
     assert (client.take_over(), application.took_over) == (client.machines(), True)
 

@@ -48,7 +48,8 @@ def test_pause_and_go_on(run: Run, under_way: Callable[[], RunView]) -> None:
     assert run("pause", "run-1", "--reason", "smoke") == (0, told, "")
     assert "paused" in run("runs")[1]
     for shown in (run("status")[1], run("status", "node-0")[1]):
-        assert shown.splitlines()[-1] == "run run-1 is paused: smoke; innervate resume run-1 lets it go on"
+        why = "smoke (by local:root)"
+        assert shown.splitlines()[-1] == f"run run-1 is paused: {why}; innervate resume run-1 lets it go on"
     assert from_json(MachinesView, run("status", "--json")[1]).machines
     assert run("resume", "run-1")[1] == "run run-1 goes on; `innervate status` shows it\n"
     assert "paused" not in run("status")[1]

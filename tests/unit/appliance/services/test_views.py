@@ -21,7 +21,7 @@ from tests.unit.appliance.store.samples import ADDRESS, FACTS, IDENTITY, NODE, P
 
 SENTENCES = (
     f"plan {PLAN.digest[:12]} for lab: 12 steps",
-    f"run 0badcafe of plan {PLAN.digest[:12]} started; first node-0; 2 machines at once: inrush",
+    f"run 0badcafe of plan {PLAN.digest[:12]} started by operator; first node-0; 2 machines at once: inrush",
     "run 0badcafe paused: 2 of 3 failed",
     "run 0badcafe goes on",
     "set aside in run 0badcafe: fan",

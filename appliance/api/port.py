@@ -12,12 +12,15 @@ from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.filter import Filter
-from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.goal import Consent
+from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
 from appliance.model.views import (
     Errand,
     EventsView,
     ExplainView,
+    GoalsView,
+    GoalView,
     HealthView,
     MachinesView,
     MachineView,
@@ -97,8 +100,21 @@ class Application(Protocol):
 
     def plan(self, digest: PlanDigest) -> PlanView: ...
 
-    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY) -> RunView:
-        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines."""
+    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
+        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines.
+
+        With `then` what the plan defers is a goal, which goes on by itself as far as that consents. A plan with the
+        purpose of an open goal takes that one further."""
+        ...
+
+    def goals(self, *, every: bool = False) -> GoalsView:
+        """Those that are open, or also those that are over."""
+        ...
+
+    def goal(self, goal: GoalId) -> GoalView: ...
+
+    async def drop(self, goal: GoalId, asked: Asked = SOMEBODY) -> GoalView:
+        """Nothing is planned for it any more; a run of it that goes on is left alone."""
         ...
 
     def run(self, run: RunId) -> RunView: ...

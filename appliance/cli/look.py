@@ -52,7 +52,7 @@ def status(context: typer.Context, words: Words = None, as_json: Json = False, l
         return
     now = time.time()
     shown = show.machine(view, now) if isinstance(view, MachineView) else show.machines(view, now)
-    show.console().print(Group(shown, *show.paused(client.runs())))
+    show.console().print(Group(shown, *show.paused(client.runs()), *show.approvals(client.goals())))
 
 
 def machines(

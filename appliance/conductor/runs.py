@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from appliance.model.amend import amended
-from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
+from appliance.model.ids import Fence, GoalId, MachineName, Nonce, PlanDigest, RunId, StepId
 from appliance.model.orders import Order
 from appliance.model.phase import Condition
 from appliance.model.rollout import Rollout
@@ -95,6 +95,7 @@ class RunStatus:
     index: PlanIndex
     started: float
     by: str = ""
+    goal: GoalId | None = None
     rollout: Rollout = field(default_factory=Rollout)
     ended: float | None = None
     state: RunState = RunState.RUNNING
@@ -118,6 +119,7 @@ class RunStatus:
             index=index,
             started=now,
             by=started.by,
+            goal=started.goal,
             rollout=started.rollout,
         )
         status.left = {name: len(steps) for name, steps in index.by_machine.items()}

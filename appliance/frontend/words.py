@@ -1,12 +1,12 @@
 """What front-ends say in lines: of a machine at work, of a run, of an error. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from appliance.errors import InnervateError
 from appliance.frontend import units
 from appliance.model.phase import Condition
 from appliance.model.text import clean
-from appliance.model.views import MachinesView, MachineView, RunState, RunSummaryView, RunView
+from appliance.model.views import GoalState, GoalView, MachinesView, MachineView, RunState, RunSummaryView, RunView
 
 _TENTH = 10
 
@@ -47,6 +47,17 @@ def paused_text(run: RunView | RunSummaryView) -> str:
     name = clean(run.id, 64)
     reason = signed(run.paused, run.paused_by, 300)
     return f"run {name} is paused: {reason}; innervate resume {name} lets it go on"
+
+
+def asking(goals: Iterable[GoalView]) -> Iterator[GoalView]:
+    return (goal for goal in goals if goal.state is GoalState.ASKING)
+
+
+def asks(goal: GoalView) -> str:
+    """One sentence of a plan that waits for a person."""
+    return (
+        f"{clean(goal.purpose, 200)} (goal {clean(goal.id, 64)}) waits for approval of plan {clean(goal.plan, 64)[:12]}"
+    )
 
 
 def signed(text: str, by: str, limit: int) -> str:

@@ -6,9 +6,11 @@ Times are seconds since the epoch, durations and stages seconds, sizes bytes.
 from dataclasses import dataclass, field
 from enum import Enum
 
+from appliance.model.goal import Consent
 from appliance.model.phase import Condition, Phase
 from appliance.model.place import Place
 from appliance.model.words import Errand as Errand
+from appliance.model.words import GoalState as GoalState
 from appliance.model.words import PowerAction as PowerAction
 from appliance.model.words import RunState as RunState
 
@@ -208,7 +210,8 @@ class PlanView:
 class RunView:
     """`paused` is why no machine begins a step now, empty while they may; `canary` goes first, then at most `at_once`
     machines are under way (0: no limit). `set_aside` are machines that were taken out, with the reason. `by`
-    approved the plan, `paused_by` paused the run, "" where the appliance did."""
+    approved the plan, `paused_by` paused the run, "" where the appliance did. `goal` is what it is one step
+    of, "" for none."""
 
     id: str
     plan: str
@@ -223,6 +226,7 @@ class RunView:
     set_aside: dict[str, str] = field(default_factory=dict)
     by: str = ""
     paused_by: str = ""
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +244,7 @@ class RunSummaryView:
     failed: int = 0
     by: str = ""
     paused_by: str = ""
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +253,40 @@ class RunsView:
 
     runs: tuple[RunSummaryView, ...]
     next: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubleView:
+    """Why something came to nothing, in the words of the error."""
+
+    code: str
+    message: str
+    evidence: str = ""
+    next_action: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalView:
+    """What is wanted over several plans, each made by the daemon when the run before it is done. `runs` in the order in
+    which they began. `plan` is the digest of the plan that waits for approval, or of the last that was made, or ""."""
+
+    id: str
+    purpose: str
+    state: GoalState
+    consent: Consent
+    since: float
+    by: str = ""
+    ended: float | None = None
+    runs: tuple[str, ...] = ()
+    plan: str = ""
+    trouble: TroubleView | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalsView:
+    """Latest first."""
+
+    goals: tuple[GoalView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,7 +350,10 @@ class ProblemView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
+    """Without `then` this plan is approved and no other; with it the daemon goes on when the plan's run is done."""
+
     digest: str
+    then: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

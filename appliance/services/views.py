@@ -6,6 +6,7 @@ from typing import assert_never
 from urllib.parse import urlsplit
 
 from appliance.conductor.decision import Wait
+from appliance.conductor.goals import Goal
 from appliance.conductor.machine import Certificate, MachineState, model_of, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
@@ -19,6 +20,7 @@ from appliance.model.views import (
     DiskView,
     EventView,
     EvidenceView,
+    GoalView,
     MachineView,
     PhaseView,
     PlanView,
@@ -28,8 +30,9 @@ from appliance.model.views import (
     RunSummaryView,
     RunView,
     StepView,
+    TroubleView,
 )
-from appliance.model.words import STAGES
+from appliance.model.words import SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
 from appliance.store.records import (
@@ -38,6 +41,10 @@ from appliance.store.records import (
     Entry,
     FactsReceived,
     FirstBootSeen,
+    GoalAsked,
+    GoalEnded,
+    GoalRecord,
+    GoalSet,
     HelloSeen,
     HoldPlaced,
     HoldReleased,
@@ -105,7 +112,7 @@ def step_view(
 
 
 def _purpose(purpose: Purpose) -> str:
-    return f"{purpose.errand.value} {purpose.machine}" if purpose.errand is not None else "provision the site"
+    return f"{purpose.errand.value} {purpose.machine}" if purpose.errand is not None else SITE_PURPOSE
 
 
 def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float | None:
@@ -128,6 +135,27 @@ def plan_view(plan: Plan) -> PlanView:
     )
 
 
+def goal_view(goal: Goal) -> GoalView:
+    problem = goal.end.problem if goal.end is not None else None
+    plan = goal.asked if goal.end is None else goal.end.plan
+    return GoalView(
+        id=goal.id,
+        purpose=_purpose(goal.purpose),
+        state=goal.state,
+        consent=goal.consent,
+        by=goal.by,
+        since=goal.since,
+        ended=goal.ended,
+        runs=goal.runs,
+        plan=plan or "",
+        trouble=None
+        if problem is None
+        else TroubleView(
+            code=problem.code, message=problem.message, evidence=problem.evidence, next_action=problem.next_action
+        ),
+    )
+
+
 def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> RunView:
     return RunView(
         id=run.id,
@@ -139,6 +167,7 @@ def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> R
         paused=run.paused.reason if run.paused else "",
         paused_by=run.paused.by if run.paused else "",
         by=run.by,
+        goal=run.goal or "",
         canary=run.rollout.canary,
         at_once=run.rollout.at_once,
         rollout=run.rollout.why,
@@ -156,6 +185,7 @@ def run_summary(run: RunStatus) -> RunSummaryView:
         paused=run.paused.reason if run.paused else "",
         paused_by=run.paused.by if run.paused else "",
         by=run.by,
+        goal=run.goal or "",
         machines=len(run.left),
         settled=len(run.settled),
         failed=sum(not end.well for end in run.settled.values()),
@@ -313,8 +343,25 @@ def describe(record: Record) -> str:
             return f"a request was carried out: {location}"
         case Noted(text=text) | SegmentNoted(text=text):
             return text
+        case GoalSet() | GoalAsked() | GoalEnded():
+            return _of_a_goal(record)
         case plan_or_run:
             return _of_a_run(plan_or_run)
+
+
+def _of_a_goal(record: GoalRecord) -> str:
+    match record:
+        case GoalSet(goal=goal, purpose=purpose, consent=consent, by=by):
+            disks = f", and disks {', '.join(consent.disks)}" if consent.disks else ""
+            destroys = f"{consent.destroys.value}{disks}"
+            return f"goal {goal}{_by(by)}: {_purpose(purpose)}; may destroy without asking: {destroys}"
+        case GoalAsked(goal=goal, plan=plan):
+            return f"goal {goal} waits for approval of plan {plan[:12]}: innervate apply --digest {plan}"
+        case GoalEnded(goal=goal, state=state, problem=problem, by=by):
+            why = f": {problem.message}" if problem is not None else ""
+            return f"goal {goal} {state.value}{_by(by)}{why}"
+        case _:
+            assert_never(record)
 
 
 def _of_a_run(record: PlanStored | RunRecord) -> str:

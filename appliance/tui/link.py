@@ -11,6 +11,7 @@ from appliance.client import Client
 from appliance.errors import ConflictError, InnervateError
 from appliance.frontend.provision import is_worth
 from appliance.frontend.whole import all_machines, all_runs
+from appliance.model.goal import ASK
 from appliance.model.views import EventsView, PlanView, RunState, RunView
 from appliance.tui.messages import Absent, Began, Did, Explained, Happened, Message, Opened, PlanMade, Read, Refused
 from appliance.tui.state import (
@@ -23,6 +24,7 @@ from appliance.tui.state import (
     PlaceHold,
     ReleaseHold,
     SetPower,
+    ShowPlan,
     Steer,
     Steering,
     TakeOver,
@@ -67,11 +69,13 @@ def _done(client: Client, command: Command) -> Message:
     match command:
         case MakePlan():
             plan = _plan(client, command.task)
-            worth = is_worth(plan, command.applied, all_machines(client))
-            return PlanMade(task=command.task, plan=plan, applied=command.applied, worth=worth)
+            worth = is_worth(plan, all_machines(client))
+            return PlanMade(task=command.task, plan=plan, worth=worth, goal=command.goal)
+        case ShowPlan():
+            return PlanMade(task=command.task, plan=client.plan(command.digest), worth=True, goal=command.goal)
         case Apply():
-            run = client.apply(command.plan.digest)
-            return Began(run=run, task=command.task, plan=command.plan, applied=command.applied)
+            run = client.apply(command.plan.digest, None if command.goal else ASK)
+            return Began(run=run, task=command.task)
         case Steer():
             return _steered(client, command)
         case SetPower():
@@ -91,7 +95,9 @@ def _done(client: Client, command: Command) -> Message:
         case Explain():
             return Explained(view=client.explain(command.machine))
         case OpenRun():
-            return Opened(run=client.run(command.run))
+            run = client.run(command.run)
+            over = run.goal and run.state is not RunState.RUNNING
+            return Opened(run=run, goal=client.goal(run.goal) if over else None)
         case Leave():
             return Did(says="")
         case _:
@@ -164,6 +170,7 @@ def reading(client: Client, now: float) -> Read:
         machines=all_machines(client),
         runs=runs,
         running=running,
+        goals=client.goals(),
         setup=client.setup(),
     )
 

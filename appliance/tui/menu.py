@@ -9,7 +9,7 @@ from typing import TextIO
 from appliance.client import Client
 from appliance.errors import ConflictError, InnervateError, NotFoundError, RefusedError
 from appliance.frontend.errands import is_harmless, outcome_of
-from appliance.frontend.provision import Outcome, carry_out, confirm, follow_run, is_name
+from appliance.frontend.provision import Outcome, Person, carry_out, confirm, follow_run, is_name
 from appliance.frontend.whole import all_machines
 from appliance.frontend.words import changes, run_changes, told
 from appliance.model.standing import standing
@@ -124,14 +124,22 @@ def _carry_out(desk: Desk, task: Task, make_plan: Callable[[], PlanView]) -> Non
     """A plan that went stale between reading and approving is shown anew."""
     while True:
         try:
-            outcome = carry_out(
-                desk.client, make_plan, lambda plan: _approve(desk, plan, task), lambda run: _follow(desk, run)
-            )
+            outcome = carry_out(desk.client, make_plan, _person(desk, task))
         except ConflictError as error:
             desk.tell(f"{told(error)}\nNothing of that plan was done. This is the plan of now:")
         else:
             _finish(desk, outcome if task.errand is None else outcome_of(task.errand, outcome))
             return
+
+
+def _person(desk: Desk, task: Task) -> Person:
+    return Person(
+        approve=lambda plan: _approve(desk, plan, task),
+        told=lambda plan: desk.say(plan_lines(plan, task, WIDTH)),
+        follow=lambda run: _follow(desk, run),
+        pause=desk.pause,
+        now=desk.now,
+    )
 
 
 def _approve(desk: Desk, view: PlanView, task: Task) -> None:

@@ -10,8 +10,10 @@ from starlette.routing import Route
 
 from appliance.errors import ConflictError, InnervateError, UsageError
 from appliance.model.asked import Asked
-from appliance.model.ids import MachineName, PlanDigest, RunId, machine_name
+from appliance.model.goal import ASK, Consent
+from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId, machine_name
 from appliance.model.views import Errand, PlanView, PowerAction
+from appliance.model.words import Destroys
 from appliance.web.forms import Form, asked_of, choice_of, form_of, html, one, reason_of
 from appliance.web.pages import Pages, Result, to_type
 from appliance.web.port import Appliance, Doors
@@ -27,6 +29,7 @@ class Actions:
         self.routes = [
             Route("/provision", self.provision, methods=["POST"]),
             Route("/plans/{digest}/apply", self.apply, methods=["POST"]),
+            Route("/goals/{goal}/drop", self.drop, methods=["POST"]),
             Route("/machines", self.many, methods=["POST"]),
             Route("/machines/{name}/errand", self.errand, methods=["POST"]),
             Route("/machines/{name}/power", self.power, methods=["POST"]),
@@ -36,11 +39,16 @@ class Actions:
         ]
 
     async def provision(self, request: Request) -> Response:
-        """The button. What destroys nothing, such as discovery, begins at once; the rest is shown first."""
-        await form_of(request, self._doors)
+        """The button. What destroys nothing, such as discovery, begins at once; the rest is shown first. A typed name
+        lets the appliance write to blank disks later without asking again."""
+        form = await form_of(request, self._doors)
+        then, site = _then(form) or ASK, self._appliance.health().site
+        if then != ASK and one(form, "name").strip() != site:
+            raise UsageError(f"type {site}, letter by letter, to begin", next_action="nothing was done")
         plan = await self._appliance.make_plan()
         if plan.steps and not to_type(plan):
-            return _see(f"/runs/{(await self._appliance.apply(PlanDigest(plan.digest), asked_of(request))).id}")
+            run = await self._appliance.apply(PlanDigest(plan.digest), asked_of(request), then)
+            return _see(f"/runs/{run.id}")
         return _see(f"/plans/{plan.digest}")
 
     async def apply(self, request: Request) -> Response:
@@ -50,7 +58,7 @@ class Actions:
             asked = UsageError(f"type {to_type(plan)}, letter by letter, to begin")
             return self._again(request, plan, asked)
         try:
-            return _see(f"/runs/{(await self._appliance.apply(digest, asked_of(request))).id}")
+            return _see(f"/runs/{(await self._appliance.apply(digest, asked_of(request), _then(form))).id}")
         except ConflictError as error:
             return self._again(request, plan, error)
 
@@ -59,6 +67,11 @@ class Actions:
         return html(
             request, self._doors, self._pages.plan(PlanDigest(plan.digest), f"Nothing was done: {said}."), error
         )
+
+    async def drop(self, request: Request) -> Response:
+        await form_of(request, self._doors)
+        await self._appliance.drop(GoalId(request.path_params["goal"]), asked_of(request))
+        return _see("/")
 
     async def errand(self, request: Request) -> Response:
         errand = choice_of(await form_of(request, self._doors), "errand", Errand)
@@ -118,6 +131,11 @@ class Actions:
             case _:
                 raise HTTPException(404)
         return _see(f"/runs/{quote(run)}")
+
+
+def _then(form: Form) -> Consent | None:
+    """What the form says of the plans that follow; None where it asks nothing about them."""
+    return Consent(destroys=choice_of(form, "destroys", Destroys)) if one(form, "destroys") else None
 
 
 async def _tried(act: Callable[[MachineName], Awaitable[object]], name: str) -> Result:

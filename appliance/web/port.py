@@ -10,12 +10,15 @@ from appliance.access.model import Caller
 from appliance.api.entering import Named
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.filter import Filter
-from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.goal import Consent
+from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, MachinesQuery
 from appliance.model.views import (
     Errand,
     EventsView,
     ExplainView,
+    GoalsView,
+    GoalView,
     HealthView,
     MachinesView,
     MachineView,
@@ -48,13 +51,19 @@ class Looking(Protocol):
 
     def runs(self) -> RunsView: ...
 
+    def goals(self) -> GoalsView: ...
+
+    def goal(self, goal: GoalId) -> GoalView: ...
+
 
 class Appliance(Looking, Protocol):
     async def make_plan(self) -> PlanView: ...
 
     async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView: ...
 
-    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY) -> RunView: ...
+    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView: ...
+
+    async def drop(self, goal: GoalId, asked: Asked = SOMEBODY) -> GoalView: ...
 
     async def pause(self, run: RunId, reason: str, asked: Asked = SOMEBODY) -> RunView: ...
 

@@ -35,6 +35,7 @@ from appliance.model.bmc_views import (
     VaultScope,
 )
 from appliance.model.codec import to_json
+from appliance.model.goal import EVERYTHING, Consent
 from appliance.model.phase import ConditionKind, Phase
 from appliance.model.secret import Secret
 from appliance.model.views import (
@@ -43,6 +44,7 @@ from appliance.model.views import (
     EvidenceView,
     ExplainLine,
     ExplainView,
+    GoalState,
     MachinesView,
     MachineView,
     PhaseView,
@@ -57,6 +59,7 @@ from appliance.model.views import (
     StepState,
     StepView,
 )
+from appliance.model.words import Destroys
 
 NODE = MachineView(
     name="node-0",
@@ -182,6 +185,36 @@ def test_plan_and_apply(client: Client) -> None:
     ended = client.run(run.id)
     assert ended.state is RunState.DONE
     assert [step.state for step in ended.steps] == [StepState.DONE]
+
+
+def test_a_goal_goes_on_and_asks(application: FakeApplication, client: Client) -> None:
+    """`PLAN` puts something off; `OTHER` is what can be planned then, and destroys."""
+    disks = Consent(destroys=Destroys.BLANK, disks=("SER1",))
+    run = client.apply(client.make_plan().digest, disks)
+    assert (run.goal, client.goal(run.goal).state) == ("goal-1", GoalState.WORKING)
+    assert client.run(run.id).state is RunState.DONE
+    goal = client.goal(run.goal)
+    assert (goal.state, goal.plan, goal.consent, goal.by) == (GoalState.ASKING, OTHER.digest, disks, "local:root")
+    assert client.goals().goals == (goal,)
+    approved = client.apply(goal.plan)
+    assert approved.goal == goal.id
+    assert client.run(approved.id).state is RunState.DONE
+    over = client.goal(goal.id)
+    assert (over.state, over.runs) == (GoalState.REACHED, (run.id, approved.id))
+    assert (client.goals().goals, client.goals(every=True).goals) == ((), (over,))
+
+
+def test_a_goal_that_was_consented_to_needs_no_second_word(application: FakeApplication, client: Client) -> None:
+    run = client.apply(client.make_plan().digest, EVERYTHING)
+    client.run(run.id)
+    (goal,) = client.goals().goals
+    assert (goal.state, len(goal.runs)) == (GoalState.WORKING, 2)
+    dropped = client.drop(goal.id)
+    assert dropped.state is GoalState.CANCELLED
+    with pytest.raises(ConflictError):
+        client.drop(goal.id)
+    with pytest.raises(NotFoundError):
+        client.goal("x")
 
 
 def test_a_stale_plan_is_a_conflict(client: Client) -> None:

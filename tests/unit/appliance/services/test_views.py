@@ -50,6 +50,9 @@ SENTENCES = (
     "it came back 4 times",
     "not JSON",
     "another DHCP server",
+    "goal 1badcafe by anna: provision the site; may destroy without asking: anything",
+    f"goal 1badcafe waits for approval of plan {PLAN.digest[:12]}: innervate apply --digest {PLAN.digest}",
+    "goal 1badcafe failed by ben: no disk fits",
     "a request was carried out: /v1/runs/3f2a",
 )
 

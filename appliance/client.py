@@ -161,6 +161,14 @@ class Client:
         target = _target("/v1/events", after=str(after), limit=str(limit), wait=str(wait), machine=machine, kind=kind)
         return self._call(EventsView, "GET", target, more_time=wait)
 
+    def latest_events(
+        self, *, before: int | None = None, machine: str = "", limit: int = 100, kind: str = ""
+    ) -> EventsView:
+        """The latest come first; `before` is the number of the last one that was seen."""
+        end = "" if before is None else str(before)
+        target = _target("/v1/events", order="newest", before=end, limit=str(limit), machine=machine, kind=kind)
+        return self._call(EventsView, "GET", target)
+
     def make_plan(self) -> PlanView:
         return self._call(PlanView, "POST", "/v1/plans")
 

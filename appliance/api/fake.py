@@ -195,6 +195,19 @@ class FakeApplication:
                 return EventsView(events=(), last=after)
         return EventsView(events=found[:limit], last=found[:limit][-1].seq)
 
+    async def latest(
+        self,
+        *,
+        before: int | None = None,
+        machine: MachineName | None = None,
+        limit: int = 100,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        self._fail()
+        found = reversed(self._after(0, machine, kinds))
+        events = tuple(event for event in found if before is None or event.seq < before)[:limit]
+        return EventsView(events=events, last=len(self._events))
+
     async def tell(self, machine: str, text: str, *, kind: str = "noted", **fields: str) -> None:
         """Appends an event and wakes those who wait for one."""
         async with self._news:

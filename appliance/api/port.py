@@ -94,6 +94,17 @@ class Application(Protocol):
         """Waits up to `wait` seconds for the first one; empty when none came. `kinds` None for all."""
         ...
 
+    async def latest(
+        self,
+        *,
+        before: int | None = None,
+        machine: MachineName | None = None,
+        limit: int = 100,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        """The latest come first, from before the event `before` on."""
+        ...
+
     async def make_plan(self) -> PlanView:
         """Plans the site program against what is known now."""
         ...

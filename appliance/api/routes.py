@@ -18,6 +18,7 @@ from appliance.api.etags import Tagged, guard
 from appliance.api.gate import needs
 from appliance.api.once import asked_of
 from appliance.api.port import Application
+from appliance.errors import UsageError
 from appliance.metrics.model import MEDIA_TYPE, exposition
 from appliance.model.asked import Asked
 from appliance.model.codec import to_json
@@ -25,6 +26,7 @@ from appliance.model.filter import FILTER_LIMIT, Filter, chosen, parse
 from appliance.model.ids import MachineName, machine_name
 from appliance.model.paging import MachinesQuery, last_of
 from appliance.model.views import (
+    EventOrder,
     EventsView,
     ExplainView,
     HealthView,
@@ -118,6 +120,17 @@ class StreamQuery(BaseModel):
 class EventsQuery(StreamQuery):
     limit: int = Field(default=100, ge=1, le=1000)
     wait: float = Field(default=0, ge=0, le=30, description="seconds to wait for the first event")
+    order: EventOrder = Field(default=EventOrder.OLDEST, description="which events come first")
+    before: int | None = Field(default=None, ge=1, description="with `order=newest`: only those with a lesser `seq`")
+
+    def check(self) -> None:
+        """Raises `UsageError`: from one end one asks after an event and may wait, from the other before one."""
+        wrong = (self.after or self.wait) if self.order is EventOrder.NEWEST else self.before is not None
+        if wrong:
+            raise UsageError(
+                "`after` and `wait` go with order=oldest, `before` with order=newest",
+                next_action="ask from one end",
+            )
 
 
 @router.get("/health")
@@ -183,7 +196,10 @@ async def shell(application: App, name: Machine) -> ShellView:
 
 @router.get("/events", dependencies=needs(Role.VIEWER))
 async def events(application: App, query: Annotated[EventsQuery, Query()]) -> EventsView:
+    query.check()
     name, kinds = query.machine_name(), query.kinds()
+    if query.order is EventOrder.NEWEST:
+        return await application.latest(before=query.before, machine=name, limit=query.limit, kinds=kinds)
     return await application.events(after=query.after, machine=name, limit=query.limit, wait=query.wait, kinds=kinds)
 
 

@@ -15,6 +15,11 @@ from appliance.model.words import PowerAction as PowerAction
 from appliance.model.words import RunState as RunState
 
 
+class EventOrder(Enum):
+    OLDEST = "oldest"
+    NEWEST = "newest"
+
+
 class StepState(Enum):
     PENDING = "pending"
     RUNNING = "running"
@@ -302,7 +307,8 @@ class EventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsView:
-    """In order of `seq`; `last` is what to ask after next time: it may be behind events that were not wanted."""
+    """In order of `seq`, or the latest first where those were asked for. `last` is what to ask after next time: it
+    may be behind events that were not wanted."""
 
     events: tuple[EventView, ...]
     last: int

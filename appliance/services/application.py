@@ -189,6 +189,18 @@ class Appliance:
                 return EventsView(events=(), last=after)
             await self._memory.changed(tick, left)
 
+    async def latest(
+        self,
+        *,
+        before: int | None = None,
+        machine: MachineName | None = None,
+        limit: int = 100,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        known = self._memory.world.last_seq
+        entries = await self._memory.latest(before=before, machine=machine, limit=limit, kinds=kinds)
+        return EventsView(events=tuple(map(event_view, entries)), last=max((known, *(one.seq for one in entries[:1]))))
+
     async def make_plan(self) -> PlanView:
         return plan_view(await self._store(self._plan_now(Purpose())))
 

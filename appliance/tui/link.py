@@ -15,6 +15,7 @@ from appliance.model.goal import ASK
 from appliance.model.views import EventsView, PlanView, RunState, RunView
 from appliance.tui.messages import Absent, Began, Did, Explained, Happened, Message, Opened, PlanMade, Read, Refused
 from appliance.tui.state import (
+    EVENTS_KEPT,
     Apply,
     Command,
     Explain,
@@ -134,19 +135,30 @@ def trouble(error: InnervateError) -> Trouble:
 def follow(client: Client, tell: Tell, stop: Stop, now: Callable[[], float]) -> None:
     """Until `stop`. How things stand is told first, and after everything that happened; a daemon that is away, and has
     `stale` what is shown, is asked again."""
-    after, busy, stale = 0, False, True
+    after, busy, stale = -1, False, True
     while not stop.is_set():
         try:
-            page = EventsView(events=(), last=after) if stale else _events(client, after, busy=busy)
+            first = after < 0
+            page = _latest(client) if first else _quiet(after) if stale else _events(client, after, busy=busy)
             after, stale = page.last, True
             if page.events:
                 tell(Happened(events=page.events))
-            if len(page.events) < PAGE:
+            if first or len(page.events) < PAGE:
                 busy = _told(client, tell, now())
             stale = False
         except InnervateError as error:
             tell(Absent(trouble=trouble(error)))
             stop.wait(_AWAY_SECONDS)
+
+
+def _latest(client: Client) -> EventsView:
+    """Of what happened before, as much as is kept."""
+    view = client.latest_events(limit=EVENTS_KEPT)
+    return EventsView(events=view.events[::-1], last=view.last)
+
+
+def _quiet(after: int) -> EventsView:
+    return EventsView(events=(), last=after)
 
 
 def _events(client: Client, after: int, *, busy: bool) -> EventsView:

@@ -13,7 +13,7 @@ from appliance.frontend.provision import Outcome, Person, carry_out, confirm, fo
 from appliance.frontend.whole import all_machines
 from appliance.frontend.words import changes, run_changes, told
 from appliance.model.standing import standing
-from appliance.model.views import EventView, MachinesView, MachineView, PlanView, RunState, RunView
+from appliance.model.views import MachinesView, MachineView, PlanView, RunState, RunView
 from appliance.tui.asking import YES
 from appliance.tui.choices import Choice, choices, question
 from appliance.tui.figures import badge
@@ -32,7 +32,6 @@ LINES = 20
 """At once: with `WIDTH` less than 2 kB, two seconds at 9600 baud."""
 
 _EVENTS = 40
-_PAGE = 1000
 _LOOK_SECONDS = 2.0
 _MENU = (
     "",
@@ -205,11 +204,9 @@ def why(desk: Desk) -> None:
 def events(desk: Desk) -> None:
     """The latest, oldest first."""
     name = desk.ask("Of which machine? Enter: of all: ").strip()
-    after, kept = 0, tuple[EventView, ...]()
-    while (page := desk.client.events(after=after, machine=name, limit=_PAGE)).events:
-        after, kept = page.last, (*kept, *page.events)[-_EVENTS:]
-    desk.say(row for event in kept for row in event_lines(event, WIDTH))
-    if not kept:
+    latest = desk.client.latest_events(machine=name, limit=_EVENTS).events
+    desk.say(row for event in reversed(latest) for row in event_lines(event, WIDTH))
+    if not latest:
         desk.tell("Nothing happened yet.")
 
 

@@ -92,14 +92,14 @@ class Pages:
 
     async def machine(self, mark: str, name: MachineName) -> str:
         parts = self.machine_parts(name)
-        events = await self._appliance.events(after=0, machine=name, limit=10_000, wait=0)
+        latest = await self._appliance.latest(machine=name, limit=EVENTS)
         return self._page(
             "machine",
             mark,
             live=f"machine/{name}",
             machine=name,
             parts=parts,
-            events="".join(map(self.event, reversed(events.events[-EVENTS:]))),
+            events="".join(map(self.event, latest.events)),
         )
 
     def machine_parts(self, name: str) -> Parts:
@@ -126,9 +126,13 @@ class Pages:
         view = self._appliance.plan(digest)
         return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=_by_machine(view))
 
-    async def events(self, mark: str, after: int) -> str:
-        view = await self._appliance.events(after=after, machine=None, limit=EVENTS, wait=0)
-        events = "".join(map(self.event, reversed(view.events)))
+    async def events(self, mark: str, after: int | None) -> str:
+        """The latest, or those after an event."""
+        if after is None:
+            found = (await self._appliance.latest(limit=EVENTS)).events
+        else:
+            found = (await self._appliance.events(after=after, machine=None, limit=EVENTS, wait=0)).events[::-1]
+        events = "".join(map(self.event, found))
         return self._page("events", mark, live="events", events=events)
 
     def event(self, view: EventView) -> str:

@@ -439,6 +439,17 @@ def test_events_are_paged(application: FakeApplication, server: Served, client: 
     assert client.events(after=5).events == ()
 
 
+def test_the_latest_events_come_first(application: FakeApplication, server: Served, client: Client) -> None:
+    for text in ("a", "b", "c", "d"):
+        server.do(application.tell("node-0" if text < "c" else "node-1", text))
+    latest = client.latest_events(limit=3)
+    assert ([event.text for event in latest.events], latest.last) == (["d", "c", "b"], 4)
+    rest = client.latest_events(before=latest.events[-1].seq)
+    assert [event.text for event in rest.events] == ["a"]
+    assert [event.text for event in client.latest_events(machine="node-0", limit=1).events] == ["b"]
+    assert client.latest_events(kind="run-ended").events == ()
+
+
 def test_two_clients_at_once(application: FakeApplication, server: Served, client: Client, socket_path: Path) -> None:
     waiter = threading.Thread(target=lambda: client.events(after=0, wait=30))
     waiter.start()
@@ -535,6 +546,8 @@ JSON = "Content-Type: application/json"
         (request("POST", "/v1/machines/node-0/plans", b'{"errand":"wipe","erase":true}', JSON), 422, "usage"),
         (request("POST", "/v1/machines/Node_0/plans", b'{"errand":"wipe"}', JSON), 422, "usage"),
         (request("POST", "/v1/runs/run-1/pause"), 422, "usage"),
+        (request("GET", "/v1/events?order=newest&wait=3"), 422, "usage"),
+        (request("GET", "/v1/events?before=3"), 422, "usage"),
         (request("POST", "/v1/runs/run-1/pause", b'{"reason":"x","until":1}', JSON), 422, "usage"),
         (request("POST", "/v1/runs/run-1/set-aside", b'{"machine":"node-0"}', JSON), 422, "usage"),
         (request("POST", "/v1/runs/run-1/retry", b'{"machine":"../node-0"}', JSON), 422, "usage"),

@@ -217,6 +217,18 @@ def test_waiting_for_a_kind_passes_over_all_others(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_the_latest_come_first(tmp_path: Path) -> None:
+    async def scene(_rack: FakeRack, net: Net) -> None:
+        for reason in ("a", "b", "c"):
+            await net.application.hold(NODE, reason)
+        view = await net.application.latest(machine=NODE, limit=2)
+        assert ([event.text for event in view.events], view.last) == (["held: c", "held: b"], 3)
+        before = await net.application.latest(before=view.events[-1].seq, kinds=frozenset({"hold-placed"}))
+        assert [event.text for event in before.events] == ["held: a"]
+
+    play(tmp_path, scene)
+
+
 def test_machines_in_pages_and_counted(tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
         app = net.application

@@ -6,7 +6,16 @@ from appliance.errors import InnervateError
 from appliance.frontend import units
 from appliance.model.phase import Condition
 from appliance.model.text import clean
-from appliance.model.views import GoalState, GoalView, MachinesView, MachineView, RunState, RunSummaryView, RunView
+from appliance.model.views import (
+    GoalState,
+    GoalView,
+    LinkView,
+    MachinesView,
+    MachineView,
+    RunState,
+    RunSummaryView,
+    RunView,
+)
 
 _TENTH = 10
 
@@ -63,6 +72,14 @@ def asks(goal: GoalView) -> str:
 def signed(text: str, by: str, limit: int) -> str:
     """What was said, cut to `limit`, and who said it where that is known."""
     return f"{clean(text, limit)} (by {clean(by, 64)})" if by else clean(text, limit)
+
+
+def link_text(link: LinkView) -> str:
+    """ "eno1 b8:ce:f6:00:00:01, 25000 Mb/s, switch leaf-1 port swp7" """
+    speed = f"{link.speed_mbps} Mb/s" if link.speed_mbps is not None else "" if link.up else "no link"
+    far = f"switch {clean(link.switch, 63)} port {clean(link.port, 63)}" if link.switch else ""
+    name = " ".join(filter(None, (clean(link.nic, 15), clean(link.mac, 17)))) or "one of its NICs"
+    return ", ".join(filter(None, (name, speed, far)))
 
 
 def condition_text(condition: Condition) -> str:

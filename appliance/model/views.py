@@ -98,11 +98,24 @@ class DiskView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkView:
+    """A NIC, and the switch and port at its other end where LLDP told them; `speed_mbps` None where there is no link or
+    the driver does not say. `nic` is "" for a neighbour that was heard while nobody knows by which of several NICs."""
+
+    nic: str
+    mac: str = ""
+    up: bool = True
+    speed_mbps: int | None = None
+    switch: str = ""
+    port: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
     """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen).
 
-    `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes` and `disks` are empty or None until the hardware is
-    known. `run` is the run that still has something to do with it, "" for none.
+    `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes`, `disks` and `links` are empty or None until the
+    hardware is known. `run` is the run that still has something to do with it, "" for none.
     """
 
     name: str
@@ -128,6 +141,7 @@ class MachineView:
     cores: int | None = None
     memory_bytes: int | None = None
     disks: tuple[DiskView, ...] = ()
+    links: tuple[LinkView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The world as the API shows it: pure functions from state to view."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -10,7 +10,7 @@ from appliance.conductor.goals import Goal
 from appliance.conductor.machine import Certificate, MachineState, model_of, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
-from appliance.model.hardware import Disk
+from appliance.model.hardware import Disk, HardwareFacts, Neighbour
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.place import Place
@@ -21,6 +21,7 @@ from appliance.model.views import (
     EventView,
     EvidenceView,
     GoalView,
+    LinkView,
     MachineView,
     PhaseView,
     PlanView,
@@ -216,6 +217,7 @@ def machine_view(
         evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
         certificates=tuple(_certificate(one) for one in state.certificates),
         disks=tuple(map(_disk, state.facts.disks)) if state.facts else (),
+        links=tuple(_links(state.facts)) if state.facts else (),
     )
 
 
@@ -269,6 +271,28 @@ def _disk(disk: Disk) -> DiskView:
         rotational=disk.rotational,
         contents=disk.contents,
     )
+
+
+def _links(facts: HardwareFacts) -> Iterator[LinkView]:
+    """Each NIC once, then the neighbours that no NIC is known for."""
+    heard = {neighbour.nic: neighbour for neighbour in facts.neighbours if neighbour.nic}
+    for nic in facts.nics:
+        near = heard.get(nic.name)
+        yield LinkView(
+            nic=nic.name,
+            mac=str(nic.mac),
+            up=nic.carrier,
+            speed_mbps=nic.speed_mbps,
+            switch=_switch(near) if near else "",
+            port=near.port if near else "",
+        )
+    for neighbour in facts.neighbours:
+        if not neighbour.nic:
+            yield LinkView(nic="", switch=_switch(neighbour), port=neighbour.port)
+
+
+def _switch(neighbour: Neighbour) -> str:
+    return neighbour.system or neighbour.chassis
 
 
 def _certificate(certificate: Certificate) -> CertificateView:

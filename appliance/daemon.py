@@ -43,6 +43,7 @@ from appliance.services.bmcs import BmcDesk
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
+from appliance.services.pursuit import Pursuit
 from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
@@ -179,10 +180,11 @@ def _facing_browsers(settings: Settings, site: str, closing: AsyncExitStack) -> 
 
 
 def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: AsyncExitStack) -> None:
-    """What happens without a hand: machines are watched, and reflexes act as the site program says."""
+    """Without a hand: goals are pursued, machines are watched, and reflexes act as the site program says."""
+    pursuit = Pursuit(memory, application.go_on, SystemClock())
     arc = ReflexArc(memory, rack.reflexes, application.see_through, SystemClock())
     watch = Watch(memory, answers, SystemClock())
-    for name, work in (("reflexes", arc.run()), ("watch", watch.run())):
+    for name, work in (("goals", pursuit.run()), ("reflexes", arc.run()), ("watch", watch.run())):
         closing.callback(asyncio.create_task(work, name=name).cancel)
 
 

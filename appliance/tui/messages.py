@@ -6,6 +6,8 @@ from appliance.model.access_views import SetupView
 from appliance.model.views import (
     EventView,
     ExplainView,
+    GoalsView,
+    GoalView,
     HealthView,
     MachinesView,
     PlanView,
@@ -43,6 +45,7 @@ class Read:
     machines: MachinesView
     runs: RunsView
     running: tuple[RunView, ...]
+    goals: GoalsView
     setup: SetupView
 
 
@@ -65,7 +68,10 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
+    """`goal` is what the run is one step of, once it is over."""
+
     run: RunView
+    goal: GoalView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +80,8 @@ class PlanMade:
 
     task: Task
     plan: PlanView
-    applied: frozenset[str]
     worth: bool
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +90,6 @@ class Began:
 
     run: RunView
     task: Task
-    plan: PlanView
-    applied: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from appliance.model.views import (
     Errand,
     EventView,
     ExplainView,
+    GoalView,
     HealthView,
     MachineView,
     PlanView,
@@ -40,6 +41,7 @@ class Data:
     machines: tuple[MachineView, ...] = ()
     segment: tuple[SegmentView, ...] = ()
     runs: tuple[RunSummaryView, ...] = ()
+    goals: tuple[GoalView, ...] = ()
     opened: dict[str, RunView] = field(default_factory=dict)
     explained: ExplainView | None = None
     events: tuple[EventView, ...] = ()
@@ -92,12 +94,12 @@ class Choices:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """A plan to be read and approved; None while it is made. `worth`: to carry it out would change something.
-    `applied` are the digests of those that were carried out before."""
+    `goal` is what waits for its approval, "" for a plan of one's own."""
 
     task: Task
     plan: PlanView | None = None
     worth: bool = True
-    applied: frozenset[str] = frozenset()
+    goal: str = ""
     top: int = 0
 
 
@@ -108,13 +110,11 @@ class Runs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """`plan` is what the run carries out for `task`, while it may go on with another plan."""
+    """`task` is what was approved here, while it may go on with another plan."""
 
     run: str
     at: str = ""
     task: Task | None = None
-    plan: PlanView | None = None
-    applied: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,14 +137,23 @@ Place = Overview | Machine | Choices | Planned | Runs | Run | Log | Help
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakePlan:
     task: Task
-    applied: frozenset[str] = frozenset()
+    goal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowPlan:
+    """The plan with this digest, for which the goal waits."""
+
+    task: Task
+    goal: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apply:
     task: Task
     plan: PlanView
-    applied: frozenset[str] = frozenset()
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +201,9 @@ class TakeOver:
     """The boot network is asked again who serves DHCP."""
 
 
-Command = MakePlan | Apply | Steer | TakeOver | SetPower | PlaceHold | ReleaseHold | Explain | OpenRun | Leave
+Command = (
+    MakePlan | ShowPlan | Apply | Steer | TakeOver | SetPower | PlaceHold | ReleaseHold | Explain | OpenRun | Leave
+)
 
 
 class Ask(Enum):

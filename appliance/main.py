@@ -12,12 +12,15 @@ from appliance.cli.context import client_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    return run(whole(), arguments)
+
+
+def whole() -> typer.Typer:
+    """With every verb that there is."""
     app = build()
-    app.command()(daemon)
-    app.command()(check)
-    app.command()(tui)
-    app.command()(menu)
-    return run(app, arguments)
+    for verb in (daemon, check, tui, menu):
+        app.command()(verb)
+    return app
 
 
 def daemon(config: Annotated[Path, typer.Option(help="The configuration, in TOML.")]) -> None:

@@ -8,6 +8,7 @@ from secrets import token_hex
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from appliance.frontend import units
+from appliance.manual import help as manual
 from appliance.model.standing import STANDINGS, Standing, standing
 from appliance.model.text import clean
 
@@ -57,6 +58,7 @@ def _environment() -> Environment:
         standings=STANDINGS,
         glyphs=GLYPHS,
         asset=_asset,
+        manual=manual,
         csrf=CSRF,
         who=WHO,
         role=ROLE,

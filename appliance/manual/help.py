@@ -1,9 +1,13 @@
 """Which place of the documentation helps with what a page shows. Pure; a test looks that each is there."""
 
+import re
+
 from appliance.manual.page import ROOT
 from appliance.model.phase import Condition, ConditionKind
 
 STUCK = f"{ROOT}/stuck"
+
+_CODE = re.compile(r"[a-z]+(?:-[a-z]+)*")
 
 _CONDITIONS: dict[ConditionKind, str] = {
     ConditionKind.HOLD: "held",
@@ -31,7 +35,8 @@ _SEGMENT: dict[str, str] = {
 
 
 def of_code(code: str) -> str:
-    return f"{ROOT}/errors/{code}" if code else f"{ROOT}/errors"
+    """That of all codes for what is none: a daemon of another version may say anything."""
+    return f"{ROOT}/errors/{code}" if _CODE.fullmatch(code) else f"{ROOT}/errors"
 
 
 def of_condition(condition: Condition) -> str:

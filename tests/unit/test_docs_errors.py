@@ -105,6 +105,11 @@ def test_pages_lead_to_places_that_are_there() -> None:
     assert stages.__module__ == "appliance.frontend.timeline"
 
 
+@pytest.mark.parametrize("code", ["", "\x00", "a b", "../machines", "A", "-", "plan\n", "x\u202e"])
+def test_what_is_no_code_leads_to_all_of_them(code: str) -> None:
+    assert of_code(code) == "/docs/errors"
+
+
 def test_every_kind_of_segment_trouble_that_lasts_has_a_place() -> None:
     source = (ROOT / "appliance/services/segment_state.py").read_text()
     kinds = set(re.findall(r'kind="([a-z-]+)"', source)) | {"dhcp-standing"}

@@ -1,4 +1,4 @@
-"""The verb that explains error codes from what is installed here: it needs no daemon and no network."""
+"""The verbs that show the documentation which is installed here: they need no daemon and no network."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(error)
+    for verb in (error, docs):
+        app.command()(verb)
 
 
 def error(
@@ -34,8 +35,24 @@ def error(
     print_json(pages) if as_json else print("\n".join(f"{page.code:<20} {page.means}" for page in pages))
 
 
+def docs(
+    page: Annotated[str, typer.Argument(metavar="[PAGE]", help="Such as stuck; all pages without one.")] = "",
+) -> None:
+    """Print a page of the documentation; needs no daemon.
+
+    Example: innervate docs stuck | less
+    """
+    from appliance.manual.reading import own
+
+    if page:
+        print(own().text(page), end="")
+    else:
+        print("\n".join(f"{name:<20} {title}" for name, title in own().titles))
+
+
 def _lines(page: "CodePage") -> Iterator[str]:
     yield from (f"{page.code}: {page.means}", "", page.shown)
     parts = (("why", page.why), ("what is seen", page.evidence), ("what to do", page.action), ("example", page.example))
     for title, text in parts:
         yield from ("", f"{title}:", *(f"  {line}".rstrip() for line in text.splitlines()))
+    yield from ("", *(f"read on: innervate docs {name}" for name in page.more))

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from appliance.errors import MachineryError
 
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+_PAGE = re.compile(r"\]\(\.\./([\w-]+)\.md[#)]")
 _PARTS = re.compile(r"^## (.+)$", re.MULTILINE)
 HEADINGS = ("Why", "What the evidence says", "What to do", "Example")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodePage:
-    """`shown` says where the code is met: exit status, HTTP status, or a machine's condition."""
+    """`shown` says where the code is met: exit status, HTTP status, or a machine's condition; `more` are names of pages
+    that go on from there."""
 
     code: str
     means: str
@@ -21,6 +23,7 @@ class CodePage:
     evidence: str
     action: str
     example: str
+    more: tuple[str, ...] = ()
 
 
 def code_page(code: str, text: str) -> CodePage:
@@ -40,4 +43,5 @@ def code_page(code: str, text: str) -> CodePage:
         evidence=evidence,
         action=action,
         example=example,
+        more=tuple(dict.fromkeys(_PAGE.findall(text))),
     )

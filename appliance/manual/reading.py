@@ -6,7 +6,7 @@ from pathlib import Path
 
 from appliance.errors import MachineryError, NotFoundError
 from appliance.manual.code import CodePage, code_page
-from appliance.manual.page import GUIDES, Page, address_of, page_of
+from appliance.manual.page import GUIDES, ROOT, Page, address_of, page_of
 
 SHIPPED = (
     "docs/guide/*.md",
@@ -55,6 +55,16 @@ class Manual:
             known = ", ".join(self.codes)
             raise NotFoundError(f"there is no error code {code[:63]}", evidence=known, next_action="name one of these")
         return code_page(code, self._text(f"{_CODES}{code}.md"))
+
+    @property
+    def titles(self) -> tuple[tuple[str, str], ...]:
+        """Name and title of each page but those of single codes."""
+        names = ((address.removeprefix(f"{ROOT}/"), page.title) for address, page in self.pages.items())
+        return tuple((name, title) for name, title in names if "/" not in name)
+
+    def text(self, name: str) -> str:
+        """A page as it is written. `name` as in `titles`, or `errors/CODE`."""
+        return self._text(self.page(f"{ROOT}/{name}").path)
 
     def file(self, path: str) -> Path:
         """What is no page: a picture, an example."""

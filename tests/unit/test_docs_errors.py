@@ -140,6 +140,14 @@ def test_every_page_is_on_the_index() -> None:
     assert [address for address in guides if f'href="{address}' not in html] == []
 
 
+def test_pictures_are_those_that_the_test_on_real_firmware_takes() -> None:
+    taken = re.findall(r'take\(\w+, "([a-z-]+)"\)', (ROOT / "tests/rack/test_pages.py").read_text())
+    kept = sorted(path.name for path in (ROOT / "docs/screens").iterdir())
+    assert kept == [f"{number}-{name}.png" for number, name in enumerate(taken, 1)]
+    html = "".join(page.html for page in own().pages.values())
+    assert [name for name in kept if f"/docs/files/docs/screens/{name}" not in html] == []
+
+
 def test_anchors_and_links_of_all_pages_of_the_repository() -> None:
     """Also those that the appliance does not have."""
     paths = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")))

@@ -72,15 +72,27 @@ def sentences() -> set[str]:
     }
 
 
-SAID = {text for text in sentences() if len(text) >= 10}
+SAID = {text for text in sentences() if len(text) >= 6}
+
+
+def share_said(text: str) -> float:
+    """How much of the words stands in the sources; what has digits, dots or slashes are values."""
+    words = {
+        at
+        for word in re.finditer(r"\S+", text)
+        if not re.search(r"[\d./]\w|\w\d", word[0])
+        for at in range(*word.span())
+    }
+    covered = {at for said in SAID if (found := text.find(said)) >= 0 for at in range(found, found + len(said))}
+    return len(words & covered) / len(words)
 
 
 @pytest.mark.parametrize("code", sorted(set(CODES) - NEVER_ALONE))
 def test_the_example_says_what_the_product_says(code: str) -> None:
     lines = own().code(code).example.splitlines()
     cause, action = lines[0].partition(": ")[2], next(line for line in lines if line.startswith("  next: "))
-    assert any(text in cause for text in SAID), cause
-    assert any(text in action for text in SAID), action
+    assert share_said(cause) >= 0.5, cause
+    assert share_said(action.removeprefix("  next: ")) >= 0.5, action
 
 
 def test_whoever_is_stuck_finds_every_code_and_every_word() -> None:

@@ -103,6 +103,17 @@ def test_whoever_is_stuck_finds_every_code_and_every_word() -> None:
     assert {word.value for word in Standing} <= named
 
 
+def test_whoever_is_stuck_finds_what_the_timeline_calls_by_name() -> None:
+    """Troubles that are noted under a name of their own, of a machine or of the boot network."""
+    sources = "".join(path.read_text() for path in (ROOT / "appliance/services").glob("*.py"))
+    named = set(re.findall(r'(?:Noted\([^)]*|_noted\([^)]*|Told\()kind="([a-z-]+)"', sources))
+    named |= set(re.findall(r'_noted\([^,]+, "([a-z-]+)"', sources))
+    assert {"facts-refused", "pool", "flood", "address-in-use"} <= named
+    server = "#another-dhcp-server"
+    apart = {"rival-server": server, "dhcp-standing": server, "pool": "#no-address-is-free"}
+    assert [name for name in named if (apart.get(name) or name) not in STUCK] == []
+
+
 def test_pages_lead_to_places_that_are_there() -> None:
     """Those that screens link to, by code, condition, stage and trouble of the boot network."""
     conditions = (Condition(kind=kind, since=0.0, reason="") for kind in ConditionKind)

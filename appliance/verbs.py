@@ -13,11 +13,16 @@ from appliance.lab import verbs as lab
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    return run(whole(), arguments)
+
+
+def whole() -> typer.Typer:
+    """With every verb that there is."""
     app = build()
     for verb in (daemon, check, setup, tui, menu):
         app.command()(verb)
     app.add_typer(lab.build(), name="lab", help="A virtual rack on this machine, to rehearse on.")
-    return run(app, arguments)
+    return app
 
 
 def daemon(config: Annotated[Path, typer.Option(help="The configuration, in TOML.")]) -> None:

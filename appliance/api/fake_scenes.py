@@ -36,12 +36,14 @@ class Failure:
     action: str
     stages: dict[str, float]
     kind: ConditionKind = ConditionKind.FAILED
+    code: str = ""
     segment: str = ""
 
 
 FAILURES = (
     Failure(
         name="dead-bmc",
+        code="bmc",
         phase=Phase.ENROLLING,
         step="ask the BMC of dead-bmc which machine it controls",
         cause="no answer from https://10.9.0.11",
@@ -51,6 +53,7 @@ FAILURES = (
     ),
     Failure(
         name="no-dhcp",
+        code="agent-silent",
         phase=Phase.ENROLLING,
         step="boot no-dhcp into the discovery system",
         cause="the machine was started but its agent never said hello",
@@ -60,6 +63,7 @@ FAILURES = (
     ),
     Failure(
         name="boot-order",
+        code="first-boot-silent",
         phase=Phase.BOOTING,
         step="boot boot-order from its disk",
         cause="the installed system did not report: the machine came back to the boot server",
@@ -69,6 +73,7 @@ FAILURES = (
     ),
     Failure(
         name="wrong-hash",
+        code="agent",
         phase=Phase.DEPLOYING,
         step="write debian-13 to DISK0004",
         cause="block 17 of the image is damaged",
@@ -88,6 +93,7 @@ FAILURES = (
     ),
     Failure(
         name="same-mac",
+        code="duplicate-identity",
         phase=Phase.ENROLLING,
         step="ask the BMC of same-mac which machine it controls",
         cause="it has MAC address 52:54:00:00:00:06, and so has node-0",
@@ -97,6 +103,7 @@ FAILURES = (
     ),
     Failure(
         name="rogue-dhcp",
+        code="agent-silent",
         phase=Phase.ENROLLING,
         step="boot rogue-dhcp into the discovery system",
         cause="the machine was started but its agent never said hello",
@@ -110,6 +117,7 @@ FAILURES = (
     ),
     Failure(
         name="other-disk",
+        code="agent",
         phase=Phase.DEPLOYING,
         step="write debian-13 to DISK0008",
         cause="no disk has serial DISK0008 and WWN -",
@@ -119,6 +127,7 @@ FAILURES = (
     ),
     Failure(
         name="small-disk",
+        code="agent",
         phase=Phase.DEPLOYING,
         step="write debian-13 to DISK0009",
         cause="the image is larger than the disk",
@@ -173,6 +182,7 @@ def _condition(failure: Failure, now: float) -> Condition:
         since=now - 30,
         reason=failure.cause,
         step=failure.step,
+        code=failure.code,
         evidence=failure.evidence,
         next_action=failure.action,
     )

@@ -35,6 +35,8 @@ OPEN = frozenset(
 
 _OPEN_PAGES = frozenset({"/login", "/setup"})
 _OPEN_FILES = "/static/"
+_OPEN_DOCS = "/docs"
+"""They say nothing of the site: the same bytes in every appliance of a version, which is no secret (`/v1/health`)."""
 
 CSRF_HEADER = "x-csrf-token"
 _HARMLESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -192,7 +194,8 @@ def is_api(path: str) -> bool:
 def _is_open(method: str, path: str) -> bool:
     if path in _OPEN_PAGES:
         return True
-    return (method, path) in OPEN or (method in _HARMLESS and path.startswith(_OPEN_FILES))
+    reads = path == _OPEN_DOCS or path.startswith((f"{_OPEN_DOCS}/", _OPEN_FILES))
+    return (method, path) in OPEN or (method in _HARMLESS and reads)
 
 
 def host_name(header: str) -> str:

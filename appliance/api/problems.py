@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from appliance.errors import InnervateError, LoginError, ThrottledError
+from appliance.manual.help import of_code
 from appliance.model.codec import to_json
 from appliance.model.views import ProblemView
 
@@ -58,7 +59,7 @@ def problem(error: Exception) -> ProblemView:
 
 def _document(status: int, code: str, detail: str, evidence: str, next_action: str) -> ProblemView:
     return ProblemView(
-        type=f"urn:innervate:{code}",
+        type=of_code(code),
         title=HTTPStatus(status).phrase,
         status=status,
         detail=detail,

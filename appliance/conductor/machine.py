@@ -322,6 +322,7 @@ def failed(state: MachineState, step: Step, problem: Problem, now: float) -> Mac
         since=now,
         reason=problem.message,
         step=step.summary,
+        code=problem.code,
         evidence=problem.evidence,
         next_action=problem.next_action,
     )

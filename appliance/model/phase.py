@@ -130,8 +130,8 @@ CONDITIONS: dict[ConditionKind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """`since` in seconds since the epoch. `step`, `evidence` and `next_action` are empty where they mean nothing. `by`
-    is the person who wanted it."""
+    """`since` in seconds since the epoch. `step`, `evidence`, `next_action` and `code` are empty where they mean
+    nothing; `code` is that of the error that it came of. `by` is the person who wanted it."""
 
     kind: ConditionKind
     since: float
@@ -140,3 +140,4 @@ class Condition:
     evidence: str = ""
     next_action: str = ""
     by: str = ""
+    code: str = ""

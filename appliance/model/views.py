@@ -356,7 +356,7 @@ class HealthView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemView:
-    """RFC 9457 problem details: `type` is `urn:innervate:<code>`. `trace_id` is in the daemon's log, too."""
+    """RFC 9457 problem details: `type` is its page, `/docs/errors/CODE`. `trace_id` is in the daemon's log, too."""
 
     type: str
     title: str

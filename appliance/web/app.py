@@ -16,9 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.api.problems import problem
 from appliance.errors import InnervateError, UsageError
+from appliance.manual.reading import own
 from appliance.model.filter import parse
 from appliance.model.ids import PlanDigest, RunId, machine_name
 from appliance.web.actions import Actions
+from appliance.web.docs import Docs
 from appliance.web.entry import Entry
 from appliance.web.forms import html, personal
 from appliance.web.live import Hub, Update
@@ -54,6 +56,7 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
     epoch."""
     hub, pages = Hub(appliance, life), Pages(appliance, now)
     looks, actions, entry = _Looks(pages, hub, doors), Actions(appliance, doors, pages), Entry(doors)
+    docs = Docs(own(), doors, appliance.health().site)
     return Starlette(
         routes=[
             Route("/", looks.rack),
@@ -67,6 +70,7 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             Route("/live", looks.live),
             *actions.routes,
             *entry.routes,
+            *docs.routes,
             Mount("/static", _Static(directory=_STATIC)),
         ],
         middleware=[Middleware(_Headers)],

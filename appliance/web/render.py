@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from appliance.frontend import units
 from appliance.frontend.words import link_text
+from appliance.manual import help as manual
 from appliance.model.standing import STANDINGS, Standing, standing
 from appliance.model.text import clean
 
@@ -59,6 +60,7 @@ def _environment() -> Environment:
         standings=STANDINGS,
         glyphs=GLYPHS,
         asset=_asset,
+        manual=manual,
         csrf=CSRF,
         who=WHO,
         role=ROLE,

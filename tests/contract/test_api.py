@@ -560,7 +560,7 @@ def test_refusals_are_problems(server: Served, socket_path: Path, sent: bytes, s
         document = json.loads(response.read())
     assert response.status == status
     assert response.getheader("content-type") == "application/problem+json"
-    assert (document["status"], document["code"], document["type"]) == (status, code, f"urn:innervate:{code}")
+    assert (document["status"], document["code"], document["type"]) == (status, code, f"/docs/errors/{code}")
     assert document["detail"]
 
 

@@ -71,6 +71,7 @@ PURE = (
     "appliance/bmc/ipmi/sensors.py",
     "appliance/bmc/ipmi/session.py",
     "appliance/bmc/ipmi/sol.py",
+    *(f"appliance/manual/{name}.py" for name in ("code", "finding", "help", "page")),
     "appliance/metrics/catalogue.py",
     "appliance/metrics/machines.py",
     "appliance/metrics/model.py",

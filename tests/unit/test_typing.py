@@ -1,4 +1,5 @@
-"""What the type checkers promise to authors of site programs: tests/typing/valid checks, tests/typing/invalid does not.
+"""What the type checkers promise to authors of site programs: tests/typing/valid and examples/ check,
+tests/typing/invalid does not.
 
 Each checker runs once for all programs; in invalid ones, exactly the lines marked `# rejected` must be reported.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PROGRAMS = sorted((ROOT / "tests/typing").glob("*/*.py"))
+PROGRAMS = sorted((*(ROOT / "tests/typing").glob("*/*.py"), *(ROOT / "examples").glob("*.py")))
 SECONDS = 300
 
 pytestmark = pytest.mark.timeout(SECONDS + 20)

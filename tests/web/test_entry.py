@@ -198,6 +198,14 @@ def test_without_a_log_in_only_the_doors_are_open(site: Site) -> None:
         status, location, _ = site.ask("GET", path)
         assert status == opened.get(path, 303), path
         assert (status, location) == (303, "/login") or path == "/login"
+    for path in ("/docs", "/docs/stuck", "/docs/errors/conflict", "/docs/search?q=dhcp", "/docs/nothing"):
+        status, _, body = site.ask("GET", path)
+        assert status == (404 if path == "/docs/nothing" else 200), path
+        assert not [name for name in (b"lab", b"node-", b"Log out") if name in body.partition(b"<main")[0]], path
+        assert site.ask("POST", path, "a=b")[:2] == (303, "/login")
+    assert site.ask("GET", "/docs/../machines")[0] in (303, 404)
+    assert site.ask("GET", "/docs/%2e%2e/machines")[0] == 404
+    assert site.ask("GET", "/docsx")[:2] == (303, "/login")
     assert site.ask("GET", "/static/app.css")[0] == 200
     assert site.ask("GET", "/static/../app.py")[0] in (303, 404)
     assert site.ask("GET", "/", Host="evil.example")[0] == 421

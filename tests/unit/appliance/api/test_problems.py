@@ -21,7 +21,7 @@ def test_every_error_has_a_status_and_a_way_back() -> None:
 
 def test_document() -> None:
     assert problem(BmcError("no answer", evidence="10.0.0.1:443", next_action="look at its link")) == ProblemView(
-        type="urn:innervate:bmc",
+        type="/docs/errors/bmc",
         title="Bad Gateway",
         status=502,
         detail="no answer",

@@ -18,6 +18,7 @@ url         = "https://chat.example/hook"
 secret_file = "/etc/innervate/chat.secret" what its receiver knows, too; readable by the appliance alone
 kinds       = ["run-*", "machine-silent"]  optional; all kinds of events when left out
 ca_file     = "/etc/innervate/ca.pem"      optional; whose certificates it shows
+give_up_hours = 72                         optional; how old an event may be that is not taken
 """
 
 import tomllib

@@ -42,6 +42,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    WebhookGaveUp,
     machine_of,
 )
 
@@ -118,7 +119,7 @@ class World:
                 self._send(sent, entry.time)
             case OrderAnswered() as answered:
                 self._answer(answered)
-            case SegmentNoted():
+            case SegmentNoted() | WebhookGaveUp():
                 pass
             case RequestHonoured() as honoured:
                 self._honour(honoured)

@@ -62,6 +62,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    WebhookGaveUp,
     machine_of,
     run_of,
 )
@@ -309,6 +310,8 @@ def describe(record: Record) -> str:
             return f"a request was carried out: {location}"
         case Noted(text=text) | SegmentNoted(text=text):
             return text
+        case WebhookGaveUp(hook=hook, first=first, last=last, events=events):
+            return f"webhook {hook} gave up {events} events, from {first} to {last}: its receiver did not take them"
         case plan_or_run:
             return _of_a_run(plan_or_run)
 

@@ -44,6 +44,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    WebhookGaveUp,
 )
 from pxe.client import Mac
 
@@ -113,5 +114,6 @@ SAMPLES: tuple[Record, ...] = (
     MachineStrayed(machine=NODE, stray=Stray.RETURNS, text="it came back 4 times"),
     Noted(machine=NODE, kind="facts-refused", text="not JSON"),
     SegmentNoted(kind="rival", text="another DHCP server"),
+    WebhookGaveUp(hook="chat", first=3, last=9, events=5),
     RequestHonoured(key="k" * 64, print="p" * 64, location="/v1/runs/3f2a", status=202),
 )

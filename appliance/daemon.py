@@ -5,6 +5,7 @@ settings -> log -> world -> boot services, agents, BMCs -> conductor -> API
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -37,9 +38,11 @@ from appliance.fleet.backend import Fleet, Member
 from appliance.fleet.credential import fingerprint_of, kept
 from appliance.fleet.door import Door, opened
 from appliance.model.ids import MachineName
+from appliance.model.syslog import Origin
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
+from appliance.services.collector import line_to
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
@@ -49,6 +52,7 @@ from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
 from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stock import Stock, take_stock
+from appliance.services.syslog import Forwarder
 from appliance.services.traces import ServiceTraces
 from appliance.services.watch import Watch, answers
 from appliance.services.webhooks import Courier, Position, secret_of
@@ -140,6 +144,7 @@ async def _run(settings: Settings) -> None:
         _telling(settings, site.name, memory, meter, closing)
         bmcs.start()
         access = _guarding(settings, site.name, closing)
+        _forwarding(settings, site.name, memory, access, meter, closing)
         secure, fingerprint = _facing_browsers(settings, site.name, closing)
         hosts = frozenset(host.lower() for host in settings.https_hosts)
         pages = create_pages(application, access.desk, life=SystemRng().token(4), now=SystemClock().now)
@@ -201,6 +206,26 @@ def _telling(settings: Settings, site: str, memory: Memory, meter: Meter, closin
             tally=meter.tally,
         )
         closing.callback(asyncio.create_task(courier.run(), name=f"webhook {hook.name}").cancel)
+
+
+def _forwarding(
+    settings: Settings, site: str, memory: Memory, access: Access, meter: Meter, closing: AsyncExitStack
+) -> None:
+    """Events and audit entries, from now on, to the syslog collector."""
+    if settings.syslog is None:
+        return
+    line = line_to(settings.syslog)
+    closing.push_async_callback(line.close)
+    forwarder = Forwarder(
+        origin=Origin(host=site, process=os.getpid(), version=__version__),
+        line=line,
+        limit=settings.syslog.limit,
+        clock=SystemClock(),
+        tally=meter.tally,
+    )
+    memory.on_entries(forwarder.take)
+    for name, work in (("syslog", forwarder.run()), ("syslog audit", forwarder.follow(access.audit))):
+        closing.callback(asyncio.create_task(work, name=name).cancel)
 
 
 def _stop_on_signal() -> asyncio.Event:

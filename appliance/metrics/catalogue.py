@@ -60,6 +60,7 @@ WEBHOOKS = _metric("webhook_tries", MetricKind.COUNTER, "Tries to send an event 
 WEBHOOKS_LOST = _metric(
     "webhook_given_up", MetricKind.COUNTER, "Events that a webhook's receiver did not take in time.", ("hook",)
 )
+SYSLOG = _metric("syslog_messages", MetricKind.COUNTER, "Messages for the syslog collector.", ("result",))
 
 CATALOGUE = (
     BUILD,
@@ -89,4 +90,5 @@ CATALOGUE = (
     EXPIRY,
     WEBHOOKS,
     WEBHOOKS_LOST,
+    SYSLOG,
 )

@@ -15,6 +15,12 @@ REDFISH_CLIENTS = ("sushy==5.14.0", "redfishtool==1.1.8")
 ANSIBLE = ("ansible==12.3.0",)
 ANSIBLE_CORE = ("ansible-core==2.19.14",)
 RSYSLOG = ("rsyslog", "rsyslog-openssl", "libestr0", "libfastjson4", "liblognorm5")
+CLOUD_INIT = (
+    *("cloud-init", "python3-attr", "python3-certifi", "python3-chardet", "python3-configobj", "python3-idna"),
+    *("python3-jinja2", "python3-jsonpatch", "python3-json-pointer", "python3-jsonschema", "python3-markupsafe"),
+    *("python3-netifaces", "python3-oauthlib", "python3-pkg-resources", "python3-pyrsistent", "python3-requests"),
+    *("python3-serial", "python3-six", "python3-urllib3", "python3-yaml"),
+)
 _INSTALL_SECONDS = 600
 
 

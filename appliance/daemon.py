@@ -51,6 +51,7 @@ from appliance.services.segment import endpoints_of, ramdisk_of, service_config,
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
 from appliance.services.shells import SshShells, ensure_key
+from appliance.services.spans import Spans
 from appliance.services.stock import Stock, take_stock
 from appliance.services.syslog import Forwarder
 from appliance.services.traces import ServiceTraces
@@ -62,6 +63,7 @@ from appliance.store.log import Log
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import Rack
+from appliance.tracing import tracer
 from appliance.web.app import create_pages
 from images.processes import HostProcesses
 from pxe.boot import BootIntent
@@ -192,6 +194,7 @@ def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: Async
 
 def _telling(settings: Settings, site: str, memory: Memory, meter: Meter, closing: AsyncExitStack) -> None:
     """Whoever wants to hear of events."""
+    Spans(memory, tracer())
     for hook in settings.webhooks:
         postman = Postman(hook)
         closing.push_async_callback(postman.close)

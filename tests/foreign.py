@@ -14,6 +14,7 @@ CACHE = Path("~/.cache/innervate/foreign").expanduser()
 REDFISH_CLIENTS = ("sushy==5.14.0", "redfishtool==1.1.8")
 ANSIBLE = ("ansible==12.3.0",)
 ANSIBLE_CORE = ("ansible-core==2.19.14",)
+OPENTELEMETRY_SDK = ("opentelemetry-sdk==1.45.2",)
 RSYSLOG = ("rsyslog", "rsyslog-openssl", "libestr0", "libfastjson4", "liblognorm5")
 CLOUD_INIT = (
     *("cloud-init", "python3-attr", "python3-certifi", "python3-chardet", "python3-configobj", "python3-idna"),

@@ -59,6 +59,7 @@ from appliance.store.records import (
     RunStarted,
 )
 from appliance.topology import Rack
+from appliance.tracing import here
 
 _POWER_BUDGET = 1000.0
 """Large servers test their memory for a quarter of an hour before they are heard."""
@@ -362,7 +363,7 @@ class Appliance:
         run_id, world = RunId(self._rng.token(4)), self._memory.world
         models = {step.machine: model_of(world.machine(step.machine)) for step in plan.steps}
         rollout = rollout_of(plan, self._site.topology.limits, models)
-        await self._carry_out(RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=by))
+        await self._carry_out(RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=by, trace=here()))
         return run_id
 
     def _refuse_busy(self, plan: Plan) -> None:

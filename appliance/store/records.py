@@ -60,6 +60,7 @@ class RunStarted:
     plan: PlanDigest
     rollout: Rollout = field(default_factory=Rollout)
     by: str = "operator"
+    trace: str = ""
     record: Literal["run-started"] = "run-started"
 
 

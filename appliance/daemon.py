@@ -19,6 +19,7 @@ from appliance.access.access import opened as open_access
 from appliance.api.app import create_app
 from appliance.api.server import Secure, listen_on, serve
 from appliance.api.trace import TraceFilter
+from appliance.backup.snapshot import snapshot_of
 from appliance.bmc.dialler import Dialler
 from appliance.bmc.finder import Finder
 from appliance.bmc.vault import Vault
@@ -139,14 +140,14 @@ async def _run(settings: Settings) -> None:
             waiting=waiting,
             ssh_key=settings.key,
             measured=meter.families,
+            snapshot=partial(snapshot_of, log.copy, settings.state_dir, site.name),
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
         _reacting(site.topology, memory, application, closing)
-        _telling(settings, site.name, memory, meter, closing)
         bmcs.start()
         access = _guarding(settings, site.name, closing)
-        _forwarding(settings, site.name, memory, access, meter, closing)
+        _telling(settings, site.name, memory, access, meter, closing)
         secure, fingerprint = _facing_browsers(settings, site.name, closing)
         hosts = frozenset(host.lower() for host in settings.https_hosts)
         pages = create_pages(application, access.desk, life=SystemRng().token(4), now=SystemClock().now)
@@ -192,9 +193,12 @@ def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: Async
         closing.callback(asyncio.create_task(work, name=name).cancel)
 
 
-def _telling(settings: Settings, site: str, memory: Memory, meter: Meter, closing: AsyncExitStack) -> None:
+def _telling(
+    settings: Settings, site: str, memory: Memory, access: Access, meter: Meter, closing: AsyncExitStack
+) -> None:
     """Whoever wants to hear of events."""
     Spans(memory, tracer())
+    _forwarding(settings, site, memory, access, meter, closing)
     for hook in settings.webhooks:
         postman = Postman(hook)
         closing.push_async_callback(postman.close)

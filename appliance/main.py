@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from appliance.backup import verbs as backup
 from appliance.cli.app import build, run
 from appliance.cli.context import client_of
 
@@ -17,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     app.command()(check)
     app.command()(tui)
     app.command()(menu)
+    app.add_typer(backup.build(), name="backup", help="Keep the appliance's memory in one sealed file.")
     return run(app, arguments)
 
 

@@ -33,6 +33,7 @@ from appliance.model.views import (
     PowerRequest,
     RunView,
     ShellView,
+    SnapshotView,
     SummaryView,
 )
 from appliance.store.records import RECORD_KINDS
@@ -174,6 +175,11 @@ async def release(application: App, request: Request, name: Machine) -> MachineV
 @router.post("/segment/take-over", status_code=202, dependencies=needs(Role.OPERATOR))
 async def take_over(application: App) -> MachinesView:
     return application.take_over()
+
+
+@router.post("/snapshots", status_code=201, dependencies=needs(Role.ADMIN))
+async def snapshot(application: App) -> SnapshotView:
+    return await application.snapshot()
 
 
 @router.get("/machines/{name}/ssh", dependencies=needs(Role.OPERATOR))

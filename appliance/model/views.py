@@ -305,6 +305,15 @@ class ProblemView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotView:
+    """A copy of the record log on the daemon's own disk, up to its entry `records`."""
+
+    file: str
+    site: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
     digest: str
 

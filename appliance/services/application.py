@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from copy import copy
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from appliance.conductor.memory import Memory
 from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
-from appliance.errors import ConflictError, NotFoundError
+from appliance.errors import ConflictError, MachineryError, NotFoundError
 from appliance.inventory.model import Inventory
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
@@ -38,6 +39,7 @@ from appliance.model.views import (
     RunsView,
     RunView,
     ShellView,
+    SnapshotView,
     SummaryView,
 )
 from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
@@ -94,6 +96,7 @@ class Appliance:
         waiting: Waiting,
         ssh_key: Path,
         measured: Callable[[], Iterable[Family]] = tuple,
+        snapshot: Callable[[], Future[SnapshotView]] | None = None,
     ) -> None:
         self.bmc_desk = bmc_desk
         self._memory = memory
@@ -107,7 +110,7 @@ class Appliance:
         self._consoles = consoles
         self._waiting = waiting
         self._ssh_key = ssh_key
-        self._measured = measured
+        self._measured, self._snapshot = measured, snapshot
         self._clock = clock
         self._started = clock.now()
         self._starting = asyncio.Lock()
@@ -327,6 +330,11 @@ class Appliance:
             raise ConflictError("this appliance serves DHCP already", next_action="look at `innervate status`")
         self._take_over()
         return self.machines()
+
+    async def snapshot(self) -> SnapshotView:
+        if self._snapshot is None:
+            raise MachineryError("there is no record log to copy", next_action="ask the daemon of the site")
+        return await asyncio.wrap_future(self._snapshot())
 
     async def shell(self, name: MachineName) -> ShellView:
         state = self._memory.world.machine(self._known(name))

@@ -10,11 +10,13 @@ Rules
 """
 
 import logging
+import os
+import sqlite3
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
@@ -58,11 +60,20 @@ class _Read:
     done: Future[tuple[Entry, ...]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copy:
+    file: Path
+    done: Future[int]
+
+
+_Job = _Append | _Read | _Copy
+
+
 class Log:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._jobs: SimpleQueue[_Append | _Read | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._subscribers: list[Callable[[tuple[Entry, ...]], None]] = []
         self._opened: Future[tuple[Entry, ...]] = Future()
         self._thread = Thread(target=self._serve, name="record-log", daemon=True)
@@ -94,6 +105,14 @@ class Log:
     ) -> Future[tuple[Entry, ...]]:
         done: Future[tuple[Entry, ...]] = Future()
         self._jobs.put(_Read(after=after, machine=machine, limit=limit, kinds=kinds, done=done))
+        return done
+
+    def copy(self, file: Path) -> "Future[int]":
+        """All that is on the disk, as a record log of its own; ends with the number of the last entry. It is SQLite's
+        online backup, by the connection that writes: no second one is ever there. Appends wait for as long as it takes.
+        """
+        done: Future[int] = Future()
+        self._jobs.put(_Copy(file=file, done=done))
         return done
 
     def close(self) -> None:
@@ -133,9 +152,11 @@ class Log:
         for job in wanted:
             if isinstance(job, _Read):
                 self._answer(connection, job)
+            elif isinstance(job, _Copy):
+                self._duplicate(connection, job)
         return None not in jobs
 
-    def _take(self) -> list[_Append | _Read | None]:
+    def _take(self) -> list[_Job | None]:
         jobs = [self._jobs.get()]
         while len(jobs) < _GROUP and jobs[-1] is not None:
             try:
@@ -182,6 +203,20 @@ class Log:
             return
         job.done.set_result(entries)
 
+    def _duplicate(self, connection: Connection, job: _Copy) -> None:
+        try:
+            _back_up(connection, job.file)
+        except Exception as error:
+            failure = MachineryError(
+                "the record log cannot be copied",
+                evidence=str(error)[:300],
+                next_action="free disk space in the state folder",
+            )
+            failure.__cause__ = error
+            job.done.set_exception(failure)
+            return
+        job.done.set_result(self._next - 1)
+
     def _read(self, connection: Connection, job: _Read) -> tuple[Entry, ...]:
         if job.machine is None:
             return _select(connection, after=job.after, limit=job.limit, kinds=job.kinds)
@@ -220,6 +255,22 @@ def _migrate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     command.upgrade(config, _HEAD)
     connection.commit()
+
+
+def _back_up(connection: Connection, file: Path) -> None:
+    draft = file.with_name(f".{file.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    source = connection.connection.dbapi_connection
+    backup = getattr(source, "backup")  # noqa: B009  DBAPI connection, untyped in SQLAlchemy
+    with closing(sqlite3.connect(draft)) as target:
+        backup(target)
+    opened = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+    draft.replace(file)
 
 
 def _write(connection: Connection, entries: Sequence[Entry]) -> None:

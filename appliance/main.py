@@ -10,6 +10,7 @@ import typer
 from appliance.backup import verbs as backup
 from appliance.cli.app import build, run
 from appliance.cli.context import client_of
+from appliance.netbox import verbs as netbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     app.command()(tui)
     app.command()(menu)
     app.add_typer(backup.build(), name="backup", help="Keep the appliance's memory in one sealed file.")
+    app.add_typer(netbox.build(), name="netbox", help="Import from NetBox, and export to it, as diffs.")
     return run(app, arguments)
 
 

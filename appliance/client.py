@@ -79,6 +79,7 @@ from appliance.model.views import (
     RunsView,
     RunView,
     ShellView,
+    SnapshotView,
     SummaryView,
 )
 
@@ -236,6 +237,9 @@ class Client:
 
     def take_over(self) -> MachinesView:
         return self._call(MachinesView, "POST", "/v1/segment/take-over")
+
+    def snapshot(self) -> SnapshotView:
+        return self._call(SnapshotView, "POST", "/v1/snapshots")
 
     def shell(self, name: str) -> ShellView:
         return self._call(ShellView, "GET", f"/v1/machines/{_part(name)}/ssh")

@@ -12,12 +12,19 @@ https_port = 8443                          optional; the control API for browser
 https_hosts = ["rack.example", "10.0.0.5"] the names and addresses by which it is called; needed with https_port
 redfish_port = 443                         optional; one Redfish service for all machines, at the boot network's address
 
+[syslog]                                   optional; a collector of events and audit entries: docs/guide/syslog.md
+host      = "logs.example"
+transport = "tls"                          "udp", "tcp" or "tls"
+port      = 6514                           optional; 514, or 6514 for TLS
+ca_file   = "/etc/innervate/ca.pem"        optional; who has signed its certificate
+
 [[webhooks]]                               optional, any number; docs/guide/webhooks.md
 name        = "chat"                       names its place in state_dir
 url         = "https://chat.example/hook"
 secret_file = "/etc/innervate/chat.secret" what its receiver knows, too; readable by the appliance alone
 kinds       = ["run-*", "machine-silent"]  optional; all kinds of events when left out
 ca_file     = "/etc/innervate/ca.pem"      optional; whose certificates it shows
+give_up_hours = 72                         optional; how old an event may be that is not taken
 """
 
 import tomllib
@@ -28,6 +35,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from appliance.errors import UsageError
+from appliance.model.syslog import Collector
 from appliance.model.webhook import Webhook
 
 
@@ -52,6 +60,7 @@ class Settings:
     https_port: int = 0
     https_hosts: tuple[str, ...] = ()
     webhooks: tuple[Webhook, ...] = ()
+    syslog: Collector | None = None
 
     def __post_init__(self) -> None:
         if self.https_port and not self.https_hosts:

@@ -5,6 +5,7 @@ settings -> log -> world -> boot services, agents, BMCs -> conductor -> API
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -18,6 +19,7 @@ from appliance.access.access import opened as open_access
 from appliance.api.app import create_app
 from appliance.api.server import Secure, listen_on, serve
 from appliance.api.trace import TraceFilter
+from appliance.backup.snapshot import snapshot_of
 from appliance.bmc.dialler import Dialler
 from appliance.bmc.finder import Finder
 from appliance.bmc.vault import Vault
@@ -37,9 +39,11 @@ from appliance.fleet.backend import Fleet, Member
 from appliance.fleet.credential import fingerprint_of, kept
 from appliance.fleet.door import Door, opened
 from appliance.model.ids import MachineName
+from appliance.model.syslog import Origin
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
+from appliance.services.collector import line_to
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
@@ -49,7 +53,9 @@ from appliance.services.segment import endpoints_of, ramdisk_of, service_config,
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
 from appliance.services.shells import SshShells, ensure_key
+from appliance.services.spans import Spans
 from appliance.services.stock import Stock, take_stock
+from appliance.services.syslog import Forwarder
 from appliance.services.traces import ServiceTraces
 from appliance.services.watch import Watch, answers
 from appliance.services.webhooks import Courier, Position, secret_of
@@ -60,6 +66,7 @@ from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
 from appliance.systemd import tell_ready
 from appliance.topology import Rack
+from appliance.tracing import tracer
 from appliance.web.app import create_pages
 from images.processes import HostProcesses
 from pxe.boot import BootIntent
@@ -135,13 +142,14 @@ async def _run(settings: Settings) -> None:
             waiting=waiting,
             ssh_key=settings.key,
             measured=meter.families,
+            snapshot=partial(snapshot_of, log.copy, settings.state_dir, site.name),
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
         _reacting(site.topology, memory, application, closing)
-        _telling(settings, site.name, memory, meter, closing)
         bmcs.start()
         access = _guarding(settings, site.name, closing)
+        _telling(settings, site.name, memory, access, meter, closing)
         secure, fingerprint = _facing_browsers(settings, site.name, closing)
         hosts = frozenset(host.lower() for host in settings.https_hosts)
         pages = create_pages(application, access.desk, life=SystemRng().token(4), now=SystemClock().now)
@@ -188,8 +196,12 @@ def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: Async
         closing.callback(asyncio.create_task(work, name=name).cancel)
 
 
-def _telling(settings: Settings, site: str, memory: Memory, meter: Meter, closing: AsyncExitStack) -> None:
+def _telling(
+    settings: Settings, site: str, memory: Memory, access: Access, meter: Meter, closing: AsyncExitStack
+) -> None:
     """Whoever wants to hear of events."""
+    Spans(memory, tracer())
+    _forwarding(settings, site, memory, access, meter, closing)
     for hook in settings.webhooks:
         postman = Postman(hook)
         closing.push_async_callback(postman.close)
@@ -204,6 +216,26 @@ def _telling(settings: Settings, site: str, memory: Memory, meter: Meter, closin
             tally=meter.tally,
         )
         closing.callback(asyncio.create_task(courier.run(), name=f"webhook {hook.name}").cancel)
+
+
+def _forwarding(
+    settings: Settings, site: str, memory: Memory, access: Access, meter: Meter, closing: AsyncExitStack
+) -> None:
+    """Events and audit entries, from now on, to the syslog collector."""
+    if settings.syslog is None:
+        return
+    line = line_to(settings.syslog)
+    closing.push_async_callback(line.close)
+    forwarder = Forwarder(
+        origin=Origin(host=site, process=os.getpid(), version=__version__),
+        line=line,
+        limit=settings.syslog.limit,
+        clock=SystemClock(),
+        tally=meter.tally,
+    )
+    memory.on_entries(forwarder.take)
+    for name, work in (("syslog", forwarder.run()), ("syslog audit", forwarder.follow(access.audit))):
+        closing.callback(asyncio.create_task(work, name=name).cancel)
 
 
 def _stop_on_signal() -> asyncio.Event:

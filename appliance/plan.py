@@ -10,10 +10,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from appliance.errors import PlanError
 from appliance.model.bmc import PowerCommand
+from appliance.model.cloud_init import CloudDocuments
 from appliance.model.codec import to_json
 from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
@@ -79,12 +82,15 @@ class WriteImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteSeed:
-    """Host name, keys and network of the installed system, in NoCloud form on a partition labelled CIDATA."""
+    """Host name, keys and network of the installed system, in NoCloud form on a partition labelled CIDATA.
+
+    Without `cloud_init` its JSON, and so a plan's digest, is what it was before there was any: logs hold such plans."""
 
     disk: DiskRef
     hostname: str
     domain: str
     authorized_keys: tuple[str, ...]
+    cloud_init: Annotated[CloudDocuments | None, Field(exclude_if=lambda said: said is None)] = None
     action: Literal["write-seed"] = "write-seed"
 
 

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from appliance.backup import verbs as backup
 from appliance.cli.app import build, run
 from appliance.cli.context import client_of
 from appliance.lab import verbs as lab
+from appliance.netbox import verbs as netbox
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,6 +23,8 @@ def whole() -> typer.Typer:
     app = build()
     for verb in (daemon, check, setup, tui, menu):
         app.command()(verb)
+    app.add_typer(backup.build(), name="backup", help="Keep the appliance's memory in one sealed file.")
+    app.add_typer(netbox.build(), name="netbox", help="Import from NetBox, and export to it, as diffs.")
     app.add_typer(lab.build(), name="lab", help="A virtual rack on this machine, to rehearse on.")
     return app
 

@@ -61,6 +61,7 @@ from appliance.model.views import (
     RunView,
     SegmentView,
     ShellView,
+    SnapshotView,
     StepState,
     StepView,
     SummaryView,
@@ -352,6 +353,10 @@ class FakeApplication:
     def take_over(self) -> MachinesView:
         self.took_over = True
         return self.machines()
+
+    async def snapshot(self) -> SnapshotView:
+        self._fail()
+        return SnapshotView(file="/var/lib/innervate/backup/records.db", site="lab", records=len(self._events))
 
     async def shell(self, name: MachineName) -> ShellView:
         self.machine(name)

@@ -29,6 +29,7 @@ from appliance.model.views import (
     RunsView,
     RunView,
     ShellView,
+    SnapshotView,
     SummaryView,
 )
 
@@ -171,6 +172,10 @@ class Application(Protocol):
 
     def take_over(self) -> MachinesView:
         """Asks the boot network again who serves DHCP; `ConflictError` when we do."""
+        ...
+
+    async def snapshot(self) -> SnapshotView:
+        """Copies the record log on the daemon's own disk, for a backup."""
         ...
 
     async def shell(self, name: MachineName) -> ShellView: ...

@@ -36,6 +36,7 @@ from appliance.model.views import (
     PowerRequest,
     RunView,
     ShellView,
+    SnapshotView,
     SummaryView,
 )
 from appliance.store.records import RECORD_KINDS
@@ -187,6 +188,11 @@ async def release(application: App, who: Who, request: Request, name: Machine) -
 @router.post("/segment/take-over", status_code=202, dependencies=needs(Role.OPERATOR))
 async def take_over(application: App) -> MachinesView:
     return application.take_over()
+
+
+@router.post("/snapshots", status_code=201, dependencies=needs(Role.ADMIN))
+async def snapshot(application: App) -> SnapshotView:
+    return await application.snapshot()
 
 
 @router.get("/machines/{name}/ssh", dependencies=needs(Role.OPERATOR))

@@ -109,6 +109,7 @@ class RunStatus:
     waiting: dict[MachineName, None] = field(default_factory=dict)
     entered: dict[MachineName, float] = field(default_factory=dict)
     settled: dict[MachineName, Settled] = field(default_factory=dict)
+    trace: str = ""
 
     @classmethod
     def begun(cls, started: RunStarted, plan: Plan, index: PlanIndex, now: float) -> "RunStatus":
@@ -122,6 +123,7 @@ class RunStatus:
             goal=started.goal,
             rollout=started.rollout,
         )
+        status.trace = started.trace
         status.left = {name: len(steps) for name, steps in index.by_machine.items()}
         status.waiting = dict.fromkeys((*started.rollout.canary, *index.by_machine))
         return status

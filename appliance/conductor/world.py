@@ -47,6 +47,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    WebhookGaveUp,
     machine_of,
 )
 
@@ -136,7 +137,7 @@ class World:
                 self._send(sent, entry.time)
             case OrderAnswered() as answered:
                 self._answer(answered)
-            case SegmentNoted():
+            case SegmentNoted() | WebhookGaveUp():
                 pass
             case RequestHonoured() as honoured:
                 self._honour(honoured)

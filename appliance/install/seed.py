@@ -1,15 +1,17 @@
 """The seed of an installed system: what makes one of many equal images this machine, on a partition labelled CIDATA.
 
 NoCloud files for systems with cloud-init (its documentation, "NoCloud"; network configuration version 2), and the same
-as plain files for systems without. YAML is written as JSON, its subset: no value can leave its quotes.
+as plain files for systems without. YAML is written as JSON, its subset: no value can leave its quotes. What the site
+program says to cloud-init is joined with what the appliance needs.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from appliance.errors import UsageError
+from appliance.model.cloud_init import CloudDocuments
 from appliance.model.ids import Nonce
 from appliance.model.site import BootNetwork
 from appliance.plan import WriteSeed
@@ -24,17 +26,22 @@ _KEY = re.compile(
 _URL = re.compile(r"https?://[0-9.]{7,15}(?::[0-9]{1,5})?/[A-Za-z0-9._~/-]{0,200}")
 _NONCE = re.compile(r"[A-Za-z0-9_-]{8,128}")
 _NICS = ("en*", "eth*")
+_HEAD = b"#cloud-config\n"
+_PIN = "/etc/cloud/cloud.cfg.d/90_innervate.cfg"
+_PINNED = "datasource_list: [NoCloud, None]\n"
 
 
 def seed_files(action: WriteSeed, *, nonce: Nonce, report_url: str, network: BootNetwork) -> Mapping[str, bytes]:
     """File name -> content. Raises `UsageError` for a value that has no place in these files."""
     _refuse_strange(action, nonce)
     _refuse_foreign(report_url, network)
+    told = action.cloud_init or CloudDocuments()
     keys = "".join(f"{key}\n" for key in action.authorized_keys)
     return {
-        "meta-data": _json({"instance-id": f"{action.hostname}-{nonce}", "local-hostname": action.hostname}),
-        "user-data": b"#cloud-config\n" + _json(_user_data(action)),
-        "network-config": _json(_network_config()),
+        "meta-data": _json({**_said(told.meta_data), **_meta_data(action, nonce)}),
+        "user-data": _HEAD + _json(_user_data(action, _said(told.user_data))),
+        "vendor-data": _HEAD + _json(_said(told.vendor_data)),
+        "network-config": _json(_said(told.network_config) or _network_config()),
         "hostname": f"{action.hostname}\n".encode(),
         "authorized_keys": keys.encode(),
         "10-innervate.network": _networkd().encode(),
@@ -43,17 +50,40 @@ def seed_files(action: WriteSeed, *, nonce: Nonce, report_url: str, network: Boo
     }
 
 
-def _user_data(action: WriteSeed) -> Mapping[str, object]:
-    """Keys stand under the user: at the top level cloud-init gives them to the distribution's default user."""
+def _meta_data(action: WriteSeed, nonce: Nonce) -> dict[str, object]:
+    return {"instance-id": f"{action.hostname}-{nonce}", "local-hostname": action.hostname}
+
+
+def _user_data(action: WriteSeed, told: Mapping[str, object]) -> Mapping[str, object]:
+    """Keys stand under the user: at the top level cloud-init gives them to the distribution's default user.
+
+    The file that is written pins the source: nothing on the network is asked at later boots (CVE-2024-6174).
+    """
+    root = {"name": "root", "ssh_authorized_keys": list(action.authorized_keys)}
+    pinned = {"path": _PIN, "content": _PINNED, "permissions": "0644"}
     return {
+        "ssh_pwauth": False,
+        "growpart": {"mode": "auto", "devices": ["/"]},
+        "resize_rootfs": True,
+        **told,
         "hostname": action.hostname,
         "fqdn": f"{action.hostname}.{action.domain}",
         "disable_root": False,
-        "ssh_pwauth": False,
-        "users": [{"name": "root", "ssh_authorized_keys": list(action.authorized_keys)}],
-        "growpart": {"mode": "auto", "devices": ["/"]},
-        "resize_rootfs": True,
+        "users": [*_listed(told, "users"), root],
+        "write_files": [*_listed(told, "write_files"), pinned],
     }
+
+
+def _said(document: str) -> dict[str, object]:
+    said = json.loads(document or "{}")
+    if not isinstance(said, dict):
+        raise UsageError("what is said to cloud-init is no mapping", next_action="correct `cloud_init` in the score")
+    return said
+
+
+def _listed(told: Mapping[str, object], key: str) -> Sequence[object]:
+    listed = told.get(key, ())
+    return listed if isinstance(listed, list) else ()
 
 
 def _network_config() -> Mapping[str, object]:

@@ -57,6 +57,10 @@ EXPIRY = _metric(
     "cert_expiry_timestamp_seconds", MetricKind.GAUGE, "When a certificate of ours ends, since the epoch.", ("name",)
 )
 WEBHOOKS = _metric("webhook_tries", MetricKind.COUNTER, "Tries to send an event to a webhook.", ("hook", "result"))
+WEBHOOKS_LOST = _metric(
+    "webhook_given_up", MetricKind.COUNTER, "Events that a webhook's receiver did not take in time.", ("hook",)
+)
+SYSLOG = _metric("syslog_messages", MetricKind.COUNTER, "Messages for the syslog collector.", ("result",))
 
 CATALOGUE = (
     BUILD,
@@ -85,4 +89,6 @@ CATALOGUE = (
     DISK_FREE,
     EXPIRY,
     WEBHOOKS,
+    WEBHOOKS_LOST,
+    SYSLOG,
 )

@@ -369,6 +369,15 @@ class ProblemView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotView:
+    """A copy of the record log on the daemon's own disk, up to its entry `records`."""
+
+    file: str
+    site: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
     """Without `then` this plan is approved and no other; with it the daemon goes on when the plan's run is done."""
 

@@ -20,12 +20,14 @@ Address = IPv4Address | IPv6Address
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 _LONGEST_REST = 300.0
+_LONGEST_HOURS = 24.0 * 365
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
     """`name` also names its place on the disk. `kinds` are patterns of event kinds, all when empty. `ca_file`: whose
-    certificates its receiver shows, where they are not the system's."""
+    certificates its receiver shows, where they are not the system's. `give_up_hours`: how old an event may be that its
+    receiver does not take, before it is tried no more."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -34,6 +36,7 @@ class Webhook:
     secret_file: Path
     kinds: tuple[str, ...] = ()
     ca_file: Path | None = None
+    give_up_hours: float = 72.0
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -44,6 +47,11 @@ class Webhook:
                 f"webhook {self.name}: {why}",
                 evidence=clean(self.url, 200),
                 next_action="write https://HOST/PATH; http:// is for localhost only",
+            )
+        if not 0 < self.give_up_hours <= _LONGEST_HOURS:
+            action = f"give hours above 0 and up to {_LONGEST_HOURS:g}, or leave it out: 72"
+            raise UsageError(
+                f"webhook {self.name}: give_up_hours", evidence=f"{self.give_up_hours:g}", next_action=action
             )
 
     @property
@@ -94,6 +102,11 @@ def headers(body: bytes, *, kind: str, seq: int, at: float, secret: Secret) -> M
 def rest(failures: int) -> float:
     """Seconds after so many failures in a row: 1, 2, 4, ... 300."""
     return min(2.0 ** min(failures - 1, 10), _LONGEST_REST)
+
+
+def is_given_up(hook: Webhook, *, age: float, failures: int) -> bool:
+    """Of an event of `age` seconds, after so many failures in a row: a receiver that is there gets old ones, too."""
+    return failures > 0 and age >= hook.give_up_hours * 3600
 
 
 def literal(host: str) -> Address | None:

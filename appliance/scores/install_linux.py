@@ -14,6 +14,7 @@ from appliance.capabilities import (
 )
 from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
+from appliance.model.cloud_init import CloudInit
 from appliance.model.hardware import Disk, HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.plan import (
@@ -46,13 +47,15 @@ class InstallNeeds(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallLinux:
     """`machines` None means all; where the topology gives roles, all that have one, or the one named by `role`, each on
-    the disk that its role states. A machine that already runs the image is left alone, whatever `overwrite` says."""
+    the disk that its role states. A machine that already runs the image is left alone, whatever `overwrite` says.
+    `cloud_init` is for images that carry cloud-init."""
 
     image: str
     disk: DiskPolicy = field(default_factory=SmallestDisk)
     overwrite: Overwrite = Overwrite.BLANK_ONLY
     machines: tuple[str, ...] | None = None
     role: str | None = None
+    cloud_init: CloudInit = field(default_factory=CloudInit)
     name: str = field(default=NAME, init=False)
 
     def plan(self, site: InstallNeeds, inventory: Inventory) -> Plan:
@@ -105,7 +108,22 @@ class InstallLinux:
             return chain(self.name, record.name, (confirm,))
         policy, overwrite = inventory.disks.get(record.role, (self.disk, self.overwrite))
         disk = _disk(record.name, record.facts, image, policy, overwrite)
-        return chain(self.name, record.name, (*_way(site, record.name, image, disk), confirm))
+        return chain(self.name, record.name, (*self._way(site, record.name, image, disk), confirm))
+
+    def _way(self, site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk) -> tuple[Move, ...]:
+        ref, documents = DiskRef.of(disk), self.cloud_init.documents
+        seed = WriteSeed(disk=ref, hostname=name, domain=site.domain, authorized_keys=_keys(site), cloud_init=documents)
+        also = ", and data for cloud-init" if documents else ""
+        return (
+            boot_agent(name),
+            Move(
+                do=WriteImage(image=image, disk=ref),
+                summary=f"write {image.name} to disk {describe(disk)} of {name}, which now holds: {disk.contents}",
+                budget=WRITE_SECONDS,
+            ),
+            Move(do=seed, summary=f"write host name, keys and network of {name}{also}", budget=SEED_SECONDS),
+            Move(do=BootDisk(disk=ref, image=image), summary=f"boot {name} from its disk", budget=BOOT_SECONDS),
+        )
 
 
 def _disk(name: MachineName, facts: HardwareFacts, image: ImageRef, policy: DiskPolicy, overwrite: Overwrite) -> Disk:
@@ -117,21 +135,6 @@ def _disk(name: MachineName, facts: HardwareFacts, image: ImageRef, policy: Disk
 
 def _is_confirmed(record: MachineRecord, image: ImageRef) -> bool:
     return record.installed is not None and record.installed.image == image and record.installed.confirmed
-
-
-def _way(site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk) -> tuple[Move, ...]:
-    ref = DiskRef.of(disk)
-    seed = WriteSeed(disk=ref, hostname=name, domain=site.domain, authorized_keys=_keys(site))
-    return (
-        boot_agent(name),
-        Move(
-            do=WriteImage(image=image, disk=ref),
-            summary=f"write {image.name} to disk {describe(disk)} of {name}, which now holds: {disk.contents}",
-            budget=WRITE_SECONDS,
-        ),
-        Move(do=seed, summary=f"write host name, keys and network of {name}", budget=SEED_SECONDS),
-        Move(do=BootDisk(disk=ref, image=image), summary=f"boot {name} from its disk", budget=BOOT_SECONDS),
-    )
 
 
 def _keys(site: InstallNeeds) -> tuple[str, ...]:

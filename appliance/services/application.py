@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 
 from appliance import __version__
@@ -43,6 +44,7 @@ from appliance.model.views import (
     RunsView,
     RunView,
     ShellView,
+    SnapshotView,
     SummaryView,
 )
 from appliance.model.words import GoalState
@@ -77,6 +79,7 @@ from appliance.store.records import (
     RunStarted,
 )
 from appliance.topology import Rack
+from appliance.tracing import here
 
 _POWER_BUDGET = 1000.0
 """Large servers test their memory for a quarter of an hour before they are heard."""
@@ -110,6 +113,7 @@ class Appliance:
         waiting: Waiting,
         ssh_key: Path,
         measured: Callable[[], Iterable[Family]] = tuple,
+        snapshot: Callable[[], Future[SnapshotView]] | None = None,
     ) -> None:
         self.bmc_desk = bmc_desk
         self._memory = memory
@@ -123,7 +127,7 @@ class Appliance:
         self._consoles = consoles
         self._waiting = waiting
         self._ssh_key = ssh_key
-        self._measured = measured
+        self._measured, self._snapshot = measured, snapshot
         self._clock = clock
         self._started = clock.now()
         self._starting = asyncio.Lock()
@@ -407,6 +411,11 @@ class Appliance:
         self._take_over()
         return self.machines()
 
+    async def snapshot(self) -> SnapshotView:
+        if self._snapshot is None:
+            raise MachineryError("there is no record log to copy", next_action="ask the daemon of the site")
+        return await asyncio.wrap_future(self._snapshot())
+
     async def shell(self, name: MachineName) -> ShellView:
         state = self._memory.world.machine(self._known(name))
         host_keys = state.rescue_keys or (state.installed.host_keys if state.installed else ())
@@ -442,7 +451,7 @@ class Appliance:
         run_id, world = RunId(self._rng.token(4)), self._memory.world
         models = {step.machine: model_of(world.machine(step.machine)) for step in plan.steps}
         rollout = rollout_of(plan, self._site.topology.limits, models)
-        started = RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=asked.by, goal=goal)
+        started = RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=asked.by, goal=goal, trace=here())
         await self._carry_out(started, asked, *before)
         return run_id
 

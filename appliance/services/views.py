@@ -70,6 +70,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    WebhookGaveUp,
     machine_of,
     run_of,
 )
@@ -369,6 +370,8 @@ def describe(record: Record) -> str:
             return text
         case GoalSet() | GoalAsked() | GoalEnded():
             return _of_a_goal(record)
+        case WebhookGaveUp(hook=hook, first=first, last=last, events=events):
+            return f"webhook {hook} gave up {events} events, from {first} to {last}: its receiver did not take them"
         case plan_or_run:
             return _of_a_run(plan_or_run)
 

@@ -1,13 +1,15 @@
 """Sends events to whoever the configuration names: at least once, in their order, each hook by itself.
 
 The record log is the queue. What is kept on the disk is the last entry that a receiver has taken, so that a restart
-goes on behind it, and a receiver that is away for a week costs nothing but its own lateness.
+goes on behind it, and a receiver that is away for a day costs nothing but its own lateness. What has grown too old by
+then is given up, and the log says so.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from appliance.conductor.memory import Memory
@@ -17,10 +19,10 @@ from appliance.metrics.tally import Tally
 from appliance.model.codec import to_json
 from appliance.model.filter import chosen
 from appliance.model.secret import Secret
-from appliance.model.webhook import Webhook, WebhookBody, headers, rest
+from appliance.model.webhook import Webhook, WebhookBody, headers, is_given_up, rest
 from appliance.ports import Clock
 from appliance.services.views import event_view
-from appliance.store.records import RECORD_KINDS, Entry
+from appliance.store.records import RECORD_KINDS, Entry, WebhookGaveUp
 
 _LOGGER = logging.getLogger(__name__)
 _BATCH = 100
@@ -77,7 +79,7 @@ class Courier:
         self._hook, self._site, self._secret = hook, site, secret
         self._memory, self._position, self._post = memory, position, post
         self._clock, self._tally = clock, tally
-        self._kinds = kinds_of(hook)
+        self._kinds, self._failures = kinds_of(hook), 0
 
     async def run(self) -> None:
         """Forever; what fails is tried again, later and later."""
@@ -95,9 +97,7 @@ class Courier:
         while True:
             tick, known = self._memory.tick, self._memory.world.last_seq
             entries = await self._memory.read(after=after, machine=None, limit=_BATCH, kinds=self._kinds)
-            for entry in entries:
-                await self._deliver(entry)
-                await asyncio.to_thread(self._position.keep, entry.seq)
+            await self._deliver(entries)
             after = entries[-1].seq if entries else max(after, known)
             if not entries:
                 await self._memory.changed(tick, None)
@@ -111,21 +111,41 @@ class Courier:
             return latest
         return kept
 
-    async def _deliver(self, entry: Entry) -> None:
-        failures = 0
-        while not await self._taken(entry, failures):
-            failures += 1
-            await self._clock.sleep(rest(failures))
+    async def _deliver(self, entries: Sequence[Entry]) -> None:
+        while entries:
+            if lost := tuple(takewhile(self._is_lost, entries)):
+                await self._give_up(lost)
+                entries = entries[len(lost) :]
+            elif await self._taken(entries[0]):
+                await asyncio.to_thread(self._position.keep, entries[0].seq)
+                self._failures, entries = 0, entries[1:]
+            else:
+                self._failures += 1
+                await self._clock.sleep(rest(self._failures))
 
-    async def _taken(self, entry: Entry, failures: int) -> bool:
+    def _is_lost(self, entry: Entry) -> bool:
+        return is_given_up(self._hook, age=self._clock.now() - entry.time, failures=self._failures)
+
+    async def _give_up(self, lost: Sequence[Entry]) -> None:
+        """On the log before the place moves on; not for what was itself such a record: these would never end."""
+        events = [entry for entry in lost if not isinstance(entry.record, WebhookGaveUp)]
+        if events:
+            first, last = events[0].seq, events[-1].seq
+            gone = WebhookGaveUp(hook=self._hook.name, first=first, last=last, events=len(events))
+            await self._memory.remember(gone)
+        self._tally.add(catalogue.WEBHOOKS_LOST, self._hook.name, by=len(lost))
+        _LOGGER.warning("webhook %s gave up %d events up to %d", self._hook.name, len(lost), lost[-1].seq)
+        await asyncio.to_thread(self._position.keep, lost[-1].seq)
+
+    async def _taken(self, entry: Entry) -> bool:
         body = to_json(WebhookBody(site=self._site, event=event_view(entry)))
         signed = headers(body, kind=entry.record.record, seq=entry.seq, at=self._clock.now(), secret=self._secret)
         try:
             await self._post(body, signed)
         except InnervateError as error:
             self._tally.add(catalogue.WEBHOOKS, self._hook.name, "failed")
-            if failures & (failures - 1) == 0:  # at powers of two: a receiver that is away must not fill the log
-                _LOGGER.warning("%s: %s; event %d, try %d", error, error.evidence, entry.seq, failures + 1)
+            if self._failures & (self._failures - 1) == 0:  # at powers of two: the log must not fill
+                _LOGGER.warning("%s: %s; event %d, try %d", error, error.evidence, entry.seq, self._failures + 1)
             return False
         self._tally.add(catalogue.WEBHOOKS, self._hook.name, "ok")
         return True

@@ -10,17 +10,20 @@ Rules
 """
 
 import logging
+import os
+import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, islice
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import assert_never
 
 from sqlalchemy import Connection, Row, create_engine, event, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -67,7 +70,13 @@ class _Latest:
     done: Future[tuple[Entry, ...]]
 
 
-_Job = _Append | _Read | _Latest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Copy:
+    file: Path
+    done: Future[int]
+
+
+_Job = _Append | _Read | _Latest | _Copy
 _END = (1 << 63) - 1
 """The greatest `seq` that SQLite holds."""
 
@@ -118,6 +127,14 @@ class Log:
         self._jobs.put(_Latest(before=end, machine=machine, limit=limit, kinds=kinds, done=done))
         return done
 
+    def copy(self, file: Path) -> "Future[int]":
+        """All that is on the disk, as a record log of its own; ends with the number of the last entry. It is SQLite's
+        online backup, by the connection that writes: no second one is ever there. Appends wait for as long as it takes.
+        """
+        done: Future[int] = Future()
+        self._jobs.put(_Copy(file=file, done=done))
+        return done
+
     def close(self) -> None:
         """Waits until all that was appended is on disk."""
         self._jobs.put(None)
@@ -153,8 +170,15 @@ class Log:
         if appends:
             self._commit(connection, appends)
         for job in wanted:
-            if not isinstance(job, _Append):
-                self._answer(connection, job)
+            match job:
+                case _Append():
+                    pass
+                case _Copy():
+                    self._duplicate(connection, job)
+                case _Read() | _Latest():
+                    self._answer(connection, job)
+                case _:
+                    assert_never(job)
         return None not in jobs
 
     def _take(self) -> list[_Job | None]:
@@ -204,6 +228,20 @@ class Log:
             return
         job.done.set_result(entries)
 
+    def _duplicate(self, connection: Connection, job: _Copy) -> None:
+        try:
+            _back_up(connection, job.file)
+        except Exception as error:
+            failure = MachineryError(
+                "the record log cannot be copied",
+                evidence=str(error)[:300],
+                next_action="free disk space in the state folder",
+            )
+            failure.__cause__ = error
+            job.done.set_exception(failure)
+            return
+        job.done.set_result(self._next - 1)
+
     def _read(self, connection: Connection, job: _Read) -> tuple[Entry, ...]:
         if job.machine is None:
             return _select(connection, after=job.after, limit=job.limit, kinds=job.kinds)
@@ -252,6 +290,22 @@ def _migrate(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     command.upgrade(config, _HEAD)
     connection.commit()
+
+
+def _back_up(connection: Connection, file: Path) -> None:
+    draft = file.with_name(f".{file.name}.new")
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    source = connection.connection.dbapi_connection
+    backup = getattr(source, "backup")  # noqa: B009  DBAPI connection, untyped in SQLAlchemy
+    with closing(sqlite3.connect(draft)) as target:
+        backup(target)
+    opened = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+    draft.replace(file)
 
 
 def _write(connection: Connection, entries: Sequence[Entry]) -> None:

@@ -64,6 +64,7 @@ class RunStarted:
     rollout: Rollout = field(default_factory=Rollout)
     by: str = "operator"
     goal: GoalId | None = None
+    trace: str = ""
     record: Literal["run-started"] = "run-started"
 
 
@@ -330,6 +331,17 @@ class SegmentNoted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookGaveUp:
+    """So many events from `first` to `last` (entry numbers), too old to be tried on, will never reach the hook."""
+
+    hook: str
+    first: int
+    last: int
+    events: int
+    record: Literal["webhook-gave-up"] = "webhook-gave-up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestHonoured:
     """In the same commit as what a request did: a daemon that died before it answered does not do it again.
 
@@ -375,7 +387,10 @@ Observation = (
 )
 """Concerns one machine, whether or not a run works on it."""
 
-Record = PlanStored | GoalRecord | RunRecord | Observation | SegmentNoted | RequestHonoured
+OfTheSite = SegmentNoted | WebhookGaveUp
+"""Worth a line in the timeline; concerns no machine and changes nothing."""
+
+Record = PlanStored | GoalRecord | RunRecord | Observation | OfTheSite | RequestHonoured
 
 RECORD_KINDS: tuple[str, ...] = tuple(sorted(kind.__dataclass_fields__["record"].default for kind in get_args(Record)))
 """What the log tells entries apart by."""
@@ -399,7 +414,9 @@ class Entry:
 
 def machine_of(record: Record) -> MachineName | None:
     match record:
-        case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded() | SegmentNoted() | RequestHonoured():
+        case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded():
+            return None
+        case SegmentNoted() | WebhookGaveUp() | RequestHonoured():
             return None
         case GoalSet() | GoalAsked() | GoalEnded():
             return None

@@ -10,12 +10,14 @@ import signal
 import sys
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 from appliance.access.access import opened
 from appliance.api.app import create_app
 from appliance.api.fake import FakeBmcs
 from appliance.api.server import serve
+from appliance.backup.snapshot import snapshot_of
 from appliance.conductor.hands import Waiting
 from appliance.conductor.memory import Memory
 from appliance.lab.topology import lab_rack
@@ -86,6 +88,7 @@ async def main(folder: Path, moment: Moment) -> None:
         bmc_desk=FakeBmcs(),
         waiting=Waiting(),
         ssh_key=folder / "key",
+        snapshot=partial(snapshot_of, log.copy, folder, "lab"),
     )
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

@@ -24,7 +24,7 @@ from appliance.metrics import catalogue
 from appliance.metrics.tally import Tally
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
-from appliance.model.webhook import Webhook
+from appliance.model.webhook import Webhook, is_given_up
 from appliance.services.postman import Postman
 from appliance.services.webhooks import Courier, Position, kinds_of, secret_of
 from appliance.store.log import Log
@@ -121,7 +121,7 @@ class Bench:
 
     async def play(self, hook: Webhook, scene: Callable[[Memory], Awaitable[None]]) -> None:
         """One life of the daemon."""
-        log = Log(self.folder / "records.db", SystemClock())
+        log = Log(self.folder / "records.db", self.clock)
         memory = Memory(log)
         memory.open()
         postman = Postman(hook)
@@ -228,6 +228,60 @@ def test_a_receiver_that_is_away_is_waited_for(tmp_path: Path) -> None:
     asyncio.run(bench.play(hook(gone, tmp_path), scene))
     assert bench.clock.rests[:10] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300]
     assert bench.kept() == 0
+
+
+def test_what_is_too_old_is_given_up_and_said_once(tmp_path: Path) -> None:
+    """What stood in one receiver's way for three days: the events behind it come, the newest among them says what was
+    lost."""
+    bench = Bench(tmp_path)
+
+    async def scene(memory: Memory) -> None:
+        receiver.statuses = [400] * 10_000
+        await memory.remember(note("1"), note("2"))
+        await until(lambda: bench.kept() == 2)
+        receiver.statuses.clear()
+        await memory.remember(note("4"))
+        await until(lambda: receiver.taken[-1:] == ["4"])
+
+    with receiving() as receiver:
+        asyncio.run(bench.play(hook(receiver, tmp_path, ("noted", "webhook-gave-up")), scene))
+    stood = receiver.texts.count("1")
+    assert receiver.texts[:stood] == ["1"] * stood
+    assert "2" not in receiver.texts
+    assert 3 * 86400 <= sum(bench.clock.rests[:stood]) < 3 * 86400 + 700
+    said = "webhook chat gave up 2 events, from 1 to 2: its receiver did not take them"
+    assert receiver.taken == [said, "4"]
+    counts = {family.metric: family.samples for family in bench.tally.families()}
+    assert counts[catalogue.WEBHOOKS_LOST] == {("chat",): 2}
+
+
+def test_a_receiver_that_comes_back_gets_old_events(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    Position(tmp_path / "webhooks" / "chat.position").keep(0)
+    with closing(Log(tmp_path / "records.db", bench.clock)) as log:
+        log.open()
+        log.append(note("1"), note("2")).result(DEADLINE)
+    bench.clock.time += 30 * 86400
+
+    async def scene(_memory: Memory) -> None:
+        await until(lambda: receiver.taken == ["1", "2"])
+
+    with receiving() as receiver:
+        asyncio.run(bench.play(hook(receiver, tmp_path), scene))
+
+
+@pytest.mark.parametrize(
+    ("age", "failures", "lost"), [(3600, 5, False), (259_199, 9, False), (259_200, 1, True), (10**9, 0, False)]
+)
+def test_given_up(age: float, failures: int, lost: bool) -> None:
+    webhook = Webhook(name="chat", url="https://hook.example/", secret_file=Path("/s"))
+    assert is_given_up(webhook, age=age, failures=failures) is lost
+
+
+@pytest.mark.parametrize("hours", [0, -1, float("inf"), float("nan")])
+def test_hours_that_are_none(hours: float) -> None:
+    with pytest.raises(UsageError, match="give_up_hours"):
+        Webhook(name="chat", url="https://hook.example/", secret_file=Path("/s"), give_up_hours=hours)
 
 
 def test_a_new_hook_begins_with_what_comes(tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ PURE = (
     "appliance/conductor/runs.py",
     "appliance/conductor/world.py",
     "appliance/frontend/*.py",
+    *(f"appliance/netbox/{name}.py" for name in ("model", "pages", "rest", "site", "tables")),
     *(f"appliance/tui/{name}.py" for name in _TUI),
     "images/agent/keys.py",
     "images/agent/methods.py",

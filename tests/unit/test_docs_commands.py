@@ -16,10 +16,10 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from appliance.config import Settings
-from appliance.verbs import whole
 from appliance.model.webhook import Webhook
 from appliance.site import summary
 from appliance.store.records import Record
+from appliance.verbs import whole
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/guide/**/*.md")))

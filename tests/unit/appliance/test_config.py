@@ -58,9 +58,25 @@ def test_webhooks(tmp_path: Path) -> None:
     )
 
 
+SYSLOG = '[syslog]\nhost = "logs.example"\n'
+
+
+def test_syslog(tmp_path: Path) -> None:
+    assert load(write(tmp_path, GOOD)).syslog is None
+    plain = load(write(tmp_path, GOOD + SYSLOG + 'transport = "udp"\n')).syslog
+    assert (str(plain), plain.limit if plain else 0) == ("udp://logs.example:514", 2048)
+    tls = load(write(tmp_path, GOOD + SYSLOG + 'transport = "tls"\nca_file = "/ca.pem"\n')).syslog
+    assert (str(tls), tls.limit if tls else 0) == ("tls://logs.example:6514", 8192)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (GOOD + SYSLOG, "syslog.transport: Field required"),
+        (GOOD + SYSLOG + 'transport = "relp"\n', "syslog.transport: Input should be"),
+        (GOOD + SYSLOG + 'transport = "tcp"\nport = 70000\n', "syslog: no port"),
+        (GOOD + SYSLOG + 'transport = "tcp"\nca_file = "/x"\n', "only TLS shows a certificate"),
+        (GOOD + SYSLOG.replace("logs", "a/") + 'transport = "tcp"\n', "syslog: no host"),
         (GOOD + HOOK + HOOK, "two webhooks have one name"),
         (GOOD + HOOK.replace("https", "http"), "webhook chat: http:// would show everything"),
         (GOOD + HOOK.replace('"chat"', '"../chat"'), "a webhook cannot be called"),

@@ -250,7 +250,7 @@ def test_a_problem_has_the_requests_trace() -> None:
             )
         )
         assert (first.status, second.status) == (401, 404)
-        traces = [re.findall(rb'"trace_id":"([0-9a-f]{16})"', answer.body) for answer in (first, second)]
+        traces = [re.findall(rb'"trace_id":"([0-9a-f]{32})"', answer.body) for answer in (first, second)]
         assert all(len(found) == 1 for found in traces)
         assert traces[0] != traces[1]
 

@@ -1,13 +1,17 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import UsageError
 from appliance.install.seed import seed_files
 from appliance.lab.topology import boot_network
+from appliance.model.cloud_init import CloudDocuments, CloudInit
+from appliance.model.codec import from_json, to_json
 from appliance.model.ids import Nonce
 from appliance.plan import DiskRef, WriteSeed
 
@@ -97,3 +101,67 @@ def test_no_text_breaks_out_of_a_host_name(text: str) -> None:
 
 def test_each_installation_has_its_own_instance() -> None:
     assert seed()["meta-data"] != seed(nonce="another-nonce")["meta-data"]
+
+
+CLOUD = CloudInit(
+    user_data={
+        "users": [{"name": "ops", "ssh_authorized_keys": [KEY], "groups": "sudo"}],
+        "write_files": [{"path": "/etc/motd", "content": "worker\n"}],
+        "packages": ["chrony"],
+        "ssh_pwauth": True,
+    },
+    vendor_data={"timezone": "Europe/Zurich"},
+    meta_data={"rack": "r1"},
+    network_config={
+        "version": 2,
+        "ethernets": {
+            "lan0": {
+                "match": {"macaddress": "52:54:00:77:00:01"},
+                "set-name": "lan0",
+                "addresses": ["10.77.0.50/24"],
+            }
+        },
+    },
+)
+TOLD = replace(ACTION, cloud_init=CLOUD.documents)
+
+
+def document(files: dict[str, bytes], name: str) -> dict[str, object]:
+    return json.loads(files[name].removeprefix(b"#cloud-config\n"))
+
+
+def test_what_the_site_program_says_is_joined_with_what_we_need() -> None:
+    files = seed(TOLD)
+    user = document(files, "user-data")
+    assert user["packages"] == ["chrony"]
+    assert user["ssh_pwauth"] is True
+    assert [one["name"] for one in user["users"]] == ["ops", "root"]
+    assert [one["path"] for one in user["write_files"]] == ["/etc/motd", "/etc/cloud/cloud.cfg.d/90_innervate.cfg"]
+    assert (user["hostname"], user["disable_root"]) == ("node-0", False)
+    assert document(files, "vendor-data") == {"timezone": "Europe/Zurich"}
+    assert document(files, "meta-data") == {
+        "rack": "r1",
+        "instance-id": f"node-0-{NONCE}",
+        "local-hostname": "node-0",
+    }
+    assert list(document(files, "network-config")["ethernets"]) == ["lan0"]
+    plain = seed()
+    assert {name for name in files if files[name] == plain[name]} >= {"hostname", "authorized_keys", "report.json"}
+
+
+def test_the_source_is_pinned() -> None:
+    for action in (ACTION, TOLD):
+        last = document(seed(action), "user-data")["write_files"][-1]
+        assert yaml.safe_load(last["content"]) == {"datasource_list": ["NoCloud", "None"]}
+
+
+def test_a_plan_without_it_has_the_digest_that_it_had() -> None:
+    assert b"cloud_init" not in to_json(ACTION)
+    assert from_json(WriteSeed, to_json(ACTION)) == ACTION
+    assert from_json(WriteSeed, to_json(TOLD)) == TOLD
+    assert to_json(TOLD) != to_json(replace(ACTION, cloud_init=CloudInit(meta_data={"a": 1}).documents))
+
+
+def test_one_document_that_is_no_mapping() -> None:
+    with pytest.raises(UsageError):
+        seed(replace(ACTION, cloud_init=CloudDocuments(user_data="[]")))

@@ -11,11 +11,12 @@ import pytest
 from appliance.errors import PlanError
 from appliance.inventory.model import Installed, Inventory, MachineRecord
 from appliance.lab.topology import lab_rack
+from appliance.model.cloud_init import CloudDocuments, CloudInit
 from appliance.model.codec import from_json, to_json
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.site import ShellAccess
-from appliance.plan import ConfirmShell, ImageRef, Plan, ShellCheck, check
+from appliance.plan import ConfirmShell, ImageRef, Plan, ShellCheck, WriteSeed, check
 from appliance.roles.disk import DiskBySerial, Overwrite
 from appliance.scores.discover import Discover
 from appliance.scores.install_linux import InstallLinux
@@ -109,6 +110,19 @@ def test_install_waits_for_facts(rack: Rack) -> None:
 def test_install_of_some_machines(rack: Rack) -> None:
     plan = InstallLinux(image="debian-13", machines=("node-1",)).plan(rack, inventory(known(A), known(B)))
     assert {step.machine for step in plan.steps} == {B}
+
+
+def test_each_score_says_its_own_to_cloud_init(rack: Rack) -> None:
+    machines = rack.machines
+    scores = [
+        InstallLinux(image="debian-13", machines=(name,), cloud_init=CloudInit(meta_data={"n": at}))
+        for at, name in enumerate(machines)
+    ]
+    plan = plan_site(Site(name="lab", topology=rack, scores=scores), inventory(*map(known, machines)))
+    seeds = [step for step in plan.steps if isinstance(step.do, WriteSeed)]
+    said = {step.machine: step.do.cloud_init for step in seeds if isinstance(step.do, WriteSeed)}
+    assert said == {name: CloudDocuments(meta_data=f'{{"n": {at}}}') for at, name in enumerate(machines)}
+    assert all(step.summary.endswith("and data for cloud-init") for step in seeds)
 
 
 def test_an_installed_machine_that_was_not_entered_is_not_written_again(rack: Rack) -> None:

@@ -49,6 +49,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    WebhookGaveUp,
 )
 from pxe.client import Mac
 
@@ -122,5 +123,6 @@ SAMPLES: tuple[Record, ...] = (
     GoalSet(goal=GOAL, purpose=Purpose(), consent=EVERYTHING, machines=(NODE,), by="anna"),
     GoalAsked(goal=GOAL, plan=PLAN.digest),
     GoalEnded(goal=GOAL, state=GoalState.FAILED, problem=Problem(code="plan", message="no disk fits"), by="ben"),
+    WebhookGaveUp(hook="chat", first=3, last=9, events=5),
     RequestHonoured(key="k" * 64, print="p" * 64, location="/v1/runs/3f2a", status=202),
 )

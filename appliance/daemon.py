@@ -57,6 +57,7 @@ from appliance.site import load as load_site
 from appliance.store.log import Log
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
+from appliance.systemd import tell_ready
 from appliance.topology import Rack
 from appliance.web.app import create_pages
 from images.processes import HostProcesses
@@ -154,7 +155,7 @@ async def _run(settings: Settings) -> None:
         )
         settle()
         closing.callback(services.stop)
-        serving = serve(app, settings.socket, stop, secure)
+        serving = serve(app, settings.socket, stop, secure, ready=tell_ready)
         await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
 
 

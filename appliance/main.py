@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def whole() -> typer.Typer:
     """With every verb that there is."""
     app = build()
-    for verb in (daemon, check, tui, menu):
+    for verb in (daemon, check, setup, tui, menu):
         app.command()(verb)
     return app
 
@@ -28,6 +28,18 @@ def daemon(config: Annotated[Path, typer.Option(help="The configuration, in TOML
     from appliance.daemon import main as daemon_main
 
     raise typer.Exit(daemon_main(config))
+
+
+def setup(
+    ramdisk: Annotated[str, typer.Option(help="The discovery ramdisk that machines get.")] = "generic",
+) -> None:
+    """Ask what the appliance has to know when it boots for the first time."""
+    from appliance.setup.ground import Host, Tty
+    from appliance.setup.setup import set_up
+    from appliance.system import SystemClock, SystemRng
+    from images.processes import HostProcesses
+
+    set_up(Tty(), Host(HostProcesses(), SystemClock(), SystemRng()), ramdisk=ramdisk)
 
 
 def tui(context: typer.Context) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -84,7 +85,8 @@ _TAR = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
 
 def recipe_of(variant: Variant) -> Recipe:
     parts = (f"{part}/**/*{ending}" for part in _PARTS for ending in _ENDINGS)
-    sources = hashes(_PRODUCT, (*parts, "images/appliance/files/**/*"))
+    beside = (f"{source}/**/*" if (_PRODUCT / source).is_dir() else source for source in _beside())
+    sources = hashes(_PRODUCT, (*parts, *beside, "images/appliance/files/**/*"))
     options = (_base_recipe(variant).key, _python_recipe().key)
     return Recipe(name=f"{NAME}-{variant}", suite=SUITE, options=options, packages=_BOOT_PACKAGES, sources=sources)
 
@@ -171,10 +173,32 @@ def _add_product(tree: Path, archive: Archive) -> None:
     library = tree / _LIBRARY
     for part in _PARTS:
         shutil.copytree(_PRODUCT / part, library / part, ignore=shutil.ignore_patterns("__pycache__"))
+    add_documentation(library)
     packages = tree / "usr/lib/python3/dist-packages"
     (packages / "innervate.pth").write_text(f"/{_LIBRARY}\n")
     compiled = ["/usr/bin/python3", "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash"]
     check(archive.processes, ["chroot", str(tree), *compiled, f"/{_LIBRARY}"], timeout=600)
+
+
+def add_documentation(library: Path) -> None:
+    """To where the wheel has it; an installed product had it there already."""
+    for source, target in _beside().items():
+        found, place = _PRODUCT / source, library / target
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if found.is_dir():
+            shutil.copytree(found, place)
+        else:
+            shutil.copyfile(found, place)
+
+
+def _beside() -> Mapping[str, str]:
+    """What `pyproject.toml` puts into the wheel beside the packages, and where."""
+    file = _PRODUCT / "pyproject.toml"
+    if not file.is_file():
+        return {}
+    wheel = tomllib.loads(file.read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    included: dict[str, str] = wheel["force-include"]
+    return included
 
 
 def _add_stock(tree: Path, variant: Variant, store: Store, archive: Archive) -> None:

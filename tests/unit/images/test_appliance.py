@@ -3,7 +3,10 @@
 import re
 from pathlib import Path
 
+from appliance.manual.reading import Manual, own
 from images.appliance.disk import Layout
+from images.appliance.recipe import add_documentation, recipe_of
+from images.ramdisk.modules import Variant
 
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "images" / "appliance" / "files"
@@ -45,3 +48,12 @@ def test_ids_follow_from_what_is_in_it() -> None:
     one, two = Layout(root_size=400, identity="a"), Layout(root_size=400, identity="b")
     assert one.id_of("root-a") == Layout(root_size=9, identity="a").id_of("root-a") != two.id_of("root-a")
     assert one.size == 913 << 20
+
+
+def test_the_documentation_is_inside(tmp_path: Path) -> None:
+    """Where the installed product looks for it; another page makes another image."""
+    add_documentation(tmp_path)
+    inside = Manual(tmp_path / "appliance/manual/shelf")
+    assert inside.paths == own().paths
+    assert inside.page("/docs/stuck").html == own().page("/docs/stuck").html
+    assert own().paths <= recipe_of(Variant.GENERIC).sources.keys()

@@ -98,7 +98,8 @@ def main(config: Path) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(trace_id)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(TraceFilter())
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "fido2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         asyncio.run(_run(load(config)))
     except InnervateError as error:
@@ -142,7 +143,7 @@ async def _run(settings: Settings) -> None:
         access = _guarding(settings, site.name, closing)
         secure, fingerprint = _facing_browsers(settings, site.name, closing)
         hosts = frozenset(host.lower() for host in settings.https_hosts)
-        pages = create_pages(application, access.desk, life=SystemRng().token(4), now=SystemClock().now)
+        pages = create_pages(application, access, life=SystemRng().token(4), now=SystemClock().now)
         app = create_app(
             application,
             access,

@@ -50,3 +50,8 @@ def moment(epoch: float) -> str:
 def clock(epoch: float) -> str:
     """The time of day as `moment` writes it: "12:03:10Z"."""
     return moment(epoch)[11:]
+
+
+def grouped(text: str, size: int = 4) -> str:
+    """To be read from one screen and typed on another: "abcdefgh" as "abcd efgh"."""
+    return " ".join(text[at : at + size] for at in range(0, len(text), size))

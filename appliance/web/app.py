@@ -18,11 +18,14 @@ from appliance.api.problems import problem
 from appliance.errors import InnervateError, UsageError
 from appliance.model.filter import parse
 from appliance.model.ids import PlanDigest, RunId, machine_name
+from appliance.web.account import Account
 from appliance.web.actions import Actions
+from appliance.web.auditing import Auditing
 from appliance.web.entry import Entry
 from appliance.web.forms import html, personal
 from appliance.web.live import Hub, Update
 from appliance.web.pages import EVENTS, Pages, draw_of
+from appliance.web.people import People
 from appliance.web.port import Appliance, Doors
 from appliance.web.render import render
 
@@ -67,6 +70,9 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             Route("/live", looks.live),
             *actions.routes,
             *entry.routes,
+            *Account(doors, pages).routes,
+            *People(doors, pages).routes,
+            *Auditing(doors, pages, now).routes,
             Mount("/static", _Static(directory=_STATIC)),
         ],
         middleware=[Middleware(_Headers)],

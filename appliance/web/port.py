@@ -3,11 +3,10 @@
 Every method raises `InnervateError`; pages show its cause, evidence and next action.
 """
 
-from collections.abc import Iterable
 from typing import Protocol
 
-from appliance.access.model import Caller
-from appliance.api.entering import Named
+from appliance.access.audit import AuditLog
+from appliance.access.desk import Desk
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, MachinesQuery
@@ -72,27 +71,11 @@ class Appliance(Looking, Protocol):
     async def release(self, name: MachineName) -> MachineView: ...
 
 
-class Entered(Protocol):
-    """A session that was opened; `cookie` is what the browser keeps."""
-
-    @property
-    def cookie(self) -> str: ...
-
-
 class Doors(Protocol):
-    """Who comes in, and whether they may stay."""
+    """Who comes in and who may what, and the log of it: the API's own, so that each decision has one home."""
 
     @property
-    def setup_code(self) -> str: ...
+    def desk(self) -> Desk: ...
 
-    def users(self) -> Iterable[Named]: ...
-
-    async def set_up(self, name: str, code: str, password: str, source: str) -> Named: ...
-
-    async def log_in(self, name: str, password: str, code: str, source: str) -> Entered: ...
-
-    def log_out(self, caller: Caller) -> None: ...
-
-    def csrf_of(self, caller: Caller) -> str: ...
-
-    def is_csrf(self, caller: Caller, token: str) -> bool: ...
+    @property
+    def audit(self) -> AuditLog: ...

@@ -59,6 +59,7 @@ from appliance.model.bmc_views import (
     VaultView,
 )
 from appliance.model.codec import etag_of, from_json, to_json
+from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.views import (
     ApplyRequest,
     Errand,
@@ -160,6 +161,12 @@ class Client:
         """`kind` may name several, with stars: `step-*,run-ended`."""
         target = _target("/v1/events", after=str(after), limit=str(limit), wait=str(wait), machine=machine, kind=kind)
         return self._call(EventsView, "GET", target, more_time=wait)
+
+    def site(self) -> SiteView:
+        return self._call(SiteView, "GET", "/v1/site")
+
+    def reload_site(self, digest: str) -> SiteView:
+        return self._call(SiteView, "POST", "/v1/site/reload", ReloadRequest(digest=digest))
 
     def make_plan(self) -> PlanView:
         return self._call(PlanView, "POST", "/v1/plans")

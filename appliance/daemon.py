@@ -43,6 +43,7 @@ from appliance.services.bmcs import BmcDesk
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
+from appliance.services.program import SiteProgram
 from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
@@ -109,7 +110,7 @@ def main(config: Path) -> int:
 
 
 async def _run(settings: Settings) -> None:
-    site, stock = load_site(settings.site), take_stock(settings)
+    (program, site), stock = _loaded(settings.site), take_stock(settings)
     stop = _stop_on_signal()
     async with AsyncExitStack() as closing:
         log, memory = _remembering(settings, closing)
@@ -134,6 +135,7 @@ async def _run(settings: Settings) -> None:
             waiting=waiting,
             ssh_key=settings.key,
             measured=meter.families,
+            program=program,
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
@@ -157,6 +159,12 @@ async def _run(settings: Settings) -> None:
         closing.callback(services.stop)
         serving = serve(app, settings.socket, stop, secure)
         await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
+
+
+def _loaded(path: Path) -> tuple[SiteProgram, Site[Rack]]:
+    """The text first: an edit between the two is then seen as one that does not run yet."""
+    program = SiteProgram(path, HostProcesses(), SystemClock())
+    return program, load_site(path)
 
 
 def _guarding(settings: Settings, site: str, closing: AsyncExitStack) -> Access:

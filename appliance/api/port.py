@@ -13,6 +13,7 @@ from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, Vault
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
+from appliance.model.site_views import SiteView
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -102,6 +103,14 @@ class Application(Protocol):
         kinds: frozenset[str] | None = None,
     ) -> EventsView:
         """Waits up to `wait` seconds for the first one; empty when none came. `kinds` None for all."""
+        ...
+
+    async def program(self) -> SiteView:
+        """The site program on disk beside the one that runs. `NotFoundError` where the site is from no file."""
+        ...
+
+    async def reload(self, digest: str) -> SiteView:
+        """Runs what is on disk, if it is still what has this digest. `ConflictError` where that needs a restart."""
         ...
 
     async def make_plan(self) -> PlanView:

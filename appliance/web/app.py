@@ -27,6 +27,7 @@ from appliance.web.live import Hub, Update
 from appliance.web.pages import EVENTS, Pages, draw_of
 from appliance.web.people import People
 from appliance.web.port import Appliance, Doors
+from appliance.web.program import SitePage
 from appliance.web.render import render
 
 _STATIC = Path(__file__).with_name("static")
@@ -70,6 +71,7 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             Route("/live", looks.live),
             *actions.routes,
             *entry.routes,
+            *SitePage(appliance, doors, pages).routes,
             *Account(doors, pages).routes,
             *People(doors, pages).routes,
             *Auditing(doors, pages, now).routes,

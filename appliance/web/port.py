@@ -10,6 +10,7 @@ from appliance.access.desk import Desk
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, MachinesQuery
+from appliance.model.site_views import SiteView
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -40,6 +41,8 @@ class Looking(Protocol):
 
     async def events(self, *, after: int, machine: MachineName | None, limit: int, wait: float) -> EventsView: ...
 
+    async def program(self) -> SiteView: ...
+
     def plan(self, digest: PlanDigest) -> PlanView: ...
 
     def run(self, run: RunId) -> RunView: ...
@@ -48,6 +51,8 @@ class Looking(Protocol):
 
 
 class Appliance(Looking, Protocol):
+    async def reload(self, digest: str) -> SiteView: ...
+
     async def make_plan(self) -> PlanView: ...
 
     async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView: ...

@@ -72,7 +72,9 @@ def sited(folder: Path, application: FakeApplication | None = None) -> Iterator[
 
 
 def log_in(page: Page, site: Site, name: str) -> None:
+    """Returns when the rack is there, keys included."""
     page.goto(site.url)
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{site.url}/")

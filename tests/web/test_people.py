@@ -162,6 +162,10 @@ def test_without_scripts_only_passkeys_are_lacking(site: Site, browser: Browser)
         log_in(page, site, "admin")
         people(page, site)
         account(page, site)
+        page.goto(f"{site.url}/audit?what=user_created")
+        expect(page.get_by_role("row", name="user_created")).to_contain_text("user=bob")
+        page.goto(f"{site.url}/site")
+        expect(page.get_by_role("heading", name="It is the one that runs")).to_be_visible()
 
 
 def test_people_with_scripts(site: Site, visitor: Page) -> None:
@@ -266,7 +270,8 @@ def test_admins_alone_see_people(site: Site, visitor: Page) -> None:
     expect(visitor.get_by_role("link", name="Rack", exact=True)).to_be_visible()
     expect(visitor.get_by_role("link", name="People")).to_be_hidden()
     visitor.get_by_role("link", name="operator").click()
-    expect(visitor.get_by_role("heading", name="operator, operator")).to_be_visible()
+    expect(visitor.get_by_role("heading", name="Your account")).to_be_visible()
+    expect(visitor.get_by_text("operator, with the role operator")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

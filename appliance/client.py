@@ -32,8 +32,11 @@ from appliance.errors import (
 from appliance.model.access_views import (
     AuditVerdictView,
     AuditView,
+    AuditWanted,
     MeView,
+    PasskeysView,
     PasswordRequest,
+    SessionsView,
     SetupRequest,
     SetupView,
     TokenRequest,
@@ -57,6 +60,7 @@ from appliance.model.bmc_views import (
 )
 from appliance.model.codec import etag_of, from_json, to_json
 from appliance.model.goal import Consent
+from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.views import (
     ApplyRequest,
     Errand,
@@ -169,6 +173,12 @@ class Client:
         end = "" if before is None else str(before)
         target = _target("/v1/events", order="newest", before=end, limit=str(limit), machine=machine, kind=kind)
         return self._call(EventsView, "GET", target)
+
+    def site(self) -> SiteView:
+        return self._call(SiteView, "GET", "/v1/site")
+
+    def reload_site(self, digest: str) -> SiteView:
+        return self._call(SiteView, "POST", "/v1/site/reload", ReloadRequest(digest=digest))
 
     def make_plan(self) -> PlanView:
         return self._call(PlanView, "POST", "/v1/plans")
@@ -310,6 +320,19 @@ class Client:
     def remove_totp(self, name: str) -> UserView:
         return self._call(UserView, "DELETE", f"/v1/users/{_part(name)}/totp")
 
+    def passkeys(self, name: str) -> PasskeysView:
+        """They are added in a browser only."""
+        return self._call(PasskeysView, "GET", f"/v1/users/{_part(name)}/passkeys")
+
+    def remove_passkey(self, name: str, passkey: str) -> None:
+        self._tell("DELETE", f"/v1/users/{_part(name)}/passkeys/{_part(passkey)}")
+
+    def sessions(self) -> SessionsView:
+        return self._call(SessionsView, "GET", "/v1/sessions")
+
+    def end_session(self, session: str) -> None:
+        self._tell("DELETE", f"/v1/sessions/{_part(session)}")
+
     def tokens(self) -> TokensView:
         return self._call(TokensView, "GET", "/v1/tokens")
 
@@ -319,9 +342,19 @@ class Client:
     def revoke_token(self, token: str) -> None:
         self._tell("DELETE", f"/v1/tokens/{_part(token)}")
 
-    def audit(self, *, after: int = 0, limit: int = 100, wait: float = 0) -> AuditView:
-        query = urlencode({"after": str(after), "limit": str(limit), "wait": str(wait)})
-        return self._call(AuditView, "GET", f"/v1/audit?{query}", more_time=wait)
+    def audit(
+        self,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        wait: float = 0,
+        wanted: AuditWanted = AuditWanted(),  # noqa: B008  frozen
+    ) -> AuditView:
+        """Where none of the lines that were looked at is wanted, `last` still goes on."""
+        outcome = wanted.outcome.value if wanted.outcome else ""
+        query = {"after": str(after), "limit": str(limit), "wait": str(wait)}
+        target = _target("/v1/audit", **query, who=wanted.who, what=wanted.what, outcome=outcome)
+        return self._call(AuditView, "GET", target, more_time=wait)
 
     def verify_audit(self) -> AuditVerdictView:
         return self._call(AuditVerdictView, "GET", "/v1/audit/verify")

@@ -47,6 +47,7 @@ from appliance.services.collector import line_to
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
+from appliance.services.program import SiteProgram
 from appliance.services.pursuit import Pursuit
 from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
@@ -107,7 +108,8 @@ def main(config: Path) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(trace_id)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.addFilter(TraceFilter())
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "fido2"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         asyncio.run(_run(load(config)))
     except InnervateError as error:
@@ -117,7 +119,7 @@ def main(config: Path) -> int:
 
 
 async def _run(settings: Settings) -> None:
-    site, stock = load_site(settings.site), take_stock(settings)
+    (program, site), stock = _loaded(settings.site), take_stock(settings)
     stop = _stop_on_signal()
     async with AsyncExitStack() as closing:
         log, memory = _remembering(settings, closing)
@@ -143,6 +145,7 @@ async def _run(settings: Settings) -> None:
             ssh_key=settings.key,
             measured=meter.families,
             snapshot=partial(snapshot_of, log.copy, settings.state_dir, site.name),
+            program=program,
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
@@ -152,7 +155,7 @@ async def _run(settings: Settings) -> None:
         _telling(settings, site.name, memory, access, meter, closing)
         secure, fingerprint = _facing_browsers(settings, site.name, closing)
         hosts = frozenset(host.lower() for host in settings.https_hosts)
-        pages = create_pages(application, access.desk, life=SystemRng().token(4), now=SystemClock().now)
+        pages = create_pages(application, access, life=SystemRng().token(4), now=SystemClock().now)
         app = create_app(
             application,
             access,
@@ -166,6 +169,12 @@ async def _run(settings: Settings) -> None:
         closing.callback(services.stop)
         serving = serve(app, settings.socket, stop, secure, ready=tell_ready)
         await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
+
+
+def _loaded(path: Path) -> tuple[SiteProgram, Site[Rack]]:
+    """The text first: an edit between the two is then seen as one that does not run yet."""
+    program = SiteProgram(path, HostProcesses(), SystemClock())
+    return program, load_site(path)
 
 
 def _guarding(settings: Settings, site: str, closing: AsyncExitStack) -> Access:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from appliance.backup import verbs as backup
 from appliance.cli.app import build, run
 from appliance.cli.context import client_of
+from appliance.cli.exits import Exit
 from appliance.lab import verbs as lab
 from appliance.netbox import verbs as netbox
 
@@ -62,8 +64,25 @@ def menu(context: typer.Context) -> None:
     raise typer.Exit(menu_main(client_of(context)))
 
 
-def check(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, faults included.")] = False,
+) -> None:
     """Check a site program without touching anything."""
+    from appliance.errors import UsageError
+    from appliance.model.codec import to_json
+    from appliance.model.site_views import SiteCheckView, SiteFaultView
     from appliance.site import summary
 
-    sys.stdout.write(summary(file))
+    if not as_json:
+        sys.stdout.write(summary(file))
+        return
+    out = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):  # a program may print
+            view = SiteCheckView(summary=summary(file))
+    except UsageError as error:
+        fault = SiteFaultView(message=str(error), where=error.evidence, next_action=error.next_action)
+        view = SiteCheckView(fault=fault)
+    out.write(to_json(view).decode() + "\n")
+    raise typer.Exit(Exit.OK if view.fault is None else Exit.USAGE)

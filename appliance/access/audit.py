@@ -3,20 +3,21 @@
 import asyncio
 import logging
 import os
-from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.access.chain import CUT, Break, Link, first_break, head_of, link_of, linked, parsed, parsed_head
+from appliance.access.chain import CUT, DROPPED, Break, Link, first_break, head_of, link_of, linked, parsed, parsed_head
+from appliance.access.segments import SEGMENT_BYTES, SEGMENTS, Segments
 from appliance.errors import MachineryError, UsageError
-from appliance.model.access_views import AuditEntryView
+from appliance.model.access_views import AuditEntryView, AuditWanted
 from appliance.model.text import clean
 from appliance.ports import Clock
 
 _LOGGER = logging.getLogger(__name__)
 _SHORT, _LONG = 64, 300
 _HEAD_BYTES = 256
+_CHUNK, _LOOKED = 1000, 20_000
+"""Lines that are read at once, and that one search looks at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,131 +36,134 @@ class Deed:
     trace: str
 
 
-class AuditLog:
-    """One file, which only grows, and beside it the head: number and hash of its last line. A crash may leave the head
-    one line behind, never before. Raises `MachineryError`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Newest first. `next` is where to go on, 0 where nothing older is left."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    entries: tuple[AuditEntryView, ...]
+    next: int
+
+
+class AuditLog:
+    """Files that only grow (`Segments`), and beside them the head: number and hash of the last line. A crash may leave
+    the head one line behind, never before. Raises `MachineryError`."""
+
+    def __init__(self, path: Path, clock: Clock, *, bytes_each: int = SEGMENT_BYTES, kept: int = SEGMENTS) -> None:
         self._path, self._clock = path, clock
         self._writing = asyncio.Lock()
         self._news = asyncio.Event()
-        self._starts = array("q")
-        self._end = Link()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._files = Segments(path, bytes_each=bytes_each, kept=kept)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             self._head = os.open(path.with_suffix(".head"), flags, 0o600)
-            self._size = self._take_up()
             if missing := self._missing():
-                self._enter(*linked(self._entry(_cut(missing)), self._end), write=True)
-        except OSError as error:
+                self._append(_cut(missing))
+        except (OSError, UsageError) as error:
             raise self._failure(error) from error
 
     def close(self) -> None:
-        os.close(self._file)
+        self._files.close()
         os.close(self._head)
 
     @property
     def last(self) -> int:
-        return self._end.seq
+        return self._files.end.seq
+
+    @property
+    def dropped(self) -> int:
+        """The last line that is no longer kept; 0 where all are."""
+        return self._files.base.seq
 
     async def write(self, deed: Deed) -> None:
         """On disk when this returns."""
         async with self._writing:
-            data, link = linked(self._entry(deed), self._end)
             try:
-                await asyncio.shield(asyncio.to_thread(self._append, data, link))
+                await asyncio.shield(asyncio.to_thread(self._write, deed))
             except OSError as error:
                 raise self._failure(error) from error
-            self._enter(data, link)
         news, self._news = self._news, asyncio.Event()
         news.set()
 
     async def read(self, *, after: int, limit: int, wait: float) -> tuple[AuditEntryView, ...]:
         """Those with a greater number, oldest first. Waits up to `wait` seconds for the first one."""
-        if after >= self._end.seq and wait > 0:
+        if after >= self.last and wait > 0:
             try:
                 async with asyncio.timeout(wait):
                     await self._news.wait()
             except TimeoutError:
                 return ()
-        first = max(after, 0)
-        starts = (*self._starts[first : first + limit + 1], self._size)[: limit + 1]
-        if len(starts) < 2:
-            return ()
-        data = await asyncio.to_thread(os.pread, self._file, starts[-1] - starts[0], starts[0])
+        return await self._entries(max(after, self.dropped) + 1, limit)
+
+    async def search(self, wanted: AuditWanted, *, before: int, limit: int) -> Found:
+        """Of those with a smaller number than `before` (0: of all) the latest that are wanted. Looks at so many lines
+        at most, and then says where to go on."""
+        upto = min(before - 1, self.last) if before else self.last
+        found, looked = list[AuditEntryView](), 0
+        while upto > self.dropped and len(found) < limit and looked < _LOOKED:
+            first = max(self.dropped + 1, upto - _CHUNK + 1)
+            for entry in reversed(await self._entries(first, upto - first + 1)):
+                upto, looked = entry.seq - 1, looked + 1
+                if wanted.fits(entry):
+                    found.append(entry)
+                if len(found) == limit:
+                    break
+            upto = min(upto, first - 1) if len(found) < limit else upto
+        return Found(entries=tuple(found), next=upto + 1 if upto > self.dropped else 0)
+
+    async def verify(self) -> Break | None:
+        """Reads the files anew, and holds them against the last line that was written."""
         try:
-            return tuple(parsed(line).entry for line in data.splitlines())
+            async with self._writing:
+                copy = await asyncio.to_thread(self._files.copy)
+            return await asyncio.to_thread(lambda: first_break(copy.lines(), copy.end, copy.base))
+        except OSError as error:
+            raise self._failure(error) from error
+
+    async def _entries(self, first: int, count: int) -> tuple[AuditEntryView, ...]:
+        async with self._writing:
+            lines = await asyncio.to_thread(self._files.lines, first, count)
+        try:
+            return await asyncio.to_thread(lambda: tuple(parsed(line).entry for line in lines))
         except UsageError as error:
             action = "see where it breaks: innervate audit --verify"
             raise MachineryError("the audit log is damaged", evidence=str(error), next_action=action) from error
 
-    async def verify(self) -> Break | None:
-        """Reads the file anew, and holds it against the last line that was written."""
-        async with self._writing:
-            return await asyncio.to_thread(first_break, self._lines(), self._end)
-
-    def _lines(self) -> Iterator[bytes]:
-        with self._path.open("rb") as file:
-            yield from file
-
-    def _take_up(self) -> int:
-        """A line that a crash cut off was never answered: it goes. Returns the size."""
-        position, last = 0, b""
-        for data in self._lines():
-            if not data.endswith(b"\n"):
-                _LOGGER.warning("the last line of %s was cut off by a crash, and is dropped", self._path)
-                os.ftruncate(self._file, position)
-                break
-            self._starts.append(position)
-            position += len(data)
-            last = data
-        if self._starts:
-            self._end = link_of(last, len(self._starts))
-        return position
-
     def _missing(self) -> str:
         """What the head knows and the log does not, or ""."""
+        end = self._files.end
         try:
             head = parsed_head(os.pread(self._head, _HEAD_BYTES, 0))
         except UsageError as error:
             return str(error)
         if head is None:
-            return "" if self._end.seq < 2 else "the head of the log is gone: lines may be missing at its end"
-        if head.seq > self._end.seq:
-            return f"lines {self._end.seq + 1} to {head.seq} are missing"
-        if head.seq and link_of(self._line(head.seq), head.seq) != head:
+            return "" if end.seq < 2 else "the head of the log is gone: lines may be missing at its end"
+        if head.seq > end.seq:
+            return f"lines {end.seq + 1} to {head.seq} are missing"
+        known = self._files.lines(head.seq, 1) if head.seq else []
+        if known and link_of(known[0], head.seq) != head:
             return f"line {head.seq} is not the one that was written"
         return ""
 
-    def _line(self, seq: int) -> bytes:
-        start, end = (*self._starts, self._size)[seq - 1 : seq + 1]
-        return os.pread(self._file, end - start, start)
+    def _write(self, deed: Deed) -> None:
+        if (gone := self._files.make_room()) is not None:
+            self._append(_dropped(gone))
+        self._append(deed)
 
-    def _enter(self, data: bytes, link: Link, *, write: bool = False) -> None:
-        if write:
-            self._append(data, link)
-        self._starts.append(self._size)
-        self._size += len(data)
-        self._end = link
-
-    def _append(self, data: bytes, link: Link) -> None:
-        """What a failed write has left is taken back, so that the next one begins a line."""
+    def _append(self, deed: Deed) -> None:
+        before = self._files.end
+        data, link = linked(self._entry(deed), before)
+        self._files.append(data, link)
         try:
-            if os.write(self._file, data) != len(data):
-                raise OSError("the line was written in part")
-            os.fsync(self._file)
             os.pwrite(self._head, head_of(link), 0)
             os.fsync(self._head)
         except OSError:
-            os.ftruncate(self._file, self._size)
-            os.pwrite(self._head, head_of(self._end), 0)
+            self._files.drop_last(before)
+            os.pwrite(self._head, head_of(before), 0)
             raise
 
     def _entry(self, deed: Deed) -> AuditEntryView:
         return AuditEntryView(
-            seq=self._end.seq + 1,
+            seq=self.last + 1,
             time=self._clock.now(),
             who=clean(deed.who, _SHORT),
             role=deed.role,
@@ -173,7 +177,7 @@ class AuditLog:
             trace=deed.trace,
         )
 
-    def _failure(self, error: OSError) -> MachineryError:
+    def _failure(self, error: Exception) -> MachineryError:
         return MachineryError(
             f"the audit log {self._path} cannot be written",
             evidence=str(error)[:200],
@@ -183,15 +187,23 @@ class AuditLog:
 
 def _cut(missing: str) -> Deed:
     _LOGGER.error("the audit log was changed while nobody watched: %s", missing)
+    return _of_itself(CUT, missing)
+
+
+def _dropped(gone: Link) -> Deed:
+    return _of_itself(DROPPED, f"lines up to {gone.seq} made room; the last one's SHA-256 is {gone.digest}")
+
+
+def _of_itself(event: str, target: str) -> Deed:
     return Deed(
         who="",
         role="",
         via="",
         source="",
-        event=CUT,
+        event=event,
         method="",
         route="",
-        target=missing,
+        target=target,
         status=0,
         trace="",
     )

@@ -20,9 +20,26 @@ class Sealed(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Passkey:
+    """`credential` is its attested credential data, `host` the one that it was made for, `count` of its signatures."""
+
+    __pydantic_config__ = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
+
+    id: str
+    credential_id: bytes
+    credential: bytes
+    label: str
+    host: str
+    count: int
+    created: float
+    used: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class User:
     """`totp` is the secret of an authenticator, b"" for none; `offered` one that no code has confirmed yet; `step` the
-    last code's. `created` since the epoch."""
+    last code's. `handle` names the account to its passkeys, and nobody else. `second`: a password alone does not do.
+    `created` since the epoch."""
 
     __pydantic_config__ = ConfigDict(ser_json_bytes="hex", val_json_bytes="hex")
 
@@ -34,6 +51,9 @@ class User:
     totp: bytes = b""
     offered: bytes = b""
     step: int = 0
+    handle: bytes = b""
+    passkeys: tuple[Passkey, ...] = ()
+    second: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +103,20 @@ class Book:
     def find_user(self, name: str) -> User | None:
         return self._users.get(name)
 
+    def find_passkey(self, credential_id: bytes) -> tuple[User, Passkey] | None:
+        every = ((user, one) for user in self.users for one in user.passkeys)
+        return next((pair for pair in every if pair[1].credential_id == credential_id), None)
+
     def find_token(self, id_: str) -> Token | None:
         return self._tokens.get(id_)
 
     def put_user(self, user: User) -> None:
+        """Raises `ConflictError` where a second factor is asked for, and the account has none."""
+        if user.second and not (user.totp or user.passkeys):
+            raise ConflictError(
+                f"{user.name} needs a second factor, and would have none",
+                next_action="add an authenticator or a passkey first, or ask for none: innervate user second-factor",
+            )
         self._save(self._users | {user.name: user}, self._tokens)
 
     def remove_user(self, name: str) -> None:

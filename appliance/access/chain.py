@@ -14,6 +14,8 @@ GENESIS = "0" * 64
 """What the first line names as the one before it."""
 CUT = "audit_cut"
 """The event of a line that says that lines before it are gone: a break for ever."""
+DROPPED = "audit_dropped"
+"""The event of a line that says which old lines were given up for new ones: no break."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +69,11 @@ def parsed_head(data: bytes) -> Link | None:
     return Link(seq=int(match[1]), digest=match[2].decode())
 
 
-def first_break(lines: Iterable[bytes], end: Link | None = None) -> Break | None:
+def first_break(lines: Iterable[bytes], end: Link | None = None, base: Link = Link()) -> Break | None:
     """Where the chain breaks first. `end` is what its last line is known to be: without it nobody can see that lines
-    are missing at the end."""
-    link = Link()
-    for number, data in enumerate(lines, 1):
+    are missing at the end. `base` is the line before the first one, where older ones were dropped."""
+    link = base
+    for number, data in enumerate(lines, base.seq + 1):
         try:
             line = parsed(data)
         except UsageError as error:

@@ -6,15 +6,16 @@ the first one, once.
 
 import base64
 import hmac
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
 from appliance.access import totp
 from appliance.access.book import Book, Token, User, used_at
 from appliance.access.model import Caller, Role, Via
+from appliance.access.passkeys import Passkeys
 from appliance.access.passwords import NOBODY, SCRYPT_COST, Hasher
-from appliance.access.rules import account_name, at_most, lesser, new_password, token_label, token_seconds
-from appliance.access.sessions import Sessions, digest
+from appliance.access.rules import account_name, at_most, label_of, lesser, new_password, token_seconds
+from appliance.access.sessions import Entered, Seen, Sessions, digest
 from appliance.access.throttle import Throttle
 from appliance.errors import AccessError, ConflictError, LoginError, NotFoundError, UsageError
 from appliance.ports import Clock, Rng
@@ -26,15 +27,6 @@ _USE_SECONDS = 600.0
 """The last use of a token goes to disk this often at most: reading must not cost a write."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entered:
-    """`cookie` is the session's id, which nobody else is shown."""
-
-    caller: Caller
-    cookie: str
-    csrf: str
-
-
 class Desk:
     """Not for threads."""
 
@@ -44,6 +36,15 @@ class Desk:
         self._throttle = Throttle(clock)
         self._sessions = Sessions(clock, rng)
         self._code = "" if book.has_admin() else _setup_code(rng)
+        self.passkeys = Passkeys(
+            book,
+            clock,
+            rng,
+            issuer=issuer,
+            throttle=self._throttle,
+            sessions=self._sessions,
+            prove=self._prove,
+        )
 
     @property
     def setup_code(self) -> str:
@@ -69,19 +70,19 @@ class Desk:
         return user
 
     async def log_in(self, name: str, password: str, code: str, source: str) -> Entered:
-        """Raises `LoginError`, which does not say what was wrong, and `ThrottledError`."""
+        """Raises `LoginError`, which does not say what was wrong, and `ThrottledError`. Where a second factor is asked
+        for, a password without a code does not do."""
         self._throttle.begin(name, source)
         user = self._book.find_user(name)
         right = await self._hasher.matches(password, NOBODY if user is None else user.password)
         user = self._unchanged(user)
         if user is None or not right or not user.enabled or not self._code_fits(user, code):
             raise LoginError(
-                "name, password or code is wrong", next_action="try again; an admin can set a new password"
+                "name, password or code is wrong",
+                next_action="try again, or use the account's passkey; an admin can set a new password",
             )
         self._throttle.passed(name, source)
-        cookie, session = self._sessions.open(user.name)
-        caller = Caller(name=user.name, role=user.role, via=Via.SESSION, credential=digest(cookie))
-        return Entered(caller=caller, cookie=cookie, csrf=session.csrf)
+        return self._sessions.enter(user.name, user.role, source, "password and code" if user.totp else "password")
 
     def log_out(self, caller: Caller) -> None:
         self._sessions.close(caller.credential)
@@ -150,12 +151,13 @@ class Desk:
         self._book.put_user(user)
         return user
 
-    def change_user(self, name: str, role: Role | None, enabled: bool | None) -> User:
+    def change_user(self, name: str, role: Role | None, enabled: bool | None, second: bool | None = None) -> User:
         before = self._book.user(name)
         after = replace(
             before,
             role=before.role if role is None else role,
             enabled=before.enabled if enabled is None else enabled,
+            second=before.second if second is None else second,
         )
         self._book.keep_an_admin(before, after)
         self._book.put_user(after)
@@ -183,6 +185,19 @@ class Desk:
         self._book.remove_user(name)
         self._sessions.close_all_of(name)
 
+    def sessions(self, caller: Caller) -> tuple[Seen, ...]:
+        """One's own; an admin sees all."""
+        every = self._sessions.seen()
+        return tuple(one for one in every if caller.role is Role.ADMIN or one.session.user == caller.name)
+
+    def is_own(self, caller: Caller, seen: Seen) -> bool:
+        return caller.via is Via.SESSION and caller.credential.startswith(seen.id)
+
+    def end_session(self, caller: Caller, id_: str) -> None:
+        if not any(one.id == id_ for one in self.sessions(caller)):
+            raise NotFoundError(f"there is no session {id_[:16]}", next_action="list them: innervate user sessions")
+        self._sessions.close_seen(id_)
+
     def offer_totp(self, caller: Caller, name: str) -> tuple[str, str]:
         """The secret in base32 and the URI; it counts once `confirm_totp` has seen a code of it."""
         user = self._mine(caller, name)
@@ -191,6 +206,11 @@ class Desk:
         secret = bytes.fromhex(self._rng.token(totp.SECRET_BYTES))
         self._book.put_user(replace(user, offered=secret))
         return totp.base32(secret), totp.uri(secret, self._issuer, name)
+
+    def offered_totp(self, caller: Caller, name: str) -> tuple[str, str] | None:
+        """What `offer_totp` said, while no code has confirmed it."""
+        secret = self._mine(caller, name).offered
+        return (totp.base32(secret), totp.uri(secret, self._issuer, name)) if secret else None
 
     def confirm_totp(self, caller: Caller, name: str, code: str, source: str) -> User:
         user = self._mine(caller, name)
@@ -227,7 +247,7 @@ class Desk:
         text = f"{TOKEN_PREFIX}_{text_id}_{self._rng.token(_SECRET_BYTES)}"
         token = Token(
             id=text_id,
-            label=token_label(label),
+            label=label_of(label, "token"),
             user=caller.name,
             role=at_most(caller, role),
             digest=digest(text),
@@ -265,12 +285,22 @@ class Desk:
     def _code_fits(self, user: User, code: str) -> bool:
         """Spends the code."""
         if not user.totp:
-            return True
+            return not user.second
         step = totp.step_of(user.totp, code, self._clock.now(), user.step)
         if step is None:
             return False
         self._book.put_user(replace(user, step=step))
         return True
+
+    async def _prove(self, caller: Caller, name: str, password: str, code: str, source: str) -> User:
+        user = self._mine(caller, name)
+        self._throttle.begin(name, source)
+        right = await self._hasher.matches(password, user.password)
+        now = self._unchanged(user)
+        if now is None or not right or (now.totp and not self._code_fits(now, code)):
+            raise LoginError("the password or the code is wrong", next_action="try again, or ask an admin")
+        self._throttle.passed(name, source)
+        return self._book.user(name)
 
     def _mine(self, caller: Caller, name: str) -> User:
         if caller.name != name:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from appliance.model.access_views import Role, Via
 
-__all__ = ["COOKIE", "Caller", "Role", "Via"]
+__all__ = ["COOKIE", "TICKET", "Caller", "Role", "Via"]
 
 COOKIE = "__Host-innervate"
 """A browser takes it over TLS only, for this host alone, for every path (RFC 6265bis section 4.1.3.2)."""
+TICKET = "__Host-innervate-passkey"
+"""The pre-session of who was asked for a passkey and has not answered yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

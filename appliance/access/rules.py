@@ -35,11 +35,11 @@ def new_password(text: str, name: str) -> str:
     return text
 
 
-def token_label(text: str) -> str:
+def label_of(text: str, what: str) -> str:
     """Raises `UsageError`."""
     if not text.strip() or clean(text, _LABEL) != text:
         raise UsageError(
-            "this cannot be a token's label",
+            f"this cannot be a {what}'s label",
             next_action=f"say in one line of at most {_LABEL} characters what it is for",
         )
     return text

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, with_config
 from starlette.requests import HTTPConnection
 
 from appliance.access.access import Access
-from appliance.access.book import Token, User
 from appliance.access.model import Role, Via
+from appliance.access.views import session_view, token_view, user_view, verdict
 from appliance.api.entering import claim, let_in, let_out
 from appliance.api.etags import Tagged, guard
 from appliance.api.gate import Asker, Source, needs
@@ -17,9 +17,12 @@ from appliance.api.once import asked_of
 from appliance.model.access_views import (
     AuditVerdictView,
     AuditView,
+    AuditWanted,
     LoginRequest,
     MeView,
+    Outcome,
     PasswordRequest,
+    SessionsView,
     SetupRequest,
     SetupView,
     TokenRequest,
@@ -116,6 +119,14 @@ class AuditQuery(BaseModel):
     after: int = Field(default=0, ge=0, description="only lines with a greater `seq`")
     limit: int = Field(default=100, ge=1, le=1000)
     wait: float = Field(default=0, ge=0, le=30, description="seconds to wait for the first line")
+    newest: bool = Field(default=False, description="newest first, from the end or from `before` on")
+    before: int = Field(default=0, ge=0, description="with `newest`: only lines with a smaller `seq`; 0 for all")
+    who: str = Field(default="", max_length=64, description="only what this account did")
+    what: str = Field(default="", max_length=200, description="only where event, route or target contain this")
+    outcome: Outcome | None = None
+
+    def wanted(self) -> AuditWanted:
+        return AuditWanted(who=self.who, what=self.what, outcome=self.outcome)
 
 
 @router.get("/setup")
@@ -131,7 +142,7 @@ async def set_up(doors: Doors, source: Source, request: Request, body: SetupBody
     claim(request, doors.desk.users(), body.name)
     made = await doors.desk.set_up(body.name, body.code, body.password, source)
     request.state.who = made.name
-    return _user(made)
+    return user_view(made)
 
 
 @router.post("/login")
@@ -157,29 +168,29 @@ async def me(doors: Doors, caller: Asker) -> MeView:
 
 @router.get("/users", dependencies=needs(Role.ADMIN))
 async def users(doors: Doors) -> UsersView:
-    return UsersView(users=tuple(map(_user, doors.desk.users())))
+    return UsersView(users=tuple(map(user_view, doors.desk.users())))
 
 
 @router.post("/users", dependencies=needs(Role.ADMIN), status_code=201)
 async def add_user(doors: Doors, request: Request, body: UserBody) -> UserView:
     _name(request, body.name)
-    return _user(await doors.desk.add_user(body.name, body.role, body.password))
+    return user_view(await doors.desk.add_user(body.name, body.role, body.password))
 
 
 @router.get("/users/{user}", dependencies=needs(Role.ADMIN))
 async def user(doors: Doors, user: UserName) -> UserView:
-    return _user(doors.desk.user(user))
+    return user_view(doors.desk.user(user))
 
 
 @router.patch("/users/{user}", dependencies=needs(Role.ADMIN))
 async def change_user(doors: Doors, request: Request, user: UserName, body: UserChangeBody) -> UserView:
-    guard(request, _user(doors.desk.user(user)), required=True)
-    return _user(doors.desk.change_user(user, body.role, body.enabled))
+    guard(request, user_view(doors.desk.user(user)), required=True)
+    return user_view(doors.desk.change_user(user, body.role, body.enabled, body.second_factor))
 
 
 @router.delete("/users/{user}", dependencies=needs(Role.ADMIN), response_class=Response, status_code=204)
 async def remove_user(doors: Doors, request: Request, user: UserName) -> None:
-    guard(request, _user(doors.desk.user(user)), required=True)
+    guard(request, user_view(doors.desk.user(user)), required=True)
     doors.desk.remove_user(user)
 
 
@@ -189,7 +200,7 @@ async def set_password(
 ) -> UserView:
     """One's own, or as an admin anybody's."""
     request.state.presented = True
-    return _user(await doors.desk.set_password(caller, user, body.password, body.current, source))
+    return user_view(await doors.desk.set_password(caller, user, body.password, body.current, source))
 
 
 @router.post("/users/{user}/totp", dependencies=needs(Role.VIEWER), status_code=201)
@@ -202,18 +213,18 @@ async def offer_totp(doors: Doors, caller: Asker, response: Response, user: User
 
 @router.post("/users/{user}/totp/confirm", dependencies=needs(Role.VIEWER))
 async def confirm_totp(doors: Doors, caller: Asker, source: Source, user: UserName, body: TotpBody) -> UserView:
-    return _user(doors.desk.confirm_totp(caller, user, body.code, source))
+    return user_view(doors.desk.confirm_totp(caller, user, body.code, source))
 
 
 @router.delete("/users/{user}/totp", dependencies=needs(Role.ADMIN))
 async def remove_totp(doors: Doors, caller: Asker, user: UserName) -> UserView:
-    return _user(doors.desk.remove_totp(caller, user))
+    return user_view(doors.desk.remove_totp(caller, user))
 
 
 @router.get("/tokens", dependencies=needs(Role.VIEWER))
 async def tokens(doors: Doors, caller: Asker) -> TokensView:
     """One's own; an admin sees all."""
-    return TokensView(tokens=tuple(map(_token, doors.desk.tokens(caller))))
+    return TokensView(tokens=tuple(map(token_view, doors.desk.tokens(caller))))
 
 
 @router.post("/tokens", dependencies=needs(Role.VIEWER), status_code=201)
@@ -223,7 +234,7 @@ async def make_token(doors: Doors, caller: Asker, request: Request, response: Re
     token, text = doors.desk.make_token(caller, body.label, body.role, body.days, once.key if once else "")
     _name(request, token.id)
     response.headers["Cache-Control"] = "no-store"
-    return _token(token, text)
+    return token_view(token, text)
 
 
 @router.delete("/tokens/{token}", dependencies=needs(Role.VIEWER), response_class=Response, status_code=204)
@@ -231,37 +242,34 @@ async def revoke_token(doors: Doors, caller: Asker, token: Annotated[str, Path(m
     doors.desk.revoke_token(caller, token)
 
 
+@router.get("/sessions", dependencies=needs(Role.VIEWER))
+async def sessions(doors: Doors, caller: Asker) -> SessionsView:
+    """Browsers that are logged in: one's own; an admin sees all."""
+    seen = doors.desk.sessions(caller)
+    return SessionsView(sessions=tuple(session_view(one, own=doors.desk.is_own(caller, one)) for one in seen))
+
+
+@router.delete("/sessions/{session}", dependencies=needs(Role.VIEWER), response_class=Response, status_code=204)
+async def end_session(doors: Doors, caller: Asker, session: Annotated[str, Path(max_length=16)]) -> None:
+    doors.desk.end_session(caller, session)
+
+
 @router.get("/audit", dependencies=needs(Role.ADMIN))
 async def audit(doors: Doors, query: Annotated[AuditQuery, Query()]) -> AuditView:
+    wanted = query.wanted()
+    if query.newest:
+        found = await doors.audit.search(wanted, before=query.before, limit=query.limit)
+        return AuditView(entries=found.entries, last=doors.audit.last, next=found.next)
     entries = await doors.audit.read(after=query.after, limit=query.limit, wait=query.wait)
-    return AuditView(entries=entries, last=entries[-1].seq if entries else query.after)
+    last = entries[-1].seq if entries else query.after
+    return AuditView(entries=tuple(filter(wanted.fits, entries)), last=last)
 
 
 @router.get("/audit/verify", dependencies=needs(Role.ADMIN))
 async def verify(doors: Doors) -> AuditVerdictView:
     """Reads the whole log anew."""
-    broken = await doors.audit.verify()
-    if broken is None:
-        return AuditVerdictView(entries=doors.audit.last)
-    return AuditVerdictView(entries=doors.audit.last, broken=broken.line, reason=broken.reason)
+    return await verdict(doors.audit)
 
 
 def _name(request: Request, named: str) -> None:
     request.state.named = {"named": named}
-
-
-def _user(user: User) -> UserView:
-    return UserView(name=user.name, role=user.role, enabled=user.enabled, totp=bool(user.totp), created=user.created)
-
-
-def _token(token: Token, text: str = "") -> TokenView:
-    return TokenView(
-        id=token.id,
-        label=token.label,
-        user=token.user,
-        role=token.role,
-        created=token.created,
-        expires=token.expires,
-        used=token.used,
-        token=text,
-    )

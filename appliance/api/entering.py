@@ -28,6 +28,11 @@ def claim(connection: HTTPConnection, users: Iterable[Named], name: str) -> None
     connection.state.presented, connection.state.who = True, name if known else "(unknown)"
 
 
+def origin_of(connection: HTTPConnection) -> str:
+    """Of our own pages, by the name that this request calls us (RFC 6454 section 7); the gate has judged it."""
+    return f"https://{connection.headers.get('host', '')}".lower()
+
+
 def source_of(connection: HTTPConnection) -> str:
     """Where a request comes from: an address, or "socket". A socket for both kinds shows IPv4 as IPv6 (RFC 4291 section
     2.5.5.2)."""

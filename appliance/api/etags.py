@@ -21,8 +21,14 @@ def guard(request: Request, view: object, *, required: bool = False) -> None:
         if required:
             raise UnguardedError("two people may edit this at once", next_action=_READ_AGAIN)
         return
-    if said.strip() != "*" and etag_of(view) not in _listed(said):
-        raise StaleError("it has changed since it was read", next_action=_READ_AGAIN)
+    if said.strip() != "*":
+        refuse_stale(said, view, _READ_AGAIN)
+
+
+def refuse_stale(said: str, view: object, next_action: str) -> None:
+    """Raises `StaleError` unless the view has one of the tags."""
+    if etag_of(view) not in _listed(said):
+        raise StaleError("it has changed since it was read", next_action=next_action)
 
 
 class Tagged(APIRoute):

@@ -23,7 +23,7 @@ from appliance.api.port import Honoured
 from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
-from appliance.errors import ConflictError, NotFoundError, PlanError
+from appliance.errors import ConflictError, NotFoundError, PlanError, StaleError
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
 from appliance.metrics.model import Family
@@ -42,6 +42,7 @@ from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.phase import Condition, ConditionKind
+from appliance.model.site_views import SiteCheckView, SiteView
 from appliance.model.standing import summary
 from appliance.model.views import (
     Errand,
@@ -124,6 +125,17 @@ class FakeBmcs:
         return self.vault()
 
 
+PROGRAM = SiteView(
+    name="lab",
+    path="/etc/innervate/site.py",
+    loaded=1_800_000_000.0,
+    source="site = Site()\n",
+    changed=False,
+    diff="",
+    check=SiteCheckView(summary="lab: 1 machines, 1 scores, all needs are met\n"),
+)
+
+
 @dataclass(kw_only=True)
 class FakeApplication:
     """`fails` is raised by the next call, whichever it is; `broken` steps fail at once, `slow` ones go on for ever."""
@@ -137,6 +149,7 @@ class FakeApplication:
     shells: dict[str, ShellView] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
     slow: frozenset[str] = frozenset()
+    site_program: SiteView = field(default_factory=lambda: PROGRAM)
     fails: Exception | None = None
     powered: list[tuple[str, PowerAction]] = field(default_factory=list)
     _planned: dict[str, PlanView] = field(default_factory=dict)
@@ -216,6 +229,21 @@ class FakeApplication:
             event = EventView(seq=seq, time=self.now, machine=machine, run="", kind=kind, text=text, fields=fields)
             self._events.append(event)
             self._news.notify_all()
+
+    async def program(self) -> SiteView:
+        self._fail()
+        return self.site_program
+
+    async def reload(self, digest: str) -> SiteView:
+        if digest != self.site_program.digest:
+            raise StaleError("the program on disk has changed since it was looked at", next_action="look again")
+        if not self.site_program.reloadable:
+            raise ConflictError(
+                "what there is differs, not only what is wanted of it", next_action="restart the daemon"
+            )
+        kept = replace(self.site_program, changed=False, diff="", reloadable=False, advice="", changes=())
+        self.site_program = replace(kept, machines_added=(), machines_removed=())
+        return self.site_program
 
     async def make_plan(self) -> PlanView:
         self._fail()

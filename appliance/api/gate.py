@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.access.desk import Desk
 from appliance.access.model import COOKIE, Caller, Role, Via
-from appliance.api.entering import source_of
+from appliance.api.entering import origin_of, source_of
 from appliance.api.problems import answered
 from appliance.errors import AccessError, InnervateError, LoginError
 
@@ -29,6 +29,8 @@ OPEN = frozenset(
         ("GET", "/v1/setup"),
         ("POST", "/v1/setup"),
         ("POST", "/v1/login"),
+        ("POST", "/v1/login/passkey"),
+        ("POST", "/v1/login/passkey/challenge"),
     }
 )
 """What anybody may ask, who may reach us at all."""
@@ -119,11 +121,11 @@ class Gate:
             self._check_host(connection)
         caller = connection.state.caller = self._known(connection, peer)
         upgrade = connection.scope["type"] == "websocket"
-        if upgrade or method not in _HARMLESS:
-            api = is_api(connection.scope["path"])
-            self._check_origin(connection, caller, needs_token=api and not upgrade)
         if caller is None and (upgrade or not _is_open(method, connection.scope["path"])):
             raise LoginError("this needs a log-in", next_action=_LOG_IN)
+        if upgrade or method not in _HARMLESS:
+            api = is_api(connection.scope["path"])
+            self._check_origin(connection, caller, is_form=not api, needs_token=api and not upgrade)
 
     def _check_host(self, connection: HTTPConnection) -> None:
         """RFC 9110 section 15.5.20. `connection.url` would believe the header that is judged here."""
@@ -145,13 +147,15 @@ class Gate:
         cookie = connection.cookies.get(COOKIE, "")
         return self._desk.by_session(cookie) if cookie else None
 
-    def _check_origin(self, connection: HTTPConnection, caller: Caller | None, *, needs_token: bool) -> None:
-        """Against forged requests: a browser says which site a request comes from, and only our pages know the token.
-        Programs send no Origin, and no cookie."""
+    def _check_origin(
+        self, connection: HTTPConnection, caller: Caller | None, *, is_form: bool, needs_token: bool
+    ) -> None:
+        """Against forged requests: a browser says which site a request comes from (RFC 6454 section 7), and only our
+        pages know the token, which their forms carry. Programs send no Origin, no cookie, and no form of a page."""
         by_session = caller is not None and caller.via is Via.SESSION
         said = connection.headers.getlist("origin")
-        own = f"https://{connection.headers.get('host', '')}".lower()
-        if (said or by_session) and [origin.lower() for origin in said] != [own]:
+        own = origin_of(connection)
+        if (said or by_session or is_form) and [origin.lower() for origin in said] != [own]:
             raise AccessError("this request comes from another site", next_action="use the appliance's own pages")
         if caller is not None and by_session and needs_token:
             token = connection.headers.get(CSRF_HEADER, "")

@@ -15,6 +15,7 @@ from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
+from appliance.model.site_views import SiteView
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -104,6 +105,13 @@ class Application(Protocol):
         kinds: frozenset[str] | None = None,
     ) -> EventsView:
         """The latest come first, from before the event `before` on."""
+
+    async def program(self) -> SiteView:
+        """The site program on disk beside the one that runs. `NotFoundError` where the site is from no file."""
+        ...
+
+    async def reload(self, digest: str) -> SiteView:
+        """Runs what is on disk, if it is still what has this digest. `ConflictError` where that needs a restart."""
         ...
 
     async def make_plan(self) -> PlanView:

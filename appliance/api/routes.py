@@ -25,6 +25,7 @@ from appliance.model.codec import to_json
 from appliance.model.filter import FILTER_LIMIT, Filter, chosen, parse
 from appliance.model.ids import MachineName, machine_name
 from appliance.model.paging import MachinesQuery, last_of
+from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.views import (
     EventOrder,
     EventsView,
@@ -72,6 +73,14 @@ class PowerBody(PowerRequest):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldBody(HoldRequest):
     """Why nothing may touch the machine for now."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadBody(ReloadRequest):
+    """What was looked at."""
+
+    digest: Annotated[str, Field(max_length=64)]
 
 
 class OpenMetrics(Response):
@@ -161,6 +170,19 @@ async def summary(application: App, query: Annotated[FilterParam, Query()]) -> S
 @router.get("/machines/{name}", dependencies=needs(Role.VIEWER))
 async def machine(application: App, name: Machine) -> MachineView:
     return application.machine(name)
+
+
+@router.get("/site", dependencies=needs(Role.OPERATOR))
+async def program(application: App) -> SiteView:
+    """The site program on disk, checked, beside the one that runs. What looks like a secret is masked."""
+    return await application.program()
+
+
+@router.post("/site/reload", dependencies=needs(Role.ADMIN))
+async def reload(application: App, request: Request, body: ReloadBody) -> SiteView:
+    """Where only scores differ: what is on disk runs from now on. Plans that were made before are stale."""
+    request.state.named = {"digest": body.digest[:12]}
+    return await application.reload(body.digest)
 
 
 @router.get("/machines/{name}/explain", dependencies=needs(Role.VIEWER))

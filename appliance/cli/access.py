@@ -3,7 +3,7 @@ files; none is ever an argument, which every process of the machine could read."
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +12,16 @@ import typer
 from appliance.cli.context import Json, client_of, print_json, secret_in
 from appliance.cli.exits import Exit
 from appliance.errors import RefusedError, UsageError
-from appliance.frontend.units import moment
+from appliance.frontend.units import duration, moment
 from appliance.model.access_views import (
     AuditEntryView,
+    AuditVerdictView,
+    AuditWanted,
+    Outcome,
+    PasskeyView,
     PasswordRequest,
     Role,
+    SessionView,
     TokenRequest,
     TokenView,
     UserChangeRequest,
@@ -34,8 +39,10 @@ PasswordFile = Annotated[Path | None, typer.Option(help="Read the password from 
 
 def add_to(app: typer.Typer) -> None:
     users, tokens = (typer.Typer(no_args_is_help=True, rich_markup_mode=None) for _ in range(2))
-    for verb in (add, role, password, disable, enable, remove, totp):
+    for verb in (add, role, password, disable, enable, remove, totp, second_factor):
         users.command()(verb)
+    users.add_typer(_listing(list_passkeys, remove_passkey, "rm"), name="passkeys", help="Passkeys of an account.")
+    users.add_typer(_listing(list_sessions, end_session, "end"), name="sessions", help="Browsers that are logged in.")
     users.command("list")(list_users)
     for token_verb in (make, revoke):
         tokens.command()(token_verb)
@@ -44,6 +51,13 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(tokens, name="token", help="Tokens for programs, and for this command elsewhere.")
     app.command()(audit)
     app.command()(login_code)
+
+
+def _listing(ls: Callable[..., None], rm: Callable[..., None], verb: str) -> typer.Typer:
+    made = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    made.command("ls")(ls)
+    made.command(verb)(rm)
+    return made
 
 
 def list_users(context: typer.Context, as_json: Json = False) -> None:
@@ -121,6 +135,48 @@ def totp(
     _print_user(client.confirm_totp(name, _line("Code that it shows now: ")), as_json=as_json)
 
 
+def second_factor(
+    context: typer.Context,
+    name: Name,
+    off: Annotated[bool, typer.Option("--off", help="A password alone does again.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let an account in by password and code, or by passkey, but never by a password alone."""
+    client = client_of(context)
+    change = UserChangeRequest(second_factor=not off)
+    _print_user(client.change_user(client.user(name), change), as_json=as_json)
+
+
+def list_passkeys(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Show an account's passkeys. They are added in a browser: the page of one's own account."""
+    view = client_of(context).passkeys(name)
+    print_json(view) if as_json else print("\n".join(map(_passkey_line, view.passkeys)) or f"{name} has no passkey")
+
+
+def remove_passkey(
+    context: typer.Context, name: Name, passkey: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False
+) -> None:
+    """Remove a passkey: it opens nothing any more, and the account's other sessions end."""
+    client_of(context).remove_passkey(name, passkey)
+    if not as_json:
+        print(f"passkey {passkey} of {name} is removed")
+
+
+def list_sessions(context: typer.Context, as_json: Json = False) -> None:
+    """Show who is logged in with a browser: oneself, or all to an admin."""
+    view = client_of(context).sessions()
+    print_json(view) if as_json else print("\n".join(map(_session_line, view.sessions)) or "nobody is logged in")
+
+
+def end_session(
+    context: typer.Context, session: Annotated[str, typer.Argument(metavar="ID")], as_json: Json = False
+) -> None:
+    """End a session at once."""
+    client_of(context).end_session(session)
+    if not as_json:
+        print(f"session {session} has ended")
+
+
 def list_tokens(context: typer.Context, as_json: Json = False) -> None:
     """Show the tokens, without what they open with: one's own, or all to an admin."""
     view = client_of(context).tokens()
@@ -159,6 +215,9 @@ def audit(
     context: typer.Context,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Then wait for more.")] = False,
     after: Annotated[int, typer.Option(min=0, help="Only those with a greater number.")] = 0,
+    who: Annotated[str, typer.Option(help="Only what this account did.")] = "",
+    what: Annotated[str, typer.Option(help="Only where event, route or target contain this.")] = "",
+    outcome: Annotated[Outcome | None, typer.Option(help="Only what ended so.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="See whether a line was changed or is missing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
@@ -167,18 +226,23 @@ def audit(
     if verify:
         verdict = client.verify_audit()
         print_json(verdict) if as_json else print(
-            f"{verdict.entries} lines, none changed or missing"
+            f"{verdict.entries} lines, none changed or missing{_given_up(verdict)}"
             if verdict.broken is None
             else f"broken at line {verdict.broken}: {clean(verdict.reason, 300)}"
         )
         raise typer.Exit(Exit.OK if verdict.broken is None else Exit.FAILURE)
+    wanted = AuditWanted(who=who, what=what, outcome=outcome)
     while True:
-        page = client.audit(after=after, limit=_PAGE, wait=_WAIT_SECONDS if follow else 0)
+        page = client.audit(after=after, limit=_PAGE, wait=_WAIT_SECONDS if follow else 0, wanted=wanted)
         for entry in page.entries:
             print_json(entry) if as_json else print(_audit_line(entry), flush=True)
-        if not page.entries and not follow:
+        if page.last == after and not follow:
             return
         after = page.last
+
+
+def _given_up(verdict: AuditVerdictView) -> str:
+    return f"; those up to {verdict.dropped} made room for newer ones" if verdict.dropped else ""
 
 
 def login_code(context: typer.Context, as_json: Json = False) -> None:
@@ -226,8 +290,27 @@ def _print_user(user: UserView, *, as_json: bool) -> None:
 
 
 def _user_line(user: UserView) -> str:
-    notes = (*(() if user.enabled else ("disabled",)), *(("authenticator",) if user.totp else ()))
-    return "  ".join((clean(user.name, 32), user.role.value, *notes))
+    notes = {
+        "disabled": not user.enabled,
+        "authenticator": user.totp,
+        f"{user.passkeys} passkeys": user.passkeys > 0,
+        "second factor": user.second_factor,
+    }
+    return "  ".join((clean(user.name, 32), user.role.value, *(note for note, holds in notes.items() if holds)))
+
+
+def _passkey_line(passkey: PasskeyView) -> str:
+    used = "never used" if passkey.used is None else f"used {moment(passkey.used)}"
+    return "  ".join(
+        (passkey.id, clean(passkey.host, 60), f"made {moment(passkey.created)}", used, clean(passkey.label, 60))
+    )
+
+
+def _session_line(session: SessionView) -> str:
+    since, idle = f"since {moment(session.since)}", f"idle {duration(session.idle)}"
+    return "  ".join(
+        (session.id, clean(session.user, 60), clean(session.source, 64), since, idle, clean(session.how, 80))
+    )
 
 
 def _token_line(token: TokenView) -> str:

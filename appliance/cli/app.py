@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer._completion_classes import completion_init
 
-from appliance.cli import access, bmc, errands, inventory, look, manual, runs
+from appliance.cli import access, bmc, errands, inventory, look, manual, runs, site
 from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow, person
@@ -44,6 +44,7 @@ def build() -> typer.Typer:
     app.add_typer(bmc.build(), name="bmc", help="Find BMCs, and keep the vault that opens them.")
     access.add_to(app)
     manual.add_to(app)
+    site.add_to(app)
     app.command(hidden=True)(tunnel)
     return app
 

@@ -1,5 +1,6 @@
 """Numbers as people read them."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 _STEPS = ("B", "kB", "MB", "GB", "TB", "PB")
@@ -50,3 +51,14 @@ def moment(epoch: float) -> str:
 def clock(epoch: float) -> str:
     """The time of day as `moment` writes it: "12:03:10Z"."""
     return moment(epoch)[11:]
+
+
+def grouped(text: str, size: int = 4) -> str:
+    """To be read from one screen and typed on another: "abcdefgh" as "abcd efgh"."""
+    return " ".join(text[at : at + size] for at in range(0, len(text), size))
+
+
+def numbered(source: str) -> Iterator[tuple[int, str]]:
+    """Lines as Python counts them; `str.splitlines` knows more ends of lines than it."""
+    lines = source.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    yield from enumerate(lines, 1)

@@ -45,13 +45,16 @@ class MeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserView:
-    """`totp`: log-ins need a code as well."""
+    """`totp`: log-ins by password need a code as well. `second_factor`: a password alone does not do, be it that a code
+    is asked for or a passkey. `passkeys` is how many there are."""
 
     name: str
     role: Role
     enabled: bool
     totp: bool
     created: float
+    second_factor: bool = False
+    passkeys: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,47 @@ class TotpView:
 
     secret: str = field(repr=False)
     uri: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyView:
+    """`host` is the name of the appliance that it opens; browsers offer it nowhere else."""
+
+    id: str
+    label: str
+    host: str
+    created: float
+    used: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeysView:
+    passkeys: tuple[PasskeyView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChallengeView:
+    """`options` is JSON for `PublicKeyCredential.parseCreationOptionsFromJSON` or `parseRequestOptionsFromJSON`."""
+
+    options: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionView:
+    """A browser that is logged in. `id` ends it and opens nothing; `how` is by what it came in; `own`: it asks this."""
+
+    id: str
+    user: str
+    source: str
+    how: str
+    since: float
+    idle: float
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionsView:
+    sessions: tuple[SessionView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +148,50 @@ class AuditEntryView:
     trace: str
 
 
+class Outcome(Enum):
+    DONE = "done"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+def outcome_of(status: int) -> Outcome:
+    return Outcome.DONE if status < 400 else Outcome.REFUSED if status < 500 else Outcome.FAILED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditWanted:
+    """Which lines: `who` is a whole name, `what` a part of event, route or target in whatever case; empty is all."""
+
+    who: str = ""
+    what: str = ""
+    outcome: Outcome | None = None
+
+    def fits(self, entry: AuditEntryView) -> bool:
+        done = f"{entry.event} {entry.method} {entry.route} {entry.target}".lower()
+        return (
+            (not self.who or entry.who == self.who)
+            and self.what.lower() in done
+            and self.outcome in (None, outcome_of(entry.status))
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditView:
-    """In order of `seq`; `last` is what to ask after next time."""
+    """In order of `seq`, and then `last` is what to ask after next time; or newest first, and then `next` is what to
+    ask before, 0 where nothing older is left."""
 
     entries: tuple[AuditEntryView, ...]
     last: int
+    next: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditVerdictView:
-    """`broken` is the line, from 1, at which the chain of the `entries` lines breaks; None where it is whole."""
+    """`broken` is the line, from 1, at which the chain of the `entries` lines breaks; None where it is whole. Lines up
+    to `dropped` made room for newer ones."""
 
     entries: int
+    dropped: int = 0
     broken: int | None = None
     reason: str = ""
 
@@ -150,6 +225,7 @@ class UserChangeRequest:
 
     role: Role | None = None
     enabled: bool | None = None
+    second_factor: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +239,27 @@ class PasswordRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TotpRequest:
     code: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyOfferRequest:
+    """Who adds a passkey proves the password again, and the code where the account has an authenticator."""
+
+    password: str = field(repr=False)
+    code: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyRequest:
+    """`credential` is what `PublicKeyCredential.toJSON()` says, as JSON text."""
+
+    label: str
+    credential: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyLoginRequest:
+    credential: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

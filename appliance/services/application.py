@@ -28,6 +28,7 @@ from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, ImageName, MachineName, PlanDigest, RunId, StepId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
+from appliance.model.site_views import SiteView
 from appliance.model.standing import summary
 from appliance.model.views import (
     Errand,
@@ -51,6 +52,7 @@ from appliance.model.words import GoalState
 from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
+from appliance.services.program import Running, SiteProgram
 from appliance.services.segment_state import SegmentState
 from appliance.services.views import (
     Around,
@@ -114,10 +116,11 @@ class Appliance:
         ssh_key: Path,
         measured: Callable[[], Iterable[Family]] = tuple,
         snapshot: Callable[[], Future[SnapshotView]] | None = None,
+        program: SiteProgram | None = None,
     ) -> None:
         self.bmc_desk = bmc_desk
         self._memory = memory
-        self._site = site
+        self._running_site = Running(site)
         self._servers = {server.name: server for server in site.topology.servers}
         self._images = images
         self._rng = rng
@@ -128,9 +131,14 @@ class Appliance:
         self._waiting = waiting
         self._ssh_key = ssh_key
         self._measured, self._snapshot = measured, snapshot
+        self._program = program
         self._clock = clock
         self._started = clock.now()
         self._starting = asyncio.Lock()
+
+    @property
+    def _site(self) -> Site[Rack]:
+        return self._running_site.site
 
     def honoured(self, key: str) -> Honoured | None:
         done = self._memory.world.honoured.get(key)
@@ -204,6 +212,19 @@ class Appliance:
         known = self._memory.world.last_seq
         entries = await self._memory.latest(before=before, machine=machine, limit=limit, kinds=kinds)
         return EventsView(events=tuple(map(event_view, entries)), last=max((known, *(one.seq for one in entries[:1]))))
+
+    async def program(self) -> SiteView:
+        return await self._known_program().look(self._site, self._site_plan)
+
+    async def reload(self, digest: str) -> SiteView:
+        async with self._starting:  # no plan of the old one is approved meanwhile
+            self._running_site.site = await self._known_program().take(self._site, digest)
+        return await self.program()
+
+    def _known_program(self) -> SiteProgram:
+        if self._program is None:
+            raise NotFoundError("the site of this appliance is from no file", next_action="look at `innervate status`")
+        return self._program
 
     async def make_plan(self) -> PlanView:
         return plan_view(await self._store(self._plan_now(Purpose())))
@@ -436,9 +457,16 @@ class Appliance:
         )
 
     def _plan_now(self, purpose: Purpose) -> Plan:
+        return plan_purpose(self._site, self._known_of(self._site), purpose)
+
+    def _site_plan(self, site: Site[Rack]) -> Plan:
+        """What would be planned if this were the site."""
+        return plan_purpose(site, self._known_of(site), Purpose())
+
+    def _known_of(self, site: Site[Rack]) -> Inventory:
         world = self._memory.world
-        machines = {name: world.machine(name).record for name in self._site.topology.machines}
-        return plan_purpose(self._site, Inventory(machines=machines, images=self._images), purpose)
+        machines = {name: world.machine(name).record for name in site.topology.machines}
+        return Inventory(machines=machines, images=self._images)
 
     def _stored(self, digest: PlanDigest) -> Plan:
         if digest not in self._memory.world.plans:

@@ -1,6 +1,6 @@
 """Answers that were given to requests with an `Idempotency-Key`: JSON lines, durable before the answer leaves.
 
-Each is kept for a day. What a day has made stale goes when the file is opened.
+Each is kept for a day. What a day has made stale goes when the file is opened, and when most of a large file is stale.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from appliance.store.secrets import SecretFile
 
 DAY = 86400.0
 _KEY_BYTES = 32
+_SMALL = 1 << 20
+"""Bytes: so small a file is not made smaller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +52,7 @@ class Answers:
         self._writing = asyncio.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            lines = self._living()
-            draft = path.with_name(f"{path.name}.new")
-            draft.unlink(missing_ok=True)
-            self._file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-            for answer, line in lines:
-                self._append(line)
-                self._enter(answer, line)
-            os.fsync(self._file)
-            draft.replace(path)
+            self._file, self._rows, self._size = self._written_anew()
         except OSError as error:
             raise self._failure(error) from error
 
@@ -75,8 +69,11 @@ class Answers:
         return None if row is None or self._clock.now() - row.time >= DAY else row.print
 
     async def read(self, key: str) -> Answer:
-        row = self._rows[key]
-        line = await asyncio.to_thread(os.pread, self._file, row.size, row.start)
+        async with self._writing:
+            row = self._rows.get(key)
+            if row is None:  # its day ended just now
+                raise self._failure(LookupError("the answer is no longer kept"))
+            line = await asyncio.to_thread(os.pread, self._file, row.size, row.start)
         try:
             return from_json(Answer, line)
         except UsageError as error:
@@ -88,26 +85,45 @@ class Answers:
         line = to_json(answer) + b"\n"
         async with self._writing:
             try:
-                await asyncio.shield(asyncio.to_thread(self._write, line))
+                await asyncio.shield(asyncio.to_thread(self._write, answer, line))
             except OSError as error:
                 raise self._failure(error) from error
-            self._enter(answer, line)
 
-    def _enter(self, answer: Answer, line: bytes) -> None:
-        self._rows[answer.key] = _Row(print=answer.print, time=answer.time, start=self._size, size=len(line))
-        self._size += len(line)
-
-    def _write(self, line: bytes) -> None:
+    def _write(self, answer: Answer, line: bytes) -> None:
+        if self._size > _SMALL and self._living_bytes() < self._size // 2:
+            before = self._file
+            self._file, self._rows, self._size = self._written_anew()
+            os.close(before)
         try:
-            self._append(line)
+            _append(self._file, line)
             os.fsync(self._file)
         except OSError:
             os.ftruncate(self._file, self._size)
             raise
+        self._rows[answer.key] = _row(answer, self._size, line)
+        self._size += len(line)
 
-    def _append(self, line: bytes) -> None:
-        if os.write(self._file, line) != len(line):
-            raise OSError("the line was written in part")
+    def _living_bytes(self) -> int:
+        now = self._clock.now()
+        return sum(row.size for row in self._rows.values() if now - row.time < DAY)
+
+    def _written_anew(self) -> tuple[int, dict[str, _Row], int]:
+        """The file with what still counts in it, in the place of the one before: file, rows, size."""
+        draft = self._path.with_name(f"{self._path.name}.new")
+        draft.unlink(missing_ok=True)
+        file = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        rows, size = dict[str, _Row](), 0
+        try:
+            for answer, line in self._living():
+                _append(file, line)
+                rows[answer.key] = _row(answer, size, line)
+                size += len(line)
+            os.fsync(file)
+            draft.replace(self._path)
+        except OSError:
+            os.close(file)
+            raise
+        return file, rows, size
 
     def _living(self) -> list[tuple[Answer, bytes]]:
         """A line that a crash cut off was never answered."""
@@ -129,6 +145,15 @@ class Answers:
             evidence=str(error)[:200],
             next_action="free disk space, check its permissions; what was asked may have been done",
         )
+
+
+def _row(answer: Answer, start: int, line: bytes) -> _Row:
+    return _Row(print=answer.print, time=answer.time, start=start, size=len(line))
+
+
+def _append(file: int, line: bytes) -> None:
+    if os.write(file, line) != len(line):
+        raise OSError("the line was written in part")
 
 
 def _key_in(path: Path, rng: Rng) -> bytes:

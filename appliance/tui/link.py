@@ -167,10 +167,11 @@ def _events(client: Client, after: int, *, busy: bool) -> EventsView:
 
 
 def _told(client: Client, tell: Tell, now: float) -> bool:
-    """Tells how things stand; whether something is at work."""
+    """Tells how things stand; whether it is to be asked again soon: something is at work, or the first admin is to be
+    made, of which no event tells."""
     read = reading(client, now)
     tell(read)
-    return bool(read.running)
+    return bool(read.running) or read.setup.needed
 
 
 def reading(client: Client, now: float) -> Read:

@@ -19,13 +19,17 @@ from appliance.errors import InnervateError, UsageError
 from appliance.manual.reading import own
 from appliance.model.filter import parse
 from appliance.model.ids import PlanDigest, RunId, machine_name
+from appliance.web.account import Account
 from appliance.web.actions import Actions
+from appliance.web.auditing import Auditing
 from appliance.web.docs import Docs
 from appliance.web.entry import Entry
 from appliance.web.forms import html, personal
 from appliance.web.live import Hub, Update
 from appliance.web.pages import Pages, draw_of
+from appliance.web.people import People
 from appliance.web.port import Appliance, Doors
+from appliance.web.program import SitePage
 from appliance.web.render import render
 
 _STATIC = Path(__file__).with_name("static")
@@ -71,6 +75,10 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             *actions.routes,
             *entry.routes,
             *docs.routes,
+            *SitePage(appliance, doors, pages).routes,
+            *Account(doors, pages).routes,
+            *People(doors, pages).routes,
+            *Auditing(doors, pages, now).routes,
             Mount("/static", _Static(directory=_STATIC)),
         ],
         middleware=[Middleware(_Headers)],

@@ -7,7 +7,9 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.access.model import Caller, Via
+from appliance.access.webauthn import unfit
 from appliance.api.entering import claim, let_in, let_out, source_of
+from appliance.api.gate import host_name
 from appliance.errors import InnervateError
 from appliance.web.forms import fields_of, html, one
 from appliance.web.port import Doors
@@ -29,12 +31,12 @@ class Entry:
         ]
 
     async def login(self, request: Request) -> Response:
-        if self._doors.setup_code:
+        if self._doors.desk.setup_code:
             return RedirectResponse("/setup", status_code=_SEE_OTHER)
         return self._form(request, "login", None)
 
     async def setup(self, request: Request) -> Response:
-        if not self._doors.setup_code:
+        if not self._doors.desk.setup_code:
             return RedirectResponse("/login", status_code=_SEE_OTHER)
         return self._form(request, "setup", None)
 
@@ -45,20 +47,20 @@ class Entry:
         """The first admin is also the first who is in."""
 
         async def made(name: str, password: str, code: str, source: str) -> str:
-            await self._doors.set_up(name, code, password, source)
+            await self._doors.desk.set_up(name, code, password, source)
             return await self._enter(name, password, "", source)
 
         return await self._tried(request, "setup", made)
 
     async def _enter(self, name: str, password: str, code: str, source: str) -> str:
-        return (await self._doors.log_in(name, password, code, source)).cookie
+        return (await self._doors.desk.log_in(name, password, code, source)).cookie
 
     async def _tried(
         self, request: Request, page: str, enter: Callable[[str, str, str, str], Awaitable[str]]
     ) -> Response:
         form = await fields_of(request)
         name, password, code = (one(form, field)[:_LONGEST] for field in ("name", "password", "code"))
-        claim(request, self._doors.users(), name)
+        claim(request, self._doors.desk.users(), name)
         try:
             cookie = await enter(name, password, code, source_of(request))
         except InnervateError as error:
@@ -72,10 +74,12 @@ class Entry:
         await fields_of(request)
         caller: Caller = request.state.caller
         if caller.via is Via.SESSION:
-            self._doors.log_out(caller)
+            self._doors.desk.log_out(caller)
         response = RedirectResponse("/login", status_code=_SEE_OTHER)
         let_out(response)
         return response
 
     def _form(self, request: Request, page: str, error: InnervateError | None) -> Response:
-        return html(request, self._doors, render(page, site="", mark="", live="", now=0.0, problem=error), error)
+        why = unfit(host_name(request.headers.get("host", "")))
+        drawn = render(page, site="", mark="", live="", now=0.0, problem=error, unfit=why)
+        return html(request, self._doors, drawn, error)

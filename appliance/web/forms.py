@@ -10,6 +10,8 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse
 
 from appliance.access.model import Caller, Role, Via
+from appliance.api.gate import Needs
+from appliance.api.gate import caller_of as caller_needed
 from appliance.api.problems import problem
 from appliance.errors import AccessError, UsageError
 from appliance.model.asked import Asked
@@ -35,6 +37,17 @@ def asked_of(request: Request) -> Asked:
     return Asked() if caller is None else Asked(by=caller.name)
 
 
+def known(connection: HTTPConnection, role: Role = Role.VIEWER) -> Caller:
+    """Raises `AccessError` for whom the role is lacking."""
+    Needs(role)(connection)
+    return caller_needed(connection)
+
+
+def told(request: Request, event: str, **named: str) -> None:
+    """What the audit log calls this, and what it was done to; where it is refused, that it was."""
+    request.state.event, request.state.named, request.state.presented = event, named, True
+
+
 def html(request: Request, doors: Doors, page: str, error: Exception | None = None) -> HTMLResponse:
     """`page` was drawn for anybody; `error` gives it its status."""
     status = 200 if error is None else problem(error).status
@@ -46,24 +59,20 @@ def html(request: Request, doors: Doors, page: str, error: Exception | None = No
 def personal(request: Request, doors: Doors, text: str) -> str:
     """With the token of this session, which only its own pages know, and the caller's name."""
     caller = caller_of(request)
-    name, role, token = (caller.name, caller.role.value, doors.csrf_of(caller)) if caller else ("", "", "")
+    name, role, token = (caller.name, caller.role.value, doors.desk.csrf_of(caller)) if caller else ("", "", "")
     return text.replace(CSRF, token).replace(WHO, escape(name)).replace(ROLE, role)
 
 
 async def form_of(request: Request, doors: Doors, role: Role = Role.OPERATOR) -> Form:
     """What a form of our own pages asks for, of somebody who may ask it."""
-    caller, form = caller_of(request), await fields_of(request)
-    if caller is None or not caller.role.includes(role):
-        seen = f"{caller.name} is {caller.role.value}" if caller else ""
-        raise AccessError(f"this needs the role {role.value}", evidence=seen, next_action="ask an admin for the role")
-    if caller.via is Via.SESSION and not doors.is_csrf(caller, one(form, "csrf")):
+    form, caller = await fields_of(request), known(request, role)
+    if caller.via is Via.SESSION and not doors.desk.is_csrf(caller, one(form, "csrf")):
         raise AccessError("this form is not of this session", next_action="load the page again, and send its form")
     return form
 
 
 async def fields_of(request: Request) -> Form:
-    """Of `application/x-www-form-urlencoded`. A form that another site sends is refused."""
-    _check_origin(request)
+    """Of `application/x-www-form-urlencoded`. That it is no other site's is the gate's word."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -75,13 +84,6 @@ async def fields_of(request: Request) -> Form:
         raise UsageError("this is no form", evidence=str(error), next_action="use the page's own form") from error
 
 
-def _check_origin(request: Request) -> None:
-    """A browser names the page that sent the form, and no script can make it lie (RFC 6454 section 7)."""
-    origin = request.headers.get("origin", "")
-    if origin.partition("://")[2] != request.headers.get("host", ""):
-        raise HTTPException(403, "the form came from another site")
-
-
 def one(form: Form, name: str) -> str:
     return form.get(name, [""])[0]
 
@@ -90,6 +92,13 @@ def reason_of(form: Form) -> str:
     if not (reason := one(form, "reason").strip()[:1000]):
         raise UsageError("a reason is needed: others will read it", next_action="say why in a few words")
     return reason
+
+
+def number_of(form: Form, name: str, default: int) -> int:
+    text = one(form, name).strip()
+    if text and not (text.isdecimal() and len(text) < 10):
+        raise UsageError(f"{name} is a whole number", evidence=text[:70], next_action="use digits alone")
+    return int(text) if text else default
 
 
 def choice_of(form: Form, name: str, kind: type[E]) -> E:

@@ -144,6 +144,10 @@ class Pages:
     def keys(self) -> str:
         return self._page("keys", "")
 
+    def draw(self, name: str, **context: object) -> str:
+        """A page that does not change while it is looked at."""
+        return render(name, site=self._site, mark="", live="", now=self._now(), **context)
+
     def _page(self, name: str, mark: str, live: str = "", **context: object) -> str:
         return render(name, site=self._site, mark=mark, live=live, now=self._now(), **context)
 

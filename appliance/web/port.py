@@ -3,16 +3,16 @@
 Every method raises `InnervateError`; pages show its cause, evidence and next action.
 """
 
-from collections.abc import Iterable
 from typing import Protocol
 
-from appliance.access.model import Caller
-from appliance.api.entering import Named
+from appliance.access.audit import AuditLog
+from appliance.access.desk import Desk
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, MachinesQuery
+from appliance.model.site_views import SiteView
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -48,6 +48,7 @@ class Looking(Protocol):
     async def latest(
         self, *, before: int | None = None, machine: MachineName | None = None, limit: int = 100
     ) -> EventsView: ...
+    async def program(self) -> SiteView: ...
 
     def plan(self, digest: PlanDigest) -> PlanView: ...
 
@@ -61,6 +62,8 @@ class Looking(Protocol):
 
 
 class Appliance(Looking, Protocol):
+    async def reload(self, digest: str) -> SiteView: ...
+
     async def make_plan(self) -> PlanView: ...
 
     async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView: ...
@@ -86,27 +89,11 @@ class Appliance(Looking, Protocol):
     async def release(self, name: MachineName, asked: Asked = SOMEBODY) -> MachineView: ...
 
 
-class Entered(Protocol):
-    """A session that was opened; `cookie` is what the browser keeps."""
-
-    @property
-    def cookie(self) -> str: ...
-
-
 class Doors(Protocol):
-    """Who comes in, and whether they may stay."""
+    """Who comes in and who may what, and the log of it: the API's own, so that each decision has one home."""
 
     @property
-    def setup_code(self) -> str: ...
+    def desk(self) -> Desk: ...
 
-    def users(self) -> Iterable[Named]: ...
-
-    async def set_up(self, name: str, code: str, password: str, source: str) -> Named: ...
-
-    async def log_in(self, name: str, password: str, code: str, source: str) -> Entered: ...
-
-    def log_out(self, caller: Caller) -> None: ...
-
-    def csrf_of(self, caller: Caller) -> str: ...
-
-    def is_csrf(self, caller: Caller, token: str) -> bool: ...
+    @property
+    def audit(self) -> AuditLog: ...

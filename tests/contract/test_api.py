@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from appliance.api.bodies import BODY_LIMIT
-from appliance.api.fake import FakeApplication, Served, served
+from appliance.api.fake import PROGRAM, FakeApplication, Served, served
 from appliance.bmc.vault import factory_defaults
 from appliance.client import KINDS, Client
 from appliance.errors import (
@@ -23,6 +23,7 @@ from appliance.errors import (
     NotFoundError,
     PlanError,
     ShellError,
+    StaleError,
     UsageError,
 )
 from appliance.model.bmc_views import (
@@ -38,6 +39,7 @@ from appliance.model.codec import to_json
 from appliance.model.goal import EVERYTHING, Consent
 from appliance.model.phase import ConditionKind, Phase
 from appliance.model.secret import Secret
+from appliance.model.site_views import SiteChangeView
 from appliance.model.views import (
     DeferredView,
     Errand,
@@ -215,6 +217,25 @@ def test_a_goal_that_was_consented_to_needs_no_second_word(application: FakeAppl
         client.drop(goal.id)
     with pytest.raises(NotFoundError):
         client.goal("x")
+
+
+def test_the_site_program(application: FakeApplication, client: Client) -> None:
+    change = SiteChangeView(change="added", machine="node-0", kind="destructive", summary="write é to DISK1")
+    application.site_program = changed = replace(
+        PROGRAM,
+        changed=True,
+        diff="+x",
+        digest="d" * 64,
+        reloadable=True,
+        changes=(change,),
+        machines_added=("node-9",),
+    )
+    assert client.site() == changed
+    with pytest.raises(StaleError):
+        client.reload_site("e" * 64)
+    assert not client.reload_site("d" * 64).changed
+    with pytest.raises(ConflictError):
+        client.reload_site("d" * 64)
 
 
 def test_a_stale_plan_is_a_conflict(client: Client) -> None:

@@ -100,6 +100,14 @@ def test_accounts_from_afar(far: Far) -> None:
     with pytest.raises(InnervateError, match="changed since"):
         client.change_user(ann, UserChangeRequest(enabled=False))
     assert client.set_password("ann", PasswordRequest(password=f"{PASSWORD}!")) == changed
+    assert client.passkeys("ann").passkeys == ()
+    with pytest.raises(NotFoundError, match="has no passkey"):
+        client.remove_passkey("ann", "0011223344556677")
+    entered = far.server.do(far.access.desk.log_in("ann", f"{PASSWORD}!", "", "192.0.2.1"))
+    (session,) = client.sessions().sessions
+    assert (session.user, session.how, session.own) == ("ann", "password", False)
+    client.end_session(session.id)
+    assert far.access.desk.by_session(entered.cookie) is None
     client.remove_user(changed)
     with pytest.raises(NotFoundError):
         client.user("ann")

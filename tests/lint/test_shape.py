@@ -57,6 +57,7 @@ PURE = (
     "appliance/access/totp.py",
     "appliance/boot.py",
     "appliance/plan.py",
+    "appliance/program.py",
     "appliance/capabilities.py",
     "appliance/bmc/codec/*.py",
     "appliance/bmc/evidence.py",

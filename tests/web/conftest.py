@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.web.site import Site, sited
+
 _AXE = Path(__file__).with_name("vendor") / "axe.min.js"
 CHROMIUM = shutil.which("chromium")
 
@@ -34,6 +36,22 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert not [trouble for trouble in troubles if "Failed to load resource" not in trouble], troubles
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with sited(tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[Page]:
+    """Its browser was told to trust the appliance's certificate."""
+    context = browser.new_context(ignore_https_errors=True)
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    yield page
+    context.close()
 
 
 def serious(page: Page) -> list[str]:

@@ -34,7 +34,7 @@ class Serving:
 def serving(appliance: Appliance, role: Role = Role.ADMIN) -> Iterator[Serving]:
     """Behind a gate that knows everybody as one caller; the real gate is in test_entry."""
     with socket.create_server(("127.0.0.1", 0)) as listener, fake_access() as access:
-        app = _known_as(Caller(name="local:test", role=role, via=Via.SOCKET), appliance, access.desk)
+        app = _known_as(Caller(name="local:test", role=role, via=Via.SOCKET), appliance, access)
         config = uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, access_log=False)
         server, loop = uvicorn.Server(config), asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_until_complete, args=(_serve(server, listener),))

@@ -235,8 +235,14 @@ def test_the_audit_log_says_who_did_what_to_which_machine() -> None:
         assert len({entry.trace for entry in entries}) == 3
         page = await one.ask("GET", "/v1/audit?after=1&limit=1", peer=LOCAL)
         assert (shown(page)["last"], len(json.loads(page.body)["entries"])) == (2, 1)
+        latest = json.loads((await one.ask("GET", "/v1/audit?newest=1&limit=2&what=operator", peer=LOCAL)).body)
+        assert latest["entries"] == []
+        latest = json.loads((await one.ask("GET", "/v1/audit?newest=1&limit=1&who=operator", peer=LOCAL)).body)
+        assert ([entry["seq"] for entry in latest["entries"]], latest["next"]) == ([3], 3)
+        latest = json.loads((await one.ask("GET", "/v1/audit?newest=1&before=3&outcome=refused", peer=LOCAL)).body)
+        assert ([entry["seq"] for entry in latest["entries"]], latest["next"]) == ([1], 0)
         assert shown(await one.ask("GET", "/v1/audit/verify", peer=LOCAL)) == {
-            "entries": 3, "broken": None, "reason": "",
+            "entries": 3, "dropped": 0, "broken": None, "reason": "",
         }  # fmt: skip
 
     play(scene)

@@ -156,6 +156,30 @@ def test_answers_are_taken_up_again_and_end_after_a_day(tmp_path: Path) -> None:
     asyncio.run(whole())
 
 
+def test_stale_answers_make_room_while_the_daemon_runs(tmp_path: Path) -> None:
+    path, clock = tmp_path / "answers.jsonl", Hands()
+
+    async def whole() -> None:
+        answers = Answers(path, clock, SystemRng())
+        for at in range(5):
+            await answers.keep(Answer(key=f"old-{at}", print="p", status=200, headers=(), body="x" * 300_000))
+        large = path.stat().st_size
+        clock.seconds += DAY - 10
+        await answers.keep(Answer(key="young", print="p", status=200, headers=(), body="young"))
+        assert path.stat().st_size > large
+        clock.seconds += 20
+        await answers.keep(Answer(key="now", print="p", status=200, headers=(), body="now"))
+        assert path.stat().st_size < 10_000
+        assert [answers.print_of(key) for key in ("old-0", "young", "now")] == [None, "p", "p"]
+        assert [(await answers.read(key)).body for key in ("young", "now")] == ["young", "now"]
+        answers.close()
+        answers = Answers(path, clock, SystemRng())
+        assert (await answers.read("now")).body == "now"
+        answers.close()
+
+    asyncio.run(whole())
+
+
 @pytest.mark.parametrize(
     ("body", "fault"),
     [

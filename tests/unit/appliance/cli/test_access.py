@@ -10,6 +10,8 @@ from appliance.api.fake import Served
 from appliance.model.access_views import (
     AuditEntryView,
     AuditVerdictView,
+    PasskeysView,
+    SessionsView,
     SetupView,
     TokensView,
     TokenView,
@@ -54,9 +56,23 @@ def test_accounts(run: Run, server: Served, file: str) -> None:
     assert run("user", "role", "ann", "admin")[0] == 4
 
 
+def test_passkeys_sessions_and_a_second_factor(run: Run, server: Served, file: str) -> None:
+    run("user", "add", "ann", "--password-file", file)
+    assert run("user", "passkeys", "ls", "ann") == (0, "ann has no passkey\n", "")
+    assert from_json(PasskeysView, run("user", "passkeys", "ls", "ann", "--json")[1]).passkeys == ()
+    assert run("user", "passkeys", "rm", "ann", "0011223344556677")[0] == 4
+    assert run("user", "passkeys", "ls", "bob")[0] == 4
+    assert run("user", "sessions", "ls") == (0, "nobody is logged in\n", "")
+    assert from_json(SessionsView, run("user", "sessions", "ls", "--json")[1]).sessions == ()
+    assert run("user", "sessions", "end", "0011")[0] == 4
+    status, _, err = run("user", "second-factor", "ann")
+    assert (status, "add an authenticator or a passkey first" in err) == (5, True)
+    assert run("user", "second-factor", "ann", "--off")[1] == "ann  viewer\n"
+
+
 @pytest.mark.parametrize(
     "words", [("add", "ann"), ("role", "ann", "admin"), ("disable", "ann"), ("enable", "ann"), ("password", "ann"),
-              ("totp", "ann", "--remove"), ("remove", "ann")]
+              ("totp", "ann", "--remove"), ("second-factor", "ann", "--off"), ("remove", "ann")]
 )  # fmt: skip
 def test_every_verb_has_json(run: Run, server: Served, file: str, words: tuple[str, ...]) -> None:
     more = ("--password-file", file)
@@ -114,6 +130,10 @@ def test_the_audit_log(run: Run, server: Served, file: str) -> None:
     assert second.endswith(" socket socket request PUT /v1/machines/{name}/hold 200 name=node-0")
     entries = [from_json(AuditEntryView, line) for line in run("audit", "--after", "1", "--json")[1].splitlines()]
     assert [entry.seq for entry in entries] == [2]
+    assert run("audit", "--what", "hold")[1] == f"{second}\n"
+    assert run("audit", "--outcome", "refused") == (0, "", "")
+    assert run("audit", "--who", "nobody") == (0, "", "")
+    assert run("audit", "--outcome", "odd")[0] == 2
     assert run("audit", "--verify") == (0, "2 lines, none changed or missing\n", "")
     assert from_json(AuditVerdictView, run("audit", "--verify", "--json")[1]).broken is None
 

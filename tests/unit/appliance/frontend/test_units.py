@@ -34,3 +34,12 @@ def test_moment() -> None:
 
 def test_clock() -> None:
     assert units.clock(1_800_000_190.9) == "08:03:10Z"
+
+
+def test_what_is_typed_from_a_screen_is_grouped() -> None:
+    assert units.grouped("abcdefghij") == "abcd efgh ij"
+    assert units.grouped("") == ""
+
+
+def test_lines_are_numbered_as_python_does() -> None:
+    assert list(units.numbered("a\x0cb\u2028c\r\n\nd\n")) == [(1, "a\x0cb\u2028c"), (2, ""), (3, "d")]

@@ -14,8 +14,10 @@ from appliance.model.filter import parse
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.paging import MachinesQuery, last_of
 from appliance.model.views import PowerAction, RunState
+from appliance.services.program import SiteProgram
 from appliance.services.segment_state import told
 from appliance.store.records import FactsReceived, HoldPlaced, HoldReleased, PlanStored, RunStarted
+from images.processes import HostProcesses
 from pxe.dhcp.rivals import Passive, Stands
 from tests.unit.appliance.conductor.rack import HOST_KEY, FakeRack, Net
 from tests.unit.appliance.conductor.virtual import run
@@ -282,5 +284,32 @@ def test_a_machine_names_its_place_and_the_run_that_has_work_for_it(tmp_path: Pa
         assert app.machine(NODE).run == run.id
         await net.ended()
         assert app.machine(NODE).run == ""
+
+    play(tmp_path, scene)
+
+
+RUNS = "from tests.unit.appliance.conductor.rack import site as rack_of\n\nsite = rack_of(1)\n"
+LESS = RUNS.replace("site = rack_of(1)", "from dataclasses import replace\n\nsite = replace(rack_of(1), scores=())")
+
+
+def test_a_site_program_is_reloaded_for_all_who_ask(tmp_path: Path) -> None:
+    """Also for requests that count once, which have a copy of the application; a plan of before is stale."""
+    path = tmp_path / "site.py"
+    path.write_text(RUNS)
+
+    async def scene(rack: FakeRack, net: Net) -> None:
+        app = net.application
+        assert "from no file" in await refusal(app.program(), NotFoundError)
+        app._program = SiteProgram(path, HostProcesses(), net.hands.clock)
+        copy = app.under(Asked(key="k", print="p", status=200))
+        before = await digest(net)
+        path.write_text(LESS)
+        view = await app.program()
+        assert (view.changed, view.reloadable) == (True, True)
+        assert {(one.change, one.machine) for one in view.changes} == {("removed", NODE)}
+        assert not (await copy.reload(view.digest)).changed
+        assert (await app.make_plan()).steps == ()
+        assert "stale" in await refusal(app.apply(before), ConflictError)
+        assert "changed since" in await refusal(app.reload("0" * 64), ConflictError)
 
     play(tmp_path, scene)

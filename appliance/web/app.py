@@ -59,6 +59,7 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             Route("/", looks.rack),
             Route("/machines", looks.machines),
             Route("/machines/{name}", looks.machine),
+            Route("/machines/{name}/console", looks.console),
             Route("/runs", looks.runs),
             Route("/runs/{run}", looks.run),
             Route("/plans/{digest}", looks.plan),
@@ -94,6 +95,9 @@ class _Looks:
         return html(
             request, self._doors, await self._pages.machine(self._hub.mark(), machine_name(request.path_params["name"]))
         )
+
+    async def console(self, request: Request) -> Response:
+        return html(request, self._doors, await self._pages.console(machine_name(request.path_params["name"])))
 
     async def runs(self, request: Request) -> Response:
         return html(request, self._doors, self._pages.runs(self._hub.mark()))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from appliance.errors import InnervateError, NotFoundError
 from appliance.frontend.provision import goes_on
 from appliance.frontend.timeline import stages
+from appliance.frontend.transcript import transcript
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.paging import MachinesQuery
@@ -36,6 +37,7 @@ from appliance.web.render import render
 
 EVENTS = 200
 ROWS = 250
+LINES, _SAID = 500, 1 << 16
 _SITE_PURPOSE = "provision the site"
 
 Parts = Mapping[str, str]
@@ -98,6 +100,7 @@ class Pages:
             machine=name,
             parts=parts,
             events="".join(map(self.event, reversed(events.events[-EVENTS:]))),
+            has_console=self._has_console(name),
         )
 
     def machine_parts(self, name: str) -> Parts:
@@ -105,6 +108,19 @@ class Pages:
         explained = self._appliance.explain(MachineName(name))
         passed = tuple(stage for stage in stages(view, self._now()) if stage.took is not None)
         return {"panel": render("_panel", machine=view, explained=explained, stages=passed, now=self._now())}
+
+    async def console(self, name: MachineName) -> str:
+        console = self._appliance.console(name)
+        said = await asyncio.to_thread(console.tail, _SAID)
+        lines = transcript(said, LINES)
+        return self._page("console", "", machine=name, console=console.view, lines=lines)
+
+    def _has_console(self, name: MachineName) -> bool:
+        try:
+            self._appliance.console(name)
+        except NotFoundError:
+            return False
+        return True
 
     def runs(self, mark: str) -> str:
         return self._page("runs", mark, live="runs", parts=self.runs_parts(SITE))

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from appliance.access.model import Caller
 from appliance.api.entering import Named
+from appliance.model.console_views import ConsoleView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, MachinesQuery
@@ -24,6 +25,15 @@ from appliance.model.views import (
     RunView,
     SummaryView,
 )
+
+
+class Recorded(Protocol):
+    """A serial console."""
+
+    @property
+    def view(self) -> ConsoleView: ...
+
+    def tail(self, most: int) -> bytes: ...
 
 
 class Looking(Protocol):
@@ -46,6 +56,8 @@ class Looking(Protocol):
     def run(self, run: RunId) -> RunView: ...
 
     def runs(self) -> RunsView: ...
+
+    def console(self, name: MachineName) -> Recorded: ...
 
 
 class Appliance(Looking, Protocol):

@@ -6,7 +6,7 @@ settings -> log -> world -> boot services, agents, BMCs -> conductor -> API
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from ipaddress import IPv4Address
@@ -47,8 +47,10 @@ from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
+from appliance.services.shelf import Shelf
 from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stock import Stock, take_stock
+from appliance.services.stores import StoreDesk
 from appliance.services.traces import ServiceTraces
 from appliance.services.watch import Watch, answers
 from appliance.services.webhooks import Courier, Position, secret_of
@@ -63,7 +65,6 @@ from images.processes import HostProcesses
 from pxe.boot import BootIntent
 from pxe.client import Client
 from pxe.content import ContentTable
-from pxe.dhcp.leases import Lease
 from pxe.memory import settle
 from pxe.service import BootServices, PxeEvent
 from pxe.tls import server_context
@@ -115,8 +116,7 @@ async def _run(settings: Settings) -> None:
         present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))
         memory.on_change(present.follow)
         segment, bmcs = SegmentState(), _opening(settings, site.topology, closing)
-        meter = Meter(site.topology, memory, SystemClock(), _surroundings(settings, lambda: services.leases()))
-        log.time_commits(meter.committed)
+        meter = _measuring(settings, site.topology, log, memory, lambda: services)
         desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter)
         hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs)
         application = Appliance(
@@ -133,9 +133,11 @@ async def _run(settings: Settings) -> None:
             waiting=waiting,
             ssh_key=settings.key,
             measured=meter.families,
+            stores=_giving(settings, site.topology, stock, memory, segment, services, meter),
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
+        closing.callback(asyncio.create_task(meter.run(), name="history").cancel)
         _reacting(site.topology, memory, application, closing)
         _telling(settings, site.name, memory, meter, closing)
         bmcs.start()
@@ -156,6 +158,19 @@ async def _run(settings: Settings) -> None:
         closing.callback(services.stop)
         serving = serve(app, settings.socket, stop, secure)
         await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
+
+
+def _giving(
+    settings: Settings,
+    rack: Rack,
+    stock: Stock,
+    memory: Memory,
+    segment: SegmentState,
+    services: BootServices,
+    meter: Meter,
+) -> StoreDesk:
+    shelf = Shelf(settings.images_dir, stock.entries)
+    return StoreDesk(rack, memory, segment, SystemClock(), shelf=shelf, leases=services.leases, history=meter.history)
 
 
 def _guarding(settings: Settings, site: str, closing: AsyncExitStack) -> Access:
@@ -230,12 +245,17 @@ def _opening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> BmcDesk
     return desk
 
 
-def _surroundings(settings: Settings, leases: Callable[[], Sequence[Lease]]) -> Surroundings:
-    return Surroundings(
+def _measuring(settings: Settings, rack: Rack, log: Log, memory: Memory, services: Callable[[], BootServices]) -> Meter:
+    """`services` are made later."""
+    around = Surroundings(
         disks={"state": settings.state_dir, "images": settings.images_dir},
         certificates={"redfish": settings.state_dir / "redfish" / "server.crt"},
-        leases=leases,
+        leases=lambda: services().leases(),
+        sent=lambda: services().sent_in_all(),
     )
+    meter = Meter(rack, memory, SystemClock(), around)
+    log.time_commits(meter.committed)
+    return meter
 
 
 def _facing_nodes(

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
+from appliance.api.fake_stores import FakeStores
 from appliance.api.port import Asked, Honoured
 from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
@@ -139,6 +140,7 @@ class FakeApplication:
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     took_over: bool = False
     consoles: dict[str, Console] = field(default_factory=dict)
+    stores: FakeStores = field(default_factory=FakeStores)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -12,7 +12,9 @@ from appliance.metrics.model import Family
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
-from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
+from appliance.model.image_views import ImagesView, ImageView
+from appliance.model.network_views import HistoryView, LeasesView, NetworksView
+from appliance.model.paging import EVERY_LEASE, EVERY_MACHINE, EVERY_RUN, LeasesQuery, MachinesQuery, RunsQuery
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -70,9 +72,28 @@ class Bmcs(Protocol):
     def remove_entry(self, scope: VaultScope, value: str, user: str) -> VaultView: ...
 
 
+class Stores(Protocol):
+    """What the appliance has to give: images, networks, addresses."""
+
+    async def images(self) -> ImagesView: ...
+
+    async def image(self, name: str) -> ImageView:
+        """By its name, or its version."""
+        ...
+
+    def networks(self) -> NetworksView: ...
+
+    def leases(self, query: LeasesQuery = EVERY_LEASE) -> LeasesView: ...
+
+    def history(self) -> HistoryView: ...
+
+
 class Application(Protocol):
     @property
     def bmc_desk(self) -> Bmcs: ...
+
+    @property
+    def stores(self) -> Stores: ...
 
     def under(self, asked: Asked) -> "Application":
         """The same, for one request: that it was carried out becomes durable together with what it did to a run."""

@@ -7,7 +7,7 @@ from copy import copy
 from pathlib import Path
 
 from appliance import __version__
-from appliance.api.port import Asked, Bmcs, Honoured
+from appliance.api.port import Asked, Bmcs, Honoured, Stores
 from appliance.conductor.explain import explain
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import MachineState, model_of
@@ -44,6 +44,7 @@ from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
+from appliance.services.stores import StoreDesk
 from appliance.services.views import Around, event_view, machine_card, machine_view, plan_view, run_summary, run_view
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
@@ -93,8 +94,10 @@ class Appliance:
         waiting: Waiting,
         ssh_key: Path,
         measured: Callable[[], Iterable[Family]] = tuple,
+        stores: Stores | None = None,
     ) -> None:
         self.bmc_desk = bmc_desk
+        self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self._memory = memory
         self._site = site
         self._servers = {server.name: server for server in site.topology.servers}

@@ -35,6 +35,16 @@ from appliance.model.bmc_views import (
     VaultScope,
 )
 from appliance.model.codec import to_json
+from appliance.model.image_views import ArtifactView, HashState, ImageView
+from appliance.model.network_views import (
+    AddressState,
+    HistoryView,
+    LeaseView,
+    NetworksView,
+    NetworkView,
+    RivalView,
+    SampleView,
+)
 from appliance.model.phase import ConditionKind, Phase
 from appliance.model.secret import Secret
 from appliance.model.views import (
@@ -53,6 +63,7 @@ from appliance.model.views import (
     RunState,
     RunSummaryView,
     RunView,
+    SegmentView,
     ShellView,
     StepState,
     StepView,
@@ -89,6 +100,37 @@ BMC = BmcView(
     fingerprint="ab" * 32,
     login=LoginState.UNTRIED,
     must_change=True,
+)
+IMAGE = ImageView(
+    name="debian-13",
+    version="ab" * 32,
+    size_bytes=7,
+    sha256="ef" * 32,
+    served=True,
+    state=HashState.WHOLE,
+    looked=5.0,
+    machines=("node-0",),
+    artifacts=(
+        ArtifactView(
+            name="blob.zst", sha256="ef" * 32, size_bytes=7, media_type="application/zstd", state=HashState.WHOLE
+        ),
+    ),
+)
+NETWORKS = NetworksView(
+    networks=(NetworkView(network="10.77.0.0/24", mode="full", device="br0", address="10.77.0.1", size=9, used=3),),
+    serves=False,
+    troubles=(SegmentView(kind="pool", subject="10.77.0.0/24", text="full", since=1.0),),
+    rivals=(RivalView(server="10.77.0.9", text="a second server", since=1.0, heard=2.0, here=True),),
+)
+LEASE = LeaseView(
+    address="10.77.0.51",
+    network="10.77.0.0/24",
+    state=AddressState.BOUND,
+    mac="52:54:00:00:00:01",
+    machine="node-0",
+    hostname="node-0",
+    reserved=True,
+    until=9.0,
 )
 OTHER = replace(PLAN, digest="b" * 64, deferred=())
 WIPE = replace(
@@ -339,6 +381,26 @@ def test_vault(application: FakeApplication, client: Client) -> None:
     with pytest.raises(UsageError, match="fits no BMC") as caught:
         client.add_to_vault(replace(entry, scope=VaultScope.SITE))
     assert "pa ss" not in f"{caught.value}{caught.value.evidence}"
+
+
+def test_images_networks_and_addresses(application: FakeApplication, client: Client) -> None:
+    stores = application.stores
+    stores.shelf = [IMAGE, replace(IMAGE, version="cd" * 32, served=False)]
+    stores.network = NETWORKS
+    stores.addresses = [replace(LEASE, address=f"10.77.0.{number}") for number in range(5)]
+    stores.past = HistoryView(step=10.0, samples=(SampleView(time=1.0, http_bytes=5, tftp_bytes=6, used={"n": 7}),))
+    assert client.images().images == tuple(stores.shelf)
+    assert client.image("debian-13") == IMAGE
+    assert client.image("cd" * 32) == stores.shelf[1]
+    with pytest.raises(NotFoundError):
+        client.image("windows")
+    assert client.networks() == NETWORKS
+    assert client.history() == stores.past
+    assert client.leases().leases == tuple(stores.addresses)
+    assert client.leases("10.78.0.0/24").leases == client.leases(state=AddressState.DECLINED).leases == ()
+    pages = list(client.lease_pages("10.77.0.0/24", AddressState.BOUND, size=2))
+    assert [len(page.leases) for page in pages] == [2, 2, 1]
+    assert [one for page in pages for one in page.leases] == stores.addresses
 
 
 def test_power_and_hold(application: FakeApplication, client: Client) -> None:

@@ -95,7 +95,8 @@ class MachineView:
     """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen).
 
     `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes` and `disks` are empty or None until the hardware is
-    known. `run` is the run that still has something to do with it, "" for none.
+    known. `run` is the run that still has something to do with it, "" for none. `step` is the `step_number`th (from 1)
+    of the `step_count` steps that its run has for this machine.
     """
 
     name: str
@@ -121,6 +122,8 @@ class MachineView:
     cores: int | None = None
     memory_bytes: int | None = None
     disks: tuple[DiskView, ...] = ()
+    step_number: int = 0
+    step_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

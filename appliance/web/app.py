@@ -21,6 +21,7 @@ from appliance.model.ids import PlanDigest, RunId, machine_name
 from appliance.web.actions import Actions
 from appliance.web.entry import Entry
 from appliance.web.forms import html, personal
+from appliance.web.giving import Chosen
 from appliance.web.live import Hub, Update
 from appliance.web.pages import EVENTS, Pages, draw_of
 from appliance.web.port import Appliance, Doors
@@ -63,6 +64,8 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             Route("/runs", looks.runs),
             Route("/runs/{run}", looks.run),
             Route("/plans/{digest}", looks.plan),
+            Route("/images", looks.images),
+            Route("/networks", looks.networks),
             Route("/events", looks.events),
             Route("/keys", looks.keys),
             Route("/live", looks.live),
@@ -108,6 +111,13 @@ class _Looks:
     async def plan(self, request: Request) -> Response:
         return html(request, self._doors, self._pages.plan(PlanDigest(request.path_params["digest"])))
 
+    async def images(self, request: Request) -> Response:
+        return html(request, self._doors, await self._pages.images(self._hub.mark()))
+
+    async def networks(self, request: Request) -> Response:
+        chosen = Chosen.parse(request.url.query)
+        return html(request, self._doors, await self._pages.networks(self._hub.mark(), chosen))
+
     async def events(self, request: Request) -> Response:
         mark = self._hub.mark()
         after = request.query_params.get("after") or str(max(0, self._hub.seen - EVENTS))
@@ -132,6 +142,8 @@ class _Looks:
         """The gate ends it with the caller's session or token."""
         yield "retry: 1000\n\n"
         async for update in self._hub.watch(mark):
+            if update is not None:
+                await self._pages.look_ahead(page)
             message = _BEAT if update is None else self._message(page, update)
             yield personal(request, self._doors, message)
 

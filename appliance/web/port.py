@@ -11,7 +11,9 @@ from appliance.api.entering import Named
 from appliance.model.console_views import ConsoleView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
-from appliance.model.paging import EVERY_MACHINE, MachinesQuery
+from appliance.model.image_views import ImagesView
+from appliance.model.network_views import HistoryView, LeasesView, NetworksView
+from appliance.model.paging import EVERY_LEASE, EVERY_MACHINE, LeasesQuery, MachinesQuery
 from appliance.model.views import (
     Errand,
     EventsView,
@@ -36,8 +38,23 @@ class Recorded(Protocol):
     def tail(self, most: int) -> bytes: ...
 
 
+class Stores(Protocol):
+    """What the appliance has to give: images, networks, addresses."""
+
+    async def images(self) -> ImagesView: ...
+
+    def networks(self) -> NetworksView: ...
+
+    def leases(self, query: LeasesQuery = EVERY_LEASE) -> LeasesView: ...
+
+    def history(self) -> HistoryView: ...
+
+
 class Looking(Protocol):
     """What changes nothing."""
+
+    @property
+    def stores(self) -> Stores: ...
 
     def health(self) -> HealthView: ...
 

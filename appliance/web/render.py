@@ -8,6 +8,8 @@ from secrets import token_hex
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from appliance.frontend import units
+from appliance.frontend.pace import pace, place_text
+from appliance.frontend.words import lease_left, pool_text
 from appliance.model.standing import STANDINGS, Standing, standing
 from appliance.model.text import clean
 
@@ -53,6 +55,10 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         percent=units.percent,
+        pace=pace,
+        place_text=place_text,
+        pool_text=pool_text,
+        lease_left=lease_left,
         standing=standing,
         standings=STANDINGS,
         glyphs=GLYPHS,

@@ -57,6 +57,12 @@ def scene(source: _Source) -> FakeApplication:
     application.inventory = {name: _machine(view, source) for name, view in application.inventory.items()}
     application.explained = {name: poisoned(view, source) for name, view in application.explained.items()}
     steps = tuple(poisoned(step, source) for step in INSTALL.steps)
+    stores = application.stores
+    stores.shelf = [replace(poisoned(one, source), state=one.state) for one in stores.shelf]
+    stores.network = poisoned(stores.network, source)
+    stores.addresses = [
+        replace(poisoned(one, source), address=one.address, state=one.state) for one in stores.addresses
+    ]
     plan = replace(INSTALL, steps=steps, roles=poisoned(INSTALL.roles, source), missing=(source.next(),))
     application.plans = [replace(plan, deferred=poisoned(INSTALL.deferred, source), site="lab")]
     return application
@@ -72,7 +78,15 @@ def _sane(page: Page, where: str) -> None:
 
 
 def _visit(page: Page, served: Serving, application: FakeApplication) -> None:
-    for path in ("/", "/machines", "/runs", "/events", *(f"/machines/{name}" for name in application.inventory)):
+    for path in (
+        "/",
+        "/machines",
+        "/runs",
+        "/events",
+        "/images",
+        "/networks",
+        *(f"/machines/{name}" for name in application.inventory),
+    ):
         page.goto(served.url + path)
         _sane(page, path)
     page.goto(served.url)

@@ -51,6 +51,7 @@ from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
     BmcView,
+    SensorsView,
     VaultEntryRequest,
     VaultScope,
     VaultView,
@@ -213,6 +214,9 @@ class Client:
 
     def release(self, name: str) -> MachineView:
         return self._call(MachineView, "DELETE", f"/v1/machines/{_part(name)}/hold")
+
+    def sensors(self, name: str) -> SensorsView:
+        return self._call(SensorsView, "GET", f"/v1/machines/{_part(name)}/sensors")
 
     def images(self) -> ImagesView:
         return self._call(ImagesView, "GET", "/v1/images")

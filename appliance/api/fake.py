@@ -32,6 +32,7 @@ from appliance.model.bmc_views import (
     BmcsView,
     BmcView,
     LoginState,
+    SensorsView,
     VaultEntryView,
     VaultScope,
     VaultView,
@@ -72,6 +73,7 @@ class FakeBmcs:
 
     known: dict[str, BmcView] = field(default_factory=dict)
     asked: list[BmcSearchRequest] = field(default_factory=list)
+    measured: dict[str, SensorsView] = field(default_factory=dict)
     forgiven: list[str] = field(default_factory=list)
     kept: dict[tuple[VaultScope, str, str], Entry] = field(default_factory=dict)
     _looks: int = 0
@@ -95,6 +97,9 @@ class FakeBmcs:
 
     async def forget(self, url: str) -> BmcView:
         return _find(self.known, url, "BMC")
+
+    async def sensors(self, machine: MachineName) -> SensorsView:
+        return _find(self.measured, machine, "machine with sensors")
 
     def vault(self) -> VaultView:
         entries = (

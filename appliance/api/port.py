@@ -9,7 +9,7 @@ from typing import Protocol
 from appliance.bmc.vault import Entry
 from appliance.console.console import Console
 from appliance.metrics.model import Family
-from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
+from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, SensorsView, VaultScope, VaultView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.image_views import ImagesView, ImageView
@@ -62,6 +62,10 @@ class Bmcs(Protocol):
     async def forgive(self, url: str) -> BmcView: ...
 
     async def forget(self, url: str) -> BmcView: ...
+
+    async def sensors(self, machine: MachineName) -> SensorsView:
+        """Read from its BMC, or what was read some seconds ago. Raises `BmcError`."""
+        ...
 
     def vault(self) -> VaultView: ...
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+_UCUM = {"Cel": "°C", "{rev}/min": "rpm", "{RPM}": "rpm"}
 _STEPS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -50,3 +51,10 @@ def moment(epoch: float) -> str:
 def clock(epoch: float) -> str:
     """The time of day as `moment` writes it: "12:03:10Z"."""
     return moment(epoch)[11:]
+
+
+def measure(reading: float | None, unit: str) -> str:
+    """Of a sensor, whose `unit` is in UCUM as Redfish has it (DSP2046): "41 °C", "5400 rpm"; "none now" for None."""
+    if reading is None:
+        return "none now"
+    return f"{reading:g} {_UCUM.get(unit, unit)}".rstrip()

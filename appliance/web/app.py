@@ -61,6 +61,7 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             Route("/machines", looks.machines),
             Route("/machines/{name}", looks.machine),
             Route("/machines/{name}/console", looks.console),
+            Route("/machines/{name}/sensors", looks.sensors),
             Route("/runs", looks.runs),
             Route("/runs/{run}", looks.run),
             Route("/plans/{digest}", looks.plan),
@@ -101,6 +102,9 @@ class _Looks:
 
     async def console(self, request: Request) -> Response:
         return html(request, self._doors, await self._pages.console(machine_name(request.path_params["name"])))
+
+    async def sensors(self, request: Request) -> Response:
+        return html(request, self._doors, await self._pages.sensors(machine_name(request.path_params["name"])))
 
     async def runs(self, request: Request) -> Response:
         return html(request, self._doors, self._pages.runs(self._hub.mark()))

@@ -120,6 +120,10 @@ class Pages:
         lines = transcript(said, LINES)
         return self._page("console", "", machine=name, console=console.view, lines=lines)
 
+    async def sensors(self, name: MachineName) -> str:
+        view = await self._appliance.bmc_desk.sensors(name)
+        return self._page("sensors", "", machine=name, view=view)
+
     def _has_console(self, name: MachineName) -> bool:
         try:
             self._appliance.console(name)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from appliance.access.model import Caller
 from appliance.api.entering import Named
+from appliance.model.bmc_views import SensorsView
 from appliance.model.console_views import ConsoleView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
@@ -50,8 +51,15 @@ class Stores(Protocol):
     def history(self) -> HistoryView: ...
 
 
+class Measuring(Protocol):
+    async def sensors(self, machine: MachineName) -> SensorsView: ...
+
+
 class Looking(Protocol):
     """What changes nothing."""
+
+    @property
+    def bmc_desk(self) -> Measuring: ...
 
     @property
     def stores(self) -> Stores: ...

@@ -55,6 +55,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         percent=units.percent,
+        measure=units.measure,
         pace=pace,
         place_text=place_text,
         pool_text=pool_text,

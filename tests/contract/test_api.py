@@ -25,11 +25,14 @@ from appliance.errors import (
     ShellError,
     UsageError,
 )
+from appliance.model.bmc import Health, SensorKind
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
     BmcView,
     LoginState,
+    SensorsView,
+    SensorView,
     VaultEntryRequest,
     VaultEntryView,
     VaultScope,
@@ -401,6 +404,15 @@ def test_images_networks_and_addresses(application: FakeApplication, client: Cli
     pages = list(client.lease_pages("10.77.0.0/24", AddressState.BOUND, size=2))
     assert [len(page.leases) for page in pages] == [2, 2, 1]
     assert [one for page in pages for one in page.leases] == stores.addresses
+
+
+def test_sensors(application: FakeApplication, client: Client) -> None:
+    fan = SensorView(name="Fan 1", kind=SensorKind.FAN, reading=5400.5, unit="{rev}/min", health=Health.OK)
+    view = SensorsView(machine="node-0", read=5.0, sensors=(fan, replace(fan, reading=None)))
+    application.bmc_desk.measured["node-0"] = view
+    assert client.sensors("node-0") == view
+    with pytest.raises(NotFoundError):
+        client.sensors("node-9")
 
 
 def test_power_and_hold(application: FakeApplication, client: Client) -> None:

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from appliance.api.fake import FakeApplication
+from appliance.api.fake import FakeApplication, FakeBmcs
 from appliance.api.fake_stores import FakeStores
+from appliance.model.bmc import Health, SensorKind
+from appliance.model.bmc_views import SensorsView, SensorView
 from appliance.model.image_views import ArtifactView, HashState, ImageView
 from appliance.model.network_views import (
     AddressState,
@@ -154,6 +156,7 @@ def rack() -> FakeApplication:
         errands={Errand.WIPE: [WIPE]},
         explained={name: _explained(machine) for name, machine in found.items()},
         stores=stores(),
+        bmc_desk=FakeBmcs(measured={name: sensors(name) for name in found}),
     )
 
 
@@ -249,3 +252,13 @@ def leases(count: int = 12) -> list[LeaseView]:
 
 def stores() -> FakeStores:
     return FakeStores(shelf=list(IMAGES), network=NETWORKS, addresses=leases(), past=history())
+
+
+def sensors(machine: str) -> SensorsView:
+    kinds = {SensorKind.TEMPERATURE: "Cel", SensorKind.FAN: "{rev}/min", SensorKind.POWER: "W"}
+    found = (
+        SensorView(name=f"{kind.value} 1", kind=kind, reading=41.5, unit=unit, health=health)
+        for (kind, unit), health in zip(kinds.items(), Health, strict=False)
+    )
+    lost = SensorView(name="Inlet", kind=SensorKind.OTHER, reading=None, unit="", health=Health.UNKNOWN)
+    return SensorsView(machine=machine, read=NOW, sensors=(*found, lost))

@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from appliance.model.image_views import HashState
 from appliance.model.network_views import HistoryView
+from tests.web.conftest import serious
 from tests.web.scenes import NETWORK, NETWORKS, history, leases, rack
 from tests.web.serving import serving
 
@@ -115,3 +116,17 @@ def test_a_step_says_how_it_comes_along(page: Page) -> None:
         served.do(application.tell("node-5", "began"))
         expect(page.locator(".step")).to_contain_text("step 4 of 7")
         expect(page.locator(".pace")).not_to_contain_text("late")
+
+
+def test_sensors(page: Page) -> None:
+    application = rack()
+    with serving(application) as served:
+        page.goto(f"{served.url}/machines/node-6")
+        page.get_by_role("link", name="Sensors").click()
+        expect(page.get_by_role("row", name="temperature 1")).to_contain_text("41.5 °C")
+        expect(page.get_by_role("row", name="fan 1")).to_contain_text("41.5 rpm")
+        expect(page.get_by_role("row", name="Inlet")).to_contain_text("none now")
+        assert not serious(page)
+        application.bmc_desk.measured.clear()
+        page.reload()
+        expect(page.get_by_text("no machine with sensors is called node-6")).to_be_visible()

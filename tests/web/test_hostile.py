@@ -57,6 +57,8 @@ def scene(source: _Source) -> FakeApplication:
     application.inventory = {name: _machine(view, source) for name, view in application.inventory.items()}
     application.explained = {name: poisoned(view, source) for name, view in application.explained.items()}
     steps = tuple(poisoned(step, source) for step in INSTALL.steps)
+    measured = application.bmc_desk.measured
+    measured.update({name: poisoned(view, source) for name, view in measured.items()})
     stores = application.stores
     stores.shelf = [replace(poisoned(one, source), state=one.state) for one in stores.shelf]
     stores.network = poisoned(stores.network, source)
@@ -85,6 +87,7 @@ def _visit(page: Page, served: Serving, application: FakeApplication) -> None:
         "/events",
         "/images",
         "/networks",
+        "/machines/node-6/sensors",
         *(f"/machines/{name}" for name in application.inventory),
     ):
         page.goto(served.url + path)

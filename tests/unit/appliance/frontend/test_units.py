@@ -34,3 +34,17 @@ def test_moment() -> None:
 
 def test_clock() -> None:
     assert units.clock(1_800_000_190.9) == "08:03:10Z"
+
+
+@pytest.mark.parametrize(
+    ("reading", "unit", "text"),
+    [
+        (41.5, "Cel", "41.5 °C"),
+        (5400.0, "{rev}/min", "5400 rpm"),
+        (12.0, "V", "12 V"),
+        (3.0, "", "3"),
+        (None, "W", "none now"),
+    ],
+)
+def test_measure(reading: float | None, unit: str, text: str) -> None:
+    assert units.measure(reading, unit) == text

@@ -6,7 +6,7 @@ settings -> log -> world -> boot services, agents, BMCs -> conductor -> API
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from ipaddress import IPv4Address
@@ -65,6 +65,7 @@ from images.processes import HostProcesses
 from pxe.boot import BootIntent
 from pxe.client import Client
 from pxe.content import ContentTable
+from pxe.dhcp.leases import Lease
 from pxe.memory import settle
 from pxe.service import BootServices, PxeEvent
 from pxe.tls import server_context
@@ -247,15 +248,21 @@ def _opening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> BmcDesk
 
 def _measuring(settings: Settings, rack: Rack, log: Log, memory: Memory, services: Callable[[], BootServices]) -> Meter:
     """`services` are made later."""
-    around = Surroundings(
-        disks={"state": settings.state_dir, "images": settings.images_dir},
-        certificates={"redfish": settings.state_dir / "redfish" / "server.crt"},
-        leases=lambda: services().leases(),
-        sent=lambda: services().sent_in_all(),
-    )
+    around = _surroundings(settings, lambda: services().leases(), lambda: services().sent_in_all())
     meter = Meter(rack, memory, SystemClock(), around)
     log.time_commits(meter.committed)
     return meter
+
+
+def _surroundings(
+    settings: Settings, leases: Callable[[], Sequence[Lease]], sent: Callable[[], int] = int
+) -> Surroundings:
+    return Surroundings(
+        disks={"state": settings.state_dir, "images": settings.images_dir},
+        certificates={"redfish": settings.state_dir / "redfish" / "server.crt"},
+        leases=leases,
+        sent=sent,
+    )
 
 
 def _facing_nodes(

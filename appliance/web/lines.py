@@ -11,6 +11,8 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 640, 160, 70, 18
 _MOST_POINTS = 300
 _ROWS = 12
 _TICKS = 4
+_EMPTY = 100.0
+"""How high a chart is where all is zero."""
 
 Point = tuple[float, float]
 Say = Callable[[float], str]
@@ -85,7 +87,7 @@ def _chart(series: dict[str, list[Point]], say: Say, title: str, ceiling: float 
     if len(set(times)) < 2:
         return None
     begin, end = min(times), max(times)
-    top = ceiling or max(value for points in series.values() for _, value in points) or 1.0
+    top = ceiling or max(value for points in series.values() for _, value in points) or _EMPTY
     across, upward = (WIDTH - LEFT) / (end - begin), (HEIGHT - BOTTOM) / top
     lines = tuple(
         Line(

@@ -123,6 +123,29 @@ def test_a_viewer_reads_only(scene: Scene) -> None:
     assert bytes(scene.wire.typed) == b""
 
 
+HANDSHAKE = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def test_another_sites_page_does_not_get_the_console(scene: Scene) -> None:
+    """A browser sends its cookie along; the Origin tells, and no session is no console."""
+    scene.site.add(Role.OPERATOR)
+    cookie, path = scene.site.cookie("operator"), f"/v1/machines/{NODE}/console"
+    for headers, status in (
+        ({"Cookie": cookie, "Origin": scene.site.url}, 101),
+        ({"Cookie": cookie, "Origin": "https://evil.example"}, 403),
+        ({"Cookie": cookie, "Origin": "null"}, 403),
+        ({"Cookie": cookie}, 403),
+        ({"Origin": scene.site.url}, 401),
+        ({}, 401),
+    ):
+        assert scene.site.handshake(path, **HANDSHAKE, **headers) == status, headers
+
+
 def test_a_line_that_is_lost_is_told_in_words(scene: Scene) -> None:
     scene.open(Role.OPERATOR)
     line = scene.page.locator("#line")

@@ -56,6 +56,16 @@ class Site:
         connection.close()
         return got
 
+    def handshake(self, path: str, **headers: str) -> int:
+        """The status that a WebSocket is answered with; it is hung up at once."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = HTTPSConnection(HOST, self.port, context=context, timeout=10)
+        connection.request("GET", path, headers=headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
     def cookie(self, name: str) -> str:
         entered = self.server.do(self.access.desk.log_in(name, PASSWORD, "", "192.0.2.1"))
         return f"{COOKIE}={entered.cookie}"
@@ -192,7 +202,20 @@ def test_forged_forms_change_nothing(path: str, site: Site) -> None:
 def test_without_a_log_in_only_the_doors_are_open(site: Site) -> None:
     site.add(Role.ADMIN)
     opened = {"/login": 200, "/setup": 303}
-    paths = ("/", "/machines", "/machines/node-1", "/runs", "/events", "/keys", "/live?page=rack", "/nothing", *opened)
+    paths = (
+        "/",
+        "/machines",
+        "/machines/node-1",
+        "/runs",
+        "/images",
+        "/networks",
+        "/machines/node-1/console",
+        "/events",
+        "/keys",
+        "/live?page=rack",
+        "/nothing",
+        *opened,
+    )
     for path in paths:
         status, location, _ = site.ask("GET", path)
         assert status == opened.get(path, 303), path

@@ -102,6 +102,8 @@ class Hub:
     def drawn(self, page: str, key: str, draw: Draw) -> Mapping[str, str]:
         """Drawn once for each change of `key`, whoever asks."""
         kept, changed = self._drawn.get((page, key)), self._changed.get(key, 0)
+        if len(self._drawn) > _KEPT:  # addresses of pages are the viewers' to choose
+            self._drawn.clear()
         if kept is None or kept[0] != changed:
             kept = self._drawn[page, key] = (changed, draw(key))
         return kept[1]

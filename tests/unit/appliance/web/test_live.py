@@ -134,3 +134,14 @@ def test_a_new_sample_is_told_once() -> None:
         assert METER in (await news(hub.watch(""))).keys
 
     play(scene)
+
+
+def test_pages_that_viewers_make_up_are_not_kept_for_ever() -> None:
+    async def scene(_application: FakeApplication, hub: Hub) -> None:
+        first = hub.drawn("networks/0", SITE, lambda _key: {"part": "first"})
+        assert hub.drawn("networks/0", SITE, lambda _key: {"part": "second"}) is first
+        for number in range(30_000):
+            hub.drawn(f"networks/{number + 1}", SITE, lambda _key: {})
+        assert hub.drawn("networks/0", SITE, lambda _key: {"part": "second"}) == {"part": "second"}
+
+    play(scene)

@@ -106,7 +106,7 @@ def test_an_address_is_its_lease_or_its_reservation() -> None:
 
 
 def test_a_thousand_machines_are_listed_in_no_time() -> None:
-    """A tenth of the second that a list may take until it can be used."""
+    """A tenth of the second that a list may take until it can be used; of the processor, as others use it, too."""
     lab = lab_rack()
     network = replace(
         lab.boot_network,
@@ -120,7 +120,7 @@ def test_a_thousand_machines_are_listed_in_no_time() -> None:
         lease(IPv4Address("10.0.1.0") + number, Mac.from_bytes(b"\x02\0\0\0" + number.to_bytes(2, "big")))
         for number in range(1000)
     )
-    began = time.perf_counter()
+    began = time.process_time()
     assert len(addresses(site, Known(leases=leases), NOW)) == 1000
     assert boot_networks(site, Known(leases=leases), NOW)[0].used == 1000
-    assert time.perf_counter() - began < 0.1
+    assert time.process_time() - began < 0.1

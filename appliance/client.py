@@ -54,12 +54,15 @@ from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
     BmcView,
+    SensorsView,
     VaultEntryRequest,
     VaultScope,
     VaultView,
 )
 from appliance.model.codec import etag_of, from_json, to_json
 from appliance.model.goal import Consent
+from appliance.model.image_views import ImagesView, ImageView
+from appliance.model.network_views import AddressState, HistoryView, LeasesView, NetworksView
 from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.views import (
     ApplyRequest,
@@ -244,6 +247,36 @@ class Client:
 
     def release(self, name: str) -> MachineView:
         return self._call(MachineView, "DELETE", f"/v1/machines/{_part(name)}/hold")
+
+    def sensors(self, name: str) -> SensorsView:
+        return self._call(SensorsView, "GET", f"/v1/machines/{_part(name)}/sensors")
+
+    def images(self) -> ImagesView:
+        return self._call(ImagesView, "GET", "/v1/images")
+
+    def image(self, name: str) -> ImageView:
+        return self._call(ImageView, "GET", f"/v1/images/{_part(name)}")
+
+    def networks(self) -> NetworksView:
+        return self._call(NetworksView, "GET", "/v1/networks")
+
+    def leases(self, network: str = "", state: AddressState | None = None) -> LeasesView:
+        """Those of one network, or in one state; in one answer."""
+        wanted = state.value if state else ""
+        return self._call(LeasesView, "GET", _target("/v1/leases", network=network, state=wanted))
+
+    def lease_pages(
+        self, network: str = "", state: AddressState | None = None, *, size: int = 500
+    ) -> Iterator[LeasesView]:
+        wanted, following = state.value if state else "", None
+        while following != "":
+            target = _target("/v1/leases", network=network, state=wanted, limit=str(size), cursor=following or "")
+            page = self._call(LeasesView, "GET", target)
+            yield page
+            following = page.next
+
+    def history(self) -> HistoryView:
+        return self._call(HistoryView, "GET", "/v1/history")
 
     def take_over(self) -> MachinesView:
         return self._call(MachinesView, "POST", "/v1/segment/take-over")

@@ -53,9 +53,11 @@ from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
+from appliance.services.shelf import Shelf
 from appliance.services.shells import SshShells, ensure_key
 from appliance.services.spans import Spans
 from appliance.services.stock import Stock, take_stock
+from appliance.services.stores import StoreDesk
 from appliance.services.syslog import Forwarder
 from appliance.services.traces import ServiceTraces
 from appliance.services.watch import Watch, answers
@@ -126,8 +128,7 @@ async def _run(settings: Settings) -> None:
         present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))
         memory.on_change(present.follow)
         segment, bmcs = SegmentState(), _opening(settings, site.topology, closing)
-        meter = Meter(site.topology, memory, SystemClock(), _surroundings(settings, lambda: services.leases()))
-        log.time_commits(meter.committed)
+        meter = _measuring(settings, site.topology, log, memory, lambda: services)
         desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter)
         hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs)
         application = Appliance(
@@ -146,9 +147,11 @@ async def _run(settings: Settings) -> None:
             measured=meter.families,
             snapshot=partial(snapshot_of, log.copy, settings.state_dir, site.name),
             program=program,
+            stores=_giving(settings, site.topology, stock, memory, segment, services, meter),
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
+        closing.callback(asyncio.create_task(meter.run(), name="history").cancel)
         _reacting(site.topology, memory, application, closing)
         bmcs.start()
         access = _guarding(settings, site.name, closing)
@@ -175,6 +178,19 @@ def _loaded(path: Path) -> tuple[SiteProgram, Site[Rack]]:
     """The text first: an edit between the two is then seen as one that does not run yet."""
     program = SiteProgram(path, HostProcesses(), SystemClock())
     return program, load_site(path)
+
+
+def _giving(
+    settings: Settings,
+    rack: Rack,
+    stock: Stock,
+    memory: Memory,
+    segment: SegmentState,
+    services: BootServices,
+    meter: Meter,
+) -> StoreDesk:
+    shelf = Shelf(settings.images_dir, stock.entries)
+    return StoreDesk(rack, memory, segment, SystemClock(), shelf=shelf, leases=services.leases, history=meter.history)
 
 
 def _guarding(settings: Settings, site: str, closing: AsyncExitStack) -> Access:
@@ -274,11 +290,22 @@ def _opening(settings: Settings, rack: Rack, closing: AsyncExitStack) -> BmcDesk
     return desk
 
 
-def _surroundings(settings: Settings, leases: Callable[[], Sequence[Lease]]) -> Surroundings:
+def _measuring(settings: Settings, rack: Rack, log: Log, memory: Memory, services: Callable[[], BootServices]) -> Meter:
+    """`services` are made later."""
+    around = _surroundings(settings, lambda: services().leases(), lambda: services().sent_in_all())
+    meter = Meter(rack, memory, SystemClock(), around)
+    log.time_commits(meter.committed)
+    return meter
+
+
+def _surroundings(
+    settings: Settings, leases: Callable[[], Sequence[Lease]], sent: Callable[[], int] = int
+) -> Surroundings:
     return Surroundings(
         disks={"state": settings.state_dir, "images": settings.images_dir},
         certificates={"redfish": settings.state_dir / "redfish" / "server.crt"},
         leases=leases,
+        sent=sent,
     )
 
 

@@ -90,6 +90,14 @@ class Store:
             raise self._refusal(f"the entry of {recipe} could not be read", cause) from cause
         return entry if all(self.verify(artifact) for artifact in entry.artifacts) else None
 
+    def entries(self) -> tuple[Entry, ...]:
+        """All of them, without a look at their artefacts; damaged ones are left out. Raises StoreError."""
+        try:
+            found = [_parsed(path) for path in sorted((self.root / "entries").glob("*/*.json"))]
+        except OSError as cause:
+            raise self._refusal("the entries could not be read", cause) from cause
+        return tuple(entry for entry in found if entry is not None)
+
     def verify(self, artifact: Artifact) -> bool:
         """Is the stored content there and what it is called? Raises StoreError if that cannot be told."""
         path = self.path_of(artifact.sha256)
@@ -131,6 +139,13 @@ class Store:
 
     def _refusal(self, message: str, cause: OSError) -> StoreError:
         return StoreError(message, evidence=str(cause), next_action=f"look at space and permissions of {self.root}")
+
+
+def _parsed(path: Path) -> Entry | None:
+    try:
+        return _parse_entry(path.read_text("utf-8"), path.parent.name, path.stem)
+    except (ValueError, StoreError):
+        return None
 
 
 def sha256_of(path: Path) -> str:

@@ -206,6 +206,10 @@ class BootServices:
         """HTTP body bytes that this address took since the start, downloads under way included."""
         return 0 if self._http is None else self._http.sent_bytes(client)
 
+    def sent_in_all(self) -> int:
+        """The same of all addresses together."""
+        return 0 if self._http is None else self._http.sent_in_all()
+
     def _notice(self, event: Observed | ProxyObserved | TftpEvent | HttpEvent | ScriptEvent) -> None:
         if isinstance(event, DhcpEvent | TftpEvent | HttpEvent | ScriptEvent):
             self._ladder.observe(event)

@@ -10,7 +10,7 @@ from appliance import __version__
 from appliance.access.access import Access
 from appliance.access.model import COOKIE
 from appliance.api import access as access_routes
-from appliance.api import bmcs, console, passkeys, routes, runs, tunnel
+from appliance.api import bmcs, console, passkeys, routes, runs, stores, tunnel
 from appliance.api.bodies import Bodies
 from appliance.api.gate import Gate, Needs, is_api
 from appliance.api.once import Once
@@ -29,6 +29,7 @@ _EITHER: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
 _ROUTERS = (
     routes.router,
     runs.router,
+    stores.router,
     bmcs.router,
     tunnel.router,
     console.router,

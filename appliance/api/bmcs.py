@@ -10,13 +10,14 @@ from appliance.access.model import Role
 from appliance.api.etags import Tagged, guard
 from appliance.api.gate import needs
 from appliance.api.port import Bmcs
-from appliance.api.routes import App
+from appliance.api.routes import App, Machine
 from appliance.bmc.vault import Entry
 from appliance.model.bmc_views import (
     BmcRequest,
     BmcSearchRequest,
     BmcsView,
     BmcView,
+    SensorsView,
     VaultEntryRequest,
     VaultScope,
     VaultView,
@@ -84,6 +85,11 @@ async def forgive(desk: Desk, body: BmcBody) -> BmcView:
 @router.post("/bmcs/forget", dependencies=needs(Role.ADMIN))
 async def forget(desk: Desk, body: BmcBody) -> BmcView:
     return await desk.forget(body.url)
+
+
+@router.get("/machines/{name}/sensors", dependencies=needs(Role.VIEWER))
+async def sensors(desk: Desk, name: Machine) -> SensorsView:
+    return await desk.sensors(name)
 
 
 @router.get("/vault", dependencies=needs(Role.ADMIN))

@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
 from appliance.api.fake_runs import left, lost, summary_of, turned
+from appliance.api.fake_stores import FakeStores
 from appliance.api.port import Honoured
 from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
@@ -33,6 +34,7 @@ from appliance.model.bmc_views import (
     BmcsView,
     BmcView,
     LoginState,
+    SensorsView,
     VaultEntryView,
     VaultScope,
     VaultView,
@@ -79,6 +81,7 @@ class FakeBmcs:
 
     known: dict[str, BmcView] = field(default_factory=dict)
     asked: list[BmcSearchRequest] = field(default_factory=list)
+    measured: dict[str, SensorsView] = field(default_factory=dict)
     forgiven: list[str] = field(default_factory=list)
     kept: dict[tuple[VaultScope, str, str], Entry] = field(default_factory=dict)
     _looks: int = 0
@@ -102,6 +105,9 @@ class FakeBmcs:
 
     async def forget(self, url: str) -> BmcView:
         return _find(self.known, url, "BMC")
+
+    async def sensors(self, machine: MachineName) -> SensorsView:
+        return _find(self.measured, machine, "machine with sensors")
 
     def vault(self) -> VaultView:
         entries = (
@@ -160,6 +166,7 @@ class FakeApplication:
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     took_over: bool = False
     consoles: dict[str, Console] = field(default_factory=dict)
+    stores: FakeStores = field(default_factory=FakeStores)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -10,11 +10,13 @@ from appliance.bmc.vault import Entry
 from appliance.console.console import Console
 from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
-from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
+from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, SensorsView, VaultScope, VaultView
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
-from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
+from appliance.model.image_views import ImagesView, ImageView
+from appliance.model.network_views import HistoryView, LeasesView, NetworksView
+from appliance.model.paging import EVERY_LEASE, EVERY_MACHINE, EVERY_RUN, LeasesQuery, MachinesQuery, RunsQuery
 from appliance.model.site_views import SiteView
 from appliance.model.views import (
     Errand,
@@ -57,6 +59,10 @@ class Bmcs(Protocol):
 
     async def forget(self, url: str) -> BmcView: ...
 
+    async def sensors(self, machine: MachineName) -> SensorsView:
+        """Read from its BMC, or what was read some seconds ago. Raises `BmcError`."""
+        ...
+
     def vault(self) -> VaultView: ...
 
     def add_entry(self, entry: Entry) -> VaultView: ...
@@ -66,9 +72,28 @@ class Bmcs(Protocol):
     def remove_entry(self, scope: VaultScope, value: str, user: str) -> VaultView: ...
 
 
+class Stores(Protocol):
+    """What the appliance has to give: images, networks, addresses."""
+
+    async def images(self) -> ImagesView: ...
+
+    async def image(self, name: str) -> ImageView:
+        """By its name, or its version."""
+        ...
+
+    def networks(self) -> NetworksView: ...
+
+    def leases(self, query: LeasesQuery = EVERY_LEASE) -> LeasesView: ...
+
+    def history(self) -> HistoryView: ...
+
+
 class Application(Protocol):
     @property
     def bmc_desk(self) -> Bmcs: ...
+
+    @property
+    def stores(self) -> Stores: ...
 
     def honoured(self, key: str) -> Honoured | None:
         """None where nothing is known to have come of it."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer._completion_classes import completion_init
 
-from appliance.cli import access, bmc, errands, inventory, look, manual, runs, site
+from appliance.cli import access, bmc, errands, inventory, look, manual, runs, site, stores
 from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow, person
@@ -37,6 +37,7 @@ def build() -> typer.Typer:
         app.command()(verb)
     look.add_to(app)
     runs.add_to(app)
+    stores.add_to(app)
     errands.add_to(app)
     inventory.add_to(app)
     for other in (power, ssh, hold, release, take_over, console, completion):

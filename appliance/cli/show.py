@@ -88,18 +88,18 @@ def _role(one: RoleView) -> str:
 
 
 def machines(view: MachinesView, now: float) -> RenderableType:
-    return Group(_table(view, now), *(_trouble(trouble, now) for trouble in view.segment))
+    return Group(_table(view, now), *(trouble(one, now) for one in view.segment))
 
 
-def _trouble(trouble: SegmentView, now: float) -> Text:
-    since = units.duration(now - trouble.since)
-    return Text(f"boot network, since {since}: {clean(trouble.text, 500)}", style="bold yellow")
+def trouble(one: SegmentView, now: float) -> Text:
+    since = units.duration(now - one.since)
+    return Text(f"boot network, since {since}: {clean(one.text, 500)}", style="bold yellow")
 
 
 def _table(view: MachinesView, now: float) -> Table:
     roles = any(_role_of(machine) for machine in view.machines)
     role_column = ("role",) if roles else ()
-    table = _columns("machine", *role_column, "state", "phase", "in phase", "serial", "address", "product", "condition")
+    table = columns("machine", *role_column, "state", "phase", "in phase", "serial", "address", "product", "condition")
     for machine in view.machines:
         table.add_row(
             Text(clean(machine.name, 63)),
@@ -117,7 +117,7 @@ def _table(view: MachinesView, now: float) -> Table:
 
 def hardware(view: MachinesView) -> RenderableType:
     """What machines are, in one line each; "-" is what is not known yet."""
-    table = _columns("machine", "state", "role", "address", "BMC", "MAC", "serial", "cores", "memory", "disks")
+    table = columns("machine", "state", "role", "address", "BMC", "MAC", "serial", "cores", "memory", "disks")
     for machine in view.machines:
         more = f" +{len(machine.macs) - 1}" if len(machine.macs) > 1 else ""
         table.add_row(
@@ -135,7 +135,7 @@ def hardware(view: MachinesView) -> RenderableType:
 
 def counts(view: SummaryView) -> RenderableType:
     """Only states that a machine is in."""
-    table = _columns("state", "machines")
+    table = columns("state", "machines")
     for state, count in view.states.items():
         if count:
             table.add_row(Text(clean(state, 40)), Text(str(count), justify="right"))
@@ -147,7 +147,7 @@ def _role_of(machine: MachineView) -> str:
     return f"spare for {clean(machine.spare_of, 63)}" if machine.spare_of else clean(machine.role, 63)
 
 
-def _columns(*names: str) -> Table:
+def columns(*names: str) -> Table:
     """The last one is broken into lines where there is no room."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in names:
@@ -216,7 +216,7 @@ def runs(view: RunsView, now: float, limit: int) -> RenderableType:
     """The latest `limit`."""
     if not view.runs:
         return Text("No run was started yet.")
-    table = _columns("run", "state", "started", "took", "machines", "settled", "failed", "by", "paused because")
+    table = columns("run", "state", "started", "took", "machines", "settled", "failed", "by", "paused because")
     for one in view.runs[:limit]:
         table.add_row(*_run_row(one, now))
     older = len(view.runs) - limit
@@ -245,7 +245,7 @@ def paused(view: RunsView) -> Iterator[Text]:
 def goals(view: GoalsView, now: float) -> RenderableType:
     if not view.goals:
         return Text("The daemon has nothing to go on with.")
-    table = _columns("goal", "state", "for", "runs", "by", "may destroy", "purpose")
+    table = columns("goal", "state", "for", "runs", "by", "may destroy", "purpose")
     for one in view.goals:
         table.add_row(
             Text(clean(one.id, 64)),

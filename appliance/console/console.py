@@ -14,6 +14,7 @@ from typing import Protocol
 
 from appliance.console.record import Record
 from appliance.errors import ConflictError
+from appliance.model.console_views import ConsoleState, ConsoleView
 from appliance.model.ids import MachineName
 from appliance.ports import Clock
 
@@ -33,6 +34,17 @@ class Line(Protocol):
     def write(self, data: bytes, /) -> None: ...
 
     async def drain(self) -> None: ...
+
+
+class LineError(OSError):
+    """Why there is no line; `retry` in seconds where asking again as soon as usual does harm."""
+
+    def __init__(
+        self, state: ConsoleState, text: str, *, evidence: str = "", next_action: str = "", retry: float | None = None
+    ) -> None:
+        super().__init__(text)
+        self.state, self.retry = state, retry
+        self.evidence, self.next_action = evidence, next_action
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +100,34 @@ class Console:
         self._clock = clock
         self._followers: set[Follower] = set()
         self._line: Line | None = None
+        self._view = ConsoleView(state=ConsoleState.CONNECTING, text="the line is being opened", since=clock.now())
+        self._news = asyncio.Event()
 
     @property
     def connected(self) -> bool:
         return self._line is not None
 
+    @property
+    def view(self) -> ConsoleView:
+        return self._view
+
+    async def changed(self, seen: ConsoleView) -> ConsoleView:
+        """Once it is no longer what was `seen`."""
+        while self._view is seen:
+            await self._news.wait()
+        return self._view
+
     async def run(self) -> None:
         while True:
+            lost = _hung_up()
             try:
                 async with self._source.open() as line:
                     await self._copy(line)
             except OSError as cause:
+                lost = cause if isinstance(cause, LineError) else _absent(cause)
                 _LOGGER.debug("no console machine=%s cause=%s", self._machine, cause)
-            await self._clock.sleep(self._source.retry)
+            self._tell(lost.state, str(lost), lost.evidence, lost.next_action)
+            await self._clock.sleep(self._source.retry if lost.retry is None else lost.retry)
 
     @asynccontextmanager
     async def follow(self, past: int) -> AsyncIterator[Follower]:
@@ -128,13 +155,26 @@ class Console:
 
     async def _copy(self, line: Line) -> None:
         self._line = line
+        self._tell(ConsoleState.CONNECTED, "connected")
         try:
             while data := await line.read(CHUNK):
                 self._take(data)
         except OSError as cause:
             _LOGGER.info("console lost machine=%s cause=%s", self._machine, cause)
+            raise
         finally:
             self._line = None
+
+    def _tell(self, state: ConsoleState, text: str, evidence: str = "", next_action: str = "") -> None:
+        """What is tried again and again in vain is no news."""
+        now = self._view
+        if (now.state, now.text, now.evidence) == (state, text, evidence):
+            return
+        self._view = ConsoleView(
+            state=state, text=text, since=self._clock.now(), evidence=evidence, next_action=next_action
+        )
+        news, self._news = self._news, asyncio.Event()
+        news.set()
 
     def _take(self, data: bytes) -> None:
         """Who follows sees it even if the disk refuses."""
@@ -144,3 +184,20 @@ class Console:
             self._record.append(data)
         except OSError as cause:
             _LOGGER.error("console not recorded machine=%s cause=%s", self._machine, cause)
+
+
+def _hung_up() -> LineError:
+    return LineError(
+        ConsoleState.CLOSED,
+        "the other end hung up",
+        next_action="nothing while the machine is off or restarts: the line is opened again by itself",
+    )
+
+
+def _absent(cause: OSError) -> LineError:
+    return LineError(
+        ConsoleState.CLOSED,
+        "nothing answers where the site program says that the console is",
+        evidence=str(cause) or type(cause).__name__,
+        next_action="power the machine on, and check how the site program names its console",
+    )

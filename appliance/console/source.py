@@ -7,11 +7,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import assert_never
 
+from appliance.bmc.ipmi import sol
 from appliance.bmc.ipmi.console import SerialLine, serial_line
-from appliance.bmc.ipmi.link import IpmiLimits
-from appliance.console.console import CHUNK, Line, Source
-from appliance.errors import BmcError, BmcLoginError, BmcUnsupportedError
+from appliance.bmc.ipmi.link import IpmiLimits, RefusedRequestError
+from appliance.console.console import CHUNK, Line, LineError, Source
+from appliance.errors import BmcError, BmcLoginError, BmcSilentError, BmcUnsupportedError
 from appliance.model.bmc import BmcEndpoint
+from appliance.model.console_views import ConsoleState
 from appliance.model.site import ConsoleSource, SolConsole, TcpConsole, UnixConsole
 from appliance.ports import Clock, Rng
 
@@ -41,7 +43,7 @@ def source_of(
             def dial() -> AbstractAsyncContextManager[SerialLine]:
                 return serial_line(bmc(), clock, rng, limits)
 
-            return Source(open=partial(_sol, dial, clock), retry=_REMOTE_RETRY)
+            return Source(open=partial(_sol, dial), retry=_REMOTE_RETRY)
         case _:
             assert_never(stated)
 
@@ -68,16 +70,25 @@ async def _stream(connect: Callable[[], Awaitable[Streams]]) -> AsyncIterator[Li
 
 
 class _Serial:
-    """Implements `Line`."""
+    """Implements `Line`. A BMC has one line, and ends a session when it gives that line to another."""
 
     def __init__(self, line: SerialLine) -> None:
         self._line = line
 
     async def read(self, most: int, /) -> bytes:
         try:
-            return await self._line.read(most)
+            data = await self._line.read(most)
         except BmcError as error:
-            raise ConnectionResetError(str(error)) from error
+            raise _lost(error) from error
+        if not data:
+            raise LineError(
+                ConsoleState.TAKEN,
+                "the session was taken by another client",
+                evidence="the BMC ended our session on its serial line",
+                next_action="find out who else uses this line, such as `ipmitool sol`: the appliance "
+                "asks for it again in a moment, and takes it back",
+            )
+        return data
 
     def write(self, data: bytes, /) -> None:
         self._line.write(data)
@@ -87,14 +98,29 @@ class _Serial:
 
 
 @asynccontextmanager
-async def _sol(dial: Callable[[], AbstractAsyncContextManager[SerialLine]], clock: Clock) -> AsyncIterator[Line]:
+async def _sol(dial: Callable[[], AbstractAsyncContextManager[SerialLine]]) -> AsyncIterator[Line]:
     """A refusal that asking again does not change is not asked for again soon: repeated log-ins lock accounts."""
     try:
         async with dial() as line:
             yield _Serial(line)
-    except (BmcLoginError, BmcUnsupportedError) as error:
-        _LOGGER.warning("no serial console: %s; %s; %s", error, error.evidence, error.next_action)
-        await clock.sleep(_REFUSED_SECONDS)
-        raise ConnectionRefusedError(str(error)) from error
     except BmcError as error:
-        raise ConnectionError(str(error)) from error
+        raise _lost(error) from error
+
+
+def _lost(error: BmcError) -> LineError:
+    match error:
+        case BmcLoginError() | BmcUnsupportedError():
+            _LOGGER.warning("no serial console: %s; %s; %s", error, error.evidence, error.next_action)
+            return _line_error(ConsoleState.REFUSED, str(error), error, retry=_REFUSED_SECONDS)
+        case BmcSilentError():
+            return _line_error(ConsoleState.SILENT, "the BMC does not answer", error)
+        case RefusedRequestError(completion=sol.ALREADY_ACTIVE):
+            return _line_error(ConsoleState.TAKEN, "another client holds the BMC's only serial line", error)
+        case _:
+            return _line_error(ConsoleState.REFUSED, str(error), error)
+
+
+def _line_error(state: ConsoleState, text: str, error: BmcError, retry: float | None = None) -> LineError:
+    seen = "; ".join(dict.fromkeys(filter(None, (str(error), error.evidence))))
+    action = error.next_action or "check the BMC's address, cable and power"
+    return LineError(state, text, evidence=seen, next_action=action, retry=retry)

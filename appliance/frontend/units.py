@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+_UCUM = {"Cel": "°C", "{rev}/min": "rpm", "{RPM}": "rpm"}
 _STEPS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -62,3 +63,10 @@ def numbered(source: str) -> Iterator[tuple[int, str]]:
     """Lines as Python counts them; `str.splitlines` knows more ends of lines than it."""
     lines = source.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     yield from enumerate(lines, 1)
+
+
+def measure(reading: float | None, unit: str) -> str:
+    """Of a sensor, whose `unit` is in UCUM as Redfish has it (DSP2046): "41 °C", "5400 rpm"; "none now" for None."""
+    if reading is None:
+        return "none now"
+    return f"{reading:g} {_UCUM.get(unit, unit)}".rstrip()

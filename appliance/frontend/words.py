@@ -1,9 +1,11 @@
 """What front-ends say in lines: of a machine at work, of a run, of an error. Pure."""
 
 from collections.abc import Iterable, Iterator
+from typing import assert_never
 
 from appliance.errors import InnervateError
 from appliance.frontend import units
+from appliance.model.network_views import AddressState, LeaseView, NetworkView
 from appliance.model.phase import Condition
 from appliance.model.text import clean
 from appliance.model.views import (
@@ -28,6 +30,24 @@ def told(error: InnervateError) -> str:
     if error.next_action:
         lines.append(f"  next: {clean(error.next_action, 1000)}")
     return "\n".join(lines)
+
+
+def pool_text(network: NetworkView) -> str:
+    """How full the pool is: "12 of 100, 12%"; "" where there is none."""
+    if not network.size:
+        return ""
+    return f"{network.used} of {network.size}, {units.percent(network.used, network.size)}%"
+
+
+def lease_left(lease: LeaseView, now: float) -> str:
+    """How long the lease goes on: "" where it does not."""
+    match lease.state:
+        case AddressState.BOUND | AddressState.DECLINED:
+            return "for ever" if lease.until is None else units.duration(lease.until - now)
+        case AddressState.RESERVED | AddressState.RELEASED | AddressState.EXPIRED:
+            return ""
+        case _:
+            assert_never(lease.state)
 
 
 def changes(before: MachinesView | None, after: MachinesView, elapsed: float) -> Iterator[str]:

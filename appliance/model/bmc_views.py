@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from appliance.model.bmc import Health, SensorKind
+
 
 class LoginState(Enum):
     UNTRIED = "untried"
@@ -50,6 +52,26 @@ class BmcsView:
     problem: str = ""
     evidence: str = ""
     next_action: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorView:
+    """`reading` is None where the sensor gives none now; `unit` in UCUM: Cel, {rev}/min, W, V, A, %."""
+
+    name: str
+    kind: SensorKind
+    reading: float | None
+    unit: str
+    health: Health
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SensorsView:
+    """What the machine's BMC measured at `read` (seconds since the epoch), in its order."""
+
+    machine: str
+    read: float
+    sensors: tuple[SensorView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

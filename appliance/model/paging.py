@@ -1,13 +1,16 @@
 """Long lists in pages. A page ends with a cursor: where the next one begins, whatever has come or gone meanwhile."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from itertools import groupby, islice
 from typing import TypeVar
 
 from appliance.errors import UsageError
 from appliance.model.filter import Filter
+from appliance.model.network_views import AddressState, LeasesView, LeaseView
 from appliance.model.views import MachineView, RunState
 
 T = TypeVar("T")
@@ -32,8 +35,19 @@ class RunsQuery:
     limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeasesQuery:
+    """Addresses in their order, from behind `after` on; `network` "", `state` and `limit` None for all."""
+
+    network: str = ""
+    state: AddressState | None = None
+    after: str = ""
+    limit: int | None = None
+
+
 EVERY_MACHINE = MachinesQuery()
 EVERY_RUN = RunsQuery()
+EVERY_LEASE = LeasesQuery()
 
 
 def name_order(name: str) -> tuple[tuple[bool, int, str], ...]:
@@ -71,6 +85,22 @@ def runs_page(
     found = [run for run in runs[start:] if query.state in (None, key(run)[1])]
     page = tuple(found[: query.limit])
     return page, cursor(key(page[-1])[0]) if page and len(page) < len(found) else ""
+
+
+def leases_page(leases: Iterable[LeaseView], query: LeasesQuery) -> LeasesView:
+    """`leases` in the order of their addresses. Raises `UsageError` when `after` is no address."""
+    fitting = [one for one in leases if query.network in ("", one.network) and query.state in (None, one.state)]
+    start = bisect_right(fitting, _address(query.after), key=lambda one: IPv4Address(one.address)) if query.after else 0
+    page = tuple(fitting[start:] if query.limit is None else fitting[start : start + query.limit])
+    more = bool(page) and start + len(page) < len(fitting)
+    return LeasesView(leases=page, total=len(fitting), next=cursor(page[-1].address) if more else "")
+
+
+def _address(text: str) -> IPv4Address:
+    try:
+        return IPv4Address(text)
+    except ValueError:
+        raise no_cursor() from None
 
 
 def cursor(last: str) -> str:

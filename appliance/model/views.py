@@ -115,7 +115,8 @@ class MachineView:
     """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen).
 
     `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes`, `disks` and `links` are empty or None until the
-    hardware is known. `run` is the run that still has something to do with it, "" for none.
+    hardware is known. `run` is the run that still has something to do with it, "" for none. `step` is the
+    `step_number`th (from 1) of the `step_count` steps that its run has for this machine.
     """
 
     name: str
@@ -142,6 +143,8 @@ class MachineView:
     memory_bytes: int | None = None
     disks: tuple[DiskView, ...] = ()
     links: tuple[LinkView, ...] = ()
+    step_number: int = 0
+    step_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

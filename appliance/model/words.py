@@ -54,3 +54,14 @@ class GoalState(Enum):
     REACHED = "reached"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+class AddressState(Enum):
+    """`RESERVED`: promised to a machine that has no lease now. `EXPIRED`: its machine gets it again while it is free.
+    `DECLINED`: a machine said that somebody else uses it, so nobody gets it for a while."""
+
+    BOUND = "bound"
+    RESERVED = "reserved"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    DECLINED = "declined"

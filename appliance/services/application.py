@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from appliance import __version__
-from appliance.api.port import Bmcs, Honoured
+from appliance.api.port import Bmcs, Honoured, Stores
 from appliance.conductor.explain import explain
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
@@ -54,6 +54,7 @@ from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.program import Running, SiteProgram
 from appliance.services.segment_state import SegmentState
+from appliance.services.stores import StoreDesk
 from appliance.services.views import (
     Around,
     event_view,
@@ -117,8 +118,10 @@ class Appliance:
         measured: Callable[[], Iterable[Family]] = tuple,
         snapshot: Callable[[], Future[SnapshotView]] | None = None,
         program: SiteProgram | None = None,
+        stores: Stores | None = None,
     ) -> None:
         self.bmc_desk = bmc_desk
+        self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self._memory = memory
         self._running_site = Running(site)
         self._servers = {server.name: server for server in site.topology.servers}

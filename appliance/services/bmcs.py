@@ -14,11 +14,13 @@ from appliance.bmc.finder import Finder, Opened
 from appliance.bmc.port import BmcDialler, FullBmc
 from appliance.bmc.vault import Entry, Vault, factory_defaults
 from appliance.errors import BmcError, BmcLoginError, ConflictError, InnervateError, MachineryError, NotFoundError
-from appliance.model.bmc import BmcEndpoint
+from appliance.model.bmc import BmcEndpoint, Sensor
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
     BmcView,
+    SensorsView,
+    SensorView,
     VaultEntryView,
     VaultScope,
     VaultView,
@@ -33,6 +35,7 @@ _LOGGER = logging.getLogger(__name__)
 _LOGINS_AT_ONCE = 16
 _SUSPECTS = 4096
 _SETTLE_SECONDS = 60.0
+_FRESH_SECONDS = 10.0
 """How soon the log-ins that are missing are tried again because somebody needed one."""
 
 
@@ -49,6 +52,8 @@ class BmcDesk:
         self._findings: dict[str, Finding] = {}
         self._suspects: OrderedDict[IPv4Address, Suspect] = OrderedDict()
         self._turns: dict[str, asyncio.Lock] = {}
+        self._measured: dict[MachineName, SensorsView] = {}
+        self._reading: dict[MachineName, asyncio.Lock] = {}
         self._searching: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
         self._settled = -_SETTLE_SECONDS
@@ -126,6 +131,18 @@ class BmcDesk:
             evidence=trouble.evidence if trouble else "",
             next_action=trouble.next_action if trouble else "",
         )
+
+    async def sensors(self, machine: MachineName) -> SensorsView:
+        """However many look at them, the BMC is asked once in a while."""
+        self._rack.bmc_of(machine)
+        async with self._reading.setdefault(machine, asyncio.Lock()):
+            last = self._measured.get(machine)
+            if last is None or self._clock.now() - last.read >= _FRESH_SECONDS:
+                found = await self.bmc_of(machine).sensors()
+                views = tuple(map(_sensor, found))
+                last = SensorsView(machine=machine, read=self._clock.now(), sensors=views)
+                self._measured[machine] = last
+            return last
 
     async def rotate(self, url: str) -> BmcView:
         """Gives it a password of its own, proven; logs in first."""
@@ -262,3 +279,7 @@ class BmcDesk:
 
     def _stated(self, url: str) -> BmcEndpoint | None:
         return next((stated for stated in self._endpoints() if is_same(stated.url, url)), None)
+
+
+def _sensor(one: Sensor) -> SensorView:
+    return SensorView(name=one.name, kind=one.kind, reading=one.reading, unit=one.unit, health=one.health)

@@ -16,12 +16,15 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from appliance.conductor.memory import Memory
 from appliance.metrics import catalogue
+from appliance.metrics.history import STEP, History
 from appliance.metrics.model import Family, by_label
 from appliance.metrics.tally import Tally
 from appliance.model.ids import MachineName, RunId, StepId
+from appliance.model.network_views import HistoryView, SampleView
 from appliance.model.orders import ForgetOrder
 from appliance.model.phase import Phase
 from appliance.ports import Clock
+from appliance.services.networks import used
 from appliance.store.records import Entry, OrderAnswered, OrderSent, RunEnded, StepIntent, StepResult
 from appliance.topology import Rack
 from pxe.boot import Mode
@@ -47,6 +50,8 @@ class Surroundings:
     disks: Mapping[str, Path]
     certificates: Mapping[str, Path]
     leases: Callable[[], Sequence[Lease]]
+    sent: Callable[[], int] = int
+    """HTTP bytes so far, transfers under way included."""
 
 
 class Meter:
@@ -57,6 +62,7 @@ class Meter:
         self._begun: dict[tuple[RunId, StepId], float] = {}
         self._sent: dict[tuple[RunId, StepId, int], tuple[float, str]] = {}
         self._protocols = {server.name: _protocol(server.bmc.url) for server in rack.servers}
+        self._history, self._tftp_bytes = History(), 0
         memory.on_entries(self._follow)
 
     # from the services' threads ------------------------------------------------------------------------------
@@ -72,6 +78,7 @@ class Meter:
                 add(catalogue.TFTP, event.outcome.value)
                 add(catalogue.TFTP_AGAIN, by=event.retransmits)
                 add(catalogue.TFTP_BYTES, by=event.sent)
+                self._tftp_bytes += event.sent  # by the thread of the TFTP server alone
             case HttpEvent():
                 add(catalogue.HTTP, str(event.status))
                 add(catalogue.HTTP_BYTES, by=event.sent)
@@ -91,6 +98,21 @@ class Meter:
     def families(self) -> tuple[Family, ...]:
         records = Family(metric=catalogue.RECORDS, samples={(): self._memory.world.last_seq})
         return (*self.tally.families(), records, *self._disks(), *self._certificates(), *self._leases())
+
+    def history(self) -> HistoryView:
+        return self._history.view()
+
+    def sample(self) -> None:
+        now = self._clock.now()
+        taken = used(self._rack, self._around.leases(), now)
+        sample = SampleView(time=now, http_bytes=self._around.sent(), tftp_bytes=self._tftp_bytes, used=taken)
+        self._history.put(sample)
+
+    async def run(self) -> None:
+        """Samples for ever."""
+        while True:
+            self.sample()
+            await self._clock.sleep(STEP)
 
     def _follow(self, entries: Sequence[Entry]) -> None:
         """After they were folded."""

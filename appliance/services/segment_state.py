@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
+from appliance.model.network_views import RivalView
 from appliance.model.views import SegmentView
 from pxe.dhcp.alarm import Level, PoolAlarm
 from pxe.dhcp.conflict import AddressInUse
@@ -17,6 +18,8 @@ SegmentEvent = RivalEvent | PoolAlarm | AddressInUse | FloodAlarm
 
 
 _STANDING = "dhcp-standing"
+_RIVAL = "rival-server"
+_MOST_RIVALS = 64
 
 
 class Effect(Enum):
@@ -61,7 +64,7 @@ def _effect(standing: Standing) -> Effect:
 
 
 def _rival(rival: Foreign, event: RivalEvent, effect: Effect) -> Told:
-    return Told(kind="rival-server", subject=str(rival.server), text=sentence(event), effect=effect)
+    return Told(kind=_RIVAL, subject=str(rival.server), text=sentence(event), effect=effect)
 
 
 class SegmentState:
@@ -69,8 +72,11 @@ class SegmentState:
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, str], SegmentView] = {}
+        self._rivals: dict[str, RivalView] = {}
 
     def follow(self, what: Told, now: float) -> None:
+        if what.kind == _RIVAL:
+            self._meet(what, now)
         key = (what.kind, what.subject)
         match what.effect:
             case Effect.BEGINS:
@@ -82,6 +88,23 @@ class SegmentState:
                 pass
             case _:
                 assert_never(what.effect)
+
+    def _meet(self, what: Told, now: float) -> None:
+        before = self._rivals.pop(what.subject, None)
+        self._rivals[what.subject] = RivalView(
+            server=what.subject,
+            text=what.text,
+            since=before.since if before is not None else now,
+            heard=now,
+            here=what.effect is Effect.BEGINS,
+        )
+        while len(self._rivals) > _MOST_RIVALS:
+            del self._rivals[next(iter(self._rivals))]
+
+    @property
+    def rivals(self) -> tuple[RivalView, ...]:
+        """Foreign servers that were heard, the latest last."""
+        return tuple(self._rivals.values())
 
     @property
     def stands_back(self) -> bool:

@@ -18,13 +18,15 @@ from pxe.content import Content, ContentTable, FileContent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
-    """`artifacts` are named by SHA-256, `programs` by the names that DHCP hands out."""
+    """`artifacts` are named by SHA-256, `programs` by the names that DHCP hands out. `entries` are what the rest is of:
+    their content was hashed."""
 
     programs: ContentTable
     artifacts: Mapping[str, Content]
     kernel_sha256: str
     initrd_sha256: str
     images: Mapping[ImageName, ImageRef]
+    entries: tuple[Entry, ...] = ()
 
 
 def take_stock(settings: Settings) -> Stock:
@@ -47,6 +49,7 @@ def take_stock(settings: Settings) -> Stock:
         kernel_sha256=ramdisk.artifact("vmlinuz").sha256,
         initrd_sha256=ramdisk.artifact("initrd.zst").sha256,
         images={image.name: image},
+        entries=tuple(found.entries.values()),
     )
 
 

@@ -234,6 +234,7 @@ def machine_card(
     late = stuck(state, now)
     facts, identity = state.facts, state.identity
     step = run.index.by_id[state.attempt.step] if run and state.attempt else None
+    steps = run.index.by_machine.get(step.machine, ()) if run and step else ()
     return MachineView(
         name=state.name,
         phase=state.phase,
@@ -252,6 +253,8 @@ def machine_card(
         macs=_macs(state),
         cores=facts.cores if facts else None,
         memory_bytes=facts.memory_bytes if facts else None,
+        step_number=steps.index(step) + 1 if step else 0,
+        step_count=len(steps),
     )
 
 

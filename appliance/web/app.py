@@ -25,6 +25,7 @@ from appliance.web.auditing import Auditing
 from appliance.web.docs import Docs
 from appliance.web.entry import Entry
 from appliance.web.forms import html, personal
+from appliance.web.giving import Chosen
 from appliance.web.live import Hub, Update
 from appliance.web.pages import Pages, draw_of
 from appliance.web.people import People
@@ -66,9 +67,13 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             Route("/", looks.rack),
             Route("/machines", looks.machines),
             Route("/machines/{name}", looks.machine),
+            Route("/machines/{name}/console", looks.console),
+            Route("/machines/{name}/sensors", looks.sensors),
             Route("/runs", looks.runs),
             Route("/runs/{run}", looks.run),
             Route("/plans/{digest}", looks.plan),
+            Route("/images", looks.images),
+            Route("/networks", looks.networks),
             Route("/events", looks.events),
             Route("/keys", looks.keys),
             Route("/live", looks.live),
@@ -107,6 +112,12 @@ class _Looks:
             request, self._doors, await self._pages.machine(self._hub.mark(), machine_name(request.path_params["name"]))
         )
 
+    async def console(self, request: Request) -> Response:
+        return html(request, self._doors, await self._pages.console(machine_name(request.path_params["name"])))
+
+    async def sensors(self, request: Request) -> Response:
+        return html(request, self._doors, await self._pages.sensors(machine_name(request.path_params["name"])))
+
     async def runs(self, request: Request) -> Response:
         return html(request, self._doors, self._pages.runs(self._hub.mark()))
 
@@ -115,6 +126,13 @@ class _Looks:
 
     async def plan(self, request: Request) -> Response:
         return html(request, self._doors, self._pages.plan(PlanDigest(request.path_params["digest"])))
+
+    async def images(self, request: Request) -> Response:
+        return html(request, self._doors, await self._pages.images(self._hub.mark()))
+
+    async def networks(self, request: Request) -> Response:
+        chosen = Chosen.parse(request.url.query)
+        return html(request, self._doors, await self._pages.networks(self._hub.mark(), chosen))
 
     async def events(self, request: Request) -> Response:
         mark = self._hub.mark()
@@ -140,6 +158,8 @@ class _Looks:
         """The gate ends it with the caller's session or token."""
         yield "retry: 1000\n\n"
         async for update in self._hub.watch(mark):
+            if update is not None:
+                await self._pages.look_ahead(page)
             message = _BEAT if update is None else self._message(page, update)
             yield personal(request, self._doors, message)
 

@@ -26,6 +26,9 @@ _BATCH = 500
 SITE = ""
 """The key of what belongs to no machine: runs, counts, the boot network."""
 
+METER = "~"
+"""The key of what is measured every few seconds. No machine is called so."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
@@ -62,6 +65,7 @@ class Hub:
         self._seen: int | None = None
         self._news = asyncio.Event()
         self._viewers = 0
+        self._sampled = 0.0
         self._reader: asyncio.Task[None] | None = None
         self._changed: dict[str, int] = {}
         self._drawn: dict[tuple[str, str], tuple[int, Mapping[str, str]]] = {}
@@ -98,6 +102,8 @@ class Hub:
     def drawn(self, page: str, key: str, draw: Draw) -> Mapping[str, str]:
         """Drawn once for each change of `key`, whoever asks."""
         kept, changed = self._drawn.get((page, key)), self._changed.get(key, 0)
+        if len(self._drawn) > _KEPT:  # addresses of pages are the viewers' to choose
+            self._drawn.clear()
         if kept is None or kept[0] != changed:
             kept = self._drawn[page, key] = (changed, draw(key))
         return kept[1]
@@ -113,10 +119,13 @@ class Hub:
         lost = version == 0 or self._changes[0].version > version + 1
         return Update(
             mark=self.mark(),
-            keys=frozenset((*self._machines, SITE) if lost else (change.key for change in found)),
+            keys=frozenset((*self._machines, SITE, *self._measured()) if lost else (change.key for change in found)),
             said=tuple(change.said for change in found if change.said),
             events=tuple(change.event for change in found if change.event is not None),
         )
+
+    def _measured(self) -> tuple[str, ...]:
+        return (METER,) if METER in self._changed else ()
 
     async def _wait(self) -> None:
         try:
@@ -167,6 +176,9 @@ class Hub:
             self._note(Change(version=self._version + 1, key=event.machine or SITE, event=event))
         if events:
             self._note(Change(version=self._version + 1, key=SITE))
+        if (samples := self._appliance.stores.history().samples) and samples[-1].time != self._sampled:
+            self._sampled = samples[-1].time
+            self._note(Change(version=self._version + 1, key=METER))
 
     def _note_machine(self, machine: MachineView) -> None:
         before = self._machines.get(machine.name)

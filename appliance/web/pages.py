@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from appliance.errors import InnervateError, NotFoundError
 from appliance.frontend.timeline import stages
+from appliance.frontend.transcript import transcript
 from appliance.frontend.words import asking
 from appliance.model.filter import Filter
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
+from appliance.model.network_views import AddressState
 from appliance.model.paging import MachinesQuery
 from appliance.model.standing import Standing, summary
 from appliance.model.views import (
@@ -32,12 +34,15 @@ from appliance.model.views import (
 from appliance.model.words import SITE_PURPOSE
 from appliance.web import chart
 from appliance.web.elevation import frames, size_of, unplaced
-from appliance.web.live import SITE
+from appliance.web.giving import Chosen, Giving
+from appliance.web.lines import traffic
+from appliance.web.live import METER, SITE
 from appliance.web.port import Looking
 from appliance.web.render import render
 
 EVENTS = 200
 ROWS = 250
+LINES, _SAID = 500, 1 << 16
 
 Parts = Mapping[str, str]
 Running = tuple[RunSummaryView, ...]
@@ -57,6 +62,8 @@ class Pages:
         self._appliance = appliance
         self._now = now
         self._site = appliance.health().site
+        self._giving = Giving(appliance.stores)
+        self._shelf: Parts = {}
 
     async def rack(self, mark: str) -> str:
         return await asyncio.to_thread(self._rack, mark, self._appliance.machines(), self._running())
@@ -100,6 +107,7 @@ class Pages:
             machine=name,
             parts=parts,
             events="".join(map(self.event, latest.events)),
+            has_console=self._has_console(name),
         )
 
     def machine_parts(self, name: str) -> Parts:
@@ -108,6 +116,23 @@ class Pages:
         passed = tuple(stage for stage in stages(view, self._now()) if stage.took is not None)
         return {"panel": render("_panel", machine=view, explained=explained, stages=passed, now=self._now())}
 
+    async def console(self, name: MachineName) -> str:
+        console = self._appliance.console(name)
+        said = await asyncio.to_thread(console.tail, _SAID)
+        lines = transcript(said, LINES)
+        return self._page("console", "", machine=name, console=console.view, lines=lines)
+
+    async def sensors(self, name: MachineName) -> str:
+        view = await self._appliance.bmc_desk.sensors(name)
+        return self._page("sensors", "", machine=name, view=view)
+
+    def _has_console(self, name: MachineName) -> bool:
+        try:
+            self._appliance.console(name)
+        except NotFoundError:
+            return False
+        return True
+
     def runs(self, mark: str) -> str:
         return self._page("runs", mark, live="runs", parts=self.runs_parts(SITE))
 
@@ -115,7 +140,15 @@ class Pages:
         return {"runs": render("_runs", runs=self._appliance.runs().runs)} if key == SITE else {}
 
     def run(self, mark: str, run: RunId) -> str:
-        return self._page("run", mark, live=f"run/{run}", run=run, parts=self.run_parts(run))
+        parts = {**self.run_parts(run), **self.run_traffic(run)}
+        return self._page("run", mark, live=f"run/{run}", run=run, parts=parts)
+
+    def run_traffic(self, run: str) -> Parts:
+        view = self._appliance.run(RunId(run))
+        drawn = traffic(
+            self._appliance.stores.history(), view.started, self._now() if view.ended is None else view.ended
+        )
+        return {"traffic": render("_chart", id="traffic", chart=drawn)}
 
     def run_parts(self, run: str) -> Parts:
         view, now = self._appliance.run(RunId(run)), self._now()
@@ -125,6 +158,37 @@ class Pages:
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)
         return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=_by_machine(view))
+
+    async def images(self, mark: str) -> str:
+        return self._page("images", mark, live="images", parts=await self._giving.images())
+
+    async def look_ahead(self, page: str) -> None:
+        """What cannot be drawn without waiting for a disk."""
+        if page == "images":
+            self._shelf = await self._giving.images()
+
+    def images_parts(self, key: str) -> Parts:
+        return self._shelf if key == SITE else {}
+
+    async def networks(self, mark: str, chosen: Chosen) -> str:
+        known = tuple(one.network for one in self._appliance.stores.networks().networks)
+        parts = await self._giving.networks(chosen, self._now())
+        total = self._appliance.stores.leases(chosen.query())
+        return self._page(
+            "networks",
+            mark,
+            live=f"networks/{chosen.text}",
+            parts=parts,
+            networks=known,
+            states=tuple(AddressState),
+            chosen=chosen,
+            more=total.total - len(total.leases),
+        )
+
+    def networks_parts(self, key: str, chosen: Chosen) -> Parts:
+        if key == METER:
+            return {**self._giving.measured(), **self._giving.addresses(chosen, self._now())}
+        return self._giving.now(self._now()) if key == SITE else {}
 
     async def events(self, mark: str, after: int | None) -> str:
         """The latest, or those after an event."""
@@ -199,16 +263,29 @@ def draw_of(pages: Pages, page: str) -> Callable[[str], Parts]:
     kind, _, name = page.partition("/")
     match kind:
         case "rack":
-            return pages.rack_parts
+            return _unmeasured(pages.rack_parts)
         case "machines":
-            return pages.machines_parts
+            return _unmeasured(pages.machines_parts)
         case "machine":
-            return lambda key: pages.machine_parts(name) if key == name else {}
+            return lambda key: pages.machine_parts(name) if key in (name, METER) else {}
         case "runs":
             return pages.runs_parts
         case "run":
-            return lambda key: pages.run_parts(name) if key == SITE else {}
+            return lambda key: {SITE: pages.run_parts, METER: pages.run_traffic}.get(key, _nothing)(name)
+        case "images":
+            return pages.images_parts
+        case "networks":
+            chosen = Chosen.parse(name)
+            return lambda key: pages.networks_parts(key, chosen)
         case "events":
-            return lambda _key: {}
+            return _nothing
         case _:
             raise NotFoundError(f"there is no page {page[:70]}", next_action="begin at /")
+
+
+def _unmeasured(draw: Callable[[str], Parts]) -> Callable[[str], Parts]:
+    return lambda key: {} if key == METER else draw(key)
+
+
+def _nothing(_key: str) -> Parts:
+    return {}

@@ -8,10 +8,14 @@ from typing import Protocol
 from appliance.access.audit import AuditLog
 from appliance.access.desk import Desk
 from appliance.model.asked import SOMEBODY, Asked
+from appliance.model.bmc_views import SensorsView
+from appliance.model.console_views import ConsoleView
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
-from appliance.model.paging import EVERY_MACHINE, MachinesQuery
+from appliance.model.image_views import ImagesView
+from appliance.model.network_views import HistoryView, LeasesView, NetworksView
+from appliance.model.paging import EVERY_LEASE, EVERY_MACHINE, LeasesQuery, MachinesQuery
 from appliance.model.site_views import SiteView
 from appliance.model.views import (
     Errand,
@@ -30,8 +34,39 @@ from appliance.model.views import (
 )
 
 
+class Recorded(Protocol):
+    """A serial console."""
+
+    @property
+    def view(self) -> ConsoleView: ...
+
+    def tail(self, most: int) -> bytes: ...
+
+
+class Stores(Protocol):
+    """What the appliance has to give: images, networks, addresses."""
+
+    async def images(self) -> ImagesView: ...
+
+    def networks(self) -> NetworksView: ...
+
+    def leases(self, query: LeasesQuery = EVERY_LEASE) -> LeasesView: ...
+
+    def history(self) -> HistoryView: ...
+
+
+class Measuring(Protocol):
+    async def sensors(self, machine: MachineName) -> SensorsView: ...
+
+
 class Looking(Protocol):
     """What changes nothing."""
+
+    @property
+    def bmc_desk(self) -> Measuring: ...
+
+    @property
+    def stores(self) -> Stores: ...
 
     def health(self) -> HealthView: ...
 
@@ -59,6 +94,7 @@ class Looking(Protocol):
     def goals(self) -> GoalsView: ...
 
     def goal(self, goal: GoalId) -> GoalView: ...
+    def console(self, name: MachineName) -> Recorded: ...
 
 
 class Appliance(Looking, Protocol):

@@ -8,7 +8,8 @@ from secrets import token_hex
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from appliance.frontend import units
-from appliance.frontend.words import link_text
+from appliance.frontend.pace import pace, place_text
+from appliance.frontend.words import lease_left, link_text, pool_text
 from appliance.manual import help as manual
 from appliance.model.standing import STANDINGS, Standing, standing
 from appliance.model.text import clean
@@ -55,6 +56,11 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         percent=units.percent,
+        measure=units.measure,
+        pace=pace,
+        place_text=place_text,
+        pool_text=pool_text,
+        lease_left=lease_left,
         standing=standing,
         link_text=link_text,
         standings=STANDINGS,

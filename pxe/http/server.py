@@ -58,6 +58,7 @@ class HttpServer:
         self._admission = Admission(self._caps)
         self._connections: set[Connection] = set()
         self._accounts: dict[IPv4Address, Account] = {}
+        self._forgotten = 0
         self._accepting = True
         self._replies: deque[tuple[Connection, RequestHead, HttpReply]] = deque()
         self._listeners = _listeners(address, port, tls)
@@ -106,6 +107,10 @@ class HttpServer:
         """Body bytes that this client took so far, transfers under way included; from any thread."""
         account = self._accounts.get(client)
         return 0 if account is None else account.sent
+
+    def sent_in_all(self) -> int:
+        """The same for all clients together."""
+        return self._forgotten + sum(account.sent for account in list(self._accounts.values()))
 
     # Connections
 
@@ -160,7 +165,7 @@ class HttpServer:
         account = self._accounts.get(address)
         if account is None:
             if len(self._accounts) >= _COUNTED_CLIENTS:
-                del self._accounts[next(iter(self._accounts))]
+                self._forgotten += self._accounts.pop(next(iter(self._accounts))).sent
             account = self._accounts[address] = Account()
         return account
 

@@ -26,17 +26,30 @@ from appliance.errors import (
     StaleError,
     UsageError,
 )
+from appliance.model.bmc import Health, SensorKind
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
     BmcView,
     LoginState,
+    SensorsView,
+    SensorView,
     VaultEntryRequest,
     VaultEntryView,
     VaultScope,
 )
 from appliance.model.codec import to_json
 from appliance.model.goal import EVERYTHING, Consent
+from appliance.model.image_views import ArtifactView, HashState, ImageView
+from appliance.model.network_views import (
+    AddressState,
+    HistoryView,
+    LeaseView,
+    NetworksView,
+    NetworkView,
+    RivalView,
+    SampleView,
+)
 from appliance.model.phase import ConditionKind, Phase
 from appliance.model.secret import Secret
 from appliance.model.site_views import SiteChangeView
@@ -57,6 +70,7 @@ from appliance.model.views import (
     RunState,
     RunSummaryView,
     RunView,
+    SegmentView,
     ShellView,
     StepState,
     StepView,
@@ -94,6 +108,37 @@ BMC = BmcView(
     fingerprint="ab" * 32,
     login=LoginState.UNTRIED,
     must_change=True,
+)
+IMAGE = ImageView(
+    name="debian-13",
+    version="ab" * 32,
+    size_bytes=7,
+    sha256="ef" * 32,
+    served=True,
+    state=HashState.WHOLE,
+    looked=5.0,
+    machines=("node-0",),
+    artifacts=(
+        ArtifactView(
+            name="blob.zst", sha256="ef" * 32, size_bytes=7, media_type="application/zstd", state=HashState.WHOLE
+        ),
+    ),
+)
+NETWORKS = NetworksView(
+    networks=(NetworkView(network="10.77.0.0/24", mode="full", device="br0", address="10.77.0.1", size=9, used=3),),
+    serves=False,
+    troubles=(SegmentView(kind="pool", subject="10.77.0.0/24", text="full", since=1.0),),
+    rivals=(RivalView(server="10.77.0.9", text="a second server", since=1.0, heard=2.0, here=True),),
+)
+LEASE = LeaseView(
+    address="10.77.0.51",
+    network="10.77.0.0/24",
+    state=AddressState.BOUND,
+    mac="52:54:00:00:00:01",
+    machine="node-0",
+    hostname="node-0",
+    reserved=True,
+    until=9.0,
 )
 OTHER = replace(PLAN, digest="b" * 64, deferred=())
 WIPE = replace(
@@ -395,6 +440,35 @@ def test_vault(application: FakeApplication, client: Client) -> None:
     with pytest.raises(UsageError, match="fits no BMC") as caught:
         client.add_to_vault(replace(entry, scope=VaultScope.SITE))
     assert "pa ss" not in f"{caught.value}{caught.value.evidence}"
+
+
+def test_images_networks_and_addresses(application: FakeApplication, client: Client) -> None:
+    stores = application.stores
+    stores.shelf = [IMAGE, replace(IMAGE, version="cd" * 32, served=False)]
+    stores.network = NETWORKS
+    stores.addresses = [replace(LEASE, address=f"10.77.0.{number}") for number in range(5)]
+    stores.past = HistoryView(step=10.0, samples=(SampleView(time=1.0, http_bytes=5, tftp_bytes=6, used={"n": 7}),))
+    assert client.images().images == tuple(stores.shelf)
+    assert client.image("debian-13") == IMAGE
+    assert client.image("cd" * 32) == stores.shelf[1]
+    with pytest.raises(NotFoundError):
+        client.image("windows")
+    assert client.networks() == NETWORKS
+    assert client.history() == stores.past
+    assert client.leases().leases == tuple(stores.addresses)
+    assert client.leases("10.78.0.0/24").leases == client.leases(state=AddressState.DECLINED).leases == ()
+    pages = list(client.lease_pages("10.77.0.0/24", AddressState.BOUND, size=2))
+    assert [len(page.leases) for page in pages] == [2, 2, 1]
+    assert [one for page in pages for one in page.leases] == stores.addresses
+
+
+def test_sensors(application: FakeApplication, client: Client) -> None:
+    fan = SensorView(name="Fan 1", kind=SensorKind.FAN, reading=5400.5, unit="{rev}/min", health=Health.OK)
+    view = SensorsView(machine="node-0", read=5.0, sensors=(fan, replace(fan, reading=None)))
+    application.bmc_desk.measured["node-0"] = view
+    assert client.sensors("node-0") == view
+    with pytest.raises(NotFoundError):
+        client.sensors("node-9")
 
 
 def test_power_and_hold(application: FakeApplication, client: Client) -> None:

@@ -57,7 +57,9 @@ from appliance.services.bmcs import BmcDesk
 from appliance.services.segment import stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
+from appliance.services.shelf import Shelf
 from appliance.services.shells import SshShells, ensure_key
+from appliance.services.stores import StoreDesk
 from appliance.site import Site
 from appliance.store.log import Log
 from appliance.store.records import Noted
@@ -284,6 +286,7 @@ class Daemon:
             bmc_desk=self.bmcs,
             waiting=waiting,
             ssh_key=key,
+            stores=StoreDesk(rack, self.memory, segment, clock, shelf=Shelf(state / "images", ())),
         )
         self.access = closing.enter_context(opened(state / "access", clock, SystemRng(), issuer="lab"))
         self.app = create_app(self.application, self.access, SystemRng())
@@ -314,6 +317,7 @@ async def views(daemon: Daemon, socket_path: Path) -> dict[str, bytes]:
     world, answers = daemon.memory.world, dict[str, bytes]()
     values = {"name": [machine.name for machine in daemon.application.machines().machines]}
     values |= {"digest": list(world.plans), "run": list(world.runs), "user": ["ann"], "token": ["00000000"]}
+    values["image"] = ["debian-13"]
     for path, operations in daemon.app.openapi()["paths"].items():
         names = ADDRESS.findall(path)
         for value in values[names[0]] if names else [""]:
@@ -490,7 +494,8 @@ def test_no_canary_is_seen(tmp_path: Path) -> None:
     assert "asyncio" in evidence.log.getvalue()
     assert len(evidence.commands) == 1  # ssh-keygen
     answered = {target for target, answer in told.views.items() if answer.startswith(b"HTTP/1.1 200 ")}
-    refused = {target for target in told.views if target.endswith(("/ssh", "/console"))}
+    refused = {target for target in told.views if target.endswith(("/ssh", "/console", "/images/debian-13"))}
+    refused |= {f"/v1/machines/{name}/sensors" for name in ("refused", "impostor")}
     assert answered == set(told.views) - refused
 
 

@@ -12,6 +12,7 @@ from appliance.bmc.ipmi.link import IpmiLimits
 from appliance.console.console import Console, Follower
 from appliance.console.record import Record
 from appliance.console.source import source_of
+from appliance.model.console_views import ConsoleState
 from appliance.model.ids import MachineName
 from appliance.model.site import SolConsole
 from appliance.ports import Clock
@@ -196,6 +197,36 @@ class PatientClock(SystemClock):
         await asyncio.Event().wait()
 
 
+async def turned(console: Console, state: ConsoleState) -> str:
+    """What the person who looks is told then."""
+    view = console.view
+    while view.state is not state:
+        view = await console.changed(view)
+    return f"{view.text}; {view.next_action}"
+
+
+def test_who_looks_is_told_why_there_is_no_line(tmp_path: Path) -> None:
+    async def scene(bmc: FakeIpmiBmc, console: Console) -> None:
+        await turned(console, ConsoleState.CONNECTED)
+        bmc.take_line_away()
+        assert "taken by another client; find out who" in await turned(console, ConsoleState.TAKEN)
+        await turned(console, ConsoleState.CONNECTED)
+        bmc.deaf = True
+        bmc.sessions.clear()
+        assert "the BMC does not answer; " in await turned(console, ConsoleState.SILENT)
+        bmc.deaf = False
+        await turned(console, ConsoleState.CONNECTED)
+
+    play(tmp_path, scene)
+
+
+def test_another_client_that_does_not_let_go(tmp_path: Path) -> None:
+    async def scene(bmc: FakeIpmiBmc, console: Console) -> None:
+        assert "another client holds" in await turned(console, ConsoleState.TAKEN)
+
+    play(tmp_path, scene, bmc=FakeIpmiBmc(answers={(6, 0x48): b"\x80"}))
+
+
 @pytest.mark.parametrize(
     ("password", "answers"), [("guess", {}), (PASSWORD, {(6, 0x48): b"\x81"}), (PASSWORD, {(6, 0x48): b"\xd4"})]
 )
@@ -207,6 +238,8 @@ def test_refusal_is_not_asked_for_again_soon(
     async def scene(bmc: FakeIpmiBmc, console: Console) -> None:
         assert await clock.asked.get() == 900.0
         assert not console.connected
+        assert console.view.state is ConsoleState.REFUSED
+        assert console.view.next_action
 
     play(tmp_path, scene, password=password, bmc=FakeIpmiBmc(answers=answers), clock=clock)
     assert "no serial console" in caplog.text

@@ -165,6 +165,7 @@ def test_large_file_whole(client: http.client.HTTPConnection, server: HttpServer
     assert (event.client, event.method, event.status, event.sent, event.total) == (CLIENT, "GET", 200, LARGE, LARGE)
     assert server.sent_bytes(CLIENT) == LARGE
     assert server.sent_bytes(IPv4Address("127.9.9.9")) == 0
+    assert server.sent_in_all() == LARGE
 
 
 def test_head_then_get_on_one_connection(client: http.client.HTTPConnection) -> None:

@@ -53,6 +53,16 @@ class Site:
         connection.close()
         return got
 
+    def handshake(self, path: str, **headers: str) -> int:
+        """The status that a WebSocket is answered with; it is hung up at once."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection = HTTPSConnection(HOST, self.port, context=context, timeout=10)
+        connection.request("GET", path, headers=headers)
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
     def cookie(self, name: str) -> str:
         entered = self.server.do(self.access.desk.log_in(name, PASSWORD, "", "192.0.2.1"))
         return f"{COOKIE}={entered.cookie}"

@@ -16,9 +16,7 @@ from appliance.manual.reading import own
 from tests.web.conftest import serious
 from tests.web.scenes import rack
 from tests.web.serving import Serving, serving
-from tests.web.test_entry import Site, log_in, site, visitor
-
-__all__ = ["site", "visitor"]
+from tests.web.site import Site, log_in
 
 ADDRESSES = sorted(own().pages)
 LOOKED_AT = ("/docs", "/docs/stuck", "/docs/first-rack", "/docs/errors", "/docs/errors/agent-silent", "/docs/terminal")

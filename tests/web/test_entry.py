@@ -106,7 +106,20 @@ def test_forged_forms_change_nothing(path: str, site: Site) -> None:
 def test_without_a_log_in_only_the_doors_are_open(site: Site) -> None:
     site.add(Role.ADMIN)
     opened = {"/login": 200, "/setup": 303}
-    paths = ("/", "/machines", "/machines/node-1", "/runs", "/events", "/keys", "/live?page=rack", "/nothing", *opened)
+    paths = (
+        "/",
+        "/machines",
+        "/machines/node-1",
+        "/runs",
+        "/images",
+        "/networks",
+        "/machines/node-1/console",
+        "/events",
+        "/keys",
+        "/live?page=rack",
+        "/nothing",
+        *opened,
+    )
     for path in paths:
         status, location, _ = site.ask("GET", path)
         assert status == opened.get(path, 303), path

@@ -57,6 +57,14 @@ def scene(source: _Source) -> FakeApplication:
     application.inventory = {name: _machine(view, source) for name, view in application.inventory.items()}
     application.explained = {name: poisoned(view, source) for name, view in application.explained.items()}
     steps = tuple(poisoned(step, source) for step in INSTALL.steps)
+    measured = application.bmc_desk.measured
+    measured.update({name: poisoned(view, source) for name, view in measured.items()})
+    stores = application.stores
+    stores.shelf = [replace(poisoned(one, source), state=one.state) for one in stores.shelf]
+    stores.network = poisoned(stores.network, source)
+    stores.addresses = [
+        replace(poisoned(one, source), address=one.address, state=one.state) for one in stores.addresses
+    ]
     plan = replace(INSTALL, steps=steps, roles=poisoned(INSTALL.roles, source), missing=(source.next(),))
     application.plans = [replace(plan, deferred=poisoned(INSTALL.deferred, source), site="lab")]
     return application
@@ -72,7 +80,16 @@ def _sane(page: Page, where: str) -> None:
 
 
 def _visit(page: Page, served: Serving, application: FakeApplication) -> None:
-    for path in ("/", "/machines", "/runs", "/events", *(f"/machines/{name}" for name in application.inventory)):
+    for path in (
+        "/",
+        "/machines",
+        "/runs",
+        "/events",
+        "/images",
+        "/networks",
+        "/machines/node-6/sensors",
+        *(f"/machines/{name}" for name in application.inventory),
+    ):
         page.goto(served.url + path)
         _sane(page, path)
     page.goto(served.url)

@@ -13,7 +13,16 @@ from tests.web.scenes import INSTALL, WIPE, machines, rack
 from tests.web.serving import serving
 
 PAGES = ("/", "/machines", "/machines?filter=state:failed", "/machines/node-1", "/machines/node-5", "/machines/node-9")
-MORE = ("/runs", "/events", "/keys", "/plans/" + "b" * 64, "/machines?filter=colour:red")
+MORE = (
+    "/images",
+    "/networks",
+    "/networks?state=bound&all",
+    "/runs",
+    "/events",
+    "/keys",
+    "/plans/" + "b" * 64,
+    "/machines?filter=colour:red",
+)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -26,16 +26,18 @@ function put(id, html) {
   const focused = document.activeElement;
   const inside = old.contains(focused) ? focused.id || focused.closest("[id]")?.id : null;
   const kept = new Map([...old.querySelectorAll("input")].filter((i) => i.id).map((i) => [i.id, [i.checked, i.value]]));
+  const unfolded = [...old.querySelectorAll("details[open][id]")].map((one) => one.id);
   const made = parsed(html, old);
   if (made?.id === id) old.replaceWith(made);
   else old.innerHTML = html;
+  for (const name of unfolded) document.getElementById(name)?.setAttribute("open", "");
   for (const [name, [checked, value]] of kept) {
     const input = document.getElementById(name);
     if (input) Object.assign(input, { checked, value });
   }
   if (inside) {
     const now = document.getElementById(inside);
-    (now?.matches("a, button, input") ? now : now?.querySelector("a, button, input"))?.focus();
+    (now?.matches("a, button, input") ? now : now?.querySelector("a, button, input, summary"))?.focus();
   }
 }
 

@@ -180,6 +180,7 @@ def test_a_machine_boots(tmp_path: Path) -> None:
             assert resolve("node-1.rack.test") == [str(MACHINE)]
             events.await_response("/agent/hello")
             assert running.sent_bytes(MACHINE) == len(script) + 8 + 7000 + 3
+            assert running.sent_in_all() == running.sent_bytes(MACHINE)
             events.await_kinds(DhcpEvent, TftpEvent, HttpEvent, ScriptEvent)
         finally:
             running.stop()

@@ -43,3 +43,17 @@ def test_what_is_typed_from_a_screen_is_grouped() -> None:
 
 def test_lines_are_numbered_as_python_does() -> None:
     assert list(units.numbered("a\x0cb\u2028c\r\n\nd\n")) == [(1, "a\x0cb\u2028c"), (2, ""), (3, "d")]
+
+
+@pytest.mark.parametrize(
+    ("reading", "unit", "text"),
+    [
+        (41.5, "Cel", "41.5 °C"),
+        (5400.0, "{rev}/min", "5400 rpm"),
+        (12.0, "V", "12 V"),
+        (3.0, "", "3"),
+        (None, "W", "none now"),
+    ],
+)
+def test_measure(reading: float | None, unit: str, text: str) -> None:
+    assert units.measure(reading, unit) == text

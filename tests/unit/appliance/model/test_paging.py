@@ -2,7 +2,18 @@ import pytest
 
 from appliance.errors import UsageError
 from appliance.model.filter import Filter, parse
-from appliance.model.paging import MachinesQuery, RunsQuery, cursor, last_of, machines_page, name_order, runs_page
+from appliance.model.network_views import AddressState, LeaseView
+from appliance.model.paging import (
+    LeasesQuery,
+    MachinesQuery,
+    RunsQuery,
+    cursor,
+    last_of,
+    leases_page,
+    machines_page,
+    name_order,
+    runs_page,
+)
 from appliance.model.phase import Phase
 from appliance.model.views import MachineView, RunState
 
@@ -93,3 +104,36 @@ def test_a_page_renders_what_it_shows_and_looks_at_one_more() -> None:
     seen.clear()
     machines_page(names, view_of, noted, MachinesQuery(wanted=parse("n-"), after="n-499", limit=10))
     assert seen == [f"n-{number}" for number in range(500, 510)]
+
+
+LEASES = tuple(
+    LeaseView(address=address, network=network, state=state, mac="02:00:00:00:00:01")
+    for address, network, state in (
+        ("10.0.0.9", "10.0.0.0/24", AddressState.BOUND),
+        ("10.0.0.10", "10.0.0.0/24", AddressState.DECLINED),
+        ("10.0.1.1", "10.0.1.0/24", AddressState.BOUND),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("query", "addresses", "total", "following"),
+    [
+        (LeasesQuery(), ["10.0.0.9", "10.0.0.10", "10.0.1.1"], 3, ""),
+        (LeasesQuery(limit=2), ["10.0.0.9", "10.0.0.10"], 3, "10.0.0.10"),
+        (LeasesQuery(limit=2, after="10.0.0.10"), ["10.0.1.1"], 3, ""),
+        (LeasesQuery(after="10.0.0.200"), ["10.0.1.1"], 3, ""),
+        (LeasesQuery(state=AddressState.BOUND, limit=1), ["10.0.0.9"], 2, "10.0.0.9"),
+        (LeasesQuery(network="10.0.1.0/24"), ["10.0.1.1"], 1, ""),
+        (LeasesQuery(network="10.9.0.0/24"), [], 0, ""),
+    ],
+)
+def test_pages_of_leases(query: LeasesQuery, addresses: list[str], total: int, following: str) -> None:
+    view = leases_page(LEASES, query)
+    assert ([one.address for one in view.leases], view.total) == (addresses, total)
+    assert (last_of(view.next) if view.next else "") == following
+
+
+def test_a_page_behind_no_address() -> None:
+    with pytest.raises(UsageError):
+        leases_page(LEASES, LeasesQuery(after="node-1"))

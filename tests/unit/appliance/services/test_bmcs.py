@@ -16,7 +16,7 @@ from appliance.bmc.port import FullBmc
 from appliance.bmc.vault import Entry, Vault
 from appliance.errors import BmcError, BmcLoginError, ConflictError, NotFoundError, UsageError
 from appliance.lab.topology import lab_rack
-from appliance.model.bmc import BmcEndpoint, PowerState, SystemIdentity
+from appliance.model.bmc import BmcEndpoint, Health, PowerState, Sensor, SensorKind, SystemIdentity
 from appliance.model.bmc_views import BmcSearchRequest, LoginState, VaultScope
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
@@ -67,11 +67,18 @@ class Lock(FakeBmc):
             raise BmcLoginError("refused", next_action="none")
         return IDENTITY
 
+    async def sensors(self) -> tuple[Sensor, ...]:
+        self._dialler.read += 1
+        return self._dialler.readings
+
     async def change_password(self, password: Secret) -> None:
         self._dialler.password = password
 
 
 class Dialler:
+    readings: tuple[Sensor, ...] = ()
+    read = 0
+
     def __init__(self, password: str) -> None:
         self.password, self.tried = Secret(password), list[tuple[str, str]]()
 
@@ -298,3 +305,17 @@ def test_factory_defaults_are_added_when_asked(tmp_path: Path) -> None:
         assert "calvin" not in repr(entries)
 
     play(tmp_path, scene)
+
+
+def test_sensors_are_read_once_however_many_look(tmp_path: Path) -> None:
+    fan = Sensor(name="Fan 1", kind=SensorKind.FAN, reading=5400.0, unit="{rev}/min", health=Health.OK)
+
+    async def scene(stage: Scene) -> None:
+        stage.dialler.readings = (fan,)
+        first, second = await asyncio.gather(stage.desk.sensors(NODE), stage.desk.sensors(NODE))
+        assert first is second
+        assert (first.machine, [one.name for one in first.sensors], stage.dialler.read) == (NODE, ["Fan 1"], 1)
+        with pytest.raises(NotFoundError):
+            await stage.desk.sensors(MachineName("nobody"))
+
+    play(tmp_path, scene, rack("right"))

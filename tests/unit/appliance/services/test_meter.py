@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from appliance.metrics.history import KEPT, STEP
 from appliance.metrics.model import exposition
 from appliance.model.phase import Phase
 from appliance.model.views import PowerAction
@@ -176,3 +177,34 @@ def test_late_machines_are_counted_by_phase() -> None:
     assert found["innervate_nodes_above_sla"].of(phase="deploying") == 1
     assert found["innervate_nodes_above_sla"].of(phase="booting") == 0
     assert "active" not in {dict(labels)["phase"] for _, labels in found["innervate_nodes_above_sla"].samples}
+
+
+def test_the_last_hours_are_sampled_and_no_more(tmp_path: Path) -> None:
+    async def scene() -> None:
+        rack = FakeRack(tmp_path)
+        net = Net(rack)
+        clock, network = net.hands.clock, rack.site.topology.boot_network
+        sent = [0]
+        around = Surroundings(
+            disks={},
+            certificates={},
+            leases=lambda: (Lease(packed(network.first), MAC, LeaseState.BOUND, clock.now() + 60),),
+            sent=lambda: sent[0],
+        )
+        measured = Meter(rack.site.topology, net.memory, clock, around)
+        running = asyncio.create_task(measured.run())
+        await clock.sleep(STEP / 2)
+        sent[0] = 5000
+        measured.observe(TftpEvent(client=CLIENT, name="snponly.efi", outcome=Outcome.FINISHED, sent=1000))
+        await clock.sleep(STEP)
+        first, second = measured.history().samples
+        assert (first.http_bytes, first.tftp_bytes, first.used) == (0, 0, {str(network.network): 1})
+        assert (second.http_bytes, second.tftp_bytes, second.time - first.time) == (5000, 1000, STEP)
+        await clock.sleep(STEP * (KEPT + 10))
+        samples = measured.history().samples
+        assert len(samples) == KEPT
+        assert samples[-1].time - samples[0].time == STEP * (KEPT - 1)
+        running.cancel()
+        await rack.close()
+
+    run(scene())

@@ -76,3 +76,18 @@ def test_stands_back_until_active() -> None:
     for standing, expected in ((Starting(), True), (FOREIGN, True), (Active(), False)):
         state.follow(told(stands(standing)), 1.0)
         assert state.stands_back is expected
+
+
+def test_servers_that_were_heard_are_remembered() -> None:
+    state = SegmentState()
+    for now, event in ((10.0, RivalSeen(rival=FOREIGN)), (20.0, RivalSeen(rival=FOREIGN))):
+        state.follow(told(event), now)
+    (rival,) = state.rivals
+    assert (rival.server, rival.since, rival.heard, rival.here) == ("10.0.0.9", 10.0, 20.0, True)
+    state.follow(told(RivalGone(rival=FOREIGN)), 30.0)
+    assert [(one.since, one.here) for one in state.rivals] == [(10.0, False)]
+    for number in range(100):
+        other = Foreign(server=IPv4Address(number), mac=bytes(6), vendor="")
+        state.follow(told(RivalSeen(rival=other)), 40.0)
+    assert len(state.rivals) == 64
+    assert state.rivals[-1].server == "0.0.0.99"

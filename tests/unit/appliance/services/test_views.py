@@ -116,6 +116,11 @@ def session(*samples: tuple[float, int], task: str = f"{RUN}.{WRITE}", total: in
 )
 def test_progress(heard: Session | None, progress: ProgressView | None) -> None:
     assert machine_view(STATE, STATUS, heard, None).progress == progress
+    steps = STATUS.index.by_machine[STATE.name]
+    view = machine_view(STATE, STATUS, heard, None)
+    assert view.step is not None
+    assert (steps[view.step_number - 1].id, view.step_count) == (view.step.id, len(steps))
+    assert machine_view(replace(STATE, attempt=None), None, heard, None).step_number == 0
     assert machine_view(replace(STATE, attempt=None), None, heard, None).progress is None
 
 

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from appliance.api.fake import FakeApplication
+from appliance.model.network_views import HistoryView, SampleView
 from appliance.model.phase import Phase
 from appliance.model.views import MachineView, ProgressView, StepView
-from appliance.web.live import SITE, Hub, Update
+from appliance.web.live import METER, SITE, Hub, Update
 from tests.unit.appliance.conductor.virtual import run
 
 
@@ -114,5 +115,33 @@ def test_a_stream_without_news_says_that_it_lives() -> None:
     async def scene(_application: FakeApplication, hub: Hub) -> None:
         watch = hub.watch(hub.mark())
         assert await anext(watch) is None
+
+    play(scene)
+
+
+def test_a_new_sample_is_told_once() -> None:
+    async def scene(application: FakeApplication, hub: Hub) -> None:
+        watch = hub.watch(hub.mark())
+        waiting = asyncio.create_task(news(watch))
+        await asyncio.sleep(1)
+        sample = SampleView(time=5.0, http_bytes=1, tftp_bytes=0)
+        application.stores.past = HistoryView(step=10.0, samples=(sample,))
+        assert (await waiting).keys == {METER}
+        await asyncio.sleep(5)
+        waiting = asyncio.create_task(news(watch))
+        await change(application, "node-1", Phase.ACTIVE)
+        assert (await waiting).keys == {"node-1", SITE}
+        assert METER in (await news(hub.watch(""))).keys
+
+    play(scene)
+
+
+def test_pages_that_viewers_make_up_are_not_kept_for_ever() -> None:
+    async def scene(_application: FakeApplication, hub: Hub) -> None:
+        first = hub.drawn("networks/0", SITE, lambda _key: {"part": "first"})
+        assert hub.drawn("networks/0", SITE, lambda _key: {"part": "second"}) is first
+        for number in range(30_000):
+            hub.drawn(f"networks/{number + 1}", SITE, lambda _key: {})
+        assert hub.drawn("networks/0", SITE, lambda _key: {"part": "second"}) == {"part": "second"}
 
     play(scene)

@@ -10,7 +10,7 @@ from appliance import __version__
 from appliance.access.access import Access
 from appliance.access.model import COOKIE
 from appliance.api import access as access_routes
-from appliance.api import bmcs, console, routes, runs, tunnel
+from appliance.api import bmcs, console, doctor, routes, runs, tunnel
 from appliance.api.bodies import Bodies
 from appliance.api.gate import Gate, Needs, is_api
 from appliance.api.once import Once
@@ -26,7 +26,7 @@ _SCHEMES: dict[str, dict[str, str]] = {
     "session": {"type": "apiKey", "in": "cookie", "name": COOKIE},
 }
 _EITHER: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
-_ROUTERS = (routes.router, runs.router, bmcs.router, tunnel.router, console.router, access_routes.router)
+_ROUTERS = (routes.router, runs.router, bmcs.router, doctor.router, tunnel.router, console.router, access_routes.router)
 
 
 def create_app(

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
+from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.port import Asked, Honoured
 from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
@@ -140,6 +141,7 @@ class FakeApplication:
     took_over: bool = False
     consoles: dict[str, Console] = field(default_factory=dict)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
+    doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def under(self, asked: Asked) -> "FakeApplication":

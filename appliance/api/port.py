@@ -10,6 +10,7 @@ from appliance.bmc.vault import Entry
 from appliance.console.console import Console
 from appliance.metrics.model import Family
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
+from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
@@ -70,9 +71,26 @@ class Bmcs(Protocol):
     def remove_entry(self, scope: VaultScope, value: str, user: str) -> VaultView: ...
 
 
+class Doctor(Protocol):
+    def start(self, request: DoctorRequest) -> DoctorView:
+        """Begins an examination; one that is under way goes on, and counts for this one, too."""
+        ...
+
+    def doctor(self) -> DoctorView:
+        """What the last one has found by now."""
+        ...
+
+    async def look(self, seen: int, wait: float) -> DoctorView:
+        """At once where its `version` is another one than `seen`, else when it is or `wait` seconds have passed."""
+        ...
+
+
 class Application(Protocol):
     @property
     def bmc_desk(self) -> Bmcs: ...
+
+    @property
+    def doctor_desk(self) -> Doctor: ...
 
     def under(self, asked: Asked) -> "Application":
         """The same, for one request: that it was carried out becomes durable together with what it did to a run."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer._completion_classes import completion_init
 
-from appliance.cli import access, bmc, errands, inventory, look, runs
+from appliance.cli import access, bmc, doctor, errands, inventory, look, runs
 from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow
@@ -33,6 +33,7 @@ def build() -> typer.Typer:
     for verb in (plan, apply):
         app.command()(verb)
     look.add_to(app)
+    doctor.add_to(app)
     runs.add_to(app)
     errands.add_to(app)
     inventory.add_to(app)
@@ -65,26 +66,33 @@ def plan(context: typer.Context, as_json: Json = False) -> None:
     """Show what would be done, and to which disks; change nothing."""
     from appliance.cli import show
 
-    view = client_of(context).make_plan()
+    client = client_of(context)
     if as_json:
-        print_json(view)
+        print_json(client.make_plan())
         return
+    preflight = doctor.Preflight(client)
+    view = client.make_plan()
     show.console().print(show.plan(view))
+    preflight.shown(view, stderr=False)
 
 
 def apply(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; every plan is applied as made.")] = False,
     digest: Annotated[str, typer.Option(help="Apply the plan with this digest and no other.")] = "",
+    despite: Annotated[
+        bool, typer.Option("--despite-findings", help="Begin although the doctor found a failure of the site.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Plan, show, ask, do, and follow until every machine is done."""
     from appliance.frontend.provision import apply_exactly, provision
 
     client = client_of(context)
+    preflight = doctor.Preflight(client)
 
     def approve(view: "PlanView") -> None:
-        _approve(view, asked=not yes, as_json=as_json)
+        _approve(view, preflight, asked=not yes, despite=despite, as_json=as_json)
 
     def to_its_end(run: "RunView") -> "RunView":
         return follow(client, run)
@@ -180,16 +188,24 @@ def tunnel(context: typer.Context, machine: Machine) -> None:
     relay.run(client_of(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
-def _approve(view: "PlanView", *, asked: bool, as_json: bool) -> None:
+def _approve(view: "PlanView", preflight: doctor.Preflight, *, asked: bool, despite: bool, as_json: bool) -> None:
     from appliance.cli import show
+    from appliance.frontend.preflight import blocking, demand, in_the_way, refuse
     from appliance.frontend.provision import confirm
 
     show.console(stderr=as_json).print(show.plan(view))
+    found = preflight.shown(view, stderr=as_json)
     if not asked:
+        if not despite:
+            refuse(found)
         return
     if not sys.stdin.isatty():
         raise RefusedError(
             "not applied: there is no terminal to confirm the plan on",
             next_action=f"read the plan, then: innervate apply --digest {view.digest} --yes",
         )
-    confirm("site", view.site, ask)
+    if despite or not (standing := blocking(found)):
+        confirm("site", view.site, ask)
+        return
+    print(in_the_way(standing), file=sys.stderr)
+    confirm("site", demand(view.site, found), ask)

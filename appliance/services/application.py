@@ -7,7 +7,7 @@ from copy import copy
 from pathlib import Path
 
 from appliance import __version__
-from appliance.api.port import Asked, Bmcs, Honoured
+from appliance.api.port import Asked, Bmcs, Doctor, Honoured
 from appliance.conductor.explain import explain
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import MachineState, model_of
@@ -90,11 +90,13 @@ class Appliance:
         take_over: Callable[[], None],
         consoles: Mapping[MachineName, Console],
         bmc_desk: Bmcs,
+        doctor_desk: Doctor,
         waiting: Waiting,
         ssh_key: Path,
         measured: Callable[[], Iterable[Family]] = tuple,
     ) -> None:
         self.bmc_desk = bmc_desk
+        self.doctor_desk = doctor_desk
         self._memory = memory
         self._site = site
         self._servers = {server.name: server for server in site.topology.servers}

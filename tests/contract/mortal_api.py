@@ -15,6 +15,7 @@ from pathlib import Path
 from appliance.access.access import opened
 from appliance.api.app import create_app
 from appliance.api.fake import FakeBmcs
+from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.server import serve
 from appliance.conductor.hands import Waiting
 from appliance.conductor.memory import Memory
@@ -84,6 +85,7 @@ async def main(folder: Path, moment: Moment) -> None:
         take_over=lambda: None,
         consoles={},
         bmc_desk=FakeBmcs(),
+        doctor_desk=FakeDoctor(),
         waiting=Waiting(),
         ssh_key=folder / "key",
     )

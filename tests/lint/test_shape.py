@@ -71,6 +71,7 @@ PURE = (
     "appliance/bmc/ipmi/sensors.py",
     "appliance/bmc/ipmi/session.py",
     "appliance/bmc/ipmi/sol.py",
+    *(f"appliance/doctor/{name}.py" for name in ("bmcs", "facts", "host", "say", "segment", "sighting", "wire")),
     "appliance/metrics/catalogue.py",
     "appliance/metrics/machines.py",
     "appliance/metrics/model.py",

@@ -161,7 +161,7 @@ def _approve(state: State, place: Planned) -> State:
         return state
     if not place.worth:
         return replace(state, notice=Trouble(message="There is nothing to approve: the plan would change nothing."))
-    return replace(state, prompt=approval(place), notice=None)
+    return replace(state, prompt=approval(place, state.data.examined), notice=None)
 
 
 def _steer(state: State, verb: Steering) -> Outcome:

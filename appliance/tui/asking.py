@@ -12,6 +12,7 @@ from appliance.tui.state import (
     Ask,
     Choices,
     Command,
+    Examine,
     Explain,
     Help,
     Leave,
@@ -120,7 +121,8 @@ def _busy(then: Command) -> str:
 def planning(state: State, task: Task, applied: frozenset[str] = frozenset()) -> Outcome:
     """Where a plan is waited for, and the request for it."""
     there = replace(entered(state, Planned(task=task, applied=applied)), busy="planning")
-    return there, (MakePlan(task=task, applied=applied),)
+    makes = MakePlan(task=task, applied=applied)
+    return there, (makes, Examine()) if task.errand is None else (makes,)
 
 
 def command(state: State, text: str) -> Outcome:

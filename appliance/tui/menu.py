@@ -9,6 +9,7 @@ from typing import TextIO
 from appliance.client import Client
 from appliance.errors import ConflictError, InnervateError, NotFoundError, RefusedError
 from appliance.frontend.errands import is_harmless, outcome_of
+from appliance.frontend.preflight import PATIENCE, blocking, demand, followed, in_the_way, matters
 from appliance.frontend.provision import Outcome, carry_out, confirm, follow_run, is_name
 from appliance.frontend.whole import all_machines
 from appliance.frontend.words import changes, run_changes, told
@@ -22,7 +23,7 @@ from appliance.tui.log import event_lines
 from appliance.tui.machine import explanation, machine_page
 from appliance.tui.messages import Did, Refused
 from appliance.tui.overview import head, says
-from appliance.tui.plan import plan_lines
+from appliance.tui.plan import finding_lines, plan_lines
 from appliance.tui.state import Ask, Data, Machine, MakePlan, PlaceHold, SetPower, State, Task
 from appliance.tui.text import Line, fitted, line, plain, span, wrapped
 from appliance.tui.update import known
@@ -137,11 +138,20 @@ def _carry_out(desk: Desk, task: Task, make_plan: Callable[[], PlanView]) -> Non
 def _approve(desk: Desk, view: PlanView, task: Task) -> None:
     desk.say(plan_lines(view, task, WIDTH))
     if task.errand is None:
-        confirm("site", view.site, desk.ask)
+        confirm("site", _examined(desk, view), desk.ask)
     elif not is_harmless(task.errand, view):
         confirm("machine", task.machine, desk.ask)
     elif desk.ask("y and Enter applies it, Enter alone leaves: ").strip().lower() not in YES:
         raise Leaving
+
+
+def _examined(desk: Desk, plan: PlanView) -> str:
+    """Tells what matters; what has to be typed."""
+    found = followed(desk.client, desk.client.start_doctor(), desk.now, PATIENCE)
+    desk.say(row for finding in matters(found, plan) for row in finding_lines(finding, WIDTH))
+    if standing := blocking(found):
+        desk.tell(in_the_way(standing))
+    return demand(plan.site, found)
 
 
 def _follow(desk: Desk, run: RunView) -> RunView:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from appliance.model.access_views import SetupView
+from appliance.model.doctor import DoctorView
 from appliance.model.filter import Filter
 from appliance.model.views import (
     Errand,
@@ -45,6 +46,7 @@ class Data:
     events: tuple[EventView, ...] = ()
     absent: Trouble | None = None
     setup: SetupView | None = None
+    examined: DoctorView | None = None
 
     def machine(self, name: str) -> MachineView | None:
         return next((machine for machine in self.machines if machine.name == name), None)
@@ -183,6 +185,11 @@ class OpenRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Examine:
+    """The doctor looks for what keeps machines from booting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
     """The person goes; what runs in the daemon goes on."""
 
@@ -192,7 +199,7 @@ class TakeOver:
     """The boot network is asked again who serves DHCP."""
 
 
-Command = MakePlan | Apply | Steer | TakeOver | SetPower | PlaceHold | ReleaseHold | Explain | OpenRun | Leave
+Command = MakePlan | Apply | Steer | TakeOver | SetPower | PlaceHold | ReleaseHold | Explain | OpenRun | Examine | Leave
 
 
 class Ask(Enum):

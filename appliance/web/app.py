@@ -19,6 +19,7 @@ from appliance.errors import InnervateError, UsageError
 from appliance.model.filter import parse
 from appliance.model.ids import PlanDigest, RunId, machine_name
 from appliance.web.actions import Actions
+from appliance.web.doctor import DoctorPages
 from appliance.web.entry import Entry
 from appliance.web.forms import html, personal
 from appliance.web.live import Hub, Update
@@ -67,6 +68,7 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             Route("/live", looks.live),
             *actions.routes,
             *entry.routes,
+            *DoctorPages(appliance, doors, appliance.health().site).routes,
             Mount("/static", _Static(directory=_STATIC)),
         ],
         middleware=[Middleware(_Headers)],

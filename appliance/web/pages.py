@@ -29,6 +29,7 @@ from appliance.model.views import (
     SummaryView,
 )
 from appliance.web import chart
+from appliance.web.doctor import findings_before
 from appliance.web.elevation import frames, size_of, unplaced
 from appliance.web.live import SITE
 from appliance.web.port import Looking
@@ -123,7 +124,9 @@ class Pages:
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)
-        return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=_by_machine(view))
+        found = findings_before(self._appliance.doctor_desk.doctor(), view) if is_of_site(view) else ""
+        groups = _by_machine(view)
+        return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=groups, findings=found)
 
     async def events(self, mark: str, after: int) -> str:
         view = await self._appliance.events(after=after, machine=None, limit=EVENTS, wait=0)
@@ -147,6 +150,11 @@ class Pages:
 
     def _machine(self, name: str) -> MachineView:
         return self._appliance.machine(MachineName(name))
+
+
+def is_of_site(plan: PlanView) -> bool:
+    """Not an errand of one machine."""
+    return plan.purpose == _SITE_PURPOSE
 
 
 def to_type(plan: PlanView) -> str:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from appliance.access.model import Caller
 from appliance.api.entering import Named
+from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.filter import Filter
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, MachinesQuery
@@ -26,8 +27,21 @@ from appliance.model.views import (
 )
 
 
+class Doctor(Protocol):
+    """A part of `appliance.api.port.Doctor`."""
+
+    def start(self, request: DoctorRequest) -> DoctorView: ...
+
+    def doctor(self) -> DoctorView: ...
+
+    async def look(self, seen: int, wait: float) -> DoctorView: ...
+
+
 class Looking(Protocol):
     """What changes nothing."""
+
+    @property
+    def doctor_desk(self) -> Doctor: ...
 
     def health(self) -> HealthView: ...
 

@@ -356,7 +356,6 @@ def _examining(
         bmc_of=bmcs.bmc_of,
         macs_of=lambda name: macs_of(memory.world.machine(name)),
         troubles=lambda: segment.troubles,
-        stands_back=lambda: segment.stands_back,
     )
     desk = DoctorDesk(checks_of(ward), clock)
     closing.push_async_callback(desk.close)

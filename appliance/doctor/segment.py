@@ -26,12 +26,15 @@ def _rivals(rivals: Sequence[Offer], facts: Servers) -> Iterator[Finding]:
             "address and not boot",
             f"it offered {rival.address}, from hardware address {rival.mac}",
             "find its switch port by the hardware address and stop it, or use Mode.PROXY beside it",
-            "innervate take-over" if facts.passive else shows,
+            shows,
         )
     for told in facts.told:
-        if not any(rival.server in told for rival in rivals):
+        if facts.passive:
             action = "stop the other server, then let this appliance ask again"
-            yield failure(Check.DHCP, "this appliance is not alone", told, action, "innervate take-over")
+            yield failure(Check.DHCP, "this appliance answers no machine", told, action, "innervate take-over")
+        elif not any(rival.server in told for rival in rivals):
+            cause = "another DHCP server was heard lately, and does not answer now"
+            yield warning(Check.DHCP, cause, told, "it is forgotten after three minutes of silence", shows)
 
 
 def _beside_a_proxy(servers: Sequence[Offer], facts: Servers) -> tuple[Finding, ...]:

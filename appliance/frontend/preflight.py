@@ -78,11 +78,16 @@ def told(finding: Finding) -> Iterator[str]:
 
 
 def verdict(view: DoctorView) -> str:
-    """ "11 findings: 1 failure, 2 warnings; still at work: images" """
+    """ "8 ok, 2 warnings, 1 failure; still at work: images" """
     counts = {kind: sum(one.verdict is kind for one in view.findings) for kind in Verdict}
-    words = [f"{count} {kind.value.replace('-', ' ')}" for kind, count in counts.items() if count]
+    words = [f"{count} {_counted(kind, count)}" for kind, count in counts.items() if count]
     waiting = f"; still at work: {', '.join(check.value for check in view.waiting)}" if view.waiting else ""
     return (", ".join(words) or "nothing found yet") + waiting
+
+
+def _counted(kind: Verdict, count: int) -> str:
+    word = kind.value.replace("-", " ")
+    return f"{word}s" if kind in (Verdict.WARNING, Verdict.FAILURE) and count != 1 else word
 
 
 def refuse(view: DoctorView) -> None:

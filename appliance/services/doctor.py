@@ -27,6 +27,7 @@ from appliance.topology import Rack
 from images.ports import Listening
 from pxe.boot import Mode
 from pxe.content import BytesContent, Content, FileContent
+from pxe.dhcp.rivals import START_SECONDS
 from pxe.routes import AUTOEXEC
 
 _BMC_SECONDS = 8.0
@@ -35,7 +36,9 @@ _CLOCKS = 5
 _TFTP_PORT = 69
 _LARGEST_DOWNLOAD = 64 << 20
 _NOBODY = "02-00-00-00-00-00"
-_OF_OTHERS = frozenset({"rival-server", "dhcp-standing"})
+_STANDING = "dhcp-standing"
+_OF_OTHERS = frozenset({"rival-server", _STANDING})
+_SETTLE_SECONDS = START_SECONDS + 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,6 @@ class Ward:
     bmc_of: Callable[[MachineName], FullBmc]
     macs_of: Callable[[MachineName], Collection[str]]
     troubles: Callable[[], tuple[SegmentView, ...]]
-    stands_back: Callable[[], bool]
     synchronised: Callable[[], bool | None] = looks.synchronised
     tftp_port: int = _TFTP_PORT
 
@@ -84,13 +86,16 @@ def checks_of(ward: Ward) -> Mapping[Check, Examine]:
 async def _dhcp(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
     network = ward.site.topology.boot_network
     offers = await looks.offers(ward.processes, ward.device)
+    # The services themselves listen for 4.5 s before they answer: that they do not yet is no trouble.
+    settled = ward.clock.now() - _SETTLE_SECONDS
+    troubles = [one for one in ward.troubles() if one.kind in _OF_OTHERS and one.since <= settled]
     facts = Servers(
         gives_addresses=network.mode is Mode.FULL,
         device=ward.device,
         own=frozenset({str(network.address)}),
         offers=offers,
-        told=tuple(trouble.text for trouble in ward.troubles() if trouble.kind in _OF_OTHERS),
-        passive=ward.stands_back(),
+        told=tuple(trouble.text for trouble in troubles),
+        passive=any(trouble.kind == _STANDING for trouble in troubles),
     )
     return segment.other_dhcp(facts)
 

@@ -150,7 +150,6 @@ class Appliance:
             bmc_of=self._bmc_of,
             macs_of=lambda _name: (),
             troubles=lambda: self.troubles,
-            stands_back=lambda: False,
             synchronised=lambda: self.synchronised,
         )
         desk = DoctorDesk({check: examine for check, examine in checks_of(ward).items() if check in wanted}, self.clock)
@@ -356,3 +355,5 @@ def test_what_the_services_found_counts_too(appliance: Appliance) -> None:
     assert finding.verdict is Verdict.FAILURE
     assert text in finding.evidence
     assert finding.command == "innervate take-over"
+    appliance.troubles = (replace(appliance.troubles[0], since=appliance.clock.now()),)
+    assert [one.verdict for one in appliance.examined(Check.DHCP)] == [Verdict.OK], "it has only just begun"

@@ -46,6 +46,7 @@ def only(findings: tuple[Finding, ...], verdict: Verdict, *words: str) -> Findin
         (replace(SERVERS, offers=(OFFER, replace(OFFER, address="10.0.0.78"))), FAILURE, ("10.0.0.9",)),
         (replace(SERVERS, offers=(OFFER,), told=("DHCP server 10.0.0.9 answers",)), FAILURE, ("tcpdump",)),
         (replace(SERVERS, told=("another appliance serves",), passive=True), FAILURE, ("innervate take-over",)),
+        (replace(SERVERS, told=("DHCP server 10.0.0.9 answers",)), WARNING, ("does not answer now",)),
         (replace(SERVERS, gives_addresses=False), FAILURE, ("nobody gives out addresses", "Mode.FULL")),
         (
             replace(SERVERS, gives_addresses=False, offers=(OFFER, replace(OFFER, server="10.0.0.8"))),
@@ -53,7 +54,7 @@ def only(findings: tuple[Finding, ...], verdict: Verdict, *words: str) -> Findin
             ("2 DHCP servers",),
         ),
     ],
-    ids=["rival", "one-for-each-server", "told-too", "passive", "proxy-alone", "proxy-beside-two"],
+    ids=["rival", "one-for-each-server", "told-too", "passive", "heard-lately", "proxy-alone", "proxy-beside-two"],
 )
 def test_other_dhcp(facts: Servers, verdict: Verdict, words: tuple[str, ...]) -> None:
     assert only(segment.other_dhcp(facts), verdict, *words).check is Check.DHCP

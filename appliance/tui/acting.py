@@ -12,6 +12,7 @@ from appliance.tui.plan import approval
 from appliance.tui.state import (
     Ask,
     Choices,
+    Doctor,
     Explain,
     Help,
     Leave,
@@ -142,7 +143,7 @@ def _open(state: State) -> Outcome:
         case Runs():
             run = selected_run(state)
             return (entered(state, Run(run=run)), (OpenRun(run=run),)) if run else (state, ())
-        case Log() | Help():
+        case Log() | Help() | Doctor():
             return state, ()
         case _ as never:
             assert_never(never)

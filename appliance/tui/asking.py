@@ -12,6 +12,7 @@ from appliance.tui.state import (
     Ask,
     Choices,
     Command,
+    Doctor,
     Examine,
     Explain,
     Help,
@@ -139,6 +140,8 @@ def command(state: State, text: str) -> Outcome:
             return state, (Leave(),)
         case "take-over":
             return replace(state, prompt=_TAKE_OVER), ()
+        case "doctor":
+            return entered(state, Doctor()), (Examine(),)
         case "provision":
             return planning(state, Task())
         case "machine" | "do" if state.data.machine(name) is not None:

@@ -17,13 +17,14 @@ from appliance.model.standing import standing
 from appliance.model.views import EventView, MachinesView, MachineView, PlanView, RunState, RunView
 from appliance.tui.asking import YES
 from appliance.tui.choices import Choice, choices, question
+from appliance.tui.doctor import finding_lines
 from appliance.tui.figures import badge
 from appliance.tui.link import carried_out, reading
 from appliance.tui.log import event_lines
 from appliance.tui.machine import explanation, machine_page
 from appliance.tui.messages import Did, Refused
 from appliance.tui.overview import head, says
-from appliance.tui.plan import finding_lines, plan_lines
+from appliance.tui.plan import plan_lines
 from appliance.tui.state import Ask, Data, Machine, MakePlan, PlaceHold, SetPower, State, Task
 from appliance.tui.text import Line, fitted, line, plain, span, wrapped
 from appliance.tui.update import known

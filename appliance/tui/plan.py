@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from appliance.frontend.errands import SAYS, is_harmless
-from appliance.frontend.preflight import blocking, demand, details, head, in_the_way, matters, verdict
-from appliance.model.doctor import DoctorView, Finding, Verdict
+from appliance.frontend.preflight import blocking, demand, in_the_way, matters, verdict
+from appliance.model.doctor import DoctorView
 from appliance.model.views import PlanView, RoleView
+from appliance.tui.doctor import finding_lines
 from appliance.tui.page import Page, section
 from appliance.tui.state import Apply, Ask, Planned, Prompt, State, Task
 from appliance.tui.text import EMPTY, Line, Tone, line, wrapped
@@ -32,14 +33,6 @@ def _before(view: PlanView, found: DoctorView | None, width: int) -> Iterator[Li
         for finding in matter:
             yield from finding_lines(finding, width)
         yield EMPTY
-
-
-def finding_lines(finding: Finding, width: int) -> Iterator[Line]:
-    """Cause, what was seen, what to do."""
-    bad = finding.verdict is Verdict.FAILURE
-    yield from wrapped(head(finding), width, Tone.BAD if bad else Tone.WARN, first="! " if bad else "  ", rest="    ")
-    for word, text in details(finding):
-        yield from wrapped(f"{word}: {text}", width, first="    ", rest="      ")
 
 
 def plan_lines(view: PlanView, task: Task, width: int) -> Iterator[Line]:

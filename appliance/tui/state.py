@@ -133,7 +133,14 @@ class Help:
     top: int = 0
 
 
-Place = Overview | Machine | Choices | Planned | Runs | Run | Log | Help
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doctor:
+    """What the last examination has found by now."""
+
+    top: int = 0
+
+
+Place = Overview | Machine | Choices | Planned | Runs | Run | Log | Help | Doctor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

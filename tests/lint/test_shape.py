@@ -15,6 +15,7 @@ _TUI = (
         "acting",
         "asking",
         "choices",
+        "doctor",
         "figures",
         "help",
         "keys",

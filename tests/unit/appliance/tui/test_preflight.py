@@ -7,7 +7,8 @@ import pytest
 from appliance.api.fake import FakeApplication, Served
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_findings import DEAD_BMC, FINDINGS, ROGUE_DHCP, SLOW_PORT
-from appliance.model.doctor import DoctorView, Finding
+from appliance.doctor.say import good
+from appliance.model.doctor import Check, DoctorView, Finding
 from appliance.tui.messages import Examined
 from appliance.tui.plan import approval
 from appliance.tui.state import Planned, State, Task
@@ -31,6 +32,20 @@ def test_each_finding_is_told_before_the_plan(
         await screen.press("f3")
         await screen.sees("Before you begin", finding.check.value)
         for text in (finding.cause, f"next: {finding.next_action}", finding.command):
+            assert text in flat(screen.text)
+
+    play(socket_path, server, application, look)
+
+
+def test_all_findings_have_a_page(socket_path: Path, server: Served, application: FakeApplication) -> None:
+    application.doctor_desk.finds = (DEAD_BMC, good(Check.CLOCK, "the clock is synchronised"))
+
+    async def look(screen: Screen) -> None:
+        await screen.press("colon")
+        await screen.type("doctor")
+        await screen.press("enter")
+        await screen.sees("1 ok, 1 failure, examined at", "ok clock: the clock is synchronised")
+        for text in (DEAD_BMC.cause, f"next: {DEAD_BMC.next_action}", DEAD_BMC.command):
             assert text in flat(screen.text)
 
     play(socket_path, server, application, look)

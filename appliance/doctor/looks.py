@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from appliance.doctor.facts import Claim, Download, Stored, Volume
-from appliance.doctor.sighting import Failed, Fetched, Offer, parse
+from appliance.doctor.sighting import Asked, Failed, Fetched, Offer, parse
 from appliance.errors import MachineryError
 from images.errors import ToolError
 from images.ports import Listening
@@ -45,7 +45,7 @@ def program(name: str, *arguments: str) -> tuple[str, ...]:
 
 async def offers(processes: Listening, device: str) -> tuple[Offer, ...]:
     """Raises `MachineryError` where nobody could ask."""
-    found = []
+    found, asked = list[Offer](), False
     argv = program("ask", device, str(_ASK_SECONDS))
     try:
         async with aclosing(processes.lines(argv, seconds=_ASK_SECONDS + _STARTING_SECONDS)) as lines:
@@ -53,12 +53,16 @@ async def offers(processes: Listening, device: str) -> tuple[Offer, ...]:
                 match parse(line):
                     case Offer() as offer:
                         found.append(offer)
+                    case Asked():
+                        asked = True
                     case Failed(problem=problem):
                         raise MachineryError("nobody could ask for DHCP servers", evidence=problem)
                     case _:
                         continue
     except ToolError as error:
         raise MachineryError(str(error), evidence=error.evidence) from error
+    if not asked and not found:
+        raise MachineryError("nobody could ask for DHCP servers", evidence="the program that asks ended by itself")
     return tuple(dict.fromkeys(found))
 
 

@@ -103,6 +103,15 @@ class Offer:
 
 @with_config(_STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """All questions were sent, and answers waited for: without this word, no answer means nothing."""
+
+    kind: Literal["asked"] = "asked"
+    questions: Word
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
     """A file by TFTP, whole."""
 
@@ -111,7 +120,7 @@ class Fetched:
     size: Annotated[int, Field(ge=0, le=1 << 40)]
 
 
-Sighting = Listening | Failed | Bpdu | Lacpdu | Neighbour | Offer | Fetched
+Sighting = Listening | Failed | Bpdu | Lacpdu | Neighbour | Offer | Asked | Fetched
 
 _LINE: TypeAdapter[Sighting] = TypeAdapter(Annotated[Sighting, Field(discriminator="kind")])
 

@@ -34,8 +34,10 @@ class WireWatch:
     async def run(self) -> None:
         """For ever."""
         while True:
+            begun = self._clock.monotonic()
             if not await self._round():
                 self._since = None
+            if self._since is None or self._clock.monotonic() < begun + _BACK_OFF:
                 await self._clock.sleep(_BACK_OFF)
 
     def facts(self) -> Wire:

@@ -65,6 +65,7 @@ def _talk(wire: socket.socket, seconds: float) -> None:
             asked += 1
         if select.select([wire], [], [], 0.1)[0]:
             _hear(wire.recv(_LONGEST), xid)
+    say("asked", questions=asked)
 
 
 def _discover(mac: bytes, chaddr: bytes, xid: int) -> Packet:

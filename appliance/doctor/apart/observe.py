@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from scapy.arch.linux import L2Socket
 from scapy.config import conf
 from scapy.contrib.lacp import LACP
 from scapy.contrib.lldp import (
@@ -60,9 +61,16 @@ def main(device: str, seconds: float) -> None:
     end = time.monotonic() + seconds
     while (now := time.monotonic()) < end:
         if select.select([source.ins], [], [], min(1.0, end - now))[0]:
-            frame = source.ins.recv(_LONGEST)
-            for kind, fields in _seen(frame):
+            for kind, fields in _seen(_received(source)):
                 _tell(told, kind, fields)
+
+
+def _received(source: L2Socket) -> bytes:
+    """Nothing from a device that has just gone down; it may come up again."""
+    try:
+        return bytes(source.ins.recv(_LONGEST))
+    except OSError:
+        return b""
 
 
 def _tell(told: "OrderedDict[tuple[object, ...], float]", kind: str, fields: dict[str, object]) -> None:

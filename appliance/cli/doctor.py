@@ -1,7 +1,7 @@
 """`innervate doctor`, and what it finds before a plan."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -41,7 +41,8 @@ def doctor(
     from appliance.frontend.preflight import PATIENCE, followed, verdict
     from appliance.model.doctor import DoctorRequest
 
-    client, shown = client_of(context), _Shown(quiet=as_json)
+    client = client_of(context)
+    shown = _Shown(of=lambda view: () if as_json else view.findings)
     view = client.doctor() if last else client.start_doctor(DoctorRequest(patient=wait))
     shown.update(view)
     view = followed(client, view, time.monotonic, _WAIT_SECONDS if wait else PATIENCE, shown.update)
@@ -76,37 +77,40 @@ class Preflight:
             self._view, self._trouble = DoctorView(), str(error)
 
     def shown(self, plan: "PlanView", *, stderr: bool) -> "DoctorView":
-        """Waits a little, and prints what matters for this plan."""
+        """Waits a little, and prints what matters for this plan as it comes."""
         import time
 
         from appliance.cli import show
         from appliance.frontend.preflight import PATIENCE, followed, matters
 
-        self._view = followed(self._client, self._view, time.monotonic, PATIENCE)
-        out = show.console(stderr=stderr)
         if self._trouble:
-            out.print(f"the doctor could not be asked: {self._trouble}")
-        for finding in matters(self._view, plan):
-            for line in lines(finding):
-                out.print(line)
+            show.console(stderr=stderr).print(f"the doctor could not be asked: {self._trouble}")
+        shown = _Shown(stderr=stderr, of=lambda view: matters(view, plan))
+        shown.update(self._view)
+        self._view = followed(self._client, self._view, time.monotonic, PATIENCE, shown.update)
         return self._view
 
 
 class _Shown:
     """Each finding once, as it comes."""
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(
+        self,
+        *,
+        stderr: bool = False,
+        of: "Callable[[DoctorView], Iterable[Finding]]" = lambda view: view.findings,
+    ) -> None:
+        self._stderr, self._of = stderr, of
         self._known: set[Finding] = set()
 
     def update(self, view: "DoctorView") -> None:
         from appliance.cli import show
 
-        for finding in view.findings:
-            if not self._quiet and finding not in self._known:
+        for finding in self._of(view):
+            if finding not in self._known:
                 self._known.add(finding)
                 for line in lines(finding):
-                    show.console().print(line)
+                    show.console(stderr=self._stderr).print(line)
         sys.stdout.flush()
 
 

@@ -57,12 +57,15 @@ from appliance.model.bmc_views import (
 )
 from appliance.model.codec import etag_of, from_json, to_json
 from appliance.model.doctor import DoctorRequest, DoctorView
+from appliance.model.goal import Consent
 from appliance.model.views import (
     ApplyRequest,
     Errand,
     ErrandRequest,
     EventsView,
     ExplainView,
+    GoalsView,
+    GoalView,
     HealthView,
     HoldRequest,
     MachinesView,
@@ -159,14 +162,33 @@ class Client:
         target = _target("/v1/events", after=str(after), limit=str(limit), wait=str(wait), machine=machine, kind=kind)
         return self._call(EventsView, "GET", target, more_time=wait)
 
+    def latest_events(
+        self, *, before: int | None = None, machine: str = "", limit: int = 100, kind: str = ""
+    ) -> EventsView:
+        """The latest come first; `before` is the number of the last one that was seen."""
+        end = "" if before is None else str(before)
+        target = _target("/v1/events", order="newest", before=end, limit=str(limit), machine=machine, kind=kind)
+        return self._call(EventsView, "GET", target)
+
     def make_plan(self) -> PlanView:
         return self._call(PlanView, "POST", "/v1/plans")
 
     def plan(self, digest: str) -> PlanView:
         return self._call(PlanView, "GET", f"/v1/plans/{_part(digest)}")
 
-    def apply(self, digest: str) -> RunView:
-        return self._call(RunView, "POST", f"/v1/plans/{_part(digest)}/apply", ApplyRequest(digest=digest))
+    def apply(self, digest: str, then: Consent | None = None) -> RunView:
+        """`then`: how far the daemon goes on by itself when the plan's run is done; None for this plan and no other."""
+        body = ApplyRequest(digest=digest, then=then)
+        return self._call(RunView, "POST", f"/v1/plans/{_part(digest)}/apply", body)
+
+    def goals(self, *, every: bool = False) -> GoalsView:
+        return self._call(GoalsView, "GET", _target("/v1/goals", all="true" if every else ""))
+
+    def goal(self, goal: str) -> GoalView:
+        return self._call(GoalView, "GET", f"/v1/goals/{_part(goal)}")
+
+    def drop(self, goal: str) -> GoalView:
+        return self._call(GoalView, "POST", f"/v1/goals/{_part(goal)}/drop")
 
     def plan_errand(self, name: str, errand: Errand) -> PlanView:
         return self._call(PlanView, "POST", f"/v1/machines/{_part(name)}/plans", ErrandRequest(errand=errand))
@@ -394,8 +416,12 @@ def _rebuilt(document: bytes, status: int) -> InnervateError:
             evidence=f"status {status}: {document[:200].decode(errors='replace')}",
             next_action="read the daemon's log",
         ) from error
-    kind = KINDS.get(view.code, MachineryError)
-    return kind(view.detail or view.title, evidence=view.evidence, next_action=view.next_action)
+    return error_of(view.code, view.detail or view.title, view.evidence, view.next_action)
+
+
+def error_of(code: str, message: str, evidence: str, next_action: str) -> InnervateError:
+    """What the daemon raised, or would have."""
+    return KINDS.get(code, MachineryError)(message, evidence=evidence, next_action=next_action)
 
 
 def _target(path: str, **query: str) -> str:

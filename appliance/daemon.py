@@ -47,6 +47,7 @@ from appliance.services.doctor import Ward, checks_of
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
+from appliance.services.pursuit import Pursuit
 from appliance.services.reflexes import ReflexArc
 from appliance.services.segment import endpoints_of, ramdisk_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
@@ -62,6 +63,7 @@ from appliance.site import load as load_site
 from appliance.store.log import Log
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
+from appliance.systemd import tell_ready
 from appliance.topology import Rack
 from appliance.web.app import create_pages
 from images.processes import HostProcesses
@@ -161,7 +163,7 @@ async def _run(settings: Settings) -> None:
         )
         settle()
         closing.callback(services.stop)
-        serving = serve(app, settings.socket, stop, secure)
+        serving = serve(app, settings.socket, stop, secure, ready=tell_ready)
         await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
 
 
@@ -185,10 +187,11 @@ def _facing_browsers(settings: Settings, site: str, closing: AsyncExitStack) -> 
 
 
 def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: AsyncExitStack) -> None:
-    """What happens without a hand: machines are watched, and reflexes act as the site program says."""
+    """Without a hand: goals are pursued, machines are watched, and reflexes act as the site program says."""
+    pursuit = Pursuit(memory, application.go_on, SystemClock())
     arc = ReflexArc(memory, rack.reflexes, application.see_through, SystemClock())
     watch = Watch(memory, answers, SystemClock())
-    for name, work in (("reflexes", arc.run()), ("watch", watch.run())):
+    for name, work in (("goals", pursuit.run()), ("reflexes", arc.run()), ("watch", watch.run())):
         closing.callback(asyncio.create_task(work, name=name).cancel)
 
 

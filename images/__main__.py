@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from images.appliance.recipe import NAME as APPLIANCE
+from images.appliance.recipe import ensure_appliance
 from images.archive import Archive
 from images.build import Product, ensure_all
 from images.errors import ImagesError
@@ -24,9 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     store = Store(options.store.expanduser())
     variants = tuple(Variant) if options.variant == _ALL else (Variant(options.variant),)
-    products = tuple(options.names) or tuple(Product)
+    names = tuple(options.names) or tuple(Product)
     try:
-        entries = _build(store, variants, products)
+        entries = _build(store, variants, names)
     except ImagesError as error:
         _explain(error)
         return 1
@@ -37,17 +39,20 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="images", description="Build firmware, ramdisk and OS images.")
-    parser.add_argument("names", nargs="*", type=Product, metavar="NAME", help=", ".join(Product))
+    known = (*Product, APPLIANCE)
+    parser.add_argument("names", nargs="*", choices=(*known, []), default=[], metavar="NAME", help=", ".join(known))
     parser.add_argument("--variant", choices=(*Variant, _ALL), default=Variant.CLOUD.value)
     parser.add_argument("--store", type=Path, default=_DEFAULT_STORE, metavar="DIR")
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     return parser
 
 
-def _build(store: Store, variants: Sequence[Variant], products: Sequence[Product]) -> list[Entry]:
+def _build(store: Store, variants: Sequence[Variant], names: Sequence[str]) -> list[Entry]:
     archive = Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_Stopwatch())
+    products = [Product(name) for name in names if name != APPLIANCE]
     catalogues = [ensure_all(store, archive, variant, products) for variant in variants]
-    return [entry for catalogue in catalogues for entry in catalogue.entries.values()]
+    entries = [entry for catalogue in catalogues for entry in catalogue.entries.values()]
+    return entries + [ensure_appliance(variant, store, archive) for variant in variants if APPLIANCE in names]
 
 
 class _Stopwatch:

@@ -219,8 +219,8 @@ async def tokens(doors: Doors, caller: Asker) -> TokensView:
 @router.post("/tokens", dependencies=needs(Role.VIEWER), status_code=201)
 async def make_token(doors: Doors, caller: Asker, request: Request, response: Response, body: TokenBody) -> TokenView:
     """The answer shows the token, and nothing does again."""
-    asked = asked_of(request)
-    token, text = doors.desk.make_token(caller, body.label, body.role, body.days, asked.key if asked else "")
+    once = asked_of(request).once
+    token, text = doors.desk.make_token(caller, body.label, body.role, body.days, once.key if once else "")
     _name(request, token.id)
     response.headers["Cache-Control"] = "no-store"
     return _token(token, text)

@@ -19,7 +19,8 @@ from fastapi import FastAPI
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
 from appliance.api.fake_doctor import FakeDoctor
-from appliance.api.port import Asked, Honoured
+from appliance.api.fake_runs import left, lost, summary_of, turned
+from appliance.api.port import Honoured
 from appliance.api.server import Secure, serve
 from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
@@ -27,6 +28,7 @@ from appliance.errors import ConflictError, NotFoundError, PlanError
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
 from appliance.metrics.model import Family
+from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import (
     BmcSearchRequest,
     BmcsView,
@@ -37,7 +39,8 @@ from appliance.model.bmc_views import (
     VaultView,
 )
 from appliance.model.filter import Filter
-from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.goal import Consent
+from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.phase import Condition, ConditionKind
 from appliance.model.standing import summary
@@ -46,13 +49,15 @@ from appliance.model.views import (
     EventsView,
     EventView,
     ExplainView,
+    GoalState,
+    GoalsView,
+    GoalView,
     HealthView,
     MachinesView,
     MachineView,
     PlanView,
     PowerAction,
     RunState,
-    RunSummaryView,
     RunsView,
     RunView,
     SegmentView,
@@ -61,6 +66,7 @@ from appliance.model.views import (
     StepView,
     SummaryView,
 )
+from appliance.model.words import Destroys
 from appliance.system import SystemClock, SystemRng
 
 T = TypeVar("T")
@@ -136,6 +142,7 @@ class FakeApplication:
     _planned: dict[str, PlanView] = field(default_factory=dict)
     _latest: dict[str, str] = field(default_factory=dict)
     _runs: dict[str, RunView] = field(default_factory=dict)
+    _goals: dict[str, GoalView] = field(default_factory=dict)
     _events: list[EventView] = field(default_factory=list)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     took_over: bool = False
@@ -143,10 +150,6 @@ class FakeApplication:
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def under(self, asked: Asked) -> "FakeApplication":
-        """It forgets everything when it dies."""
-        return self
 
     def honoured(self, key: str) -> Honoured | None:
         return None
@@ -194,6 +197,19 @@ class FakeApplication:
                 return EventsView(events=(), last=after)
         return EventsView(events=found[:limit], last=found[:limit][-1].seq)
 
+    async def latest(
+        self,
+        *,
+        before: int | None = None,
+        machine: MachineName | None = None,
+        limit: int = 100,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        self._fail()
+        found = reversed(self._after(0, machine, kinds))
+        events = tuple(event for event in found if before is None or event.seq < before)[:limit]
+        return EventsView(events=events, last=len(self._events))
+
     async def tell(self, machine: str, text: str, *, kind: str = "noted", **fields: str) -> None:
         """Appends an event and wakes those who wait for one."""
         async with self._news:
@@ -216,7 +232,7 @@ class FakeApplication:
         self._fail()
         return _find(self._planned, digest, "plan")
 
-    async def apply(self, digest: PlanDigest) -> RunView:
+    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
         self._fail()
         plan = _find(self._planned, digest, "plan")
         if digest != self._latest[plan.purpose]:
@@ -224,7 +240,56 @@ class FakeApplication:
                 "the plan is stale", evidence=f"digest {digest[:12]}", next_action="plan again and read it"
             )
         self._refuse_busy(plan)
-        return self._start(plan)
+        open_ = next((goal for goal in self.goals().goals if goal.purpose == plan.purpose), None)
+        if open_ is None and then is not None and plan.deferred:
+            name, state = f"goal-{len(self._goals) + 1}", GoalState.WORKING
+            open_ = GoalView(
+                id=name, purpose=plan.purpose, state=state, consent=then, since=self.now, by=asked.by, plan=""
+            )
+        return self._start(plan, asked) if open_ is None else self._take_further(open_, plan, asked)
+
+    def _take_further(self, goal: GoalView, plan: PlanView, asked: Asked) -> RunView:
+        run = self._keep(replace(self._start(plan, asked), goal=goal.id))
+        self._goals[goal.id] = replace(goal, state=GoalState.WORKING, runs=(*goal.runs, run.id), plan="")
+        return run
+
+    def goals(self, *, every: bool = False) -> GoalsView:
+        self._fail()
+        latest = reversed([self.goal(GoalId(name)) for name in self._goals])
+        return GoalsView(goals=tuple(goal for goal in latest if every or goal.ended is None))
+
+    def goal(self, goal: GoalId) -> GoalView:
+        """The daemon's work is done when somebody looks."""
+        self._fail()
+        view = _find(self._goals, goal, "goal")
+        run = self._runs[view.runs[-1]]
+        if view.state is GoalState.WORKING and run.state is not RunState.RUNNING:
+            self._go_on(view, run)
+        return self._goals[goal]
+
+    def _go_on(self, goal: GoalView, run: RunView) -> None:
+        """A destructive step is covered by a consent to anything alone: views say nothing of what a disk holds."""
+        plan = self._planned[run.plan]
+        if run.state is RunState.DONE and plan.deferred:
+            errand = next((one for one in self.errands if plan.purpose.startswith(one.value)), None)
+            plan = self._next(self.plans if errand is None else self.errands[errand])
+            done = plan.digest == run.plan or not plan.steps
+            covered = goal.consent.destroys is Destroys.ANYTHING or all(s.kind != "destructive" for s in plan.steps)
+            if not done and covered:
+                self._take_further(goal, plan, Asked(by=goal.by))
+                return
+            if not done:
+                self._goals[goal.id] = replace(goal, state=GoalState.ASKING, plan=plan.digest)
+                return
+        state = GoalState.REACHED if run.state is RunState.DONE else GoalState(run.state.value)
+        self._goals[goal.id] = replace(goal, state=state, plan=plan.digest, ended=self.now)
+
+    async def drop(self, goal: GoalId, asked: Asked = SOMEBODY) -> GoalView:
+        view = self.goal(goal)
+        if view.ended is not None:
+            raise ConflictError(f"goal {goal} is over", next_action="list those that are open")
+        self._goals[goal] = replace(view, state=GoalState.CANCELLED, plan="", ended=self.now)
+        return self._goals[goal]
 
     def run(self, run: RunId) -> RunView:
         self._fail()
@@ -237,28 +302,28 @@ class FakeApplication:
         self._fail()
         latest = tuple(reversed(self._runs.values()))
         found, following = runs_page(latest, lambda run: (run.id, run.state), query)
-        return RunsView(runs=tuple(map(_summary, found)), next=following)
+        return RunsView(runs=tuple(map(summary_of, found)), next=following)
 
-    async def pause(self, run: RunId, reason: str) -> RunView:
+    async def pause(self, run: RunId, reason: str, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run)
-        return self._keep(replace(view, paused=view.paused or reason))
+        return self._keep(view if view.paused else replace(view, paused=reason, paused_by=asked.by))
 
-    async def resume(self, run: RunId) -> RunView:
-        return self._keep(replace(self._running(run), paused=""))
+    async def resume(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
+        return self._keep(replace(self._running(run), paused="", paused_by=""))
 
-    async def cancel(self, run: RunId) -> RunView:
+    async def cancel(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run)
-        steps = (_turned(step, StepState.RUNNING, StepState.CANCELLED) for step in view.steps)
+        steps = (turned(step, StepState.RUNNING, StepState.CANCELLED) for step in view.steps)
         return self._keep(replace(view, state=RunState.CANCELLED, ended=self.now, steps=tuple(steps)))
 
-    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run, machine)
         return self._keep(replace(view, set_aside=view.set_aside | {machine: reason}))
 
-    async def retry(self, run: RunId, machine: MachineName) -> RunView:
+    async def retry(self, run: RunId, machine: MachineName, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run, machine)
         steps = (
-            _turned(step, StepState.FAILED, StepState.PENDING) if step.machine == machine else step
+            turned(step, StepState.FAILED, StepState.PENDING) if step.machine == machine else step
             for step in view.steps
         )
         aside = {name: reason for name, reason in view.set_aside.items() if name != machine}
@@ -268,17 +333,17 @@ class FakeApplication:
         self.machine(name)
         return _find(self.explained, name, "explained machine")
 
-    async def power(self, name: MachineName, action: PowerAction) -> RunView:
+    async def power(self, name: MachineName, action: PowerAction, asked: Asked = SOMEBODY) -> RunView:
         self.machine(name)
         self.powered.append((name, action))
-        return self._start(PlanView(digest="0" * 64, site="lab", steps=(), deferred=()))
+        return self._start(PlanView(digest="0" * 64, site="lab", steps=(), deferred=()), asked)
 
-    async def hold(self, name: MachineName, reason: str) -> MachineView:
-        held = Condition(kind=ConditionKind.HOLD, since=self.now, reason=reason)
+    async def hold(self, name: MachineName, reason: str, asked: Asked = SOMEBODY) -> MachineView:
+        held = Condition(kind=ConditionKind.HOLD, since=self.now, reason=reason, by=asked.by)
         self.inventory[name] = replace(self.machine(name), conditions=(held,))
         return self.inventory[name]
 
-    async def release(self, name: MachineName) -> MachineView:
+    async def release(self, name: MachineName, asked: Asked = SOMEBODY) -> MachineView:
         self.inventory[name] = replace(self.machine(name), conditions=())
         return self.inventory[name]
 
@@ -294,7 +359,7 @@ class FakeApplication:
         self.machine(name)
         return _find(self.shells, name, "shell")
 
-    def _start(self, plan: PlanView) -> RunView:
+    def _start(self, plan: PlanView, asked: Asked) -> RunView:
         run = RunView(
             id=f"run-{len(self._runs) + 1}",
             plan=plan.digest,
@@ -302,6 +367,7 @@ class FakeApplication:
             started=self.now,
             ended=None,
             steps=plan.steps,
+            by=asked.by,
         )
         self._runs[run.id] = run
         return run
@@ -330,16 +396,16 @@ class FakeApplication:
     def _refuse_busy(self, plan: PlanView) -> None:
         wanted = {step.machine for step in plan.steps}
         for run in self._runs.values():
-            if run.state is RunState.RUNNING and (both := wanted & _left(run)):
+            if run.state is RunState.RUNNING and (both := wanted & left(run)):
                 raise ConflictError(f"run {run.id} works on {', '.join(sorted(both))}", next_action="wait for its end")
 
     def _worked(self, run: RunView) -> RunView:
         for at, step in enumerate(run.steps):
             if self._may_begin(step, run):
                 run = replace(run, steps=(*run.steps[:at], self._tried(step), *run.steps[at + 1 :]))
-        if _left(run):
+        if left(run):
             return run
-        return replace(run, state=RunState.FAILED if _lost(run) else RunState.DONE, ended=self.now)
+        return replace(run, state=RunState.FAILED if lost(run) else RunState.DONE, ended=self.now)
 
     def _tried(self, step: StepView) -> StepView:
         if step.id in self.slow:
@@ -351,7 +417,7 @@ class FakeApplication:
         done = {other.id for other in run.steps if other.state is StepState.DONE}
         machine = self.inventory.get(step.machine)
         held = machine is not None and any(c.kind is ConditionKind.HOLD for c in machine.conditions)
-        return not held and step.id not in done | _lost(run) and done.issuperset(step.needs)
+        return not held and step.id not in done | lost(run) and done.issuperset(step.needs)
 
     def _after(self, after: int, machine: MachineName | None, kinds: frozenset[str] | None) -> tuple[EventView, ...]:
         found = (e for e in self._events if e.seq > after and machine in (None, e.machine))
@@ -361,41 +427,6 @@ class FakeApplication:
         error, self.fails = self.fails, None
         if error is not None:
             raise error
-
-
-def _lost(run: RunView) -> frozenset[str]:
-    """Steps that can no longer be done: failed, set aside, or behind such a one."""
-    lost: set[str] = set()
-    for step in run.steps:
-        bad = step.state is StepState.FAILED or step.machine in run.set_aside or not lost.isdisjoint(step.needs)
-        if bad and step.state is not StepState.DONE:
-            lost.add(step.id)
-    return frozenset(lost)
-
-
-def _left(run: RunView) -> frozenset[str]:
-    """Machines of which something can still be done."""
-    lost = _lost(run)
-    return frozenset(step.machine for step in run.steps if step.state is not StepState.DONE and step.id not in lost)
-
-
-def _turned(step: StepView, before: StepState, after: StepState) -> StepView:
-    return replace(step, state=after) if step.state is before else step
-
-
-def _summary(run: RunView) -> RunSummaryView:
-    machines, lost = {step.machine for step in run.steps}, _lost(run)
-    return RunSummaryView(
-        id=run.id,
-        plan=run.plan,
-        state=run.state,
-        started=run.started,
-        ended=run.ended,
-        paused=run.paused,
-        machines=len(machines),
-        settled=len(machines - _left(run)),
-        failed=len({step.machine for step in run.steps if step.id in lost} - _left(run)),
-    )
 
 
 def _find(table: dict[str, T], key: str, what: str) -> T:

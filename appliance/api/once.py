@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from appliance.access.model import Caller
 from appliance.api.bodies import BODY_LIMIT
-from appliance.api.port import Application, Asked, Honoured
+from appliance.api.port import Application, Honoured
 from appliance.api.problems import answered
 from appliance.errors import ConflictError, InnervateError, UsageError
+from appliance.model.asked import Asked, Counted
 from appliance.store.answers import Answer, Answers
 
 HEADER = "idempotency-key"
@@ -26,13 +27,14 @@ _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _KEPT_HEADERS = frozenset({"content-type", "location", "etag"})
 
 
-def asked_of(connection: HTTPConnection) -> Asked | None:
-    """The request, where it came with a key."""
+def asked_of(connection: HTTPConnection) -> Asked:
+    """Who asks; and the request, where it came with a key."""
+    caller: Caller = connection.state.caller
     mark: _Mark | None = getattr(connection.state, "mark", None)
     if mark is None:
-        return None
+        return Asked(by=caller.name)
     status = getattr(connection.scope.get("route"), "status_code", None) or 200
-    return Asked(key=mark.key, print=mark.print, status=status)
+    return Asked(by=caller.name, once=Counted(key=mark.key, print=mark.print, status=status))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,15 +9,19 @@ from typing import Protocol
 from appliance.bmc.vault import Entry
 from appliance.console.console import Console
 from appliance.metrics.model import Family
+from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.filter import Filter
-from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.goal import Consent
+from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery
 from appliance.model.views import (
     Errand,
     EventsView,
     ExplainView,
+    GoalsView,
+    GoalView,
     HealthView,
     MachinesView,
     MachineView,
@@ -31,18 +35,8 @@ from appliance.model.views import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request that may come twice and counts once. `key` names it, `print` what it asks for, `status` is what a
-    success is answered with."""
-
-    key: str
-    print: str
-    status: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Honoured:
-    """What came of such a request is shown by a GET of `location`."""
+    """What came of a request that counts once is shown by a GET of `location`."""
 
     print: str
     location: str
@@ -92,10 +86,6 @@ class Application(Protocol):
     @property
     def doctor_desk(self) -> Doctor: ...
 
-    def under(self, asked: Asked) -> "Application":
-        """The same, for one request: that it was carried out becomes durable together with what it did to a run."""
-        ...
-
     def honoured(self, key: str) -> Honoured | None:
         """None where nothing is known to have come of it."""
         ...
@@ -122,14 +112,38 @@ class Application(Protocol):
         """Waits up to `wait` seconds for the first one; empty when none came. `kinds` None for all."""
         ...
 
+    async def latest(
+        self,
+        *,
+        before: int | None = None,
+        machine: MachineName | None = None,
+        limit: int = 100,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        """The latest come first, from before the event `before` on."""
+        ...
+
     async def make_plan(self) -> PlanView:
         """Plans the site program against what is known now."""
         ...
 
     def plan(self, digest: PlanDigest) -> PlanView: ...
 
-    async def apply(self, digest: PlanDigest) -> RunView:
-        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines."""
+    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
+        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines.
+
+        With `then` what the plan defers is a goal, which goes on by itself as far as that consents. A plan with the
+        purpose of an open goal takes that one further."""
+        ...
+
+    def goals(self, *, every: bool = False) -> GoalsView:
+        """Those that are open, or also those that are over."""
+        ...
+
+    def goal(self, goal: GoalId) -> GoalView: ...
+
+    async def drop(self, goal: GoalId, asked: Asked = SOMEBODY) -> GoalView:
+        """Nothing is planned for it any more; a run of it that goes on is left alone."""
         ...
 
     def run(self, run: RunId) -> RunView: ...
@@ -138,21 +152,21 @@ class Application(Protocol):
         """Raises `UsageError` when the query goes on behind a run that is not there."""
         ...
 
-    async def pause(self, run: RunId, reason: str) -> RunView:
+    async def pause(self, run: RunId, reason: str, asked: Asked = SOMEBODY) -> RunView:
         """No machine begins a step; those under way go on to their end. Twice is as once."""
         ...
 
-    async def resume(self, run: RunId) -> RunView: ...
+    async def resume(self, run: RunId, asked: Asked = SOMEBODY) -> RunView: ...
 
-    async def cancel(self, run: RunId) -> RunView:
+    async def cancel(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
         """Ends the run where it stands: `ConflictError` when it is over."""
         ...
 
-    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str, asked: Asked = SOMEBODY) -> RunView:
         """The machine is left as it is, the others go on."""
         ...
 
-    async def retry(self, run: RunId, machine: MachineName) -> RunView:
+    async def retry(self, run: RunId, machine: MachineName, asked: Asked = SOMEBODY) -> RunView:
         """What failed on the machine is tried again in this run, also after it was set aside."""
         ...
 
@@ -163,11 +177,11 @@ class Application(Protocol):
 
     def explain(self, name: MachineName) -> ExplainView: ...
 
-    async def power(self, name: MachineName, action: PowerAction) -> RunView: ...
+    async def power(self, name: MachineName, action: PowerAction, asked: Asked = SOMEBODY) -> RunView: ...
 
-    async def hold(self, name: MachineName, reason: str) -> MachineView: ...
+    async def hold(self, name: MachineName, reason: str, asked: Asked = SOMEBODY) -> MachineView: ...
 
-    async def release(self, name: MachineName) -> MachineView: ...
+    async def release(self, name: MachineName, asked: Asked = SOMEBODY) -> MachineView: ...
 
     def console(self, name: MachineName) -> Console:
         """`NotFoundError` where the site program names none."""

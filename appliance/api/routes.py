@@ -18,12 +18,15 @@ from appliance.api.etags import Tagged, guard
 from appliance.api.gate import needs
 from appliance.api.once import asked_of
 from appliance.api.port import Application
+from appliance.errors import UsageError
 from appliance.metrics.model import MEDIA_TYPE, exposition
+from appliance.model.asked import Asked
 from appliance.model.codec import to_json
 from appliance.model.filter import FILTER_LIMIT, Filter, chosen, parse
 from appliance.model.ids import MachineName, machine_name
 from appliance.model.paging import MachinesQuery, last_of
 from appliance.model.views import (
+    EventOrder,
     EventsView,
     ExplainView,
     HealthView,
@@ -45,10 +48,8 @@ router = APIRouter(prefix="/v1", route_class=Tagged)
 
 
 def the_application(connection: HTTPConnection) -> Application:
-    """For a request that counts once, the one that sees to it."""
     application: Application = connection.app.state.application
-    asked = asked_of(connection)
-    return application if asked is None else application.under(asked)
+    return application
 
 
 def the_machine(name: Annotated[str, Path(max_length=63)]) -> MachineName:
@@ -56,6 +57,7 @@ def the_machine(name: Annotated[str, Path(max_length=63)]) -> MachineName:
 
 
 App = Annotated[Application, Depends(the_application)]
+Who = Annotated[Asked, Depends(asked_of)]
 Machine = Annotated[MachineName, Depends(the_machine)]
 
 
@@ -118,6 +120,17 @@ class StreamQuery(BaseModel):
 class EventsQuery(StreamQuery):
     limit: int = Field(default=100, ge=1, le=1000)
     wait: float = Field(default=0, ge=0, le=30, description="seconds to wait for the first event")
+    order: EventOrder = Field(default=EventOrder.OLDEST, description="which events come first")
+    before: int | None = Field(default=None, ge=1, description="with `order=newest`: only those with a lesser `seq`")
+
+    def check(self) -> None:
+        """Raises `UsageError`: from one end one asks after an event and may wait, from the other before one."""
+        wrong = (self.after or self.wait) if self.order is EventOrder.NEWEST else self.before is not None
+        if wrong:
+            raise UsageError(
+                "`after` and `wait` go with order=oldest, `before` with order=newest",
+                next_action="ask from one end",
+            )
 
 
 @router.get("/health")
@@ -155,20 +168,20 @@ async def explain(application: App, name: Machine) -> ExplainView:
 
 
 @router.post("/machines/{name}/power", status_code=202, dependencies=needs(Role.OPERATOR))
-async def power(application: App, name: Machine, body: PowerBody, response: Response) -> RunView:
-    return located(response, await application.power(name, body.action))
+async def power(application: App, who: Who, name: Machine, body: PowerBody, response: Response) -> RunView:
+    return located(response, await application.power(name, body.action, who))
 
 
 @router.put("/machines/{name}/hold", dependencies=needs(Role.OPERATOR))
-async def hold(application: App, request: Request, name: Machine, body: HoldBody) -> MachineView:
+async def hold(application: App, who: Who, request: Request, name: Machine, body: HoldBody) -> MachineView:
     guard(request, application.machine(name))
-    return await application.hold(name, body.reason)
+    return await application.hold(name, body.reason, who)
 
 
 @router.delete("/machines/{name}/hold", dependencies=needs(Role.OPERATOR))
-async def release(application: App, request: Request, name: Machine) -> MachineView:
+async def release(application: App, who: Who, request: Request, name: Machine) -> MachineView:
     guard(request, application.machine(name))
-    return await application.release(name)
+    return await application.release(name, who)
 
 
 @router.post("/segment/take-over", status_code=202, dependencies=needs(Role.OPERATOR))
@@ -183,7 +196,10 @@ async def shell(application: App, name: Machine) -> ShellView:
 
 @router.get("/events", dependencies=needs(Role.VIEWER))
 async def events(application: App, query: Annotated[EventsQuery, Query()]) -> EventsView:
+    query.check()
     name, kinds = query.machine_name(), query.kinds()
+    if query.order is EventOrder.NEWEST:
+        return await application.latest(before=query.before, machine=name, limit=query.limit, kinds=kinds)
     return await application.events(after=query.after, machine=name, limit=query.limit, wait=query.wait, kinds=kinds)
 
 

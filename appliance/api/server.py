@@ -6,7 +6,7 @@ import pwd
 import socket
 import ssl
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +32,22 @@ class Secure:
     tls: ssl.SSLContext
 
 
-async def serve(app: FastAPI, socket_path: Path, stop: asyncio.Event, secure: Secure | None = None) -> None:
-    """Serves until `stop`; the socket accepts connections from the first await on, and is gone at the end.
+async def serve(
+    app: FastAPI,
+    socket_path: Path,
+    stop: asyncio.Event,
+    secure: Secure | None = None,
+    *,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
+    """Serves until `stop`; the socket accepts connections from the first await on, and is gone at the end. `ready` is
+    called when it does.
 
     Whoever is still waiting for events one second after `stop` is cut off.
     Raises `MachineryError` when another process serves there, or the path cannot be bound.
     """
     listener = listen(socket_path)
+    ready()
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_serve(_config(app), listener, stop))

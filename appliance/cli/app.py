@@ -11,13 +11,16 @@ from typer._completion_classes import completion_init
 from appliance.cli import access, bmc, doctor, errands, inventory, look, runs
 from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run
-from appliance.cli.follow import ask, finish, follow
+from appliance.cli.follow import ask, finish, follow, person
 from appliance.cli.help import help_of
 from appliance.errors import InnervateError, RefusedError
-from appliance.model.words import PowerAction
+from appliance.model.words import Destroys, PowerAction
 
 if TYPE_CHECKING:
-    from appliance.model.views import PlanView, RunView
+    from appliance.model.views import PlanView
+
+_DESTROY = "What plans that follow may destroy without asking again; anything asked for, with --yes."
+_DISK = "A disk, by serial number or WWN, that they may write whatever it holds; can be given again."
 
 
 def build() -> typer.Typer:
@@ -64,6 +67,8 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
 
 def plan(context: typer.Context, as_json: Json = False) -> None:
     """Show what would be done, and to which disks; change nothing."""
+    from rich.console import Group
+
     from appliance.cli import show
 
     client = client_of(context)
@@ -72,7 +77,7 @@ def plan(context: typer.Context, as_json: Json = False) -> None:
         return
     preflight = doctor.Preflight(client)
     view = client.make_plan()
-    show.console().print(show.plan(view))
+    show.console().print(Group(show.plan(view), *show.approvals(client.goals())))
     preflight.shown(view, stderr=False)
 
 
@@ -83,10 +88,16 @@ def apply(
     despite: Annotated[
         bool, typer.Option("--despite-findings", help="Begin although the doctor found a failure of the site.")
     ] = False,
+    destroy: Annotated[Destroys, typer.Option(help=_DESTROY)] = Destroys.NOTHING,
+    disk: Annotated[list[str] | None, typer.Option(metavar="SERIAL", help=_DISK)] = None,
     as_json: Json = False,
 ) -> None:
-    """Plan, show, ask, do, and follow until every machine is done."""
+    """Plan, show, ask, do, and follow until every machine is done.
+
+    The daemon goes on by itself, also when this ends: `innervate goals` shows what it waits for.
+    """
     from appliance.frontend.provision import apply_exactly, provision
+    from appliance.model.goal import EVERYTHING, Consent
 
     client = client_of(context)
     preflight = doctor.Preflight(client)
@@ -94,10 +105,9 @@ def apply(
     def approve(view: "PlanView") -> None:
         _approve(view, preflight, asked=not yes, despite=despite, as_json=as_json)
 
-    def to_its_end(run: "RunView") -> "RunView":
-        return follow(client, run)
-
-    outcome = apply_exactly(client, digest, approve, to_its_end) if digest else provision(client, approve, to_its_end)
+    then = EVERYTHING if yes else Consent(destroys=destroy, disks=tuple(disk or ()))
+    somebody = person(client, approve, then, as_json=as_json)
+    outcome = apply_exactly(client, digest, somebody) if digest else provision(client, somebody)
     finish(outcome, client.machines(), as_json=as_json)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from appliance import __version__
 from appliance.cli.complete import a_machine
 from appliance.errors import UsageError
 
@@ -28,6 +29,12 @@ class _Settings:
     authority: Path | None
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"innervate {__version__}")
+        raise typer.Exit
+
+
 def settings(
     context: typer.Context,
     socket: Annotated[Path, typer.Option(envvar="INNERVATE_SOCKET", help="The daemon's Unix socket.")] = _SOCKET,
@@ -43,6 +50,9 @@ def settings(
     authority: Annotated[
         Path | None, typer.Option("--ca-file", envvar="INNERVATE_CA_FILE", help="Who has signed it, in PEM.")
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Show the version, and end.")
+    ] = False,
 ) -> None:
     """From a powered-off rack to running applications.
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.cli.context import Json, Machine, client_of, print_json
-from appliance.cli.follow import ask, finish, follow
+from appliance.cli.follow import ask, finish, person
 from appliance.errors import RefusedError
 from appliance.frontend.errands import SAYS, is_harmless, outcome_of
 from appliance.model.words import Errand
 
 if TYPE_CHECKING:
-    from appliance.model.views import PlanView, RunView
+    from appliance.model.views import PlanView
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask where nothing can be lost.")]
 Confirm = Annotated[str, typer.Option(metavar="MACHINE", help="The machine's name once more, instead of typing it.")]
@@ -74,6 +74,7 @@ def _verb(errand: Errand) -> Callable[..., None]:
 def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bool) -> None:
     from appliance.cli import show
     from appliance.frontend.provision import carry_out
+    from appliance.model.goal import ASK, EVERYTHING
     from appliance.model.views import MachinesView
 
     _refuse_another_name(consent)
@@ -86,14 +87,13 @@ def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bo
         show.console(stderr=as_json).print(show.plan(plan))
         _approve(plan, consent)
 
-    def to_its_end(run: "RunView") -> "RunView":
-        return follow(client, run)
-
     if dry_run:
         plan = make_plan()
         print_json(plan) if as_json else show.console().print(show.plan(plan))
         return
-    outcome = outcome_of(consent.errand, carry_out(client, make_plan, approve, to_its_end))
+    then = EVERYTHING if consent.typed == consent.machine else ASK
+    somebody = person(client, approve, then, as_json=as_json)
+    outcome = outcome_of(consent.errand, carry_out(client, make_plan, somebody))
     touched = {consent.machine, *(step.machine for run in outcome.runs for step in run.steps)}
     machines = (machine for machine in client.machines().machines if machine.name in touched)
     finish(outcome, MachinesView(machines=tuple(machines)), as_json=as_json)

@@ -10,9 +10,12 @@ from appliance.cli.exits import of_outcome
 from appliance.model.text import clean
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from appliance.client import Client
-    from appliance.frontend.provision import Outcome
-    from appliance.model.views import MachinesView, RunView
+    from appliance.frontend.provision import Outcome, Person
+    from appliance.model.goal import Consent
+    from appliance.model.views import MachinesView, PlanView, RunView
 
 _PAUSE_SECONDS = 0.5
 
@@ -40,6 +43,22 @@ def follow(client: "Client", run: "RunView") -> "RunView":
     for line in show.run(run):
         messages.print(line)
     return run
+
+
+def person(client: "Client", approve: "Callable[[PlanView], None]", then: "Consent", *, as_json: bool) -> "Person":
+    import time
+
+    from appliance.cli import show
+    from appliance.frontend.provision import Person
+
+    return Person(
+        approve=approve,
+        told=lambda plan: show.console(stderr=as_json).print(show.plan(plan)),
+        follow=lambda run: follow(client, run),
+        pause=lambda: time.sleep(_PAUSE_SECONDS),
+        now=time.time,
+        then=then,
+    )
 
 
 def finish(outcome: "Outcome", machines: "MachinesView", *, as_json: bool) -> NoReturn:

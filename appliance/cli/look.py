@@ -1,16 +1,17 @@
 """The verbs that only look: how machines stand, why, and what happened."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from appliance.cli.complete import a_filter, a_machine
 from appliance.cli.context import Json, Lines, Machine, client_of, print_json
+from appliance.errors import UsageError
 
 if TYPE_CHECKING:
     from appliance.client import Client
-    from appliance.model.views import MachinesView, MachineView
+    from appliance.model.views import EventView, MachinesView, MachineView
 
 _WAIT_SECONDS = 25.0
 _PAGE = 1000
@@ -52,7 +53,7 @@ def status(context: typer.Context, words: Words = None, as_json: Json = False, l
         return
     now = time.time()
     shown = show.machine(view, now) if isinstance(view, MachineView) else show.machines(view, now)
-    show.console().print(Group(shown, *show.paused(client.runs())))
+    show.console().print(Group(shown, *show.paused(client.runs()), *show.approvals(client.goals())))
 
 
 def machines(
@@ -96,22 +97,48 @@ def events(
     ] = "",
     kind: Annotated[str, typer.Option(metavar="KINDS", help="Only these, such as step-*,run-ended.")] = "",
     after: Annotated[int, typer.Option(min=0, help="Only those with a greater number.")] = 0,
+    last: Annotated[int, typer.Option(min=0, help="Only the latest so many.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", "--ndjson", help="One JSON object a line.")] = False,
 ) -> None:
     """Show what happened, oldest first."""
     from appliance.cli import show
 
+    if last and after:
+        raise UsageError("--last and --after do not go together", next_action="say one of them")
     client = client_of(context)
     names = {view.name for view in client.machines(wanted).machines} if wanted else None
+
+    def tell(events: "Iterable[EventView]") -> None:
+        for event in events:
+            print_json(event) if as_json else print(show.event(event), flush=True)
+
+    if last:
+        found, after = _latest(client, last, machine, kind, names)
+        tell(reversed(found))
+        if not follow:
+            return
     while True:
         wait = _WAIT_SECONDS if follow else 0
         page = client.events(after=after, machine=machine, limit=_PAGE, wait=wait, kind=kind)
-        for event in page.events:
-            if names is None or event.machine in names:
-                print_json(event) if as_json else print(show.event(event), flush=True)
+        tell(event for event in page.events if names is None or event.machine in names)
         if not page.events and not follow:
             return
         after = page.last
+
+
+def _latest(
+    client: "Client", count: int, machine: str, kind: str, names: "Set[str] | None"
+) -> "tuple[Sequence[EventView], int]":
+    """The latest first, and the number after which the next ones come."""
+    page = client.latest_events(machine=machine, limit=min(count, _PAGE), kind=kind)
+    found: list[EventView] = []
+    after = page.last
+    while page.events:
+        found.extend(event for event in page.events if names is None or event.machine in names)
+        if len(found) >= count:
+            break
+        page = client.latest_events(before=page.events[-1].seq, machine=machine, limit=_PAGE, kind=kind)
+    return found[:count], after
 
 
 def metrics(context: typer.Context) -> None:

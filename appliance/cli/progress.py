@@ -51,7 +51,7 @@ class Display(Watcher, Protocol):
 
 
 def frame(machines: MachinesView, now: float, run: RunView) -> RenderableType:
-    paused = (Text(paused_text(run.id, run.paused), style="bold yellow"),) if is_paused(run) else ()
+    paused = (Text(paused_text(run), style="bold yellow"),) if is_paused(run) else ()
     return Group(render(machines, now), *paused)
 
 

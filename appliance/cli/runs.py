@@ -22,7 +22,7 @@ RunAndMachine = Annotated[
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (runs, pause, resume, cancel, set_aside, retry):
+    for verb in (runs, goals, drop, pause, resume, cancel, set_aside, retry):
         app.command()(verb)
 
 
@@ -47,6 +47,26 @@ def runs(
     view = client.runs(state)
     limit = len(view.runs) if every else _LATEST
     print_json(view) if as_json else show.console().print(show.runs(view, time.time(), limit))
+
+
+def goals(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what the daemon goes on with by itself, and which plans wait for approval."""
+    import time
+
+    from appliance.cli import show
+
+    view = client_of(context).goals(every=every)
+    print_json(view) if as_json else show.console().print(show.goals(view, time.time()))
+
+
+def drop(context: typer.Context, goal: Annotated[str, typer.Argument(metavar="GOAL")], as_json: Json = False) -> None:
+    """Let the daemon plan nothing more for a goal. A run of it that goes on is left alone."""
+    view = client_of(context).drop(goal)
+    print_json(view) if as_json else print(f"goal {clean(view.id, 64)} is dropped; `innervate plan` shows what is left")
 
 
 def pause(

@@ -8,13 +8,16 @@ from rich.text import Text
 
 from appliance.cli.progress import condition_text, phase_text, standing_text, summary
 from appliance.frontend import units
-from appliance.frontend.words import is_paused, paused_text
+from appliance.frontend.words import asking, asks, is_paused, link_text, paused_text, signed
 from appliance.model.text import clean
 from appliance.model.views import (
     CertificateView,
     EventView,
     ExplainLine,
     ExplainView,
+    GoalState,
+    GoalsView,
+    GoalView,
     MachinesView,
     MachineView,
     PlanView,
@@ -158,6 +161,7 @@ def machine(view: MachineView, now: float) -> RenderableType:
         *((Text(f"role: {role}"),) if (role := _role_of(view)) else ()),
         *_now(view, now),
         *_conditions(view, now),
+        *(Text(f"NIC: {link_text(link)}") for link in view.links),
         *(Text(f"{units.moment(past.since)}  {past.phase.value}") for past in view.phases),
         *(Text(f"{units.moment(e.time)}  {clean(e.what, 63)}: {clean(e.detail, 300)}") for e in view.evidence),
         *(line for certificate in view.certificates for line in _certificate(certificate)),
@@ -212,7 +216,7 @@ def runs(view: RunsView, now: float, limit: int) -> RenderableType:
     """The latest `limit`."""
     if not view.runs:
         return Text("No run was started yet.")
-    table = _columns("run", "state", "started", "took", "machines", "settled", "failed", "paused because")
+    table = _columns("run", "state", "started", "took", "machines", "settled", "failed", "by", "paused because")
     for one in view.runs[:limit]:
         table.add_row(*_run_row(one, now))
     older = len(view.runs) - limit
@@ -227,14 +231,42 @@ def _run_row(one: RunSummaryView, now: float) -> tuple[Text, ...]:
         Text(units.moment(one.started)),
         Text(units.duration((now if one.ended is None else one.ended) - one.started), justify="right"),
         *(Text(str(count), justify="right") for count in (one.machines, one.settled, one.failed)),
-        Text(clean(one.paused, 300) if paused else ""),
+        Text(clean(one.by, 64) or "-"),
+        Text(signed(one.paused, one.paused_by, 300) if paused else ""),
     )
 
 
 def paused(view: RunsView) -> Iterator[Text]:
     for one in view.runs:
         if is_paused(one):
-            yield Text(paused_text(one.id, one.paused), style="bold yellow")
+            yield Text(paused_text(one), style="bold yellow")
+
+
+def goals(view: GoalsView, now: float) -> RenderableType:
+    if not view.goals:
+        return Text("The daemon has nothing to go on with.")
+    table = _columns("goal", "state", "for", "runs", "by", "may destroy", "purpose")
+    for one in view.goals:
+        table.add_row(
+            Text(clean(one.id, 64)),
+            Text(one.state.value, style="bold yellow" if one.state is GoalState.ASKING else ""),
+            Text(units.duration((now if one.ended is None else one.ended) - one.since), justify="right"),
+            Text(str(len(one.runs)), justify="right"),
+            Text(clean(one.by, 64) or "-"),
+            Text(", ".join((one.consent.destroys.value, *(clean(disk, 100) for disk in one.consent.disks)))),
+            Text(clean(one.purpose, 200)),
+        )
+    return Group(table, *approvals(view), *(Text(_trouble_of(one)) for one in view.goals if one.trouble is not None))
+
+
+def _trouble_of(one: GoalView) -> str:
+    trouble = one.trouble
+    return "" if trouble is None else f"goal {clean(one.id, 64)}: {clean(trouble.message, 500)}"
+
+
+def approvals(view: GoalsView) -> Iterator[Text]:
+    for one in asking(view.goals):
+        yield Text(f"{asks(one)}: innervate apply --digest {clean(one.plan, 64)}", style="bold yellow")
 
 
 def explanation(view: ExplainView) -> RenderableType:

@@ -192,8 +192,8 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
         case FirstBootSeen() as report:
             detail = f"{report.hostname} {report.address} nonce {report.nonce[:8]}"
             return amended(_stage(state, "first_boot", detail, now), first_boot=report, hello=None)
-        case HoldPlaced(reason=reason):
-            return amended(state, hold=Condition(kind=ConditionKind.HOLD, since=now, reason=reason))
+        case HoldPlaced(reason=reason, by=by):
+            return amended(state, hold=Condition(kind=ConditionKind.HOLD, since=now, reason=reason, by=by))
         case HoldReleased():
             return amended(state, hold=None)
         case _:

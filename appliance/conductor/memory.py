@@ -35,6 +35,12 @@ class RecordLog(Protocol):
         """In order; of all machines with `machine` None, of all kinds with `kinds` None."""
         ...
 
+    def latest(
+        self, *, before: int | None, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> "Future[tuple[Entry, ...]]":
+        """The same from the other end: the latest come first, of all with `before` None."""
+        ...
+
 
 class Memory:
     def __init__(self, log: RecordLog) -> None:
@@ -71,6 +77,12 @@ class Memory:
         self, *, after: int, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
     ) -> tuple[Entry, ...]:
         found = self._log.read(after=after, machine=machine, limit=limit, kinds=kinds)
+        return await self._handover.result(found)
+
+    async def latest(
+        self, *, before: int | None, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> tuple[Entry, ...]:
+        found = self._log.latest(before=before, machine=machine, limit=limit, kinds=kinds)
         return await self._handover.result(found)
 
     def pulse(self, machine: MachineName) -> None:

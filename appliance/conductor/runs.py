@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from appliance.model.amend import amended
-from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
+from appliance.model.ids import Fence, GoalId, MachineName, Nonce, PlanDigest, RunId, StepId
 from appliance.model.orders import Order
 from appliance.model.phase import Condition
 from appliance.model.rollout import Rollout
@@ -94,6 +94,8 @@ class RunStatus:
     digest: PlanDigest
     index: PlanIndex
     started: float
+    by: str = ""
+    goal: GoalId | None = None
     rollout: Rollout = field(default_factory=Rollout)
     ended: float | None = None
     state: RunState = RunState.RUNNING
@@ -110,7 +112,16 @@ class RunStatus:
 
     @classmethod
     def begun(cls, started: RunStarted, plan: Plan, index: PlanIndex, now: float) -> "RunStatus":
-        status = cls(id=started.run, plan=plan, digest=started.plan, index=index, started=now, rollout=started.rollout)
+        status = cls(
+            id=started.run,
+            plan=plan,
+            digest=started.plan,
+            index=index,
+            started=now,
+            by=started.by,
+            goal=started.goal,
+            rollout=started.rollout,
+        )
         status.left = {name: len(steps) for name, steps in index.by_machine.items()}
         status.waiting = dict.fromkeys((*started.rollout.canary, *index.by_machine))
         return status

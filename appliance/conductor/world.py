@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import assert_never
 
+from appliance.conductor.goals import Goal, folded
+from appliance.conductor.goals import started as run_of_goal
 from appliance.conductor.machine import MachineState, failed, finished, given, model_of, observed, powered, started
 from appliance.conductor.past import Past
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
 from appliance.inventory.identity import Identities
 from appliance.model.amend import amended
-from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.phase import Condition, ConditionKind
 from appliance.model.views import RunState
@@ -26,6 +28,9 @@ from appliance.plan import (
 )
 from appliance.store.records import (
     Entry,
+    GoalAsked,
+    GoalEnded,
+    GoalSet,
     IdentityRead,
     MachineRetried,
     MachineSetAside,
@@ -55,12 +60,15 @@ class World:
         self.machines: dict[MachineName, MachineState] = {}
         self.plans: dict[PlanDigest, Plan] = {}
         self.runs: dict[RunId, RunStatus] = {}
+        self.goals: dict[GoalId, Goal] = {}
+        self.running_ids: frozenset[RunId] = frozenset()
         self.identities = Identities()
         self.last_seq = 0
         self.honoured: dict[str, RequestHonoured] = {}
         self._runs_of: dict[MachineName, set[RunId]] = {}
         self._indices: dict[PlanDigest, PlanIndex] = {}
         self._running: dict[RunId, RunStatus] = {}
+        self._open: dict[GoalId, Goal] = {}
         self._past = Past()
 
     def first_signs(self, machine: MachineName) -> tuple[float, ...]:
@@ -77,6 +85,14 @@ class World:
     @property
     def running(self) -> tuple[RunStatus, ...]:
         return tuple(self._running.values())
+
+    @property
+    def open_goals(self) -> tuple[Goal, ...]:
+        return tuple(self._open.values())
+
+    def is_at_rest(self, goal: Goal) -> bool:
+        """It is open, and none of its runs goes on."""
+        return goal.id in self._open and self.running_ids.isdisjoint(goal.runs)
 
     def running_on(self, machines: Iterable[MachineName]) -> tuple[RunStatus, ...]:
         """Those that have steps for any of these machines, or for none at all, in the order in which they began."""
@@ -110,6 +126,8 @@ class World:
                 self._start(started, entry.time)
             case RunPaused() | RunResumed() | RunEnded() | MachineSetAside() | MachineRetried():
                 self._steer(entry.record, entry.time)
+            case GoalSet() | GoalAsked() | GoalEnded():
+                self._keep_goal(folded(self.goals, entry.record, entry.time))
             case StepIntent() as intent:
                 self._begin(intent, entry.time)
             case StepResult() as result:
@@ -124,6 +142,12 @@ class World:
                 self._honour(honoured)
             case record:
                 self._observe(record, entry.time)
+
+    def _keep_goal(self, goal: Goal) -> None:
+        self.goals[goal.id] = goal
+        self._open[goal.id] = goal
+        if goal.end is not None:
+            del self._open[goal.id]
 
     def _honour(self, honoured: RequestHonoured) -> None:
         """The latest, in the order in which they came: who asks again asks soon."""
@@ -146,6 +170,9 @@ class World:
         self._indices[started.plan] = index
         run = RunStatus.begun(started, plan, index, now)
         self.runs[run.id] = self._running[run.id] = run
+        self.running_ids = frozenset(self._running)
+        if started.goal is not None:
+            self._keep_goal(run_of_goal(self.goals[started.goal], started))
         for name in run.left:
             self._runs_of.setdefault(name, set()).add(run.id)
         for choice in plan.roles:
@@ -154,13 +181,14 @@ class World:
     def _steer(self, record: RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried, now: float) -> None:
         run = self.runs[record.run]
         match record:
-            case RunPaused(reason=reason):
-                run.paused = Condition(kind=ConditionKind.HOLD, since=now, reason=reason)
+            case RunPaused(reason=reason, by=by):
+                run.paused = Condition(kind=ConditionKind.HOLD, since=now, reason=reason, by=by)
             case RunResumed():
                 run.paused, run.resumed = None, now
             case RunEnded(state=state):
                 run.state, run.ended, run.paused = state, now, None
                 self._running.pop(run.id, None)
+                self.running_ids = frozenset(self._running)
                 for name in run.left:
                     self._runs_of.get(name, set()).discard(run.id)
                 self._let_go(run, run.left)

@@ -1,12 +1,13 @@
-"""From a site program to running machines: plan, approve, apply, follow, and again for what had to wait."""
+"""From a site program to running machines: plan, approve, apply, follow, and watch the daemon go on."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.errors import AbsentError, RefusedError
+from appliance.model.goal import ASK, Consent
 from appliance.model.text import clean
-from appliance.model.views import DeferredView, MachinesView, PlanView, RunState, RunView
+from appliance.model.views import DeferredView, GoalState, GoalView, MachinesView, PlanView, RunState, RunView
 
 if TYPE_CHECKING:
     from appliance.client import Client
@@ -25,9 +26,13 @@ class Planner(Protocol):
 
     def make_plan(self) -> PlanView: ...
 
-    def apply(self, digest: str) -> RunView: ...
+    def plan(self, digest: str) -> PlanView: ...
+
+    def apply(self, digest: str, then: Consent | None = None) -> RunView: ...
 
     def run(self, run: str) -> RunView: ...
+
+    def goal(self, goal: str) -> GoalView: ...
 
     def machines(self) -> MachinesView: ...
 
@@ -41,42 +46,80 @@ class Outcome:
     missing: tuple[str, ...] = ()
 
 
-def provision(planner: Planner, approve: Callable[[PlanView], None], follow: Callable[[RunView], RunView]) -> Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who stands before the front-end. `approve` raises to stop it; `told` hears of a plan that the daemon carries out
+    because `then` covers it; `follow` returns when the run is over; `pause` lets some time pass between two looks."""
+
+    approve: Callable[[PlanView], None]
+    told: Callable[[PlanView], None]
+    follow: Callable[[RunView], RunView]
+    pause: Callable[[], None]
+    now: Callable[[], float]
+    then: Consent = ASK
+
+
+def provision(planner: Planner, person: Person) -> Outcome:
     """All that the site program wants."""
-    return carry_out(planner, planner.make_plan, approve, follow)
+    return carry_out(planner, planner.make_plan, person)
 
 
-def carry_out(
-    planner: Planner,
-    make_plan: Callable[[], PlanView],
-    approve: Callable[[PlanView], None],
-    follow: Callable[[RunView], RunView],
-) -> Outcome:
-    """Goes on until nothing is deferred, nothing changes any more, or a run ended otherwise than done.
-
-    `approve` raises to stop it.
-    """
-    runs: list[RunView] = []
-    applied: set[str] = set()
-    while True:
-        plan = make_plan()
-        if not is_worth(plan, applied, planner.machines()):
-            return Outcome(runs=tuple(runs), deferred=plan.deferred, missing=plan.missing)
-        approve(plan)
-        runs.append(follow(planner.apply(plan.digest)))
-        applied.add(plan.digest)
-        if not goes_on(plan, runs[-1]):
-            return Outcome(runs=tuple(runs), deferred=plan.deferred, missing=plan.missing)
-
-
-def is_worth(plan: PlanView, applied: Set[str], machines: MachinesView) -> bool:
-    """Whether to carry the plan out would change anything; `applied` are the digests of those before it."""
-    return plan.digest not in applied and (bool(plan.steps) or _gives_roles(plan, machines))
+def carry_out(planner: Planner, make_plan: Callable[[], PlanView], person: Person) -> Outcome:
+    """Until nothing is deferred, nothing changes any more, or a run ended otherwise than done: the daemon makes the
+    plans after the first. Raises what it met when one could not be made."""
+    plan = make_plan()
+    if not is_worth(plan, planner.machines()):
+        return Outcome(runs=(), deferred=plan.deferred, missing=plan.missing)
+    person.approve(plan)
+    runs = [person.follow(planner.apply(plan.digest, person.then))]
+    while (goal := following(planner, runs[-1], person)) is not None:
+        plan = planner.plan(goal.plan or runs[-1].plan)
+        if goal.state is GoalState.ASKING:
+            person.approve(plan)
+            runs.append(person.follow(planner.apply(plan.digest)))
+        elif goal.state is GoalState.WORKING:
+            run = planner.run(goal.runs[-1])
+            plan = planner.plan(run.plan)
+            person.told(plan)
+            runs.append(person.follow(run))
+        else:
+            _raise_trouble(goal)
+            break
+    return Outcome(runs=tuple(runs), deferred=plan.deferred, missing=plan.missing)
 
 
-def goes_on(plan: PlanView, run: RunView) -> bool:
-    """Whether what had to wait can be planned now: the run of the plan went well and put something off."""
-    return run.state is RunState.DONE and bool(plan.deferred)
+def following(planner: Planner, run: RunView, person: Person) -> GoalView | None:
+    """What came after the run: another run, a plan that waits for approval, or the goal's end; None for a run of no
+    goal. A daemon that restarts meanwhile goes on."""
+    heard = person.now()
+    while run.goal:
+        try:
+            goal, heard = planner.goal(run.goal), person.now()
+        except AbsentError:
+            if person.now() - heard > _ABSENCE:
+                raise
+        else:
+            if not is_thinking(goal, run.id):
+                return goal
+        person.pause()
+    return None
+
+
+def is_thinking(goal: GoalView, run: str) -> bool:
+    """Nothing came after the run yet: it goes on, or the next plan is made."""
+    return goal.state is GoalState.WORKING and goal.runs[-1:] == (run,)
+
+
+def _raise_trouble(goal: GoalView) -> None:
+    from appliance.client import error_of
+
+    if (trouble := goal.trouble) is not None:
+        raise error_of(trouble.code, trouble.message, trouble.evidence, trouble.next_action)
+
+
+def is_worth(plan: PlanView, machines: MachinesView) -> bool:
+    """Whether to carry the plan out would change anything."""
+    return bool(plan.steps) or _gives_roles(plan, machines)
 
 
 def _gives_roles(plan: PlanView, machines: MachinesView) -> bool:
@@ -85,13 +128,11 @@ def _gives_roles(plan: PlanView, machines: MachinesView) -> bool:
     return any(has.get(one.machine) != (("", one.role) if one.spare else (one.role, "")) for one in plan.roles)
 
 
-def apply_exactly(
-    client: "Client", digest: str, approve: Callable[[PlanView], None], follow: Callable[[RunView], RunView]
-) -> Outcome:
+def apply_exactly(client: "Client", digest: str, person: Person) -> Outcome:
     """One plan that was read before; what it defers needs another approval."""
     plan = client.plan(digest)
-    approve(plan)
-    return Outcome(runs=(follow(client.apply(digest)),), deferred=plan.deferred, missing=plan.missing)
+    person.approve(plan)
+    return Outcome(runs=(person.follow(client.apply(digest)),), deferred=plan.deferred, missing=plan.missing)
 
 
 def follow_run(

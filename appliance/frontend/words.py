@@ -1,12 +1,21 @@
 """What front-ends say in lines: of a machine at work, of a run, of an error. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from appliance.errors import InnervateError
 from appliance.frontend import units
 from appliance.model.phase import Condition
 from appliance.model.text import clean
-from appliance.model.views import MachinesView, MachineView, RunState, RunSummaryView, RunView
+from appliance.model.views import (
+    GoalState,
+    GoalView,
+    LinkView,
+    MachinesView,
+    MachineView,
+    RunState,
+    RunSummaryView,
+    RunView,
+)
 
 _TENTH = 10
 
@@ -34,7 +43,7 @@ def run_changes(before: RunView | None, after: RunView, elapsed: float) -> Itera
     """A line when the run pauses and when it goes on; how it ended is told by whoever followed it."""
     was = before is not None and is_paused(before)
     if is_paused(after) and not (before is not None and before.paused == after.paused):
-        yield f"{elapsed:.1f}s {paused_text(after.id, after.paused)}"
+        yield f"{elapsed:.1f}s {paused_text(after)}"
     elif was and after.state is RunState.RUNNING and not after.paused:
         yield f"{elapsed:.1f}s run {clean(after.id, 64)} goes on"
 
@@ -43,13 +52,38 @@ def is_paused(run: RunView | RunSummaryView) -> bool:
     return run.state is RunState.RUNNING and bool(run.paused)
 
 
-def paused_text(run: str, reason: str) -> str:
-    name = clean(run, 64)
-    return f"run {name} is paused: {clean(reason, 300)}; innervate resume {name} lets it go on"
+def paused_text(run: RunView | RunSummaryView) -> str:
+    name = clean(run.id, 64)
+    reason = signed(run.paused, run.paused_by, 300)
+    return f"run {name} is paused: {reason}; innervate resume {name} lets it go on"
+
+
+def asking(goals: Iterable[GoalView]) -> Iterator[GoalView]:
+    return (goal for goal in goals if goal.state is GoalState.ASKING)
+
+
+def asks(goal: GoalView) -> str:
+    """One sentence of a plan that waits for a person."""
+    return (
+        f"{clean(goal.purpose, 200)} (goal {clean(goal.id, 64)}) waits for approval of plan {clean(goal.plan, 64)[:12]}"
+    )
+
+
+def signed(text: str, by: str, limit: int) -> str:
+    """What was said, cut to `limit`, and who said it where that is known."""
+    return f"{clean(text, limit)} (by {clean(by, 64)})" if by else clean(text, limit)
+
+
+def link_text(link: LinkView) -> str:
+    """ "eno1 b8:ce:f6:00:00:01, 25000 Mb/s, switch leaf-1 port swp7" """
+    speed = f"{link.speed_mbps} Mb/s" if link.speed_mbps is not None else "" if link.up else "no link"
+    far = f"switch {clean(link.switch, 63)} port {clean(link.port, 63)}" if link.switch else ""
+    name = " ".join(filter(None, (clean(link.nic, 15), clean(link.mac, 17)))) or "one of its NICs"
+    return ", ".join(filter(None, (name, speed, far)))
 
 
 def condition_text(condition: Condition) -> str:
-    return f"{condition.kind.value}: {clean(condition.reason, 200)}"
+    return f"{condition.kind.value}: {signed(condition.reason, condition.by, 200)}"
 
 
 def line(machine: MachineView) -> str:

@@ -21,13 +21,14 @@ from appliance.cli.exits import Exit, of_error
 from appliance.cli.progress import display, summary
 from appliance.client import Client
 from appliance.errors import AbsentError, InnervateError, MachineryError
-from appliance.frontend.provision import Outcome, follow_run, provision
+from appliance.frontend.provision import Outcome, Person, follow_run, provision
 from appliance.frontend.words import told
 from appliance.lab.rack import Rack
 from appliance.lab.report import DemoReport, report
 from appliance.lab.spec import BRIDGE_ADDRESS, MAX_NODES, BmcKind, RackFirmware, RackSpec, UefiKind
 from appliance.lab.topology import VARIABLE
 from appliance.model.codec import to_json
+from appliance.model.goal import EVERYTHING
 from appliance.model.hardware import Firmware
 from appliance.model.views import HealthView, PlanView, RunView
 from appliance.services.shells import ensure_key
@@ -236,14 +237,19 @@ def wait_until_ready(
 def press_provision(client: Client, options: Options) -> Outcome:
     console = show.console(stderr=True)
 
-    def approve(plan: PlanView) -> None:
+    def shown(plan: PlanView) -> None:
         console.print(show.plan(plan))
 
     def follow(run: RunView) -> RunView:
-        with display(console, headless=options.headless) as shown:
-            return follow_run(client, run, shown, time.time, lambda: time.sleep(_LOOK_PAUSE))
+        with display(console, headless=options.headless) as table:
+            return follow_run(client, run, table, time.time, pause)
 
-    return provision(client, approve, follow)
+    def pause() -> None:
+        time.sleep(_LOOK_PAUSE)
+
+    return provision(
+        client, Person(approve=shown, told=shown, follow=follow, pause=pause, now=time.time, then=EVERYTHING)
+    )
 
 
 def _report(client: Client, outcome: Outcome, seconds: float, ready_seconds: float) -> DemoReport:

@@ -4,7 +4,7 @@ Numbers a person can match by eye: node-0 has serial SN0001, disk DISK0001, MAC 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
@@ -80,7 +80,8 @@ class RackSpec:
     """`files` may be None for BIOS nodes only: they then run the SeaBIOS and the iPXE that come with QEMU.
 
     `bmcs` are the nodes' in their order, and begin anew where there are more nodes. `bad_sectors` are (index of the
-    node, number of a sector of 512 bytes where its disk takes no write).
+    node, number of a sector of 512 bytes where its disk takes no write). `password` is that of all BMCs, as it is in a
+    rack that was just delivered; without it each has one of its own.
     """
 
     nodes: int
@@ -92,6 +93,7 @@ class RackSpec:
     memory_mib: int = 1024
     disk_gib: int = 4
     bad_sectors: tuple[tuple[int, int], ...] = ()
+    password: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:

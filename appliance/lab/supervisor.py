@@ -46,7 +46,7 @@ def main() -> None:
         nodes = nodes_of(spec)
         make_network(nodes)
         accelerator = choose_accelerator(spec.workdir)
-        endpoints = [prepare(node) for node in nodes]
+        endpoints = [prepare(node, spec.password) for node in nodes]
         servers = [start_bmc(node, accelerator) for node in nodes]
         for node, server in zip(nodes, servers, strict=True):
             await_bmc(node, server)
@@ -64,11 +64,11 @@ def make_network(nodes: tuple[NodeSpec, ...]) -> None:
         raise MachineryError("the rack's network cannot be made", evidence=made.stderr.decode(errors="replace")[:500])
 
 
-def prepare(node: NodeSpec) -> BmcEndpoint:
-    """Gives the BMC a certificate and a password of its own."""
+def prepare(node: NodeSpec, password: str) -> BmcEndpoint:
+    """Gives the BMC a certificate, and a password of its own where it has none."""
     node.folder.mkdir(mode=0o700, exist_ok=True)
     certificate = self_signed(f"{node.name} BMC", node.bmc_address)
-    password = secrets.token_urlsafe(12)  # IPMI 2.0 has room for 20 bytes
+    password = password or secrets.token_urlsafe(12)  # IPMI 2.0 has room for 20 bytes
     node.certificate.write_bytes(certificate.certificate)
     write_private(node.key, certificate.key)
     write_private(node.password, password.encode())

@@ -10,6 +10,7 @@ ImageName = NewType("ImageName", str)
 StepId = NewType("StepId", str)
 PlanDigest = NewType("PlanDigest", str)
 RunId = NewType("RunId", str)
+GoalId = NewType("GoalId", str)
 Nonce = NewType("Nonce", str)
 Fence = NewType("Fence", int)
 

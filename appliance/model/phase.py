@@ -130,7 +130,8 @@ CONDITIONS: dict[ConditionKind, str] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """`since` in seconds since the epoch. `step`, `evidence` and `next_action` are empty where they mean nothing."""
+    """`since` in seconds since the epoch. `step`, `evidence` and `next_action` are empty where they mean nothing. `by`
+    is the person who wanted it."""
 
     kind: ConditionKind
     since: float
@@ -138,3 +139,4 @@ class Condition:
     step: str = ""
     evidence: str = ""
     next_action: str = ""
+    by: str = ""

@@ -6,11 +6,18 @@ Times are seconds since the epoch, durations and stages seconds, sizes bytes.
 from dataclasses import dataclass, field
 from enum import Enum
 
+from appliance.model.goal import Consent
 from appliance.model.phase import Condition, Phase
 from appliance.model.place import Place
 from appliance.model.words import Errand as Errand
+from appliance.model.words import GoalState as GoalState
 from appliance.model.words import PowerAction as PowerAction
 from appliance.model.words import RunState as RunState
+
+
+class EventOrder(Enum):
+    OLDEST = "oldest"
+    NEWEST = "newest"
 
 
 class StepState(Enum):
@@ -91,11 +98,24 @@ class DiskView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinkView:
+    """A NIC, and the switch and port at its other end where LLDP told them; `speed_mbps` None where there is no link or
+    the driver does not say. `nic` is "" for a neighbour that was heard while nobody knows by which of several NICs."""
+
+    nic: str
+    mac: str = ""
+    up: bool = True
+    speed_mbps: int | None = None
+    switch: str = ""
+    port: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
     """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen).
 
-    `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes` and `disks` are empty or None until the hardware is
-    known. `run` is the run that still has something to do with it, "" for none.
+    `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes`, `disks` and `links` are empty or None until the
+    hardware is known. `run` is the run that still has something to do with it, "" for none.
     """
 
     name: str
@@ -121,6 +141,7 @@ class MachineView:
     cores: int | None = None
     memory_bytes: int | None = None
     disks: tuple[DiskView, ...] = ()
+    links: tuple[LinkView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +228,9 @@ class PlanView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
     """`paused` is why no machine begins a step now, empty while they may; `canary` goes first, then at most `at_once`
-    machines are under way (0: no limit). `set_aside` are machines that were taken out, with the reason."""
+    machines are under way (0: no limit). `set_aside` are machines that were taken out, with the reason. `by`
+    approved the plan, `paused_by` paused the run, "" where the appliance did. `goal` is what it is one step
+    of, "" for none."""
 
     id: str
     plan: str
@@ -220,6 +243,9 @@ class RunView:
     at_once: int = 0
     rollout: str = ""
     set_aside: dict[str, str] = field(default_factory=dict)
+    by: str = ""
+    paused_by: str = ""
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,6 +261,9 @@ class RunSummaryView:
     machines: int = 0
     settled: int = 0
     failed: int = 0
+    by: str = ""
+    paused_by: str = ""
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +272,40 @@ class RunsView:
 
     runs: tuple[RunSummaryView, ...]
     next: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubleView:
+    """Why something came to nothing, in the words of the error."""
+
+    code: str
+    message: str
+    evidence: str = ""
+    next_action: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalView:
+    """What is wanted over several plans, each made by the daemon when the run before it is done. `runs` in the order in
+    which they began. `plan` is the digest of the plan that waits for approval, or of the last that was made, or ""."""
+
+    id: str
+    purpose: str
+    state: GoalState
+    consent: Consent
+    since: float
+    by: str = ""
+    ended: float | None = None
+    runs: tuple[str, ...] = ()
+    plan: str = ""
+    trouble: TroubleView | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalsView:
+    """Latest first."""
+
+    goals: tuple[GoalView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +321,8 @@ class EventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventsView:
-    """In order of `seq`; `last` is what to ask after next time: it may be behind events that were not wanted."""
+    """In order of `seq`, or the latest first where those were asked for. `last` is what to ask after next time: it
+    may be behind events that were not wanted."""
 
     events: tuple[EventView, ...]
     last: int
@@ -306,7 +370,10 @@ class ProblemView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
+    """Without `then` this plan is approved and no other; with it the daemon goes on when the plan's run is done."""
+
     digest: str
+    then: Consent | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,9 @@
 
 from enum import Enum
 
+SITE_PURPOSE = "provision the site"
+"""`PlanView.purpose` of all that the site program wants; of an errand it is the errand and its machine."""
+
 STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 """Of a boot, in order: the keys of `MachineView.stages`."""
 
@@ -31,5 +34,23 @@ class PowerAction(Enum):
 class RunState(Enum):
     RUNNING = "running"
     DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Destroys(Enum):
+    """How much a plan destroys at most. `BLANK`: it writes disks on which nothing was found."""
+
+    NOTHING = "nothing"
+    BLANK = "blank"
+    ANYTHING = "anything"
+
+
+class GoalState(Enum):
+    """`WORKING` while a run goes on, or the next plan is made; `ASKING` while a plan waits for approval."""
+
+    WORKING = "working"
+    ASKING = "asking"
+    REACHED = "reached"
     FAILED = "failed"
     CANCELLED = "cancelled"

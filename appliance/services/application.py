@@ -3,32 +3,37 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from copy import copy
 from pathlib import Path
 
 from appliance import __version__
-from appliance.api.port import Asked, Bmcs, Doctor, Honoured
+from appliance.api.port import Bmcs, Doctor, Honoured
 from appliance.conductor.explain import explain
+from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import MachineState, model_of
 from appliance.conductor.memory import Memory
+from appliance.conductor.outbox import problem_of
 from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
-from appliance.errors import ConflictError, NotFoundError
+from appliance.errors import ConflictError, InnervateError, MachineryError, NotFoundError
 from appliance.inventory.model import Inventory
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
 from appliance.metrics.model import Family, by_label
+from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc import PowerCommand
 from appliance.model.filter import Filter
-from appliance.model.ids import ImageName, MachineName, PlanDigest, RunId, StepId
+from appliance.model.goal import Consent
+from appliance.model.ids import GoalId, ImageName, MachineName, PlanDigest, RunId, StepId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.standing import summary
 from appliance.model.views import (
     Errand,
     EventsView,
     ExplainView,
+    GoalsView,
+    GoalView,
     HealthView,
     MachinesView,
     MachineView,
@@ -40,13 +45,26 @@ from appliance.model.views import (
     ShellView,
     SummaryView,
 )
+from appliance.model.words import GoalState
 from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.segment_state import SegmentState
-from appliance.services.views import Around, event_view, machine_card, machine_view, plan_view, run_summary, run_view
+from appliance.services.views import (
+    Around,
+    event_view,
+    goal_view,
+    machine_card,
+    machine_view,
+    plan_view,
+    run_summary,
+    run_view,
+)
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
+    GoalAsked,
+    GoalEnded,
+    GoalSet,
     HoldPlaced,
     HoldReleased,
     MachineRetried,
@@ -63,7 +81,6 @@ from appliance.topology import Rack
 _POWER_BUDGET = 1000.0
 """Large servers test their memory for a quarter of an hour before they are heard."""
 _SSH_PORT = 22
-_OPERATOR = "operator"
 _RESCUE_USER = "root"
 
 _Steering = RunStarted | RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried
@@ -112,28 +129,14 @@ class Appliance:
         self._clock = clock
         self._started = clock.now()
         self._starting = asyncio.Lock()
-        self._asked: Asked | None = None
-
-    def under(self, asked: Asked) -> "Appliance":
-        other = copy(self)
-        other._asked = asked
-        return other
 
     def honoured(self, key: str) -> Honoured | None:
         done = self._memory.world.honoured.get(key)
         return None if done is None else Honoured(print=done.print, location=done.location, status=done.status)
 
-    async def _carry_out(
-        self, record: RunStarted | RunPaused | RunResumed | RunEnded | MachineSetAside | MachineRetried
-    ) -> None:
+    async def _carry_out(self, record: _Steering, asked: Asked, *before: GoalSet) -> None:
         """One commit, so that a request which is asked again after a crash is known to have done this."""
-        asked = self._asked
-        if asked is None:
-            await self._memory.remember(record)
-            return
-        location = f"/v1/runs/{record.run}"
-        done = RequestHonoured(key=asked.key, print=asked.print, location=location, status=asked.status)
-        await self._memory.remember(record, done)
+        await self._memory.remember(*before, record, *_honoured(asked, record.run))
 
     def health(self) -> HealthView:
         return HealthView(
@@ -188,6 +191,18 @@ class Appliance:
                 return EventsView(events=(), last=after)
             await self._memory.changed(tick, left)
 
+    async def latest(
+        self,
+        *,
+        before: int | None = None,
+        machine: MachineName | None = None,
+        limit: int = 100,
+        kinds: frozenset[str] | None = None,
+    ) -> EventsView:
+        known = self._memory.world.last_seq
+        entries = await self._memory.latest(before=before, machine=machine, limit=limit, kinds=kinds)
+        return EventsView(events=tuple(map(event_view, entries)), last=max((known, *(one.seq for one in entries[:1]))))
+
     async def make_plan(self) -> PlanView:
         return plan_view(await self._store(self._plan_now(Purpose())))
 
@@ -199,7 +214,7 @@ class Appliance:
         while (plan := self._plan_now(Purpose(errand=errand, machine=name))).steps or plan.roles:
             await self._store(plan)
             async with self._starting:
-                run = await self._start(plan, by)
+                run = await self._start(plan, Asked(by=by))
             while self._memory.world.runs[run].state is RunState.RUNNING:
                 await self._memory.changed(self._memory.tick, None)
             if not plan.deferred or self._memory.world.runs[run].state is not RunState.DONE:
@@ -224,15 +239,80 @@ class Appliance:
     def plan(self, digest: PlanDigest) -> PlanView:
         return plan_view(self._stored(digest))
 
-    async def apply(self, digest: PlanDigest) -> RunView:
+    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
         plan = self._stored(digest)
         async with self._starting:
             if self._plan_now(plan.purpose).digest != digest:
+                await self._ask_anew(digest)
                 raise ConflictError(
                     f"plan {digest[:12]} is stale: what is known has changed since it was made",
                     next_action="look at the new plan and approve that one",
                 )
-            return self.run(await self._start(plan, _OPERATOR))
+            goal, wanted = self._aim(plan, asked, then)
+            return self.run(await self._start(plan, asked, goal, *wanted))
+
+    def _aim(self, plan: Plan, asked: Asked, then: Consent | None) -> tuple[GoalId | None, tuple[GoalSet, ...]]:
+        """`then` None is a consent to this plan and no other, though it may take an open goal further; whoever states
+        another consent for that goal changes it."""
+        open_ = joined(self._memory.world.open_goals, plan)
+        if open_ is not None and then in (None, open_.consent):
+            return open_.id, ()
+        if then is None or (open_ is None and not plan.deferred):
+            return None, ()
+        goal, machines = GoalId(self._rng.token(4)) if open_ is None else open_.id, self._site.topology.machines
+        wanted = GoalSet(goal=goal, purpose=plan.purpose, consent=then, machines=machines, by=asked.by)
+        return goal, (wanted,)
+
+    async def _ask_anew(self, digest: PlanDigest) -> None:
+        """What waits for approval is a plan of now."""
+        for goal in self._memory.world.open_goals:
+            if goal.asked == digest:
+                await self._go_on(goal)
+
+    async def go_on(self, goal: GoalId) -> None:
+        """Where the goal's runs are over: its next plan is carried out, or asked for; or the goal ends. Raises
+        `ConflictError` while another run works on one of the plan's machines."""
+        async with self._starting:
+            if self._memory.world.is_at_rest(known := self._memory.world.goals[goal]):
+                await self._go_on(known)
+
+    async def _go_on(self, goal: Goal) -> None:
+        runs = [self._memory.world.runs[run] for run in goal.runs]
+        if (end := end_with(goal, runs[-1])) is not None:
+            await self._memory.remember(end)
+            return
+        try:
+            plan = await self._store(self._plan_now(goal.purpose))
+        except MachineryError:
+            raise
+        except InnervateError as error:
+            ended = GoalEnded(goal=goal.id, state=GoalState.FAILED, problem=problem_of(error))
+            await self._memory.remember(ended)
+            return
+        word = proposed(goal, plan, (run.digest for run in runs), self._memory.world.machine)
+        if word is None:
+            await self._start(plan, Asked(by=goal.by), goal.id)
+        elif not (isinstance(word, GoalAsked) and word.plan == goal.asked):
+            await self._memory.remember(word)
+
+    def goals(self, *, every: bool = False) -> GoalsView:
+        world = self._memory.world
+        return GoalsView(goals=tuple(map(goal_view, reversed(world.goals.values() if every else world.open_goals))))
+
+    def goal(self, goal: GoalId) -> GoalView:
+        return goal_view(self._goal(goal))
+
+    async def drop(self, goal: GoalId, asked: Asked = SOMEBODY) -> GoalView:
+        """A run of it that goes on is left alone."""
+        if self._goal(goal).end is not None:
+            raise ConflictError(f"goal {goal} is over", next_action="those that are open: innervate goals")
+        await self._memory.remember(GoalEnded(goal=goal, state=GoalState.CANCELLED, by=asked.by))
+        return self.goal(goal)
+
+    def _goal(self, goal: GoalId) -> Goal:
+        if (known := self._memory.world.goals.get(goal)) is None:
+            raise NotFoundError(f"there is no goal {goal}", next_action="those that are open: innervate goals")
+        return known
 
     def run(self, run: RunId) -> RunView:
         return run_view(self._status(run), self._waiting.of)
@@ -242,29 +322,29 @@ class Appliance:
         found, following = runs_page(latest, lambda run: (run.id, run.state), query)
         return RunsView(runs=tuple(map(run_summary, found)), next=following)
 
-    async def pause(self, run: RunId, reason: str) -> RunView:
+    async def pause(self, run: RunId, reason: str, asked: Asked = SOMEBODY) -> RunView:
         if self._running(run).paused is None:
-            await self._carry_out(RunPaused(run=run, reason=reason))
+            await self._carry_out(RunPaused(run=run, reason=reason, by=asked.by), asked)
         return self.run(run)
 
-    async def resume(self, run: RunId) -> RunView:
+    async def resume(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
         if self._running(run).paused is not None:
-            await self._carry_out(RunResumed(run=run))
+            await self._carry_out(RunResumed(run=run, by=asked.by), asked)
         return self.run(run)
 
-    async def cancel(self, run: RunId) -> RunView:
+    async def cancel(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
         self._running(run)
-        await self._carry_out(RunEnded(run=run, state=RunState.CANCELLED))
+        await self._carry_out(RunEnded(run=run, state=RunState.CANCELLED, by=asked.by), asked)
         return self.run(run)
 
-    async def set_aside(self, run: RunId, machine: MachineName, reason: str) -> RunView:
+    async def set_aside(self, run: RunId, machine: MachineName, reason: str, asked: Asked = SOMEBODY) -> RunView:
         self._member(run, machine)
-        await self._carry_out(MachineSetAside(run=run, machine=machine, reason=reason))
+        await self._carry_out(MachineSetAside(run=run, machine=machine, reason=reason, by=asked.by), asked)
         return self.run(run)
 
-    async def retry(self, run: RunId, machine: MachineName) -> RunView:
+    async def retry(self, run: RunId, machine: MachineName, asked: Asked = SOMEBODY) -> RunView:
         self._member(run, machine)
-        await self._carry_out(MachineRetried(run=run, machine=machine))
+        await self._carry_out(MachineRetried(run=run, machine=machine, by=asked.by), asked)
         return self.run(run)
 
     def _status(self, run: RunId) -> RunStatus:
@@ -287,7 +367,7 @@ class Appliance:
                 next_action="name one of these",
             )
 
-    async def power(self, name: MachineName, action: PowerAction) -> RunView:
+    async def power(self, name: MachineName, action: PowerAction, asked: Asked = SOMEBODY) -> RunView:
         if (hold := self._memory.world.machine(self._known(name)).hold) is not None:
             raise ConflictError(
                 f"{name} is held: {hold.reason}", next_action=f"innervate release {name} lets steps run again"
@@ -305,14 +385,14 @@ class Appliance:
         async with self._starting:
             self._refuse_busy(plan)
             await self._memory.remember(PlanStored(plan=plan))
-            return self.run(await self._start(plan, _OPERATOR))
+            return self.run(await self._start(plan, asked))
 
-    async def hold(self, name: MachineName, reason: str) -> MachineView:
-        await self._memory.remember(HoldPlaced(machine=self._known(name), reason=reason))
+    async def hold(self, name: MachineName, reason: str, asked: Asked = SOMEBODY) -> MachineView:
+        await self._memory.remember(HoldPlaced(machine=self._known(name), reason=reason, by=asked.by))
         return self._view(name)
 
-    async def release(self, name: MachineName) -> MachineView:
-        await self._memory.remember(HoldReleased(machine=self._known(name)))
+    async def release(self, name: MachineName, asked: Asked = SOMEBODY) -> MachineView:
+        await self._memory.remember(HoldReleased(machine=self._known(name), by=asked.by))
         return self._view(name)
 
     def console(self, name: MachineName) -> Console:
@@ -358,13 +438,14 @@ class Appliance:
             raise NotFoundError(f"there is no plan {digest[:12]}", next_action="make one: innervate plan")
         return self._memory.world.plans[digest]
 
-    async def _start(self, plan: Plan, by: str) -> RunId:
+    async def _start(self, plan: Plan, asked: Asked, goal: GoalId | None = None, *before: GoalSet) -> RunId:
         """Under the lock: of two approvals at once, the second has to see the first one's run."""
         self._refuse_busy(plan)
         run_id, world = RunId(self._rng.token(4)), self._memory.world
         models = {step.machine: model_of(world.machine(step.machine)) for step in plan.steps}
         rollout = rollout_of(plan, self._site.topology.limits, models)
-        await self._carry_out(RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=by))
+        started = RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=asked.by, goal=goal)
+        await self._carry_out(started, asked, *before)
         return run_id
 
     def _refuse_busy(self, plan: Plan) -> None:
@@ -403,6 +484,13 @@ class Appliance:
         runs = [run.id for run in self._memory.world.running_on((name,)) if run.left.get(name)]
         server = self._servers[name]
         return Around(place=server.place, bmc_url=server.bmc.url, run=runs[-1] if runs else "")
+
+
+def _honoured(asked: Asked, run: RunId) -> tuple[RequestHonoured, ...]:
+    if (once := asked.once) is None:
+        return ()
+    location = f"/v1/runs/{run}"
+    return (RequestHonoured(key=once.key, print=once.print, location=location, status=once.status),)
 
 
 def _resident_bytes() -> int:

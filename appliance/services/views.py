@@ -1,15 +1,16 @@
 """The world as the API shows it: pure functions from state to view."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import assert_never
 from urllib.parse import urlsplit
 
 from appliance.conductor.decision import Wait
+from appliance.conductor.goals import Goal
 from appliance.conductor.machine import Certificate, MachineState, model_of, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
-from appliance.model.hardware import Disk
+from appliance.model.hardware import Disk, HardwareFacts, Neighbour
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.place import Place
@@ -19,6 +20,8 @@ from appliance.model.views import (
     DiskView,
     EventView,
     EvidenceView,
+    GoalView,
+    LinkView,
     MachineView,
     PhaseView,
     PlanView,
@@ -28,8 +31,9 @@ from appliance.model.views import (
     RunSummaryView,
     RunView,
     StepView,
+    TroubleView,
 )
-from appliance.model.words import STAGES
+from appliance.model.words import SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
 from appliance.store.records import (
@@ -38,6 +42,10 @@ from appliance.store.records import (
     Entry,
     FactsReceived,
     FirstBootSeen,
+    GoalAsked,
+    GoalEnded,
+    GoalRecord,
+    GoalSet,
     HelloSeen,
     HoldPlaced,
     HoldReleased,
@@ -105,7 +113,7 @@ def step_view(
 
 
 def _purpose(purpose: Purpose) -> str:
-    return f"{purpose.errand.value} {purpose.machine}" if purpose.errand is not None else "provision the site"
+    return f"{purpose.errand.value} {purpose.machine}" if purpose.errand is not None else SITE_PURPOSE
 
 
 def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float | None:
@@ -128,6 +136,27 @@ def plan_view(plan: Plan) -> PlanView:
     )
 
 
+def goal_view(goal: Goal) -> GoalView:
+    problem = goal.end.problem if goal.end is not None else None
+    plan = goal.asked if goal.end is None else goal.end.plan
+    return GoalView(
+        id=goal.id,
+        purpose=_purpose(goal.purpose),
+        state=goal.state,
+        consent=goal.consent,
+        by=goal.by,
+        since=goal.since,
+        ended=goal.ended,
+        runs=goal.runs,
+        plan=plan or "",
+        trouble=None
+        if problem is None
+        else TroubleView(
+            code=problem.code, message=problem.message, evidence=problem.evidence, next_action=problem.next_action
+        ),
+    )
+
+
 def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> RunView:
     return RunView(
         id=run.id,
@@ -137,6 +166,9 @@ def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> R
         ended=run.ended,
         steps=tuple(_run_step(run, step, waiting) for step in run.plan.steps),
         paused=run.paused.reason if run.paused else "",
+        paused_by=run.paused.by if run.paused else "",
+        by=run.by,
+        goal=run.goal or "",
         canary=run.rollout.canary,
         at_once=run.rollout.at_once,
         rollout=run.rollout.why,
@@ -152,6 +184,9 @@ def run_summary(run: RunStatus) -> RunSummaryView:
         started=run.started,
         ended=run.ended,
         paused=run.paused.reason if run.paused else "",
+        paused_by=run.paused.by if run.paused else "",
+        by=run.by,
+        goal=run.goal or "",
         machines=len(run.left),
         settled=len(run.settled),
         failed=sum(not end.well for end in run.settled.values()),
@@ -182,6 +217,7 @@ def machine_view(
         evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
         certificates=tuple(_certificate(one) for one in state.certificates),
         disks=tuple(map(_disk, state.facts.disks)) if state.facts else (),
+        links=tuple(_links(state.facts)) if state.facts else (),
     )
 
 
@@ -235,6 +271,28 @@ def _disk(disk: Disk) -> DiskView:
         rotational=disk.rotational,
         contents=disk.contents,
     )
+
+
+def _links(facts: HardwareFacts) -> Iterator[LinkView]:
+    """Each NIC once, then the neighbours that no NIC is known for."""
+    heard = {neighbour.nic: neighbour for neighbour in facts.neighbours if neighbour.nic}
+    for nic in facts.nics:
+        near = heard.get(nic.name)
+        yield LinkView(
+            nic=nic.name,
+            mac=str(nic.mac),
+            up=nic.carrier,
+            speed_mbps=nic.speed_mbps,
+            switch=_switch(near) if near else "",
+            port=near.port if near else "",
+        )
+    for neighbour in facts.neighbours:
+        if not neighbour.nic:
+            yield LinkView(nic="", switch=_switch(neighbour), port=neighbour.port)
+
+
+def _switch(neighbour: Neighbour) -> str:
+    return neighbour.system or neighbour.chassis
 
 
 def _certificate(certificate: Certificate) -> CertificateView:
@@ -297,10 +355,10 @@ def describe(record: Record) -> str:
             return f"the BMC controls serial {identity.serial}, UUID {identity.uuid}"
         case PowerCommanded(command=command):
             return f"power command {command}"
-        case HoldPlaced(reason=reason):
-            return f"held: {reason}"
-        case HoldReleased():
-            return "released"
+        case HoldPlaced(reason=reason, by=by):
+            return f"held{_by(by)}: {reason}"
+        case HoldReleased(by=by):
+            return f"released{_by(by)}"
         case MachineAnswers():
             return "answers again"
         case MachineSilent(text=text) | MachineStrayed(text=text):
@@ -309,8 +367,25 @@ def describe(record: Record) -> str:
             return f"a request was carried out: {location}"
         case Noted(text=text) | SegmentNoted(text=text):
             return text
+        case GoalSet() | GoalAsked() | GoalEnded():
+            return _of_a_goal(record)
         case plan_or_run:
             return _of_a_run(plan_or_run)
+
+
+def _of_a_goal(record: GoalRecord) -> str:
+    match record:
+        case GoalSet(goal=goal, purpose=purpose, consent=consent, by=by):
+            disks = f", and disks {', '.join(consent.disks)}" if consent.disks else ""
+            destroys = f"{consent.destroys.value}{disks}"
+            return f"goal {goal}{_by(by)}: {_purpose(purpose)}; may destroy without asking: {destroys}"
+        case GoalAsked(goal=goal, plan=plan):
+            return f"goal {goal} waits for approval of plan {plan[:12]}: innervate apply --digest {plan}"
+        case GoalEnded(goal=goal, state=state, problem=problem, by=by):
+            why = f": {problem.message}" if problem is not None else ""
+            return f"goal {goal} {state.value}{_by(by)}{why}"
+        case _:
+            assert_never(record)
 
 
 def _of_a_run(record: PlanStored | RunRecord) -> str:
@@ -319,16 +394,16 @@ def _of_a_run(record: PlanStored | RunRecord) -> str:
             return f"plan {plan.digest[:12]} for {plan.site}: {len(plan.steps)} steps"
         case RunStarted() as started:
             return _started(started)
-        case RunPaused(run=run, reason=reason):
-            return f"run {run} paused: {reason}"
-        case RunResumed(run=run):
-            return f"run {run} goes on"
-        case RunEnded(run=run, state=state):
-            return f"run {run} {state.value}"
-        case MachineSetAside(run=run, reason=reason):
-            return f"set aside in run {run}: {reason}"
-        case MachineRetried(run=run):
-            return f"tried again in run {run}"
+        case RunPaused(run=run, reason=reason, by=by):
+            return f"run {run} paused{_by(by)}: {reason}"
+        case RunResumed(run=run, by=by):
+            return f"run {run} goes on{_by(by)}"
+        case RunEnded(run=run, state=state, by=by):
+            return f"run {run} {state.value}{_by(by)}"
+        case MachineSetAside(run=run, reason=reason, by=by):
+            return f"set aside in run {run}{_by(by)}: {reason}"
+        case MachineRetried(run=run, by=by):
+            return f"tried again in run {run}{_by(by)}"
         case StepIntent() as intent:
             resumed = f", resumes fence {intent.resumes}" if intent.resumes is not None else ""
             return f"{intent.step} begins ({intent.kind.value}, fence {intent.fence}{resumed})"
@@ -346,8 +421,11 @@ def _started(started: RunStarted) -> str:
     rollout = started.rollout
     canary = f"; first {', '.join(rollout.canary)}" if rollout.canary else ""
     why = f"; {rollout.why}" if rollout.why else ""
-    by = f" by {started.by}" if started.by != "operator" else ""
-    return f"run {started.run} of plan {started.plan[:12]} started{by}{canary}{why}"
+    return f"run {started.run} of plan {started.plan[:12]} started{_by(started.by)}{canary}{why}"
+
+
+def _by(name: str) -> str:
+    return f" by {name}" if name else ""
 
 
 def _order(sent: OrderSent) -> str:

@@ -18,6 +18,7 @@ from appliance.model.ids import MachineName
 from appliance.model.orders import Trace
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
+from appliance.services.pursuit import Pursuit
 from appliance.services.segment import endpoints_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
@@ -138,13 +139,18 @@ class Life:
         )
         conductor = Conductor(hands, carry_out, ground.chance.stream("nonces"))
         self._conducting = ground.loop.create_task(conductor.run(), name="conductor")
+        pursuit = Pursuit(self.memory, self.application.go_on, ground.clock)
+        self._pursuing = ground.loop.create_task(pursuit.run(), name="goals")
 
     @property
     def failed(self) -> BaseException | None:
-        """Why the conductor ended by itself, which it must not."""
-        if self._conducting.done() and not self._conducting.cancelled():
-            return self._conducting.exception()
-        return None
+        """Why something ended by itself that must not."""
+        ended = (task for task in self._working if task.done() and not task.cancelled())
+        return next(filter(None, (task.exception() for task in ended)), None)
+
+    @property
+    def _working(self) -> "tuple[asyncio.Task[None], ...]":
+        return self._conducting, self._pursuing
 
     def _hands(self, library: Library, machines: Mapping[str, Machine], waiting: Waiting) -> Hands:
         return Hands(
@@ -212,8 +218,9 @@ class Life:
         self._leases.die(loss)
         self._ground.watch.went_down()
         self._ground.watch.check_world(self.memory.world, always=True)
-        self._conducting.cancel()
-        await asyncio.wait({self._conducting})
+        for task in self._working:
+            task.cancel()
+        await asyncio.wait(self._working)
 
     @property
     def is_dead(self) -> bool:

@@ -148,6 +148,14 @@ class SimLog:
         done.set_result(tuple(wanted[:limit]))
         return done
 
+    def latest(
+        self, *, before: int | None, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> "Future[tuple[Entry, ...]]":
+        done: Future[tuple[Entry, ...]] = Future()
+        found = self.read(after=0, machine=machine, limit=1 << 62, kinds=kinds).result()
+        done.set_result(tuple(entry for entry in reversed(found) if before is None or entry.seq < before)[:limit])
+        return done
+
     def die(self, loss: Loss) -> None:
         """From now on nothing is written and nobody is answered; `loss` is the fate of what is being written."""
         if self.dead:

@@ -1,4 +1,5 @@
-"""The person on site: presses provision until nothing is left to do, and looks after what broke."""
+"""The person on site: presses provision, which goes on by itself, until nothing is left to do; and looks after what
+broke."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -7,6 +8,7 @@ from typing import Any, TypeVar, assert_never
 
 from appliance.conductor.machine import MachineState
 from appliance.errors import ConflictError, InnervateError, MachineryError, PlanError
+from appliance.model.goal import EVERYTHING
 from appliance.model.ids import MachineName, PlanDigest, RunId
 from appliance.model.phase import Condition, Phase
 from appliance.model.views import PlanView, PowerAction, RunView
@@ -85,11 +87,11 @@ class Operator:
         self._old = digest
         if SiteFault.TWO_OPERATORS in self._scenario.faults:
             other = self._ground.loop.create_task(self._second(life, digest))
-            await self._attended(life, life.application.apply(digest))
+            await self._attended(life, life.application.apply(digest, then=EVERYTHING))
             await asyncio.wait({other}, timeout=60.0)
             other.cancel()
         else:
-            await self._attended(life, life.application.apply(digest))
+            await self._attended(life, life.application.apply(digest, then=EVERYTHING))
 
     async def _try_old(self, life: Life) -> None:
         try:
@@ -99,7 +101,7 @@ class Operator:
 
     async def _second(self, life: Life, digest: PlanDigest) -> None:
         try:
-            await life.application.apply(digest)
+            await life.application.apply(digest, then=EVERYTHING)
         except InnervateError as error:
             self._ground.trace.say("operator", "", f"the second is refused: {error}")
 
@@ -114,10 +116,10 @@ class Operator:
         return None
 
     async def _ended(self) -> None:
-        """Returns when no run goes on."""
+        """Returns when no run goes on, and none is to follow."""
         while self._ground.loop.time() < self._deadline():
             life = await self._up()
-            if not life.memory.world.running:
+            if not life.memory.world.running and not life.memory.world.open_goals:
                 return
             await self._go_on(life)
             await asyncio.sleep(_LOOK)

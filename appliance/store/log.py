@@ -11,7 +11,7 @@ Rules
 
 import logging
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -58,11 +58,25 @@ class _Read:
     done: Future[tuple[Entry, ...]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Latest:
+    before: int
+    machine: MachineName | None
+    limit: int
+    kinds: frozenset[str] | None
+    done: Future[tuple[Entry, ...]]
+
+
+_Job = _Append | _Read | _Latest
+_END = (1 << 63) - 1
+"""The greatest `seq` that SQLite holds."""
+
+
 class Log:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._jobs: SimpleQueue[_Append | _Read | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._subscribers: list[Callable[[tuple[Entry, ...]], None]] = []
         self._opened: Future[tuple[Entry, ...]] = Future()
         self._thread = Thread(target=self._serve, name="record-log", daemon=True)
@@ -94,6 +108,14 @@ class Log:
     ) -> Future[tuple[Entry, ...]]:
         done: Future[tuple[Entry, ...]] = Future()
         self._jobs.put(_Read(after=after, machine=machine, limit=limit, kinds=kinds, done=done))
+        return done
+
+    def latest(
+        self, *, before: int | None, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> Future[tuple[Entry, ...]]:
+        done: Future[tuple[Entry, ...]] = Future()
+        end = _END if before is None else min(before, _END)
+        self._jobs.put(_Latest(before=end, machine=machine, limit=limit, kinds=kinds, done=done))
         return done
 
     def close(self) -> None:
@@ -131,11 +153,11 @@ class Log:
         if appends:
             self._commit(connection, appends)
         for job in wanted:
-            if isinstance(job, _Read):
+            if not isinstance(job, _Append):
                 self._answer(connection, job)
         return None not in jobs
 
-    def _take(self) -> list[_Append | _Read | None]:
+    def _take(self) -> list[_Job | None]:
         jobs = [self._jobs.get()]
         while len(jobs) < _GROUP and jobs[-1] is not None:
             try:
@@ -168,9 +190,9 @@ class Log:
             if (machine := machine_of(entry.record)) is not None:
                 self._machines.setdefault(machine, array("q")).append(entry.seq)
 
-    def _answer(self, connection: Connection, job: _Read) -> None:
+    def _answer(self, connection: Connection, job: _Read | _Latest) -> None:
         try:
-            entries = self._read(connection, job)
+            entries = self._read(connection, job) if isinstance(job, _Read) else self._latest(connection, job)
         except Exception as error:
             failure = MachineryError(
                 "the record log cannot be read",
@@ -190,6 +212,16 @@ class Log:
         if job.kinds is None:
             return _pick(connection, seqs[first : first + job.limit])
         return _pick(connection, seqs[first:], job.kinds)[: job.limit]
+
+    def _latest(self, connection: Connection, job: _Latest) -> tuple[Entry, ...]:
+        if job.machine is None:
+            return _select_latest(connection, job)
+        seqs, found = self._machines.get(job.machine, array("q")), list[Entry]()
+        end, part = bisect_left(seqs, job.before), job.limit if job.kinds is None else _SELECT_ROWS
+        while end > 0 and len(found) < job.limit:
+            found.extend(reversed(_pick(connection, seqs[max(0, end - part) : end], job.kinds)))
+            end -= part
+        return tuple(found[: job.limit])
 
 
 def _connect(path: Path) -> Connection:
@@ -255,6 +287,13 @@ def _select(
     query = select(records).where(records.c.seq > after).order_by(records.c.seq).limit(limit)
     query = query if kinds is None else query.where(records.c.kind.in_(kinds))
     rows = connection.execute(query).all()
+    connection.rollback()
+    return tuple(map(_entry, rows))
+
+
+def _select_latest(connection: Connection, job: _Latest) -> tuple[Entry, ...]:
+    query = select(records).where(records.c.seq < job.before).order_by(records.c.seq.desc()).limit(job.limit)
+    rows = connection.execute(query if job.kinds is None else query.where(records.c.kind.in_(job.kinds))).all()
     connection.rollback()
     return tuple(map(_entry, rows))
 

@@ -12,14 +12,16 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from appliance.model.bmc import SystemIdentity
+from appliance.model.goal import Consent
 from appliance.model.hardware import Firmware, HardwareFacts
-from appliance.model.ids import Fence, MachineName, Nonce, PlanDigest, RunId, StepId
+from appliance.model.ids import Fence, GoalId, MachineName, Nonce, PlanDigest, RunId, StepId
 from appliance.model.orders import Order
 from appliance.model.reflex import Stray
 from appliance.model.rollout import Rollout
 from appliance.model.step import StepKind
 from appliance.model.views import RunState
-from appliance.plan import Plan
+from appliance.model.words import GoalState
+from appliance.plan import Plan, Purpose
 
 
 class BootStage(Enum):
@@ -54,12 +56,14 @@ class PlanStored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """`by`: who approved the plan, a person or a reflex that the site program states."""
+    """`by`: who approved the plan, a person or a reflex that the site program states. Records of what people do name
+    them in the same way, "" where nobody was noted. `goal` where the plan is one of several on a way."""
 
     run: RunId
     plan: PlanDigest
     rollout: Rollout = field(default_factory=Rollout)
     by: str = "operator"
+    goal: GoalId | None = None
     record: Literal["run-started"] = "run-started"
 
 
@@ -69,19 +73,24 @@ class RunPaused:
 
     run: RunId
     reason: str
+    by: str = ""
     record: Literal["run-paused"] = "run-paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResumed:
     run: RunId
+    by: str = ""
     record: Literal["run-resumed"] = "run-resumed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded:
+    """`by` where a person ended it."""
+
     run: RunId
     state: RunState
+    by: str = ""
     record: Literal["run-ended"] = "run-ended"
 
 
@@ -92,6 +101,7 @@ class MachineSetAside:
     run: RunId
     machine: MachineName
     reason: str
+    by: str = ""
     record: Literal["machine-set-aside"] = "machine-set-aside"
 
 
@@ -101,7 +111,44 @@ class MachineRetried:
 
     run: RunId
     machine: MachineName
+    by: str = ""
     record: Literal["machine-retried"] = "machine-retried"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalSet:
+    """What is wanted, and which of the plans that follow are consented to. A goal that is open gets another consent.
+
+    `machines` are all that the site had then: nobody consented for one that came into the site program later.
+    """
+
+    goal: GoalId
+    purpose: Purpose
+    consent: Consent
+    machines: tuple[MachineName, ...]
+    by: str = ""
+    record: Literal["goal-set"] = "goal-set"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalAsked:
+    """The goal's next plan destroys what nobody consented to: it waits for the approval of its digest."""
+
+    goal: GoalId
+    plan: PlanDigest
+    record: Literal["goal-asked"] = "goal-asked"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalEnded:
+    """`plan` is the last that was made, None where `problem` says why there is none; `by` where a person ended it."""
+
+    goal: GoalId
+    state: GoalState
+    plan: PlanDigest | None = None
+    problem: Problem | None = None
+    by: str = ""
+    record: Literal["goal-ended"] = "goal-ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,12 +276,14 @@ class FirstBootSeen:
 class HoldPlaced:
     machine: MachineName
     reason: str
+    by: str = ""
     record: Literal["hold-placed"] = "hold-placed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased:
     machine: MachineName
+    by: str = ""
     record: Literal["hold-released"] = "hold-released"
 
 
@@ -307,6 +356,8 @@ RunRecord = (
     | OrderAnswered
 )
 
+GoalRecord = GoalSet | GoalAsked | GoalEnded
+
 Observation = (
     PowerCommanded
     | IdentityRead
@@ -324,7 +375,7 @@ Observation = (
 )
 """Concerns one machine, whether or not a run works on it."""
 
-Record = PlanStored | RunRecord | Observation | SegmentNoted | RequestHonoured
+Record = PlanStored | GoalRecord | RunRecord | Observation | SegmentNoted | RequestHonoured
 
 RECORD_KINDS: tuple[str, ...] = tuple(sorted(kind.__dataclass_fields__["record"].default for kind in get_args(Record)))
 """What the log tells entries apart by."""
@@ -349,6 +400,8 @@ class Entry:
 def machine_of(record: Record) -> MachineName | None:
     match record:
         case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded() | SegmentNoted() | RequestHonoured():
+            return None
+        case GoalSet() | GoalAsked() | GoalEnded():
             return None
         case _:
             return record.machine

@@ -65,7 +65,9 @@ def act(state: State, action: Action) -> Outcome:
         case Action.APPROVE:
             return (_approve(state, state.place), ()) if isinstance(state.place, Planned) else (state, ())
         case Action.PLAN_ANEW:
-            return planning(state, state.place.task) if isinstance(state.place, Planned) else (state, ())
+            return (
+                planning(state, state.place.task, state.place.goal) if isinstance(state.place, Planned) else (state, ())
+            )
         case Action.FOLLOW:
             return (
                 moved(state, replace(state.place, back=0, until=None)) if isinstance(state.place, Log) else state

@@ -26,6 +26,7 @@ from appliance.tui.state import (
     Planned,
     Prompt,
     Runs,
+    ShowPlan,
     State,
     Steer,
     TakeOver,
@@ -113,16 +114,16 @@ def _busy(then: Command) -> str:
     match then:
         case Apply():
             return "starting the run"
-        case MakePlan():
+        case MakePlan() | ShowPlan():
             return "planning"
         case _:
             return "asking the daemon"
 
 
-def planning(state: State, task: Task, applied: frozenset[str] = frozenset()) -> Outcome:
+def planning(state: State, task: Task, goal: str = "") -> Outcome:
     """Where a plan is waited for, and the request for it."""
-    there = replace(entered(state, Planned(task=task, applied=applied)), busy="planning")
-    makes = MakePlan(task=task, applied=applied)
+    there = replace(entered(state, Planned(task=task, goal=goal)), busy="planning")
+    makes = MakePlan(task=task, goal=goal)
     return there, (makes, Examine()) if task.errand is None else (makes,)
 
 

@@ -12,6 +12,7 @@ from appliance.errors import ConflictError, InnervateError
 from appliance.frontend.preflight import PATIENCE
 from appliance.frontend.provision import is_worth
 from appliance.frontend.whole import all_machines, all_runs
+from appliance.model.goal import ASK
 from appliance.model.views import EventsView, PlanView, RunState, RunView
 from appliance.tui.messages import (
     Absent,
@@ -27,6 +28,7 @@ from appliance.tui.messages import (
     Refused,
 )
 from appliance.tui.state import (
+    EVENTS_KEPT,
     Apply,
     Command,
     Examine,
@@ -37,6 +39,7 @@ from appliance.tui.state import (
     PlaceHold,
     ReleaseHold,
     SetPower,
+    ShowPlan,
     Steer,
     Steering,
     TakeOver,
@@ -97,11 +100,13 @@ def _done(client: Client, command: Command) -> Message:
     match command:
         case MakePlan():
             plan = _plan(client, command.task)
-            worth = is_worth(plan, command.applied, all_machines(client))
-            return PlanMade(task=command.task, plan=plan, applied=command.applied, worth=worth)
+            worth = is_worth(plan, all_machines(client))
+            return PlanMade(task=command.task, plan=plan, worth=worth, goal=command.goal)
+        case ShowPlan():
+            return PlanMade(task=command.task, plan=client.plan(command.digest), worth=True, goal=command.goal)
         case Apply():
-            run = client.apply(command.plan.digest)
-            return Began(run=run, task=command.task, plan=command.plan, applied=command.applied)
+            run = client.apply(command.plan.digest, None if command.goal else ASK)
+            return Began(run=run, task=command.task)
         case Steer():
             return _steered(client, command)
         case SetPower():
@@ -121,7 +126,9 @@ def _done(client: Client, command: Command) -> Message:
         case Explain():
             return Explained(view=client.explain(command.machine))
         case OpenRun():
-            return Opened(run=client.run(command.run))
+            run = client.run(command.run)
+            over = run.goal and run.state is not RunState.RUNNING
+            return Opened(run=run, goal=client.goal(run.goal) if over else None)
         case Examine():
             return Examined(view=client.start_doctor())
         case Leave():
@@ -160,19 +167,30 @@ def trouble(error: InnervateError) -> Trouble:
 def follow(client: Client, tell: Tell, stop: Stop, now: Callable[[], float]) -> None:
     """Until `stop`. How things stand is told first, and after everything that happened; a daemon that is away, and has
     `stale` what is shown, is asked again."""
-    after, busy, stale = 0, False, True
+    after, busy, stale = -1, False, True
     while not stop.is_set():
         try:
-            page = EventsView(events=(), last=after) if stale else _events(client, after, busy=busy)
+            first = after < 0
+            page = _latest(client) if first else _quiet(after) if stale else _events(client, after, busy=busy)
             after, stale = page.last, True
             if page.events:
                 tell(Happened(events=page.events))
-            if len(page.events) < PAGE:
+            if first or len(page.events) < PAGE:
                 busy = _told(client, tell, now())
             stale = False
         except InnervateError as error:
             tell(Absent(trouble=trouble(error)))
             stop.wait(_AWAY_SECONDS)
+
+
+def _latest(client: Client) -> EventsView:
+    """Of what happened before, as much as is kept."""
+    view = client.latest_events(limit=EVENTS_KEPT)
+    return EventsView(events=view.events[::-1], last=view.last)
+
+
+def _quiet(after: int) -> EventsView:
+    return EventsView(events=(), last=after)
 
 
 def _events(client: Client, after: int, *, busy: bool) -> EventsView:
@@ -196,6 +214,7 @@ def reading(client: Client, now: float) -> Read:
         machines=all_machines(client),
         runs=runs,
         running=running,
+        goals=client.goals(),
         setup=client.setup(),
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from appliance.frontend import units
 from appliance.frontend.timeline import Stage, stages
+from appliance.frontend.words import link_text, signed
 from appliance.model.phase import Condition
 from appliance.model.views import CertificateView, ExplainLine, ExplainView, MachineView, RunView, StepView
 from appliance.tui.figures import badge, bar, bytes_done, outlook, position, word
@@ -40,6 +41,7 @@ def _body(machine: MachineView, data: Data, now: float, width: int) -> Iterator[
         yield from section("Why it is where it is")
         yield from explanation(why, width)
     yield from _timeline(machine, now, width)
+    yield from _nics(machine, width)
     yield from _phases(machine)
     yield from _evidence(machine, width)
     for certificate in machine.certificates:
@@ -87,7 +89,11 @@ def _waiting(step: StepView, width: int) -> Iterator[Line]:
 def condition_lines(condition: Condition, now: float, width: int) -> Iterator[Line]:
     lasts = units.duration(now - condition.since)
     yield from wrapped(
-        f"{condition.kind.value} since {lasts}: {condition.reason}", width, Tone.BAD, first="! ", rest="  "
+        f"{condition.kind.value} since {lasts}: {signed(condition.reason, condition.by, 1000)}",
+        width,
+        Tone.BAD,
+        first="! ",
+        rest="  ",
     )
     if condition.evidence:
         yield from wrapped(condition.evidence, width, first="  seen: ", rest="        ")
@@ -128,6 +134,13 @@ def _stage(stage: Stage, width: int) -> Iterator[Line]:
         yield from wrapped(says, width, Tone.WARN, first=f"{name}       -  ", rest=" " * (_STAGE_CELLS + 12))
     else:
         yield (span(f"{name}       -", Tone.DIM),)
+
+
+def _nics(machine: MachineView, width: int) -> Iterator[Line]:
+    if machine.links:
+        yield from section("NICs")
+    for link in machine.links:
+        yield from wrapped(link_text(link), width, first="  ", rest="    ")
 
 
 def _phases(machine: MachineView) -> Iterator[Line]:

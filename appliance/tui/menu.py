@@ -10,11 +10,11 @@ from appliance.client import Client
 from appliance.errors import ConflictError, InnervateError, NotFoundError, RefusedError
 from appliance.frontend.errands import is_harmless, outcome_of
 from appliance.frontend.preflight import PATIENCE, blocking, demand, followed, in_the_way, matters
-from appliance.frontend.provision import Outcome, carry_out, confirm, follow_run, is_name
+from appliance.frontend.provision import Outcome, Person, carry_out, confirm, follow_run, is_name
 from appliance.frontend.whole import all_machines
 from appliance.frontend.words import changes, run_changes, told
 from appliance.model.standing import standing
-from appliance.model.views import EventView, MachinesView, MachineView, PlanView, RunState, RunView
+from appliance.model.views import MachinesView, MachineView, PlanView, RunState, RunView
 from appliance.tui.asking import YES
 from appliance.tui.choices import Choice, choices, question
 from appliance.tui.doctor import finding_lines
@@ -34,7 +34,6 @@ LINES = 20
 """At once: with `WIDTH` less than 2 kB, two seconds at 9600 baud."""
 
 _EVENTS = 40
-_PAGE = 1000
 _LOOK_SECONDS = 2.0
 _MENU = (
     "",
@@ -126,14 +125,22 @@ def _carry_out(desk: Desk, task: Task, make_plan: Callable[[], PlanView]) -> Non
     """A plan that went stale between reading and approving is shown anew."""
     while True:
         try:
-            outcome = carry_out(
-                desk.client, make_plan, lambda plan: _approve(desk, plan, task), lambda run: _follow(desk, run)
-            )
+            outcome = carry_out(desk.client, make_plan, _person(desk, task))
         except ConflictError as error:
             desk.tell(f"{told(error)}\nNothing of that plan was done. This is the plan of now:")
         else:
             _finish(desk, outcome if task.errand is None else outcome_of(task.errand, outcome))
             return
+
+
+def _person(desk: Desk, task: Task) -> Person:
+    return Person(
+        approve=lambda plan: _approve(desk, plan, task),
+        told=lambda plan: desk.say(plan_lines(plan, task, WIDTH)),
+        follow=lambda run: _follow(desk, run),
+        pause=desk.pause,
+        now=desk.now,
+    )
 
 
 def _approve(desk: Desk, view: PlanView, task: Task) -> None:
@@ -208,11 +215,9 @@ def why(desk: Desk) -> None:
 def events(desk: Desk) -> None:
     """The latest, oldest first."""
     name = desk.ask("Of which machine? Enter: of all: ").strip()
-    after, kept = 0, tuple[EventView, ...]()
-    while (page := desk.client.events(after=after, machine=name, limit=_PAGE)).events:
-        after, kept = page.last, (*kept, *page.events)[-_EVENTS:]
-    desk.say(row for event in kept for row in event_lines(event, WIDTH))
-    if not kept:
+    latest = desk.client.latest_events(machine=name, limit=_EVENTS).events
+    desk.say(row for event in reversed(latest) for row in event_lines(event, WIDTH))
+    if not latest:
         desk.tell("Nothing happened yet.")
 
 

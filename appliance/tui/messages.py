@@ -7,6 +7,8 @@ from appliance.model.doctor import DoctorView
 from appliance.model.views import (
     EventView,
     ExplainView,
+    GoalsView,
+    GoalView,
     HealthView,
     MachinesView,
     PlanView,
@@ -44,6 +46,7 @@ class Read:
     machines: MachinesView
     runs: RunsView
     running: tuple[RunView, ...]
+    goals: GoalsView
     setup: SetupView
 
 
@@ -66,7 +69,10 @@ class Explained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
+    """`goal` is what the run is one step of, once it is over."""
+
     run: RunView
+    goal: GoalView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +81,8 @@ class PlanMade:
 
     task: Task
     plan: PlanView
-    applied: frozenset[str]
     worth: bool
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +98,6 @@ class Began:
 
     run: RunView
     task: Task
-    plan: PlanView
-    applied: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 from appliance.frontend import units
-from appliance.frontend.words import is_paused
+from appliance.frontend.words import asking, asks, is_paused, signed
 from appliance.model.access_views import SetupView
-from appliance.model.views import HealthView, MachineView, RunState, RunView
+from appliance.model.views import GoalView, HealthView, MachineView, RunState, RunView
+from appliance.model.words import SITE_PURPOSE
 from appliance.tui.figures import badge, bar, outlook, run_left, steps_done, totals, word
 from appliance.tui.page import Page, rule
 from appliance.tui.rack import UNIT_CELLS, WORD_CELLS, Layout, Row, Slot, layout
@@ -41,10 +42,16 @@ def head(state: State) -> Iterator[Line]:
     yield from troubles if len(troubles) <= _TROUBLE_LINES else troubles[: _TROUBLE_LINES - 1]
     if len(troubles) > _TROUBLE_LINES:
         yield line("  and more: the log has all of it (F5)", Tone.WARN)
+    for goal in islice(asking(state.data.goals), _RUNS):
+        yield from wrapped(f"{asks(goal)}; {_key(goal)} shows what it destroys", state.width, Tone.WARN)
     for run in islice(_running(state.data), _RUNS):
         yield from run_lines(run, state)
     yield from totals(state.data.machines, state.width)
     yield rule(state.width, f"filter: {state.filter}" if state.filter.terms else "")
+
+
+def _key(goal: GoalView) -> str:
+    return "F3" if goal.purpose == SITE_PURPOSE else "a on the machine"
 
 
 def _banner(health: HealthView | None, now: float, width: int) -> Iterator[Line]:
@@ -94,7 +101,8 @@ def run_lines(run: RunView, state: State) -> Iterator[Line]:
         (line(f"run {run.id}", Tone.STRONG), bar(done, total, _BAR), line(", ".join(p for p in (figures, left) if p)))
     )
     if is_paused(run):
-        yield from wrapped(f"paused: {run.paused}", state.width, Tone.WARN, first="  ", rest="  ")
+        why = signed(run.paused, run.paused_by, 1000)
+        yield from wrapped(f"paused: {why}", state.width, Tone.WARN, first="  ", rest="  ")
     elif (slowest := _slowest(run, state)) is not None:
         yield from islice(wrapped(slowest, state.width, first="  ", rest="  "), 2)
 

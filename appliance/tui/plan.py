@@ -97,7 +97,7 @@ def approval(place: Planned, found: DoctorView | None = None) -> Prompt | None:
     plan, task = place.plan, place.task
     if plan is None:
         return None
-    then = Apply(task=task, plan=plan, applied=place.applied)
+    then = Apply(task=task, plan=plan, goal=place.goal)
     says: tuple[str, ...] = (f"Plan {plan.digest[:12]} and no other is carried out.",)
     if task.errand is not None and is_harmless(task.errand, plan):
         return Prompt(ask=Ask.YES, label="y and Enter applies it, Enter alone leaves: ", says=says, then=then)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from appliance.frontend import units
-from appliance.frontend.words import is_paused
+from appliance.frontend.words import is_paused, signed
 from appliance.model.views import MachineView, RunState, RunSummaryView, RunView, StepState, StepView
 from appliance.tui.figures import badge, bytes_done, outlook, step_tone
 from appliance.tui.overview import run_lines
@@ -48,9 +48,12 @@ def _tone(run: RunSummaryView) -> Tone:
 
 
 def _why(run: RunSummaryView, state: State) -> Iterator[Line]:
-    if is_paused(run):
+    if is_paused(run) or run.by:
         yield rule(state.width)
-        yield from wrapped(f"paused because {run.paused}", state.width, Tone.WARN)
+    if run.by:
+        yield from wrapped(f"approved by {run.by}", state.width, Tone.DIM)
+    if is_paused(run):
+        yield from wrapped(f"paused because {signed(run.paused, run.paused_by, 1000)}", state.width, Tone.WARN)
 
 
 def run_page(state: State, place: Run) -> Page:
@@ -79,8 +82,13 @@ def _head(run: RunView, state: State) -> Iterator[Line]:
     if run.state is not RunState.RUNNING:
         took = "" if run.ended is None else f" after {units.duration(run.ended - run.started)}"
         yield line(f"  {run.state.value}{took}", Tone.GOOD if run.state is RunState.DONE else Tone.BAD)
-    order = [f"first {', '.join(run.canary)}" if run.canary else "", f"{run.at_once} at once" if run.at_once else ""]
-    if text := "; ".join(part for part in (*order, run.rollout) if part):
+    order = [
+        f"approved by {run.by}" if run.by else "",
+        f"first {', '.join(run.canary)}" if run.canary else "",
+        f"{run.at_once} at once" if run.at_once else "",
+        run.rollout,
+    ]
+    if text := "; ".join(part for part in order if part):
         yield from wrapped(text, state.width, Tone.DIM, first="  ", rest="  ")
 
 
@@ -126,7 +134,7 @@ def _foot(run: RunView, name: str, state: State) -> Iterator[Line]:
     yield from wrapped(f"{name}: {_aside(run, name) or step.summary}", state.width)
     if machine is not None and machine.conditions:
         last = machine.conditions[-1]
-        yield from wrapped(f"{last.kind.value}: {last.reason}", state.width, Tone.BAD)
+        yield from wrapped(f"{last.kind.value}: {signed(last.reason, last.by, 1000)}", state.width, Tone.BAD)
         yield from wrapped(last.next_action, state.width, Tone.WARN, first="next: ") if last.next_action else ()
     elif machine is not None and machine.step is not None and machine.step.id == step.id:
         yield from wrapped(outlook(machine.step, state.now) or step.state.value, state.width)

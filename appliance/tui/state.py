@@ -10,6 +10,7 @@ from appliance.model.views import (
     Errand,
     EventView,
     ExplainView,
+    GoalView,
     HealthView,
     MachineView,
     PlanView,
@@ -41,6 +42,7 @@ class Data:
     machines: tuple[MachineView, ...] = ()
     segment: tuple[SegmentView, ...] = ()
     runs: tuple[RunSummaryView, ...] = ()
+    goals: tuple[GoalView, ...] = ()
     opened: dict[str, RunView] = field(default_factory=dict)
     explained: ExplainView | None = None
     events: tuple[EventView, ...] = ()
@@ -94,12 +96,12 @@ class Choices:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """A plan to be read and approved; None while it is made. `worth`: to carry it out would change something.
-    `applied` are the digests of those that were carried out before."""
+    `goal` is what waits for its approval, "" for a plan of one's own."""
 
     task: Task
     plan: PlanView | None = None
     worth: bool = True
-    applied: frozenset[str] = frozenset()
+    goal: str = ""
     top: int = 0
 
 
@@ -110,13 +112,11 @@ class Runs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """`plan` is what the run carries out for `task`, while it may go on with another plan."""
+    """`task` is what was approved here, while it may go on with another plan."""
 
     run: str
     at: str = ""
     task: Task | None = None
-    plan: PlanView | None = None
-    applied: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,14 +146,23 @@ Place = Overview | Machine | Choices | Planned | Runs | Run | Log | Help | Docto
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakePlan:
     task: Task
-    applied: frozenset[str] = frozenset()
+    goal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowPlan:
+    """The plan with this digest, for which the goal waits."""
+
+    task: Task
+    goal: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apply:
     task: Task
     plan: PlanView
-    applied: frozenset[str] = frozenset()
+    goal: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +215,20 @@ class TakeOver:
     """The boot network is asked again who serves DHCP."""
 
 
-Command = MakePlan | Apply | Steer | TakeOver | SetPower | PlaceHold | ReleaseHold | Explain | OpenRun | Examine | Leave
+Command = (
+    MakePlan
+    | ShowPlan
+    | Apply
+    | Steer
+    | TakeOver
+    | SetPower
+    | PlaceHold
+    | ReleaseHold
+    | Explain
+    | OpenRun
+    | Examine
+    | Leave
+)
 
 
 class Ask(Enum):

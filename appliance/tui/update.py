@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import assert_never
 
-from appliance.frontend.provision import goes_on
-from appliance.frontend.words import is_paused
-from appliance.model.views import RunState, RunView
+from appliance.frontend.provision import is_thinking
+from appliance.frontend.words import is_paused, signed
+from appliance.model.views import GoalState, GoalView, RunState, RunView
 from appliance.tui.acting import act
 from appliance.tui.asking import Outcome, planning, typed
 from appliance.tui.keys import KEYMAP
@@ -37,7 +37,9 @@ from appliance.tui.state import (
     OpenRun,
     Planned,
     Run,
+    ShowPlan,
     State,
+    Task,
     Trouble,
     entered,
     moved,
@@ -62,7 +64,7 @@ def updated(state: State, message: Message) -> Outcome:
         case Explained():
             return replace(state, data=replace(state.data, explained=message.view)), ()
         case Opened():
-            return _opened(state, message.run)
+            return _opened(state, message)
         case PlanMade():
             return _planned(state, message), ()
         case Examined():
@@ -92,6 +94,8 @@ def _read(state: State, read: Read) -> Outcome:
     kept = {name: run for name, run in before.items() if _is_shown(state, name)}
     data = replace(known(state.data, read), opened=kept | running)
     looks: tuple[Command, ...] = tuple(OpenRun(run=name) for name in ended)
+    if (place := state.place) and isinstance(place, Run) and place.task is not None and place.run not in running:
+        looks = (*looks, *(() if place.run in ended else (OpenRun(run=place.run),)))
     if isinstance(state.place, Machine):
         looks = (*looks, Explain(machine=state.place.name))
     return replace(state, now=read.now, data=data), looks
@@ -106,6 +110,7 @@ def known(data: Data, read: Read) -> Data:
         machines=read.machines.machines,
         segment=read.machines.segment,
         runs=read.runs.runs,
+        goals=read.goals.goals,
         opened={run.id: run for run in read.running},
         setup=read.setup,
         absent=None,
@@ -116,17 +121,28 @@ def _is_shown(state: State, run: str) -> bool:
     return any(isinstance(place, Run) and place.run == run for place in state.places)
 
 
-def _opened(state: State, run: RunView) -> Outcome:
+def _opened(state: State, opened: Opened) -> Outcome:
+    """While the daemon makes the next plan, each look at how things stand asks again."""
+    run, goal = opened.run, opened.goal
     seen = replace(state, data=replace(state.data, opened=state.data.opened | {run.id: run}))
     place = state.place
     if not isinstance(place, Run) or place.run != run.id or run.state is RunState.RUNNING:
         return seen, ()
-    if place.task is None or place.plan is None:
+    if place.task is None or (goal is not None and is_thinking(goal, run.id)):
         return seen, ()
-    seen = moved(seen, replace(place, task=None, plan=None))
-    if goes_on(place.plan, run):
-        return planning(seen, place.task, place.applied | {place.plan.digest})
-    return replace(seen, notice=_verdict(run)), ()
+    return _went_on(moved(seen, replace(place, task=None)), run, goal, place.task)
+
+
+def _went_on(state: State, run: RunView, goal: GoalView | None, task: Task) -> Outcome:
+    if goal is not None and goal.state is GoalState.ASKING:
+        there = replace(entered(state, Planned(task=task, goal=goal.id)), busy="planning")
+        return there, (ShowPlan(task=task, goal=goal.id, digest=goal.plan),)
+    if goal is not None and goal.state is GoalState.WORKING:
+        return entered(state, Run(run=goal.runs[-1], task=task)), (OpenRun(run=goal.runs[-1]),)
+    if goal is not None and (trouble := goal.trouble) is not None:
+        told = Trouble(message=trouble.message, evidence=trouble.evidence, next_action=trouble.next_action)
+        return replace(state, notice=told), ()
+    return replace(state, notice=_verdict(run)), ()
 
 
 def _verdict(run: RunView) -> Trouble:
@@ -143,9 +159,8 @@ def _planned(state: State, made: PlanMade) -> State:
     place = state.place
     if not isinstance(place, Planned) or place.task != made.task:
         return replace(state, busy="")
-    shown = Planned(task=made.task, plan=made.plan, worth=made.worth, applied=made.applied)
-    nothing = "Nothing is left to do." if made.applied else "Nothing has to be done."
-    told = state.notice if made.worth else Trouble(message=nothing)
+    shown = Planned(task=made.task, plan=made.plan, worth=made.worth, goal=made.goal)
+    told = state.notice if made.worth else Trouble(message="Nothing has to be done.")
     return replace(moved(state, shown), busy="", notice=told)
 
 
@@ -161,10 +176,10 @@ def _examined(state: State, examined: Examined) -> State:
 
 def _began(state: State, began: Began) -> Outcome:
     run = began.run
-    place = Run(run=run.id, task=began.task, plan=began.plan, applied=began.applied)
+    place = Run(run=run.id, task=began.task)
     kept = state.places[:-1] if isinstance(state.place, Planned) else state.places
     there = entered(replace(state, places=kept or state.places, busy=""), place)
-    paused = Trouble(message=f"paused: {run.paused}") if is_paused(run) else None
+    paused = Trouble(message=f"paused: {signed(run.paused, run.paused_by, 1000)}") if is_paused(run) else None
     opened = there.data.opened | {run.id: run}
     return replace(there, data=replace(there.data, opened=opened), notice=paused), (OpenRun(run=run.id),)
 
@@ -173,7 +188,7 @@ def _refused(state: State, refused: Refused) -> Outcome:
     told = replace(state, busy="", notice=refused.trouble)
     match refused.command:
         case Apply() as apply if refused.stale and isinstance(state.place, Planned):
-            anew, asks = planning(told, apply.task, apply.applied)
+            anew, asks = planning(told, apply.task, apply.goal)
             because = f"Nothing was done: {refused.trouble.message}. This is the plan of now; read it again."
             return replace(anew, notice=Trouble(message=because, evidence=refused.trouble.evidence)), asks
         case Explain() | Examine():

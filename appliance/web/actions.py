@@ -12,10 +12,13 @@ from starlette.routing import Route
 
 from appliance.errors import ConflictError, InnervateError, UsageError
 from appliance.frontend.preflight import ANYWAY, blocking
+from appliance.model.asked import Asked
 from appliance.model.doctor import DoctorRequest, DoctorView
-from appliance.model.ids import MachineName, PlanDigest, RunId, machine_name
+from appliance.model.goal import ASK, Consent
+from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId, machine_name
 from appliance.model.views import Errand, PlanView, PowerAction
-from appliance.web.forms import Form, choice_of, form_of, html, one, reason_of
+from appliance.model.words import Destroys
+from appliance.web.forms import Form, asked_of, choice_of, form_of, html, one, reason_of
 from appliance.web.pages import Pages, Result, is_of_site, to_type
 from appliance.web.port import Appliance, Doors
 
@@ -31,6 +34,7 @@ class Actions:
         self.routes = [
             Route("/provision", self.provision, methods=["POST"]),
             Route("/plans/{digest}/apply", self.apply, methods=["POST"]),
+            Route("/goals/{goal}/drop", self.drop, methods=["POST"]),
             Route("/machines", self.many, methods=["POST"]),
             Route("/machines/{name}/errand", self.errand, methods=["POST"]),
             Route("/machines/{name}/power", self.power, methods=["POST"]),
@@ -40,12 +44,17 @@ class Actions:
         ]
 
     async def provision(self, request: Request) -> Response:
-        """The button. What destroys nothing, such as discovery, begins at once; the rest is shown first."""
-        await form_of(request, self._doors)
+        """The button. What destroys nothing, such as discovery, begins at once; the rest is shown first. A typed name
+        lets the appliance write to blank disks later without asking again."""
+        form = await form_of(request, self._doors)
+        then, site = _then(form) or ASK, self._appliance.health().site
+        if then != ASK and one(form, "name").strip() != site:
+            raise UsageError(f"type {site}, letter by letter, to begin", next_action="nothing was done")
         begun = self._appliance.doctor_desk.start(DoctorRequest())
         plan = await self._appliance.make_plan()
         if plan.steps and not to_type(plan) and not blocking(await self._soon(begun)):
-            return _see(f"/runs/{(await self._appliance.apply(PlanDigest(plan.digest))).id}")
+            run = await self._appliance.apply(PlanDigest(plan.digest), asked_of(request), then)
+            return _see(f"/runs/{run.id}")
         return _see(f"/plans/{plan.digest}")
 
     async def _soon(self, view: DoctorView) -> DoctorView:
@@ -66,7 +75,7 @@ class Actions:
         if standing and not one(form, ANYWAY):
             return self._again(request, plan, ConflictError(standing[0].cause, next_action=standing[0].next_action))
         try:
-            return _see(f"/runs/{(await self._appliance.apply(digest)).id}")
+            return _see(f"/runs/{(await self._appliance.apply(digest, asked_of(request), _then(form))).id}")
         except ConflictError as error:
             return self._again(request, plan, error)
 
@@ -76,6 +85,11 @@ class Actions:
             request, self._doors, self._pages.plan(PlanDigest(plan.digest), f"Nothing was done: {said}."), error
         )
 
+    async def drop(self, request: Request) -> Response:
+        await form_of(request, self._doors)
+        await self._appliance.drop(GoalId(request.path_params["goal"]), asked_of(request))
+        return _see("/")
+
     async def errand(self, request: Request) -> Response:
         errand = choice_of(await form_of(request, self._doors), "errand", Errand)
         plan = await self._appliance.plan_errand(_machine(request), errand)
@@ -83,23 +97,23 @@ class Actions:
 
     async def power(self, request: Request) -> Response:
         action = choice_of(await form_of(request, self._doors), "action", PowerAction)
-        return _see(f"/runs/{(await self._appliance.power(_machine(request), action)).id}")
+        return _see(f"/runs/{(await self._appliance.power(_machine(request), action, asked_of(request))).id}")
 
     async def hold(self, request: Request) -> Response:
         name, reason = _machine(request), reason_of(await form_of(request, self._doors))
-        await self._appliance.hold(name, reason)
+        await self._appliance.hold(name, reason, asked_of(request))
         return _see(f"/machines/{quote(name)}")
 
     async def release(self, request: Request) -> Response:
         await form_of(request, self._doors)
         name = _machine(request)
-        await self._appliance.release(name)
+        await self._appliance.release(name, asked_of(request))
         return _see(f"/machines/{quote(name)}")
 
     async def many(self, request: Request) -> Response:
         """One after the other; whoever refuses stops none of the others."""
         form = await form_of(request, self._doors)
-        act, names = self._act(form), form.get("machine", [])
+        act, names = self._act(form, asked_of(request)), form.get("machine", [])
         if not names:
             raise UsageError("no machine was chosen", next_action="tick the machines first")
         results = [await _tried(act, name) for name in names]
@@ -107,33 +121,38 @@ class Actions:
         response.status_code = 207 if any(result.problem is not None for result in results) else 200
         return response
 
-    def _act(self, form: Form) -> Callable[[MachineName], Awaitable[object]]:
+    def _act(self, form: Form, asked: Asked) -> Callable[[MachineName], Awaitable[object]]:
         match one(form, "verb"):
             case "hold":
                 reason = reason_of(form)
-                return lambda name: self._appliance.hold(name, reason)
+                return lambda name: self._appliance.hold(name, reason, asked)
             case "release":
-                return self._appliance.release
+                return lambda name: self._appliance.release(name, asked)
             case _:
                 action = choice_of(form, "verb", PowerAction)
-                return lambda name: self._appliance.power(name, action)
+                return lambda name: self._appliance.power(name, action, asked)
 
     async def steer(self, request: Request) -> Response:
-        form, run = await form_of(request, self._doors), RunId(request.path_params["run"])
+        form, run, asked = await form_of(request, self._doors), RunId(request.path_params["run"]), asked_of(request)
         match request.path_params["verb"]:
             case "pause":
-                await self._appliance.pause(run, reason_of(form))
+                await self._appliance.pause(run, reason_of(form), asked)
             case "resume":
-                await self._appliance.resume(run)
+                await self._appliance.resume(run, asked)
             case "cancel":
-                await self._appliance.cancel(run)
+                await self._appliance.cancel(run, asked)
             case "retry":
-                await self._appliance.retry(run, machine_name(one(form, "machine")))
+                await self._appliance.retry(run, machine_name(one(form, "machine")), asked)
             case "set-aside":
-                await self._appliance.set_aside(run, machine_name(one(form, "machine")), reason_of(form))
+                await self._appliance.set_aside(run, machine_name(one(form, "machine")), reason_of(form), asked)
             case _:
                 raise HTTPException(404)
         return _see(f"/runs/{quote(run)}")
+
+
+def _then(form: Form) -> Consent | None:
+    """What the form says of the plans that follow; None where it asks nothing about them."""
+    return Consent(destroys=choice_of(form, "destroys", Destroys)) if one(form, "destroys") else None
 
 
 async def _tried(act: Callable[[MachineName], Awaitable[object]], name: str) -> Result:

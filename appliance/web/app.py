@@ -23,7 +23,7 @@ from appliance.web.doctor import DoctorPages
 from appliance.web.entry import Entry
 from appliance.web.forms import html, personal
 from appliance.web.live import Hub, Update
-from appliance.web.pages import EVENTS, Pages, draw_of
+from appliance.web.pages import Pages, draw_of
 from appliance.web.port import Appliance, Doors
 from appliance.web.render import render
 
@@ -108,8 +108,8 @@ class _Looks:
 
     async def events(self, request: Request) -> Response:
         mark = self._hub.mark()
-        after = request.query_params.get("after") or str(max(0, self._hub.seen - EVENTS))
-        return html(request, self._doors, await self._pages.events(mark, _number(after)))
+        after = request.query_params.get("after")
+        return html(request, self._doors, await self._pages.events(mark, _number(after) if after else None))
 
     async def keys(self, request: Request) -> Response:
         return html(request, self._doors, self._pages.keys())

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from appliance.access.model import Caller, Role, Via
 from appliance.api.problems import problem
 from appliance.errors import AccessError, UsageError
+from appliance.model.asked import Asked
 from appliance.web.port import Doors
 from appliance.web.render import CSRF, ROLE, WHO
 
@@ -26,6 +27,12 @@ def caller_of(connection: HTTPConnection) -> Caller | None:
     """Who the gate says that it is."""
     caller: Caller | None = getattr(connection.state, "caller", None)
     return caller
+
+
+def asked_of(request: Request) -> Asked:
+    """A form is sent by hand: nothing says that it came before."""
+    caller = caller_of(request)
+    return Asked() if caller is None else Asked(by=caller.name)
 
 
 def html(request: Request, doors: Doors, page: str, error: Exception | None = None) -> HTMLResponse:

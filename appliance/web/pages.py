@@ -9,14 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.errors import InnervateError, NotFoundError
-from appliance.frontend.provision import goes_on
 from appliance.frontend.timeline import stages
+from appliance.frontend.words import asking
 from appliance.model.filter import Filter
-from appliance.model.ids import MachineName, PlanDigest, RunId
+from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import MachinesQuery
 from appliance.model.standing import Standing, summary
 from appliance.model.views import (
     EventView,
+    GoalView,
     MachinesView,
     MachineView,
     PlanView,
@@ -28,6 +29,7 @@ from appliance.model.views import (
     StepView,
     SummaryView,
 )
+from appliance.model.words import SITE_PURPOSE
 from appliance.web import chart
 from appliance.web.doctor import findings_before
 from appliance.web.elevation import frames, size_of, unplaced
@@ -37,10 +39,10 @@ from appliance.web.render import render
 
 EVENTS = 200
 ROWS = 250
-_SITE_PURPOSE = "provision the site"
 
 Parts = Mapping[str, str]
 Running = tuple[RunSummaryView, ...]
+Asking = tuple[GoalView, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +70,14 @@ class Pages:
             frames=frames(view.machines),
             unplaced=unplaced(view.machines),
             cells={machine.name: _cell(machine) for machine in view.machines},
-            parts=_summary(summary(view.machines), view.segment, running),
+            parts=_summary(summary(view.machines), view.segment, running, self._asking()),
             stage_times=chart.stage_times(view.machines),
         )
 
     def rack_parts(self, key: str) -> Parts:
         if key == SITE:
             segment = self._appliance.machines(MachinesQuery(limit=1)).segment
-            return _summary(self._appliance.summary(Filter()), segment, self._running())
+            return _summary(self._appliance.summary(Filter()), segment, self._running(), self._asking())
         return {f"cell-{key}": _cell(self._machine(key))}
 
     async def machines(self, mark: str, wanted: Filter, text: str, *, everything: bool) -> str:
@@ -91,14 +93,14 @@ class Pages:
 
     async def machine(self, mark: str, name: MachineName) -> str:
         parts = self.machine_parts(name)
-        events = await self._appliance.events(after=0, machine=name, limit=10_000, wait=0)
+        latest = await self._appliance.latest(machine=name, limit=EVENTS)
         return self._page(
             "machine",
             mark,
             live=f"machine/{name}",
             machine=name,
             parts=parts,
-            events="".join(map(self.event, reversed(events.events[-EVENTS:]))),
+            events="".join(map(self.event, latest.events)),
         )
 
     def machine_parts(self, name: str) -> Parts:
@@ -118,9 +120,8 @@ class Pages:
 
     def run_parts(self, run: str) -> Parts:
         view, now = self._appliance.run(RunId(run)), self._now()
-        plan = self._appliance.plan(PlanDigest(view.plan))
-        more = plan.purpose == _SITE_PURPOSE and goes_on(plan, view)
-        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goes_on=more, failed=_failed(view))}
+        goal = self._appliance.goal(GoalId(view.goal)) if view.goal else None
+        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=_failed(view))}
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)
@@ -128,9 +129,13 @@ class Pages:
         groups = _by_machine(view)
         return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=groups, findings=found)
 
-    async def events(self, mark: str, after: int) -> str:
-        view = await self._appliance.events(after=after, machine=None, limit=EVENTS, wait=0)
-        events = "".join(map(self.event, reversed(view.events)))
+    async def events(self, mark: str, after: int | None) -> str:
+        """The latest, or those after an event."""
+        if after is None:
+            found = (await self._appliance.latest(limit=EVENTS)).events
+        else:
+            found = (await self._appliance.events(after=after, machine=None, limit=EVENTS, wait=0)).events[::-1]
+        events = "".join(map(self.event, found))
         return self._page("events", mark, live="events", events=events)
 
     def event(self, view: EventView) -> str:
@@ -148,27 +153,30 @@ class Pages:
     def _running(self) -> Running:
         return tuple(run for run in self._appliance.runs().runs if run.state is RunState.RUNNING)
 
+    def _asking(self) -> Asking:
+        return tuple(asking(self._appliance.goals().goals))
+
     def _machine(self, name: str) -> MachineView:
         return self._appliance.machine(MachineName(name))
 
 
 def is_of_site(plan: PlanView) -> bool:
     """Not an errand of one machine."""
-    return plan.purpose == _SITE_PURPOSE
+    return plan.purpose == SITE_PURPOSE
 
 
 def to_type(plan: PlanView) -> str:
     """The name that has to be typed before the plan is carried out, "" where it destroys nothing."""
     if not any(step.kind == "destructive" for step in plan.steps):
         return ""
-    return plan.site if plan.purpose == _SITE_PURPOSE else plan.purpose.rpartition(" ")[2]
+    return plan.site if plan.purpose == SITE_PURPOSE else plan.purpose.rpartition(" ")[2]
 
 
-def _summary(view: SummaryView, troubles: tuple[SegmentView, ...], running: Running) -> Parts:
+def _summary(view: SummaryView, troubles: tuple[SegmentView, ...], running: Running, asking: Asking) -> Parts:
     found = [(word, count) for word in Standing if (count := view.states[word.value])]
     return {
         "counts": render("_counts", counts=found, total=view.total),
-        "running": render("_running", runs=running, troubles=troubles),
+        "running": render("_running", runs=running, troubles=troubles, goals=asking),
     }
 
 

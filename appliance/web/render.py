@@ -8,6 +8,7 @@ from secrets import token_hex
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from appliance.frontend import units
+from appliance.frontend.words import link_text
 from appliance.model.standing import STANDINGS, Standing, standing
 from appliance.model.text import clean
 
@@ -54,6 +55,7 @@ def _environment() -> Environment:
     environment.globals.update(
         percent=units.percent,
         standing=standing,
+        link_text=link_text,
         standings=STANDINGS,
         glyphs=GLYPHS,
         asset=_asset,

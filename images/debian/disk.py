@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.debian import grub
+from images import grub
 from images.ports import Processes
 from images.processes import check
 
@@ -22,8 +22,6 @@ _JOURNAL = 64
 _TAIL = 1  # the backup GPT
 _ROOT_NUMBER = 3
 _BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
-_BOTH = ("part_gpt", "ext2", "normal", "configfile", "linux", "echo", "serial", "terminal", "test", "minicmd")
-_TARGETS = {"i386-pc": ("biosdisk",), "x86_64-efi": ("fat", "efi_gop", "all_video")}
 # "(,gpt3)" is partition 3 of whatever disk GRUB came from: a twin of this image on another disk is not mistaken for it.
 _PREFIX = f"(,gpt{_ROOT_NUMBER})/boot/grub"
 _CONFIGURATION = """\
@@ -65,8 +63,9 @@ def build(tree: Path, layout: Layout, work: Path, processes: Processes) -> Path:
     _write_configuration(tree, layout)
     _partition(raw, layout, processes)
     _write_root(raw, tree, layout, processes)
-    _write_esp(raw, _mkimage("x86_64-efi", work, processes), layout, processes)
-    _write_boot_code(raw, _mkimage("i386-pc", work, processes))
+    efi, bios = (grub.core_of(target, _PREFIX, ("ext2",), work, processes) for target in ("x86_64-efi", "i386-pc"))
+    _write_esp(raw, efi, layout, processes)
+    grub.write_boot_code(raw, bios, _CORE_LBA, _MIB // grub.SECTOR)
     return raw
 
 
@@ -102,19 +101,3 @@ def _write_esp(raw: Path, loader: Path, layout: Layout, processes: Processes) ->
     check(processes, ["mformat", "-i", image, "-F", "-T", sectors, "-v", "ESP", "-N", serial, "::"])
     check(processes, ["mmd", "-i", image, "::EFI", "::EFI/BOOT"])
     check(processes, ["mcopy", "-i", image, str(loader), "::EFI/BOOT/BOOTX64.EFI"])
-
-
-def _mkimage(target: str, work: Path, processes: Processes) -> Path:
-    image = work / f"grub.{target}"
-    modules = (*_BOTH, *_TARGETS[target])
-    check(processes, ["grub-mkimage", "-O", target, "-p", _PREFIX, "-o", str(image), *modules])
-    return image
-
-
-def _write_boot_code(raw: Path, core: Path) -> None:
-    boot_img = Path("/usr/lib/grub/i386-pc/boot.img").read_bytes()
-    sectors = _MIB // grub.SECTOR
-    with raw.open("r+b") as disk:
-        disk.write(grub.boot_code(boot_img, _CORE_LBA))
-        disk.seek(_CORE_LBA * grub.SECTOR)
-        disk.write(grub.placed_core(core.read_bytes(), _CORE_LBA, sectors))

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from images import blocks
+from images import blocks, quiet
 from images.archive import SUITE, Archive
 from images.debian import disk
 from images.processes import check
@@ -38,51 +38,6 @@ _ENABLED = (
     "systemd-networkd.service",
     "ssh.service",
 )
-# None of these does anything useful for a fresh server, and each costs a slow machine a process or a module load.
-_MASKED = (
-    "apt-daily.timer",
-    "apt-daily-upgrade.timer",
-    "dpkg-db-backup.timer",
-    "e2scrub_all.timer",
-    "e2scrub_reap.service",
-    "fstrim.timer",
-    "man-db.timer",
-    "dev-hugepages.mount",
-    "dev-mqueue.mount",
-    "sys-kernel-debug.mount",
-    "sys-kernel-tracing.mount",
-    "sys-fs-fuse-connections.mount",
-    "ldconfig.service",
-    "modprobe@configfs.service",
-    "modprobe@drm.service",
-    "modprobe@efi_pstore.service",
-    "modprobe@fuse.service",
-    "proc-sys-fs-binfmt_misc.automount",
-    "run-lock.mount",
-    "sshd-keygen.service",
-    "systemd-binfmt.service",
-    "systemd-hwdb-update.service",
-    "systemd-journal-catalog-update.service",
-    "systemd-network-generator.service",
-    "systemd-networkd-persistent-storage.service",
-    "systemd-networkd-wait-online.service",
-    "systemd-pstore.service",
-    "systemd-remount-fs.service",
-    "systemd-sysusers.service",
-    "systemd-udev-load-credentials.service",
-    "systemd-update-done.service",
-)
-_NO_GENERATORS = (
-    "systemd-gpt-auto-generator",
-    "systemd-debug-generator",
-    "systemd-hibernate-resume-generator",
-    "systemd-rc-local-generator",
-    "systemd-run-generator",
-    "systemd-ssh-generator",
-    "systemd-system-update-generator",
-    "systemd-sysv-generator",
-    "systemd-tpm2-generator",
-)
 # Made anew by each machine: two machines must share neither identity nor randomness.
 _UNIQUE = (
     "etc/ssh/ssh_host_*",
@@ -102,7 +57,9 @@ _PACKAGE = _HERE.parent
 
 def recipe_of(variant: Variant) -> Recipe:
     name = NAME if variant is Variant.CLOUD else f"{NAME}-{variant}"
-    sources = hashes(_PACKAGE, ("debian/*.py", "debian/files/**/*", "blocks.py", "agent/manifest.py"))
+    sources = hashes(
+        _PACKAGE, ("debian/*.py", "debian/files/**/*", "blocks.py", "grub.py", "quiet.py", "agent/manifest.py")
+    )
     return Recipe(name=name, suite=SUITE, options=(_base_recipe(variant).key,), sources=sources)
 
 
@@ -169,11 +126,8 @@ def _configure(tree: Path, archive: Archive) -> None:
     (tree / "etc/hostname").write_text("debian\n")
     # The kernel command line names the root and mounts it writable: nothing is left to mount again.
     (tree / "etc/fstab").write_text("")
-    generators = tree / "etc/systemd/system-generators"
-    generators.mkdir()
-    for name in _NO_GENERATORS:
-        (generators / name).symlink_to("/dev/null")
-    for command, units in (("enable", _ENABLED), ("mask", _MASKED)):
+    quiet.without_generators(tree)
+    for command, units in (("enable", _ENABLED), ("mask", quiet.NEEDLESS)):
         check(archive.processes, ["chroot", str(tree), "systemctl", "--quiet", command, *units])
 
 

@@ -36,6 +36,7 @@ from appliance.model.bmc_views import (
 )
 from appliance.model.codec import to_json
 from appliance.model.doctor import Check, DoctorRequest, DoctorView, Finding, Verdict
+from appliance.model.goal import EVERYTHING, Consent
 from appliance.model.phase import ConditionKind, Phase
 from appliance.model.secret import Secret
 from appliance.model.views import (
@@ -44,6 +45,7 @@ from appliance.model.views import (
     EvidenceView,
     ExplainLine,
     ExplainView,
+    GoalState,
     MachinesView,
     MachineView,
     PhaseView,
@@ -58,6 +60,7 @@ from appliance.model.views import (
     StepState,
     StepView,
 )
+from appliance.model.words import Destroys
 
 NODE = MachineView(
     name="node-0",
@@ -185,6 +188,36 @@ def test_plan_and_apply(client: Client) -> None:
     assert [step.state for step in ended.steps] == [StepState.DONE]
 
 
+def test_a_goal_goes_on_and_asks(application: FakeApplication, client: Client) -> None:
+    """`PLAN` puts something off; `OTHER` is what can be planned then, and destroys."""
+    disks = Consent(destroys=Destroys.BLANK, disks=("SER1",))
+    run = client.apply(client.make_plan().digest, disks)
+    assert (run.goal, client.goal(run.goal).state) == ("goal-1", GoalState.WORKING)
+    assert client.run(run.id).state is RunState.DONE
+    goal = client.goal(run.goal)
+    assert (goal.state, goal.plan, goal.consent, goal.by) == (GoalState.ASKING, OTHER.digest, disks, "local:root")
+    assert client.goals().goals == (goal,)
+    approved = client.apply(goal.plan)
+    assert approved.goal == goal.id
+    assert client.run(approved.id).state is RunState.DONE
+    over = client.goal(goal.id)
+    assert (over.state, over.runs) == (GoalState.REACHED, (run.id, approved.id))
+    assert (client.goals().goals, client.goals(every=True).goals) == ((), (over,))
+
+
+def test_a_goal_that_was_consented_to_needs_no_second_word(application: FakeApplication, client: Client) -> None:
+    run = client.apply(client.make_plan().digest, EVERYTHING)
+    client.run(run.id)
+    (goal,) = client.goals().goals
+    assert (goal.state, len(goal.runs)) == (GoalState.WORKING, 2)
+    dropped = client.drop(goal.id)
+    assert dropped.state is GoalState.CANCELLED
+    with pytest.raises(ConflictError):
+        client.drop(goal.id)
+    with pytest.raises(NotFoundError):
+        client.goal("x")
+
+
 def test_a_stale_plan_is_a_conflict(client: Client) -> None:
     stale, _ = client.make_plan(), client.make_plan()
     with pytest.raises(ConflictError) as raised:
@@ -241,6 +274,8 @@ def test_runs_are_listed_latest_first(application: FakeApplication, client: Clie
         machines=2,
         settled=1,
         failed=0,
+        by="local:root",
+        paused_by="local:root",
     )
 
 
@@ -367,7 +402,8 @@ def test_vault(application: FakeApplication, client: Client) -> None:
 def test_power_and_hold(application: FakeApplication, client: Client) -> None:
     assert client.power("node-0", PowerAction.FORCE_OFF).state is RunState.RUNNING
     assert application.powered == [("node-0", PowerAction.FORCE_OFF)]
-    assert client.hold("node-0", "disk swap").conditions[0].kind is ConditionKind.HOLD
+    (held,) = client.hold("node-0", "disk swap").conditions
+    assert (held.kind, held.by) == (ConditionKind.HOLD, "local:root")
     assert client.release("node-0").conditions == ()
     assert (client.take_over(), application.took_over) == (client.machines(), True)
 
@@ -424,6 +460,17 @@ def test_events_are_paged(application: FakeApplication, server: Served, client: 
     assert [event.seq for event in first.events] == [1, 2, 3]
     assert [event.seq for event in client.events(after=first.last).events] == [4, 5]
     assert client.events(after=5).events == ()
+
+
+def test_the_latest_events_come_first(application: FakeApplication, server: Served, client: Client) -> None:
+    for text in ("a", "b", "c", "d"):
+        server.do(application.tell("node-0" if text < "c" else "node-1", text))
+    latest = client.latest_events(limit=3)
+    assert ([event.text for event in latest.events], latest.last) == (["d", "c", "b"], 4)
+    rest = client.latest_events(before=latest.events[-1].seq)
+    assert [event.text for event in rest.events] == ["a"]
+    assert [event.text for event in client.latest_events(machine="node-0", limit=1).events] == ["b"]
+    assert client.latest_events(kind="run-ended").events == ()
 
 
 def test_two_clients_at_once(application: FakeApplication, server: Served, client: Client, socket_path: Path) -> None:
@@ -522,6 +569,8 @@ JSON = "Content-Type: application/json"
         (request("POST", "/v1/machines/node-0/plans", b'{"errand":"wipe","erase":true}', JSON), 422, "usage"),
         (request("POST", "/v1/machines/Node_0/plans", b'{"errand":"wipe"}', JSON), 422, "usage"),
         (request("POST", "/v1/runs/run-1/pause"), 422, "usage"),
+        (request("GET", "/v1/events?order=newest&wait=3"), 422, "usage"),
+        (request("GET", "/v1/events?before=3"), 422, "usage"),
         (request("POST", "/v1/runs/run-1/pause", b'{"reason":"x","until":1}', JSON), 422, "usage"),
         (request("POST", "/v1/runs/run-1/set-aside", b'{"machine":"node-0"}', JSON), 422, "usage"),
         (request("POST", "/v1/runs/run-1/retry", b'{"machine":"../node-0"}', JSON), 422, "usage"),

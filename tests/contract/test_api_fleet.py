@@ -173,6 +173,7 @@ def test_kinds_of_events(client: Client, server: Served, application: FakeApplic
     assert caught.value.next_action == "did you mean step-result?"
 
 
+@pytest.mark.alone
 def test_a_thousand_machines_take_no_second_and_a_page_no_tenth(server: Served, tmp_path: Path) -> None:
     seconds(tmp_path, "/v1/machines", 1)
     assert seconds(tmp_path, "/v1/machines", 3) < 1.0

@@ -430,6 +430,7 @@ def test_bmcs_of_a_network_are_found_by_search_and_sweep(tmp_path: Path, network
 
 
 @needs_root
+@pytest.mark.alone
 @pytest.mark.long
 def test_sweep_of_4094_addresses_is_bounded(network: dict[str, str]) -> None:
     """All of them silent but one: 64 s with the standard limits, and some for the machine."""

@@ -337,6 +337,11 @@ class HastyLog:
     ) -> Future[tuple[Entry, ...]]:
         return self._inner.read(after=after, machine=machine, limit=limit, kinds=kinds)
 
+    def latest(
+        self, *, before: int | None, machine: MachineName | None, limit: int, kinds: frozenset[str] | None = None
+    ) -> Future[tuple[Entry, ...]]:
+        return self._inner.latest(before=before, machine=machine, limit=limit, kinds=kinds)
+
 
 class ForgetfulLog(Log):
     """Does not read back that a disk was written."""

@@ -95,6 +95,40 @@ def test_reading_some_kinds(path: Path) -> None:
         assert [e.seq for e in log.read(after=0, machine=OTHER, limit=9, kinds=released).result(DEADLINE)] == [5]
 
 
+@pytest.mark.parametrize(
+    ("before", "machine", "limit", "kinds", "expected"),
+    [
+        (None, None, 2, None, ["d", "c"]),
+        (4, None, 100, None, ["c", "b", "a"]),
+        (1 << 70, None, 1, None, ["d"]),
+        (1, None, 100, None, []),
+        (None, OTHER, 1, None, ["d"]),
+        (4, OTHER, 100, None, ["b"]),
+        (None, OTHER, 1, "noted", ["d"]),
+        (None, None, 1, "noted", ["d"]),
+        (4, None, 100, "hold-released", []),
+        (None, MachineName("nobody"), 100, None, []),
+    ],
+)
+def test_the_latest_come_first(
+    before: int | None, machine: MachineName | None, limit: int, kinds: str | None, expected: list[str], path: Path
+) -> None:
+    with opened(path) as log:
+        log.append(note("a"), note("b", OTHER), note("c"), note("d", OTHER))
+        log.append(*(HoldReleased(machine=OTHER) for _ in range(3 if kinds else 0))).result(DEADLINE)
+        wanted = None if kinds is None else frozenset({kinds})
+        assert texts(log.latest(before=before, machine=machine, limit=limit, kinds=wanted).result(DEADLINE)) == expected
+
+
+def test_the_latest_of_a_kind_are_looked_for_as_far_as_there_are_any(path: Path) -> None:
+    """Behind more entries of the machine than one statement reads."""
+    with opened(path) as log:
+        log.append(note("1"), note("2"), *(HoldReleased(machine=NODE) for _ in range(1200))).result(DEADLINE)
+        noted = frozenset({"noted"})
+        assert texts(log.latest(before=None, machine=NODE, limit=9, kinds=noted).result(DEADLINE)) == ["2", "1"]
+        assert texts(log.latest(before=2, machine=NODE, limit=9, kinds=noted).result(DEADLINE)) == ["1"]
+
+
 def test_a_read_sees_what_was_appended_before_it(path: Path) -> None:
     with opened(path) as log:
         futures = [log.append(note(str(i))) for i in range(50)]

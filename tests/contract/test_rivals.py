@@ -19,7 +19,10 @@ from pxe.dhcp.rival_watch import RivalWatch
 from pxe.dhcp.rivals import Active, Foreign, Passive, RivalEvent, RivalSeen, Stands, refusal
 from tests.contract.segment import DEADLINE, DEVICE, RealClock, dnsmasq, inside, segment, udhcpc
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+]
 needs_dnsmasq = pytest.mark.skipif(shutil.which("dnsmasq") is None, reason="dnsmasq is not installed")
 
 FOREIGN = IPv4Address("10.20.0.3")

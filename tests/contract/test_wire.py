@@ -28,7 +28,7 @@ from pxe.dhcp.packet import parse as parse_dhcp
 from pxe.dhcp.server import DhcpServer
 from pxe.dhcp.subnet import DhcpConfig, Subnet
 from pxe.tftp.packet import Ack, Data, OptionAck, Packet, ReadRequest, pack, parse
-from pxe.tftp.responder import Outcome
+from pxe.tftp.responder import MAX_RETRIES, Outcome
 from pxe.tftp.server import Caps, SameForAll, TftpEvent, TftpServer
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
@@ -70,10 +70,11 @@ class Counter:
         return len(self.finished()) >= count
 
 
-TFTPY = "import sys, tftpy; tftpy.TftpClient(sys.argv[1], 69, {}).download('big', sys.argv[2], timeout=5)"
+TFTPY = "import sys, tftpy; tftpy.TftpClient(sys.argv[1], 69, {}).download('big', sys.argv[2], timeout=5, retries=20)"
 Argv = Callable[[Path], list[str]]
 # atftp and tftpy without options: they abort at an OACK that comes twice. curl without: it names a timeout of 6 s, so
-# each loss takes that long.
+# each loss takes that long. How often and how long each asks again in silence, measured: busybox 12 times in 13 s,
+# tftpy 3 times in 15 s unless told otherwise, tftp 5 times in 25 s, atftp 6 times in 30 s, curl not before 73 s.
 CLIENTS: dict[str, Argv] = {
     "busybox": lambda to: ["busybox", "tftp", "-g", "-b", str(BLOCK), "-r", "big", "-l", str(to), str(SERVER)],
     "curl": lambda to: ["curl", "-sSf", "--tftp-no-options", "-o", str(to), f"tftp://{SERVER}/big"],
@@ -130,12 +131,28 @@ class Windowed:
         self.sock.sendto(raw, self.peer)
 
 
-def fetch_by(name: str, cable: Any, target: Path) -> bytes:
-    argv = CLIENTS[name](target)
-    client = cable.spawn(argv)
-    said, _ = client.communicate(timeout=110)
-    assert client.returncode == 0, (argv, said)
-    return target.read_bytes()
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """`gave_up` is what the client said each time that it ended without the file."""
+
+    digest: str
+    gave_up: tuple[str, ...]
+
+
+def fetch_by(name: str, cable: Any, target: Path) -> Fetched:
+    """As firmware does, a client that gave up by its own clock begins anew."""
+    gave_up: list[str] = []
+    while len(gave_up) < TRIES:
+        client = cable.spawn(CLIENTS[name](target))
+        said, _ = client.communicate(timeout=110)
+        if client.returncode == 0:
+            return Fetched(hashlib.sha256(target.read_bytes()).hexdigest(), tuple(gave_up))
+        gave_up.append(f"{name}: {said}")
+        target.unlink(missing_ok=True)
+    raise AssertionError(f"{TRIES} times: {gave_up}")
 
 
 def serve(cable: Any, observe: Callable[[TftpEvent], None]) -> TftpServer:
@@ -153,22 +170,32 @@ def serve(cable: Any, observe: Callable[[TftpEvent], None]) -> TftpServer:
 
 @pytest.mark.parametrize("each", [3, pytest.param(40, marks=[pytest.mark.long, pytest.mark.timeout(400)])])
 def test_tftp_clients_in_the_field(bad_cable: Any, tmp_path: Path, each: int) -> None:
-    """Clients that we did not write, in lockstep, all at once: every copy is whole."""
+    """Clients that we did not write, in lockstep, all at once: every copy is whole.
+
+    Some give up by chance. A block and its ACK come through 9 times in 10, and the server sends a block six times: in
+    one run of 30 it leaves one of 200 clients, and some clients ask no oftener. It is never more than a few, and nobody
+    is left before a block was sent as often as that.
+    """
     names = [name for name in CLIENTS if name == "tftpy" or shutil.which(name)] * each
     cable, counter = bad_cable(BAD, 5), Counter()
     server = serve(cable, counter.observe)
     try:
         with ThreadPoolExecutor(len(names)) as pool:
             jobs = [pool.submit(fetch_by, name, cable, tmp_path / str(at)) for at, name in enumerate(names)]
-            fetched = [hashlib.sha256(job.result(timeout=115)).hexdigest() for job in jobs]
-        assert fetched == [DIGEST] * len(names)
+            fetched = [job.result(timeout=TRIES * 115) for job in jobs]
+        assert [one.digest for one in fetched] == [DIGEST] * len(names)
+        gave_up = [said for one in fetched for said in one.gave_up]
+        assert len(gave_up) <= 1 + len(names) // 50, gave_up
+        left = [event for event in counter.events if event.reason.startswith("no answer to block") and event.sent]
+        assert all(event.retransmits >= MAX_RETRIES for event in left), left
     finally:
         server.stop()
     # Frames are counted where they enter the cable: lost ones too, doubled ones once, and a few of ARP.
     there, back = (cable.wire.tally(direction) for direction in Direction)
     assert there.lost > 0 < back.lost
     blocks = sum(len(CONTENT) // (BLOCK if name == "busybox" else 512) + 1 for name in names)
-    assert there.seen <= 1.25 * blocks + there.lost
+    again = sum(len(CONTENT) // 512 + 1 for _ in gave_up)
+    assert there.seen <= 1.25 * (blocks + again) + there.lost
 
 
 def test_tftp_windowed(bad_cable: Any) -> None:

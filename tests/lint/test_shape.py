@@ -86,6 +86,7 @@ PURE = (
     "appliance/conductor/handlers/*.py",
     "appliance/conductor/machine.py",
     "appliance/conductor/past.py",
+    "appliance/conductor/goals.py",
     "appliance/conductor/position.py",
     "appliance/conductor/reflex.py",
     "appliance/conductor/rollout.py",

@@ -166,6 +166,7 @@ POSTS = (
     "/machines/node-6/release",
     "/runs/run-1/pause",
     "/runs/run-1/cancel",
+    "/goals/goal-1/drop",
 )
 FORM = urlencode({"name": "lab", "reason": "r", "errand": "wipe", "action": "on", "verb": "hold", "machine": "node-6"})
 

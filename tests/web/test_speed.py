@@ -8,12 +8,15 @@ import time
 from dataclasses import replace
 from urllib.parse import quote
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from appliance.api.fake import FakeApplication
 from appliance.model.place import Place
 from tests.web.scenes import rack
 from tests.web.serving import serving
+
+pytestmark = pytest.mark.alone
 
 MACHINES, VIEWERS, EVENTS = 1000, 50, 60
 LATE, SLOW = 0.5, 1.0

@@ -3,8 +3,8 @@ import struct
 import pytest
 
 from images.debian.disk import Layout, root_size_for
-from images.debian.grub import boot_code, placed_core
 from images.errors import BuildError
+from images.grub import boot_code, placed_core
 
 
 def test_boot_code_points_to_the_core_and_spares_the_table() -> None:

@@ -103,6 +103,7 @@ def runs() -> RunsView:
         started=NOW - 300,
         ended=None,
         paused="worse than its canary: 2 of 5\nfailed",
+        by="anna",
         machines=8,
         settled=5,
         failed=2,

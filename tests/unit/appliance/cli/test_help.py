@@ -49,6 +49,7 @@ def timed(*argv: str) -> tuple[float, float]:
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("verb", [(), ("status",), ("bmc", "vault", "add")], ids=" ".join)
 def test_help_takes_a_quarter_of_a_second(verb: tuple[str, ...]) -> None:
     """Side by side with a Python that does nothing: what a busy machine makes that one wait, help may wait too."""

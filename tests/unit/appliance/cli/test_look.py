@@ -105,6 +105,10 @@ def test_events_of_machines_and_kinds(run: Run, application: FakeApplication, se
     assert told("--filter", "state:failed") == ["node-1 noted", "node-1 step-result"]
     assert told("--filter", "state:failed", "--kind", "step-*") == ["node-1 step-result"]
     assert told("--machine", "node-1", "--kind", "run-*") == []
+    assert told("--last", "2") == ["node-1 step-result", " run-ended"]
+    assert told("--last", "1", "--filter", "state:failed", "--kind", "noted") == ["node-1 noted"]
+    assert told("--last", "9", "--machine", "node-0") == ["node-0 noted"]
+    assert run("events", "--last", "1", "--after", "1")[0] == 2
 
 
 def test_runs_by_state_and_line(run: Run, application: FakeApplication, plan: PlanView) -> None:

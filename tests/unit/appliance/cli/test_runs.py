@@ -7,8 +7,9 @@ import pytest
 
 from appliance.api.fake import FakeApplication, Served
 from appliance.model.codec import from_json
-from appliance.model.ids import PlanDigest
-from appliance.model.views import MachinesView, PlanView, RunState, RunsView, RunView
+from appliance.model.goal import ASK
+from appliance.model.ids import PlanDigest, RunId
+from appliance.model.views import GoalState, GoalsView, MachinesView, PlanView, RunState, RunsView, RunView
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -48,7 +49,8 @@ def test_pause_and_go_on(run: Run, under_way: Callable[[], RunView]) -> None:
     assert run("pause", "run-1", "--reason", "smoke") == (0, told, "")
     assert "paused" in run("runs")[1]
     for shown in (run("status")[1], run("status", "node-0")[1]):
-        assert shown.splitlines()[-1] == "run run-1 is paused: smoke; innervate resume run-1 lets it go on"
+        why = "smoke (by local:root)"
+        assert shown.splitlines()[-1] == f"run run-1 is paused: {why}; innervate resume run-1 lets it go on"
     assert from_json(MachinesView, run("status", "--json")[1]).machines
     assert run("resume", "run-1")[1] == "run run-1 goes on; `innervate status` shows it\n"
     assert "paused" not in run("status")[1]
@@ -108,3 +110,25 @@ def test_two_runs_have_to_be_told_apart(
 def test_exit_statuses(run: Run, under_way: Callable[[], RunView], arguments: tuple[str, ...], status: int) -> None:
     under_way()
     assert run(*arguments)[0] == status
+
+
+def test_what_waits_for_approval_is_shown_and_can_be_dropped(
+    run: Run, application: FakeApplication, server: Served, plan: PlanView
+) -> None:
+    """The plan puts something off; what can be planned then destroys a disk."""
+    first, last = plan, replace(plan, digest="c" * 64, deferred=())
+    application.plans = [first, last]
+    assert run("goals")[1] == "The daemon has nothing to go on with.\n"
+
+    async def discover() -> None:
+        begun = await application.apply(PlanDigest((await application.make_plan()).digest), then=ASK)
+        application.run(RunId(begun.id))
+
+    server.do(discover())
+    wants = f"(goal goal-1) waits for approval of plan {'c' * 12}: innervate apply --digest {'c' * 64}"
+    for shown in (run("goals")[1], run("status")[1], run("plan")[1]):
+        assert shown.splitlines()[-1].endswith(wants)
+    assert [goal.state for goal in from_json(GoalsView, run("goals", "--json")[1]).goals] == [GoalState.ASKING]
+    assert run("drop", "goal-1")[:2] == (0, "goal goal-1 is dropped; `innervate plan` shows what is left\n")
+    assert run("goals")[1] == "The daemon has nothing to go on with.\n"
+    assert "cancelled" in run("goals", "--all")[1]

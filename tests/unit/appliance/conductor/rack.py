@@ -31,12 +31,14 @@ from appliance.model.orders import Trace
 from appliance.model.place import Place
 from appliance.model.site import Server, ShellAccess
 from appliance.model.views import RunState, RunView
+from appliance.model.words import GoalState
 from appliance.plan import ImageRef, WriteSeed
 from appliance.scores.discover import Discover
 from appliance.scores.install_linux import InstallLinux
 from appliance.scores.smoke_test import SmokeTest
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
+from appliance.services.pursuit import Pursuit
 from appliance.services.segment import stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
@@ -355,6 +357,8 @@ class Net:
             ssh_key=rack.folder / "key",
         )
         self.conductor = asyncio.create_task(Conductor(self.hands, carry_out, rack.rng).run(), name="conductor")
+        pursuit = Pursuit(self.memory, self.application.go_on, clock)
+        self.pursuing = asyncio.create_task(pursuit.run(), name="goals")
         rack.net = self
 
     def _follow(self, machines: frozenset[MachineName]) -> None:
@@ -366,9 +370,13 @@ class Net:
         return Snapshot.of(map(world.machine, topology.machines), world.identities, stated_macs(topology), RAMDISK)
 
     async def ended(self) -> None:
-        """Returns when no run goes on."""
-        while self.memory.world.running:
+        """Returns when no run goes on, and none is to follow by itself."""
+        while self.memory.world.running or self.working:
             await self.memory.changed(self.memory.tick, None)
+
+    @property
+    def working(self) -> bool:
+        return any(goal.state is GoalState.WORKING for goal in self.memory.world.open_goals)
 
     async def approve(self) -> RunView:
         """Plans, approves, and waits for the end."""
@@ -388,9 +396,10 @@ class Net:
     async def close(self) -> None:
         """As a crash would: running steps get no end."""
         self.rack.net = None
-        self.conductor.cancel()
-        with suppress(asyncio.CancelledError):
-            await self.conductor
+        for task in (self.conductor, self.pursuing):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         await asyncio.sleep(0.1)
         self.log.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ConflictError, InnervateError, NotFoundError
+from appliance.model.asked import Asked
 from appliance.model.bmc import PowerCommand
 from appliance.model.filter import parse
 from appliance.model.ids import MachineName, PlanDigest, RunId
@@ -216,6 +217,18 @@ def test_waiting_for_a_kind_passes_over_all_others(tmp_path: Path) -> None:
     play(tmp_path, scene)
 
 
+def test_the_latest_come_first(tmp_path: Path) -> None:
+    async def scene(_rack: FakeRack, net: Net) -> None:
+        for reason in ("a", "b", "c"):
+            await net.application.hold(NODE, reason)
+        view = await net.application.latest(machine=NODE, limit=2)
+        assert ([event.text for event in view.events], view.last) == (["held: c", "held: b"], 3)
+        before = await net.application.latest(before=view.events[-1].seq, kinds=frozenset({"hold-placed"}))
+        assert [event.text for event in before.events] == ["held: a"]
+
+    play(tmp_path, scene)
+
+
 def test_machines_in_pages_and_counted(tmp_path: Path) -> None:
     async def scene(rack: FakeRack, net: Net) -> None:
         app = net.application
@@ -228,6 +241,34 @@ def test_machines_in_pages_and_counted(tmp_path: Path) -> None:
         assert (app.summary(parse("")).total, app.summary(parse("state:held")).states["held"]) == (3, 1)
 
     play(tmp_path, scene, machines=3)
+
+
+def test_who_wanted_it_is_in_the_log_and_in_the_views(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        app, anna, ben = net.application, Asked(by="anna"), Asked(by="ben")
+        run = RunId((await app.apply(await digest(net), anna)).id)
+        paused = await app.pause(run, "smoke", ben)
+        assert (paused.by, paused.paused_by, app.runs().runs[0].by) == ("anna", "ben", "anna")
+        assert (await app.resume(run, anna)).paused_by == ""
+        assert [condition.by for condition in (await app.hold(NODE, "fan", ben)).conditions] == ["ben"]
+        await app.release(NODE, anna)
+        await app.set_aside(run, NODE, "fan", ben)
+        await app.retry(run, NODE, anna)
+        await app.cancel(run, ben)
+        said = [event.text for event in (await app.events(after=0, machine=None, limit=1000, wait=0)).events]
+        for text in (
+            "started by anna",
+            "paused by ben: smoke",
+            "goes on by anna",
+            "held by ben: fan",
+            "released by anna",
+            f"set aside in run {run} by ben: fan",
+            f"tried again in run {run} by anna",
+            "cancelled by ben",
+        ):
+            assert any(text in one for one in said), text
+
+    play(tmp_path, scene, machines=2)
 
 
 def test_a_machine_names_its_place_and_the_run_that_has_work_for_it(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ from appliance.conductor.decision import Wait
 from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.filter import Field, values_of
+from appliance.model.hardware import Neighbour
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.place import Place
-from appliance.model.views import ProgressView, StepState
+from appliance.model.views import LinkView, ProgressView, StepState
 from appliance.plan import Deferred, PlanIndex
 from appliance.services.agents import Session
 from appliance.services.views import Around, describe, event_view, machine_card, machine_view, plan_view, run_view
@@ -21,7 +22,7 @@ from tests.unit.appliance.store.samples import ADDRESS, FACTS, IDENTITY, NODE, P
 
 SENTENCES = (
     f"plan {PLAN.digest[:12]} for lab: 12 steps",
-    f"run 0badcafe of plan {PLAN.digest[:12]} started; first node-0; 2 machines at once: inrush",
+    f"run 0badcafe of plan {PLAN.digest[:12]} started by operator; first node-0; 2 machines at once: inrush",
     "run 0badcafe paused: 2 of 3 failed",
     "run 0badcafe goes on",
     "set aside in run 0badcafe: fan",
@@ -50,6 +51,9 @@ SENTENCES = (
     "it came back 4 times",
     "not JSON",
     "another DHCP server",
+    "goal 1badcafe by anna: provision the site; may destroy without asking: anything",
+    f"goal 1badcafe waits for approval of plan {PLAN.digest[:12]}: innervate apply --digest {PLAN.digest}",
+    "goal 1badcafe failed by ben: no disk fits",
     "a request was carried out: /v1/runs/3f2a",
 )
 
@@ -158,6 +162,19 @@ def test_hardware_and_place() -> None:
     ]
     assert view.macs == tuple(dict.fromkeys(str(mac) for mac in (*(n.mac for n in FACTS.nics), *IDENTITY.macs)))
     assert machine_view(STATE, None, None, None).macs == tuple(map(str, IDENTITY.macs)), "the BMC knew them before"
+
+
+def test_links_name_switch_and_port() -> None:
+    """Of two NICs with a link nobody knows which one heard the second neighbour."""
+    eth0, eth1 = FACTS.nics[0], replace(FACTS.nics[0], name="eth1", carrier=False, speed_mbps=25000)
+    near = Neighbour(nic="eth0", chassis="aa:bb", port="swp7", system="leaf-1.lab")
+    facts = replace(FACTS, nics=(eth0, eth1), neighbours=(near, replace(near, nic="", system="", port="swp8")))
+    state = MachineState(name=NODE, facts=facts)
+    assert machine_view(state, None, None, None).links == (
+        LinkView(nic="eth0", mac=str(eth0.mac), switch="leaf-1.lab", port="swp7"),
+        LinkView(nic="eth1", mac=str(eth1.mac), up=False, speed_mbps=25000),
+        LinkView(nic="", switch="aa:bb", port="swp8"),
+    )
 
 
 def test_a_card_fits_the_filters_that_the_view_fits() -> None:

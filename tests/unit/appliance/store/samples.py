@@ -6,20 +6,25 @@ from uuid import UUID
 
 from appliance.model.bmc import BootTarget, PowerCommand, PowerState, SystemIdentity
 from appliance.model.codec import from_json
+from appliance.model.goal import EVERYTHING
 from appliance.model.hardware import Firmware, HardwareFacts
-from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
+from appliance.model.ids import Fence, GoalId, MachineName, Nonce, RunId, StepId
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder, Trace
 from appliance.model.reflex import Stray
 from appliance.model.rollout import Rollout
 from appliance.model.step import StepKind
 from appliance.model.views import RunState
-from appliance.plan import Plan
+from appliance.model.words import GoalState
+from appliance.plan import Plan, Purpose
 from appliance.store.records import (
     AddressLeased,
     BootSeen,
     BootStage,
     FactsReceived,
     FirstBootSeen,
+    GoalAsked,
+    GoalEnded,
+    GoalSet,
     HelloSeen,
     HoldPlaced,
     HoldReleased,
@@ -50,6 +55,7 @@ from pxe.client import Mac
 GOLDEN = Path(__file__).parents[3] / "golden"
 NODE = MachineName("node-0")
 RUN = RunId("0badcafe")
+GOAL = GoalId("1badcafe")
 NONCE = Nonce("0123456789abcdef")
 STEP = StepId("discover.node-0.enrol")
 ADDRESS = IPv4Address("10.77.0.51")
@@ -113,5 +119,8 @@ SAMPLES: tuple[Record, ...] = (
     MachineStrayed(machine=NODE, stray=Stray.RETURNS, text="it came back 4 times"),
     Noted(machine=NODE, kind="facts-refused", text="not JSON"),
     SegmentNoted(kind="rival", text="another DHCP server"),
+    GoalSet(goal=GOAL, purpose=Purpose(), consent=EVERYTHING, machines=(NODE,), by="anna"),
+    GoalAsked(goal=GOAL, plan=PLAN.digest),
+    GoalEnded(goal=GOAL, state=GoalState.FAILED, problem=Problem(code="plan", message="no disk fits"), by="ben"),
     RequestHonoured(key="k" * 64, print="p" * 64, location="/v1/runs/3f2a", status=202),
 )

@@ -14,7 +14,7 @@ UPSTREAM = (IPv4Address("192.0.2.1"), 53)
 
 def query(name: str = "www.Example.com", kind: str = "A", *, edns: bool = True, desired: int = 1) -> bytes:
     record = DNSRecord.question(name, kind)
-    record.header.rd = desired
+    record.header.id, record.header.rd = 0x4242, desired
     if edns:
         record.add_ar(EDNS0(udp_len=4096, flags="do"))
     return bytes(record.pack())

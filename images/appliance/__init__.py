@@ -1,0 +1,1 @@
+"""The bootable appliance: one disk image with everything that a rack without uplink needs."""

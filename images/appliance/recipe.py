@@ -1,0 +1,211 @@
+"""The appliance in three recipes: Debian's packages and the Python packages, which take downloads, and the disk."""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from images import quiet
+from images.appliance import disk
+from images.archive import SUITE, Archive
+from images.build import Product, ensure_all
+from images.processes import check
+from images.ramdisk.modules import KERNELS, Variant
+from images.recipe import Recipe, ensure, hashes
+from images.store import Entry, Store
+
+NAME = "appliance"
+DISK = "appliance.raw.zst"
+_BASE = "base.tar"
+_PYTHON = "python.tar"
+_PACKAGES = (
+    "busybox",
+    "ca-certificates",
+    "cryptsetup-bin",
+    "dbus",
+    "dosfstools",
+    "e2fsprogs",
+    "fdisk",
+    "initramfs-tools",
+    "iproute2",
+    "kmod",
+    "mtools",
+    "nftables",
+    "openssh-client",
+    "openssh-server",
+    "python3",
+    "systemd-sysv",
+    "systemd-timesyncd",
+    "udev",
+    "util-linux",
+    "zstd",
+)
+_BOOT_PACKAGES = ("shim-signed", "shim-helpers-amd64-signed", "grub-efi-amd64-signed")
+_ENABLED = (
+    "innervate.service",
+    "innervate-disk.service",
+    "innervate-network.service",
+    "innervate-console@tty1.service",
+    "innervate-console@ttyS0.service",
+    "systemd-networkd.service",
+)
+_MASKED = (
+    *quiet.NEEDLESS,
+    "getty@tty1.service",
+    "serial-getty@ttyS0.service",
+    "ssh.service",
+)
+_UNIQUE = (
+    "etc/ssh/ssh_host_*",
+    "etc/hostname",
+    "etc/resolv.conf",
+    "var/lib/dbus/machine-id",
+    "var/lib/systemd/random-seed",
+    "var/cache/apt/*.bin",
+    "var/cache/debconf/*-old",
+    "var/cache/ldconfig/aux-cache",
+    "var/lib/apt/lists/*_*",
+    "var/log/apt/*",
+    "var/log/*.log",
+    "initrd.img.old",
+    "vmlinuz.old",
+)
+_HERE = Path(__file__).parent
+_PACKAGE = _HERE.parent
+_PRODUCT = _PACKAGE.parent
+_PARTS = ("appliance", "pxe", "images", "templates")
+_LOCK = _HERE / "requirements.lock"
+_LIBRARY = "usr/lib/innervate/site-packages"
+_STORE = "usr/share/innervate/images"
+_PYTHON_VERSION = "3.13"
+_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
+_TAR = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
+
+
+def recipe_of(variant: Variant) -> Recipe:
+    parts = (f"{part}/**/*{ending}" for part in _PARTS for ending in _ENDINGS)
+    sources = hashes(_PRODUCT, (*parts, "images/appliance/files/**/*"))
+    options = (_base_recipe(variant).key, _python_recipe().key)
+    return Recipe(name=f"{NAME}-{variant}", suite=SUITE, options=options, packages=_BOOT_PACKAGES, sources=sources)
+
+
+_ENDINGS = (".py", ".toml", ".txt", ".j2", ".html", ".css", ".js", ".svg", ".md", ".typed")
+
+
+def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
+    """Artefact: the raw disk in one zstd frame. Raises ImagesError."""
+    recipe = recipe_of(variant)
+
+    def build(work: Path) -> Mapping[str, Path]:
+        tree = work / "tree"
+        tree.mkdir()
+        _unpack(_ensure_base(variant, store, archive), _BASE, tree, store, archive)
+        _unpack(_ensure_python(store, archive), _PYTHON, tree, store, archive)
+        _add_product(tree, archive)
+        _add_stock(tree, variant, store, archive)
+        _configure(tree, archive)
+        boot = archive.unpack(_BOOT_PACKAGES, _folder(work / "boot"))
+        raw = disk.build(tree, boot, recipe.key, work, archive)
+        archive.progress(f"{recipe.name}: compressing {raw.stat().st_size >> 20} MiB")
+        check(archive.processes, ["zstd", "-q", "-T0", "-1", str(raw), "-o", str(work / DISK)], timeout=900)
+        return {DISK: work / DISK}
+
+    return ensure(recipe, store, build, archive.progress)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def _unpack(entry: Entry, name: str, tree: Path, store: Store, archive: Archive) -> None:
+    tarball = str(store.path_of(entry.artifact(name).sha256))
+    check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-xf", tarball], timeout=300)
+
+
+def _base_recipe(variant: Variant) -> Recipe:
+    packages = (*_PACKAGES, KERNELS[variant])
+    return Recipe(
+        name=f"{NAME}-base-{variant}", suite=SUITE, packages=packages, sources=hashes(_HERE, ("initramfs/**/*",))
+    )
+
+
+def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
+    recipe = _base_recipe(variant)
+
+    def build(work: Path) -> Mapping[str, Path]:
+        staged, tree, tarball = work / "staged", work / "tree", work / _BASE
+        shutil.copytree(_HERE / "initramfs", staged / "etc/initramfs-tools")
+        options = ["--aptopt=APT::Install-Recommends false", f"--essential-hook=sync-in {staged} /"]
+        archive.bootstrap("minbase", recipe.packages, tree, options)
+        check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-cf", str(tarball), "."], timeout=300)
+        return {_BASE: tarball}
+
+    return ensure(recipe, store, build, archive.progress)
+
+
+def _python_recipe() -> Recipe:
+    return Recipe(name=f"{NAME}-python", suite=SUITE, options=(_PYTHON_VERSION,), sources=hashes(_HERE, (_LOCK.name,)))
+
+
+def _ensure_python(store: Store, archive: Archive) -> Entry:
+    """The wheels of the lock file for the Python of the image, which is not the one that runs here."""
+
+    def build(work: Path) -> Mapping[str, Path]:
+        tree, tarball = work / "tree", work / _PYTHON
+        archive.progress("fetching Python packages")
+        platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
+        chosen = ["--python-version", _PYTHON_VERSION, "--implementation", "cp", *platforms, "--only-binary=:all:"]
+        target = ["--target", str(tree / _LIBRARY), "--no-deps", "--no-compile", "--require-hashes", "-r", str(_LOCK)]
+        check(archive.processes, [sys.executable, "-m", "pip", "install", "-q", *chosen, *target], timeout=900)
+        check(archive.processes, ["tar", "-C", str(tree), *_OWNED, "-cf", str(tarball), "."])
+        return {_PYTHON: tarball}
+
+    return ensure(_python_recipe(), store, build, archive.progress)
+
+
+_OWNED = ("--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0")
+
+
+def _add_product(tree: Path, archive: Archive) -> None:
+    library = tree / _LIBRARY
+    for part in _PARTS:
+        shutil.copytree(_PRODUCT / part, library / part, ignore=shutil.ignore_patterns("__pycache__"))
+    packages = tree / "usr/lib/python3/dist-packages"
+    (packages / "innervate.pth").write_text(f"/{_LIBRARY}\n")
+    compiled = ["/usr/bin/python3", "-m", "compileall", "-q", "-j0", "--invalidation-mode", "unchecked-hash"]
+    check(archive.processes, ["chroot", str(tree), *compiled, f"/{_LIBRARY}"], timeout=600)
+
+
+def _add_stock(tree: Path, variant: Variant, store: Store, archive: Archive) -> None:
+    """The artefacts that a daemon with this variant's ramdisk looks for, as a store of its own."""
+    catalogue = ensure_all(store, archive, variant)
+    inside = Store(tree / _STORE)
+    for product in Product:
+        entry = catalogue.entry(product)
+        for artifact in entry.artifacts:
+            target = inside.path_of(artifact.sha256)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(store.path_of(artifact.sha256), target)
+        inside.record(entry)
+
+
+def _configure(tree: Path, archive: Archive) -> None:
+    files = _HERE / "files"
+    for path in sorted(path for path in files.rglob("*") if path.is_file()):
+        target = tree / path.relative_to(files)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        target.chmod(0o755 if path.read_bytes().startswith(b"#!") else 0o644)
+    for pattern in _UNIQUE:
+        for path in tree.glob(pattern):
+            path.unlink()
+    (tree / "etc/machine-id").write_text("")
+    (tree / "etc/hostname").write_text("innervate\n")
+    (tree / "etc/fstab").write_text("")
+    (tree / "data").mkdir()
+    quiet.without_generators(tree)
+    inside = ["chroot", str(tree)]
+    check(archive.processes, [*inside, "systemd-sysusers", "/usr/lib/sysusers.d/innervate.conf"])
+    for command, units in (("enable", _ENABLED), ("mask", _MASKED)):
+        check(archive.processes, [*inside, "systemctl", "--quiet", command, *units])

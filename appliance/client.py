@@ -60,6 +60,7 @@ from appliance.model.bmc_views import (
     VaultView,
 )
 from appliance.model.codec import etag_of, from_json, to_json
+from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.goal import Consent
 from appliance.model.image_views import ImagesView, ImageView
 from appliance.model.network_views import AddressState, HistoryView, LeasesView, NetworksView
@@ -301,6 +302,14 @@ class Client:
 
     def forget_bmc(self, url: str) -> BmcView:
         return self._call(BmcView, "POST", "/v1/bmcs/forget", BmcRequest(url=url))
+
+    def start_doctor(self, request: DoctorRequest | None = None) -> DoctorView:
+        return self._call(DoctorView, "POST", "/v1/doctor", request or DoctorRequest())
+
+    def doctor(self, *, seen: int = -1, wait: float = 0) -> DoctorView:
+        """The last examination; of `seen` as version, another one is waited for."""
+        target = _target("/v1/doctor", seen=str(seen), wait=str(wait))
+        return self._call(DoctorView, "GET", target, more_time=wait)
 
     def vault(self) -> VaultView:
         return self._call(VaultView, "GET", "/v1/vault")

@@ -34,6 +34,9 @@ from appliance.console.console import Console
 from appliance.console.record import Record
 from appliance.console.source import source_of
 from appliance.console.ssh import ConsoleDoor
+from appliance.doctor.desk import DoctorDesk
+from appliance.doctor.device import parent
+from appliance.doctor.watch import WireWatch
 from appliance.errors import InnervateError
 from appliance.fleet.backend import Fleet, Member
 from appliance.fleet.credential import fingerprint_of, kept
@@ -44,6 +47,7 @@ from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
 from appliance.services.collector import line_to
+from appliance.services.doctor import Ward, checks_of
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
@@ -60,6 +64,7 @@ from appliance.services.stock import Stock, take_stock
 from appliance.services.stores import StoreDesk
 from appliance.services.syslog import Forwarder
 from appliance.services.traces import ServiceTraces
+from appliance.services.views import macs_of
 from appliance.services.watch import Watch, answers
 from appliance.services.webhooks import Courier, Position, secret_of
 from appliance.site import Site
@@ -77,6 +82,7 @@ from pxe.client import Client
 from pxe.content import ContentTable
 from pxe.dhcp.leases import Lease
 from pxe.memory import settle
+from pxe.routes import with_scripts
 from pxe.service import BootServices, PxeEvent
 from pxe.tls import server_context
 
@@ -142,6 +148,7 @@ async def _run(settings: Settings) -> None:
             take_over=services.take_over,
             consoles=_listening(settings, site.topology, bmcs, closing),
             bmc_desk=bmcs,
+            doctor_desk=_examining(settings, site, stock, memory, bmcs, segment, closing),
             waiting=waiting,
             ssh_key=settings.key,
             measured=meter.families,
@@ -394,6 +401,36 @@ def _acting(
         traces=ServiceTraces(site.topology, memory, services, bmcs),
     )
     return hands, waiting
+
+
+def _examining(
+    settings: Settings,
+    site: Site[Rack],
+    stock: Stock,
+    memory: Memory,
+    bmcs: BmcDesk,
+    segment: SegmentState,
+    closing: AsyncExitStack,
+) -> DoctorDesk:
+    """The doctor, who listens to the wire from now on."""
+    clock, network = SystemClock(), site.topology.boot_network
+    watch = WireWatch(parent(network.device), HostProcesses(), clock)
+    closing.callback(asyncio.create_task(watch.run(), name="wire watch").cancel)
+    ward = Ward(
+        site=site,
+        stock=stock,
+        scripts=with_scripts(stock.programs, endpoints_of(network)).entries,
+        volumes={"state folder": settings.state_dir, "image store": settings.images_dir},
+        watch=watch,
+        processes=HostProcesses(),
+        clock=clock,
+        bmc_of=bmcs.bmc_of,
+        macs_of=lambda name: macs_of(memory.world.machine(name)),
+        troubles=lambda: segment.troubles,
+    )
+    desk = DoctorDesk(checks_of(ward), clock)
+    closing.push_async_callback(desk.close)
+    return desk
 
 
 async def _aggregating(settings: Settings, rack: Rack, memory: Memory, bmcs: BmcDesk, closing: AsyncExitStack) -> None:

@@ -1,5 +1,6 @@
 """Subprocesses of this machine."""
 
+import asyncio
 import contextlib
 import io
 import os
@@ -7,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +16,7 @@ from images.errors import ToolError
 from images.ports import Finished, Processes, Progress
 
 _SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+_LINE_LIMIT = 1 << 16
 
 
 class HostProcesses:
@@ -47,6 +49,22 @@ class HostProcesses:
             raise ToolError(f"{argv[0]} took longer than {timeout:.0f} s", evidence=_tail(errors))
         return Finished(status=status, output=output, errors=errors)
 
+    async def lines(self, argv: Sequence[str], *, seconds: float) -> AsyncGenerator[bytes, None]:
+        child = await _listened_to(argv)
+        loop, left = asyncio.get_running_loop(), contextlib.suppress(ProcessLookupError)
+        deadline = loop.time() + seconds
+        try:
+            while line := await asyncio.wait_for(_line(child), deadline - loop.time()):
+                yield line.rstrip(b"\n")
+        except TimeoutError:
+            return
+        except ValueError as cause:
+            raise ToolError(f"{argv[0]} printed a line that is too long", evidence=str(cause)) from cause
+        finally:
+            with left:
+                os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
+
 
 def check(
     processes: Processes,
@@ -66,6 +84,20 @@ def check(
             next_action="read the last lines of the tool's output; build again when the cause is gone",
         )
     return finished.output
+
+
+async def _listened_to(argv: Sequence[str]) -> asyncio.subprocess.Process:
+    null, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv, stdin=null, stdout=pipe, stderr=null, limit=_LINE_LIMIT, start_new_session=True
+        )
+    except OSError as cause:
+        raise ToolError(f"{argv[0]} did not start", evidence=str(cause)) from cause
+
+
+async def _line(child: asyncio.subprocess.Process) -> bytes:
+    return b"" if child.stdout is None else await child.stdout.readline()
 
 
 def _start(argv: Sequence[str], stdin: IO[bytes], stdout: IO[bytes], cwd: Path | None) -> subprocess.Popen[bytes]:

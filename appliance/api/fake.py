@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
+from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_runs import left, lost, summary_of, turned
 from appliance.api.fake_stores import FakeStores
 from appliance.api.port import Honoured
@@ -168,6 +169,7 @@ class FakeApplication:
     consoles: dict[str, Console] = field(default_factory=dict)
     stores: FakeStores = field(default_factory=FakeStores)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
+    doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def honoured(self, key: str) -> Honoured | None:

@@ -11,6 +11,7 @@ from appliance.console.console import Console
 from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, SensorsView, VaultScope, VaultView
+from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
@@ -88,12 +89,29 @@ class Stores(Protocol):
     def history(self) -> HistoryView: ...
 
 
+class Doctor(Protocol):
+    def start(self, request: DoctorRequest) -> DoctorView:
+        """Begins an examination; one that is under way goes on, and counts for this one, too."""
+        ...
+
+    def doctor(self) -> DoctorView:
+        """What the last one has found by now."""
+        ...
+
+    async def look(self, seen: int, wait: float) -> DoctorView:
+        """At once where its `version` is another one than `seen`, else when it is or `wait` seconds have passed."""
+        ...
+
+
 class Application(Protocol):
     @property
     def bmc_desk(self) -> Bmcs: ...
 
     @property
     def stores(self) -> Stores: ...
+
+    @property
+    def doctor_desk(self) -> Doctor: ...
 
     def honoured(self, key: str) -> Honoured | None:
         """None where nothing is known to have come of it."""

@@ -6,7 +6,7 @@ Whatever sets something returns what a read-back shows, which may be something e
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from appliance.model.bmc import (
     BmcEndpoint,
@@ -103,6 +103,15 @@ class FirmwareControl(Protocol):
 class Accounts(Protocol):
     async def change_password(self, password: Secret) -> None:
         """Of the user that we log in as; proven by a log-in with the new one, which is used from then on."""
+        ...
+
+
+@runtime_checkable
+class Timekeeping(Protocol):
+    """Not every BMC tells."""
+
+    async def time(self) -> float | None:
+        """Its own clock, in seconds since the epoch."""
         ...
 
 

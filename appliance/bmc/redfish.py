@@ -299,6 +299,10 @@ class RedfishBmc(FullBmc):
             await self._link.use(password)
             await self._link.get(path)
 
+    async def time(self) -> float | None:
+        async with self._operation():
+            return codec.time(await self._manager(await self._system()))
+
     async def _own_account(self) -> str:
         try:
             service = await self._service("AccountService")

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from appliance.bmc.codec.text import clean
@@ -88,6 +89,15 @@ def number(value: JsonValue) -> float | None:
     except ValueError:
         return None
     return found if math.isfinite(found) else None
+
+
+def time(manager: JsonObject) -> float | None:
+    """`DateTime` (RFC 3339, with an offset) in seconds since the epoch; None where it is not told."""
+    try:
+        told = datetime.fromisoformat(clean(manager.get("DateTime")))
+    except ValueError:
+        return None
+    return told.timestamp() if told.tzinfo is not None else None
 
 
 _HEALTH = {"OK": Health.OK, "Warning": Health.WARNING, "Critical": Health.CRITICAL}

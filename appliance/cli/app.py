@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer._completion_classes import completion_init
 
-from appliance.cli import access, bmc, errands, inventory, look, manual, runs, site, stores
+from appliance.cli import access, bmc, doctor, errands, inventory, look, manual, runs, site, stores
 from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow, person
@@ -36,6 +36,7 @@ def build() -> typer.Typer:
     for verb in (plan, apply):
         app.command()(verb)
     look.add_to(app)
+    doctor.add_to(app)
     runs.add_to(app)
     stores.add_to(app)
     errands.add_to(app)
@@ -74,17 +75,22 @@ def plan(context: typer.Context, as_json: Json = False) -> None:
     from appliance.cli import show
 
     client = client_of(context)
-    view = client.make_plan()
     if as_json:
-        print_json(view)
+        print_json(client.make_plan())
         return
+    preflight = doctor.Preflight(client)
+    view = client.make_plan()
     show.console().print(Group(show.plan(view), *show.approvals(client.goals())))
+    preflight.shown(view, stderr=False)
 
 
 def apply(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; every plan is applied as made.")] = False,
     digest: Annotated[str, typer.Option(help="Apply the plan with this digest and no other.")] = "",
+    despite: Annotated[
+        bool, typer.Option("--despite-findings", help="Begin although the doctor found a failure of the site.")
+    ] = False,
     destroy: Annotated[Destroys, typer.Option(help=_DESTROY)] = Destroys.NOTHING,
     disk: Annotated[list[str] | None, typer.Option(metavar="SERIAL", help=_DISK)] = None,
     as_json: Json = False,
@@ -97,9 +103,10 @@ def apply(
     from appliance.model.goal import EVERYTHING, Consent
 
     client = client_of(context)
+    preflight = doctor.Preflight(client)
 
     def approve(view: "PlanView") -> None:
-        _approve(view, asked=not yes, as_json=as_json)
+        _approve(view, preflight, asked=not yes, despite=despite, as_json=as_json)
 
     then = EVERYTHING if yes else Consent(destroys=destroy, disks=tuple(disk or ()))
     somebody = person(client, approve, then, as_json=as_json)
@@ -194,16 +201,24 @@ def tunnel(context: typer.Context, machine: Machine) -> None:
     relay.run(client_of(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
-def _approve(view: "PlanView", *, asked: bool, as_json: bool) -> None:
+def _approve(view: "PlanView", preflight: doctor.Preflight, *, asked: bool, despite: bool, as_json: bool) -> None:
     from appliance.cli import show
+    from appliance.frontend.preflight import blocking, demand, in_the_way, refuse
     from appliance.frontend.provision import confirm
 
     show.console(stderr=as_json).print(show.plan(view))
+    found = preflight.shown(view, stderr=as_json)
     if not asked:
+        if not despite:
+            refuse(found)
         return
     if not sys.stdin.isatty():
         raise RefusedError(
             "not applied: there is no terminal to confirm the plan on",
             next_action=f"read the plan, then: innervate apply --digest {view.digest} --yes",
         )
-    confirm("site", view.site, ask)
+    if despite or not (standing := blocking(found)):
+        confirm("site", view.site, ask)
+        return
+    print(in_the_way(standing), file=sys.stderr)
+    confirm("site", demand(view.site, found), ask)

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from appliance import __version__
-from appliance.api.port import Bmcs, Honoured, Stores
+from appliance.api.port import Bmcs, Doctor, Honoured, Stores
 from appliance.conductor.explain import explain
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
@@ -113,6 +113,7 @@ class Appliance:
         take_over: Callable[[], None],
         consoles: Mapping[MachineName, Console],
         bmc_desk: Bmcs,
+        doctor_desk: Doctor,
         waiting: Waiting,
         ssh_key: Path,
         measured: Callable[[], Iterable[Family]] = tuple,
@@ -122,6 +123,7 @@ class Appliance:
     ) -> None:
         self.bmc_desk = bmc_desk
         self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
+        self.doctor_desk = doctor_desk
         self._memory = memory
         self._running_site = Running(site)
         self._servers = {server.name: server for server in site.topology.servers}

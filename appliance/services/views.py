@@ -250,7 +250,7 @@ def machine_card(
         place=around.place,
         run=around.run,
         bmc=urlsplit(around.bmc_url).hostname or "",
-        macs=_macs(state),
+        macs=macs_of(state),
         cores=facts.cores if facts else None,
         memory_bytes=facts.memory_bytes if facts else None,
         step_number=steps.index(step) + 1 if step else 0,
@@ -258,7 +258,7 @@ def machine_card(
     )
 
 
-def _macs(state: MachineState) -> tuple[str, ...]:
+def macs_of(state: MachineState) -> tuple[str, ...]:
     """Of the machine's own NICs: the agent sees all of them, a BMC often only some."""
     seen = [nic.mac for nic in state.facts.nics] if state.facts else []
     named = state.identity.macs if state.identity else ()

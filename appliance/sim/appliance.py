@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance.api.fake import FakeBmcs
+from appliance.api.fake_doctor import FakeDoctor
 from appliance.boot import Ramdisk, Snapshot
 from appliance.conductor.conductor import Conductor
 from appliance.conductor.hands import Agents, Hands, Library, Waiting
@@ -132,6 +133,7 @@ class Life:
             take_over=lambda: None,
             consoles={},
             bmc_desk=FakeBmcs(),
+            doctor_desk=FakeDoctor(),
             waiting=waiting,
             ssh_key=storage.folder / "key",
         )

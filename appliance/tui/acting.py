@@ -12,6 +12,7 @@ from appliance.tui.plan import approval
 from appliance.tui.state import (
     Ask,
     Choices,
+    Doctor,
     Explain,
     Help,
     Leave,
@@ -144,7 +145,7 @@ def _open(state: State) -> Outcome:
         case Runs():
             run = selected_run(state)
             return (entered(state, Run(run=run)), (OpenRun(run=run),)) if run else (state, ())
-        case Log() | Help():
+        case Log() | Help() | Doctor():
             return state, ()
         case _ as never:
             assert_never(never)
@@ -163,7 +164,7 @@ def _approve(state: State, place: Planned) -> State:
         return state
     if not place.worth:
         return replace(state, notice=Trouble(message="There is nothing to approve: the plan would change nothing."))
-    return replace(state, prompt=approval(place), notice=None)
+    return replace(state, prompt=approval(place, state.data.examined), notice=None)
 
 
 def _steer(state: State, verb: Steering) -> Outcome:

@@ -12,6 +12,8 @@ from appliance.tui.state import (
     Ask,
     Choices,
     Command,
+    Doctor,
+    Examine,
     Explain,
     Help,
     Leave,
@@ -121,7 +123,8 @@ def _busy(then: Command) -> str:
 def planning(state: State, task: Task, goal: str = "") -> Outcome:
     """Where a plan is waited for, and the request for it."""
     there = replace(entered(state, Planned(task=task, goal=goal)), busy="planning")
-    return there, (MakePlan(task=task, goal=goal),)
+    makes = MakePlan(task=task, goal=goal)
+    return there, (makes, Examine()) if task.errand is None else (makes,)
 
 
 def command(state: State, text: str) -> Outcome:
@@ -138,6 +141,8 @@ def command(state: State, text: str) -> Outcome:
             return state, (Leave(),)
         case "take-over":
             return replace(state, prompt=_TAKE_OVER), ()
+        case "doctor":
+            return entered(state, Doctor()), (Examine(),)
         case "provision":
             return planning(state, Task())
         case "machine" | "do" if state.data.machine(name) is not None:

@@ -12,6 +12,7 @@ KEYS = "j k scroll  Esc back"
 COMMANDS = (
     (":overview :runs :log :help", "a page"),
     (":provision", "plan all that the site program wants"),
+    (":doctor", "look for what keeps machines from booting"),
     (":machine NAME", "a machine; a name alone does too"),
     (":log NAME", "the events of a machine"),
     (":do NAME", "what can be done with a machine"),

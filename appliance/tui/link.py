@@ -9,15 +9,29 @@ from typing import Protocol, assert_never
 
 from appliance.client import Client
 from appliance.errors import ConflictError, InnervateError
+from appliance.frontend.preflight import PATIENCE
 from appliance.frontend.provision import is_worth
 from appliance.frontend.whole import all_machines, all_runs
 from appliance.model.goal import ASK
 from appliance.model.views import EventsView, PlanView, RunState, RunView
-from appliance.tui.messages import Absent, Began, Did, Explained, Happened, Message, Opened, PlanMade, Read, Refused
+from appliance.tui.messages import (
+    Absent,
+    Began,
+    Did,
+    Examined,
+    Explained,
+    Happened,
+    Message,
+    Opened,
+    PlanMade,
+    Read,
+    Refused,
+)
 from appliance.tui.state import (
     EVENTS_KEPT,
     Apply,
     Command,
+    Examine,
     Explain,
     Leave,
     MakePlan,
@@ -51,11 +65,27 @@ class Stop(Protocol):
 
 def answers(client: Client, command: Command, now: Callable[[], float]) -> Iterator[Message]:
     """What came of it; and how things stand now, where something was changed."""
+    if isinstance(command, Examine):
+        yield from _examined(client, now)
+        return
     answer = carried_out(client, command)
     yield answer
     if isinstance(answer, Did):
         with suppress(InnervateError):
             yield reading(client, now())
+
+
+def _examined(client: Client, now: Callable[[], float]) -> Iterator[Message]:
+    """Findings as they come."""
+    try:
+        view = client.start_doctor()
+        yield Examined(view=view)
+        end = now() + PATIENCE
+        while view.running and (left := end - now()) > 0:
+            view = client.doctor(seen=view.version, wait=left)
+            yield Examined(view=view)
+    except InnervateError as error:
+        yield Refused(command=Examine(), trouble=trouble(error))
 
 
 def carried_out(client: Client, command: Command) -> Message:
@@ -99,6 +129,8 @@ def _done(client: Client, command: Command) -> Message:
             run = client.run(command.run)
             over = run.goal and run.state is not RunState.RUNNING
             return Opened(run=run, goal=client.goal(run.goal) if over else None)
+        case Examine():
+            return Examined(view=client.start_doctor())
         case Leave():
             return Did(says="")
         case _:

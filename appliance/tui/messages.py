@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from appliance.model.access_views import SetupView
+from appliance.model.doctor import DoctorView
 from appliance.model.views import (
     EventView,
     ExplainView,
@@ -85,6 +86,13 @@ class PlanMade:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """By now, or to its end."""
+
+    view: DoctorView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Began:
     """An approved plan is a run now."""
 
@@ -106,4 +114,18 @@ class Refused:
     stale: bool = False
 
 
-Message = Pressed | Resized | Ticked | Read | Happened | Absent | Explained | Opened | PlanMade | Began | Did | Refused
+Message = (
+    Pressed
+    | Resized
+    | Ticked
+    | Read
+    | Happened
+    | Absent
+    | Explained
+    | Opened
+    | PlanMade
+    | Examined
+    | Began
+    | Did
+    | Refused
+)

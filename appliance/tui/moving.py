@@ -9,7 +9,7 @@ from appliance.tui.log import lines_of
 from appliance.tui.rack import layout
 from appliance.tui.runs import machines_of
 from appliance.tui.scene import page_of, room_of
-from appliance.tui.state import Choices, Help, Log, Machine, Overview, Planned, Run, Runs, State, moved
+from appliance.tui.state import Choices, Doctor, Help, Log, Machine, Overview, Planned, Run, Runs, State, moved
 
 _FAR = 1 << 30
 
@@ -34,7 +34,7 @@ def move(state: State, action: Action) -> State:
     match state.place:
         case Overview() as place:
             return moved(state, replace(place, at=_machine(state, place.at, action, room)))
-        case Machine() | Planned() | Help() as place:
+        case Machine() | Planned() | Help() | Doctor() as place:
             last = max(0, len(page.body) - room)
             return moved(state, replace(place, top=_within(min(place.top, last) + by, last)))
         case Choices() as place:
@@ -67,7 +67,7 @@ def selected_machine(state: State) -> str:
             return place.at if place.at in names else next(iter(names), "")
         case Log() as place:
             return place.machine
-        case Planned() | Runs() | Help():
+        case Planned() | Runs() | Help() | Doctor():
             return ""
         case _ as never:
             assert_never(never)

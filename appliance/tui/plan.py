@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 
 from appliance.frontend.errands import SAYS, is_harmless
+from appliance.frontend.preflight import blocking, demand, in_the_way, matters, verdict
+from appliance.model.doctor import DoctorView
 from appliance.model.views import PlanView, RoleView
+from appliance.tui.doctor import finding_lines
 from appliance.tui.page import Page, section
 from appliance.tui.state import Apply, Ask, Planned, Prompt, State, Task
 from appliance.tui.text import EMPTY, Line, Tone, line, wrapped
@@ -15,11 +18,21 @@ def planned_page(state: State, place: Planned) -> Page:
     title = "Provision" if place.task.errand is None else f"{place.task.errand.value} {place.task.machine}"
     if place.plan is None:
         return Page(title=title, body=(line(_pending(state), Tone.DIM),), keys="Esc leave")
-    return Page(title=title, body=tuple(plan_lines(place.plan, place.task, state.width)), keys=KEYS, top=place.top)
+    found = state.data.examined if place.task.errand is None else None
+    body = (*_before(place.plan, found, state.width), *plan_lines(place.plan, place.task, state.width))
+    return Page(title=title, body=body, keys=KEYS, top=place.top)
 
 
 def _pending(state: State) -> str:
     return f"{state.busy} ..." if state.busy else "There is no plan: n makes one."
+
+
+def _before(view: PlanView, found: DoctorView | None, width: int) -> Iterator[Line]:
+    if found is not None and (matter := matters(found, view)):
+        yield line(f"Before you begin: {verdict(found)}", Tone.STRONG)
+        for finding in matter:
+            yield from finding_lines(finding, width)
+        yield EMPTY
 
 
 def plan_lines(view: PlanView, task: Task, width: int) -> Iterator[Line]:
@@ -79,15 +92,17 @@ def _deferred(view: PlanView, width: int) -> Iterator[Line]:
         yield from wrapped(f"{one.score}: {one.reason}", width, Tone.DIM, first="  ", rest="    ")
 
 
-def approval(place: Planned) -> Prompt | None:
-    """The question whose answer approves exactly this plan."""
+def approval(place: Planned, found: DoctorView | None = None) -> Prompt | None:
+    """The question whose answer approves exactly this plan. A failure of the site takes one word more."""
     plan, task = place.plan, place.task
     if plan is None:
         return None
     then = Apply(task=task, plan=plan, goal=place.goal)
-    says = (f"Plan {plan.digest[:12]} and no other is carried out.",)
+    says: tuple[str, ...] = (f"Plan {plan.digest[:12]} and no other is carried out.",)
     if task.errand is not None and is_harmless(task.errand, plan):
         return Prompt(ask=Ask.YES, label="y and Enter applies it, Enter alone leaves: ", says=says, then=then)
     kind, name = ("site", plan.site) if task.errand is None else ("machine", task.machine)
+    if task.errand is None and found is not None and (standing := blocking(found)):
+        says, name = (*says, in_the_way(standing)), demand(name, found)
     label = f"Type the {kind}'s name ({name}) to apply, Enter alone leaves: "
     return Prompt(ask=Ask.NAME, label=label, says=says, wanted=name, then=then)

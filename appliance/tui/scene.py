@@ -5,6 +5,7 @@ from typing import assert_never
 
 from appliance.frontend import units
 from appliance.tui.choices import choices_page
+from appliance.tui.doctor import doctor_page
 from appliance.tui.help import help_page
 from appliance.tui.log import log_page
 from appliance.tui.machine import machine_page
@@ -12,7 +13,20 @@ from appliance.tui.overview import overview
 from appliance.tui.page import Page, more, window
 from appliance.tui.plan import planned_page
 from appliance.tui.runs import run_page, runs_page
-from appliance.tui.state import Choices, Help, Log, Machine, Overview, Planned, Prompt, Run, Runs, State, Trouble
+from appliance.tui.state import (
+    Choices,
+    Doctor,
+    Help,
+    Log,
+    Machine,
+    Overview,
+    Planned,
+    Prompt,
+    Run,
+    Runs,
+    State,
+    Trouble,
+)
 from appliance.tui.text import EMPTY, Line, Span, Tone, ascii_of, fitted, length, line, wrapped
 
 _TYPED_CELLS = 16
@@ -36,6 +50,8 @@ def page_of(state: State) -> Page:
             return log_page(state, place)
         case Help() as place:
             return help_page(state, place)
+        case Doctor() as place:
+            return doctor_page(state, place)
         case _ as never:
             assert_never(never)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from appliance.model.access_views import SetupView
+from appliance.model.doctor import DoctorView
 from appliance.model.filter import Filter
 from appliance.model.views import (
     Errand,
@@ -47,6 +48,7 @@ class Data:
     events: tuple[EventView, ...] = ()
     absent: Trouble | None = None
     setup: SetupView | None = None
+    examined: DoctorView | None = None
 
     def machine(self, name: str) -> MachineView | None:
         return next((machine for machine in self.machines if machine.name == name), None)
@@ -131,7 +133,14 @@ class Help:
     top: int = 0
 
 
-Place = Overview | Machine | Choices | Planned | Runs | Run | Log | Help
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doctor:
+    """What the last examination has found by now."""
+
+    top: int = 0
+
+
+Place = Overview | Machine | Choices | Planned | Runs | Run | Log | Help | Doctor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +201,11 @@ class OpenRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Examine:
+    """The doctor looks for what keeps machines from booting."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
     """The person goes; what runs in the daemon goes on."""
 
@@ -202,7 +216,18 @@ class TakeOver:
 
 
 Command = (
-    MakePlan | ShowPlan | Apply | Steer | TakeOver | SetPower | PlaceHold | ReleaseHold | Explain | OpenRun | Leave
+    MakePlan
+    | ShowPlan
+    | Apply
+    | Steer
+    | TakeOver
+    | SetPower
+    | PlaceHold
+    | ReleaseHold
+    | Explain
+    | OpenRun
+    | Examine
+    | Leave
 )
 
 

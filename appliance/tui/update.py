@@ -13,6 +13,7 @@ from appliance.tui.messages import (
     Absent,
     Began,
     Did,
+    Examined,
     Explained,
     Happened,
     Message,
@@ -24,11 +25,13 @@ from appliance.tui.messages import (
     Resized,
     Ticked,
 )
+from appliance.tui.plan import approval
 from appliance.tui.state import (
     EVENTS_KEPT,
     Apply,
     Command,
     Data,
+    Examine,
     Explain,
     Machine,
     OpenRun,
@@ -64,6 +67,8 @@ def updated(state: State, message: Message) -> Outcome:
             return _opened(state, message)
         case PlanMade():
             return _planned(state, message), ()
+        case Examined():
+            return _examined(state, message), ()
         case Began():
             return _began(state, message)
         case Did():
@@ -159,6 +164,16 @@ def _planned(state: State, made: PlanMade) -> State:
     return replace(moved(state, shown), busy="", notice=told)
 
 
+def _examined(state: State, examined: Examined) -> State:
+    """What is found while a plan is being approved changes what has to be typed."""
+    seen = replace(state, data=replace(state.data, examined=examined.view))
+    prompt, place = state.prompt, state.place
+    if prompt is None or not isinstance(prompt.then, Apply) or not isinstance(place, Planned):
+        return seen
+    anew = approval(place, examined.view)
+    return seen if anew is None or anew.wanted == prompt.wanted else replace(seen, prompt=anew)
+
+
 def _began(state: State, began: Began) -> Outcome:
     run = began.run
     place = Run(run=run.id, task=began.task)
@@ -176,7 +191,7 @@ def _refused(state: State, refused: Refused) -> Outcome:
             anew, asks = planning(told, apply.task, apply.goal)
             because = f"Nothing was done: {refused.trouble.message}. This is the plan of now; read it again."
             return replace(anew, notice=Trouble(message=because, evidence=refused.trouble.evidence)), asks
-        case Explain():
+        case Explain() | Examine():
             return state, ()
         case _:
             return told, ()

@@ -23,6 +23,7 @@ from appliance.web.account import Account
 from appliance.web.actions import Actions
 from appliance.web.auditing import Auditing
 from appliance.web.docs import Docs
+from appliance.web.doctor import DoctorPages
 from appliance.web.entry import Entry
 from appliance.web.forms import html, personal
 from appliance.web.giving import Chosen
@@ -84,6 +85,7 @@ def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable
             *Account(doors, pages).routes,
             *People(doors, pages).routes,
             *Auditing(doors, pages, now).routes,
+            *DoctorPages(appliance, doors, appliance.health().site).routes,
             Mount("/static", _Static(directory=_STATIC)),
         ],
         middleware=[Middleware(_Headers)],

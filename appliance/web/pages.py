@@ -33,6 +33,7 @@ from appliance.model.views import (
 )
 from appliance.model.words import SITE_PURPOSE
 from appliance.web import chart
+from appliance.web.doctor import findings_before
 from appliance.web.elevation import frames, size_of, unplaced
 from appliance.web.giving import Chosen, Giving
 from appliance.web.lines import traffic
@@ -157,7 +158,9 @@ class Pages:
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)
-        return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=_by_machine(view))
+        found = findings_before(self._appliance.doctor_desk.doctor(), view) if is_of_site(view) else ""
+        groups = _by_machine(view)
+        return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=groups, findings=found)
 
     async def images(self, mark: str) -> str:
         return self._page("images", mark, live="images", parts=await self._giving.images())
@@ -223,6 +226,11 @@ class Pages:
 
     def _machine(self, name: str) -> MachineView:
         return self._appliance.machine(MachineName(name))
+
+
+def is_of_site(plan: PlanView) -> bool:
+    """Not an errand of one machine."""
+    return plan.purpose == SITE_PURPOSE
 
 
 def to_type(plan: PlanView) -> str:

@@ -10,6 +10,7 @@ from appliance.access.desk import Desk
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import SensorsView
 from appliance.model.console_views import ConsoleView
+from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
@@ -59,6 +60,16 @@ class Measuring(Protocol):
     async def sensors(self, machine: MachineName) -> SensorsView: ...
 
 
+class Doctor(Protocol):
+    """A part of `appliance.api.port.Doctor`."""
+
+    def start(self, request: DoctorRequest) -> DoctorView: ...
+
+    def doctor(self) -> DoctorView: ...
+
+    async def look(self, seen: int, wait: float) -> DoctorView: ...
+
+
 class Looking(Protocol):
     """What changes nothing."""
 
@@ -67,6 +78,9 @@ class Looking(Protocol):
 
     @property
     def stores(self) -> Stores: ...
+
+    @property
+    def doctor_desk(self) -> Doctor: ...
 
     def health(self) -> HealthView: ...
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from appliance.access.access import opened
 from appliance.api.app import create_app
 from appliance.api.fake import FakeBmcs
+from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.server import serve
 from appliance.backup.snapshot import snapshot_of
 from appliance.conductor.hands import Waiting
@@ -86,6 +87,7 @@ async def main(folder: Path, moment: Moment) -> None:
         take_over=lambda: None,
         consoles={},
         bmc_desk=FakeBmcs(),
+        doctor_desk=FakeDoctor(),
         waiting=Waiting(),
         ssh_key=folder / "key",
         snapshot=partial(snapshot_of, log.copy, folder, "lab"),

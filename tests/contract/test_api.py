@@ -39,6 +39,7 @@ from appliance.model.bmc_views import (
     VaultScope,
 )
 from appliance.model.codec import to_json
+from appliance.model.doctor import Check, DoctorRequest, DoctorView, Finding, Verdict
 from appliance.model.goal import EVERYTHING, Consent
 from appliance.model.image_views import ArtifactView, HashState, ImageView
 from appliance.model.network_views import (
@@ -415,6 +416,28 @@ def test_a_run_is_steered_by_names_that_it_knows(application: FakeApplication, c
         with pytest.raises(UsageError, match="reason"):
             client.set_aside(run.id, "node-1", reason)
     assert client.runs().runs[0].paused == ""
+
+
+def test_doctor(application: FakeApplication, client: Client) -> None:
+    found = Finding(
+        check=Check.LINK,
+        verdict=Verdict.FAILURE,
+        cause="the boot NIC eth1 has no link",
+        evidence="carrier: none",
+        next_action="plug in its cable",
+        command="ethtool eth1",
+    )
+    application.doctor_desk.finds = (found,)
+    assert client.doctor() == DoctorView()
+    begun = client.start_doctor(DoctorRequest(patient=True))
+    assert begun.running
+    assert begun.waiting == tuple(Check)
+    assert application.doctor_desk.asked[0].patient
+    view = client.doctor(seen=begun.version, wait=5)
+    assert (view.running, view.findings, view.waiting) == (False, (found,), ())
+    for query in ("seen=x", "wait=31", "wait=-1", "more=1"):
+        with pytest.raises(UsageError):
+            client._tell("GET", f"/v1/doctor?{query}")
 
 
 def test_bmcs(application: FakeApplication, client: Client) -> None:

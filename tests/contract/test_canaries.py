@@ -23,6 +23,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from appliance.access.access import opened
 from appliance.api.app import create_app
+from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.server import serve as serve_api
 from appliance.bmc.dialler import Dialler
 from appliance.bmc.discovery import Found, Sign, Suspect
@@ -284,6 +285,7 @@ class Daemon:
             take_over=lambda: None,
             consoles={},
             bmc_desk=self.bmcs,
+            doctor_desk=FakeDoctor(),
             waiting=waiting,
             ssh_key=key,
             stores=StoreDesk(rack, self.memory, segment, clock, shelf=Shelf(state / "images", ())),

@@ -99,6 +99,15 @@ function goOn() {
   }
 }
 
+// An examination goes on while its page is read.
+async function examine() {
+  const from = document.getElementById("findings")?.dataset.poll;
+  if (!from) return;
+  const answer = await fetch(from).catch(() => null);
+  if (answer?.ok) put("findings", await answer.text());
+  setTimeout(examine, answer?.ok ? 100 : 2000);
+}
+
 // Seconds since.
 function duration(seconds) {
   const whole = Math.max(0, Math.round(seconds));
@@ -169,5 +178,6 @@ document.addEventListener("keydown", (event) => {
 
 tick();
 setInterval(tick, 1000);
+examine();
 if (body.dataset.live) listen();
 goOn();

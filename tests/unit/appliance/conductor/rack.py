@@ -14,6 +14,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from appliance.api.fake import FakeBmcs
+from appliance.api.fake_doctor import FakeDoctor
 from appliance.bmc.discovery import Suspect
 from appliance.bmc.fake import FakeBmc
 from appliance.boot import Ramdisk, Snapshot
@@ -351,6 +352,7 @@ class Net:
             take_over=rack.taken_over.set,
             consoles={},
             bmc_desk=FakeBmcs(),
+            doctor_desk=FakeDoctor(),
             waiting=self.waiting,
             ssh_key=rack.folder / "key",
         )

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import pytest
 
+from appliance.api.fake_findings import FINDINGS
+from appliance.model.doctor import DoctorView
 from appliance.model.views import EventView, HealthView, RunState, RunSummaryView, RunView
 from appliance.tui.overview import says
 from appliance.tui.page import text_of
@@ -16,6 +18,7 @@ from appliance.tui.scene import frame
 from appliance.tui.state import (
     Choices,
     Data,
+    Doctor,
     Help,
     Log,
     Machine,
@@ -118,6 +121,7 @@ def data(text: str) -> Data:
         opened={text: poisoned(run, text)},
         explained=poisoned(application.explained["node-0"], text),
         events=(poisoned(event, text),),
+        examined=DoctorView(findings=tuple(poisoned(finding, text) for finding in FINDINGS.values())),
         absent=Trouble(message=text, evidence=text, next_action=text),
     )
 
@@ -127,7 +131,7 @@ def places(text: str) -> Iterator[Place]:
     yield Machine(name=text)
     yield Choices(machine=text)
     yield Planned(task=Task(), plan=poisoned(install("node-0", "node-1"), text))
-    yield from (Runs(), Run(run=text), Log(), Help())
+    yield from (Runs(), Run(run=text), Log(), Help(), Doctor())
 
 
 @pytest.mark.parametrize("number", range(len(HOSTILE)))

@@ -28,7 +28,7 @@ from tests.unit.appliance.api.test_app import GOLDEN
 _ROOT = Caller(name="local:root", role=Role.ADMIN, via=Via.SOCKET)
 _ENDLESS = "/v1/events/stream"
 _LOG_INS = ("/v1/login", "/v1/setup", "/v1/users/{user}/password")
-KNOWN = {"name": "node-0", "digest": "a" * 64, "run": "run-1", "user": "ann", "token": "00000000"}
+KNOWN = {"name": "node-0", "digest": "a" * 64, "run": "run-1", "goal": "goal-1", "user": "ann", "token": "00000000"}
 """What is there, for path parameters: few would be guessed."""
 
 

@@ -1,6 +1,7 @@
 """What people and programs can ask of the appliance: the API's port, over the world and the conductor."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -13,11 +14,10 @@ from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import MachineState, model_of
 from appliance.conductor.memory import Memory
-from appliance.conductor.outbox import problem_of
 from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
-from appliance.errors import ConflictError, InnervateError, MachineryError, NotFoundError
+from appliance.errors import ConflictError, NotFoundError
 from appliance.inventory.model import Inventory
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
@@ -53,6 +53,7 @@ from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.program import Running, SiteProgram
+from appliance.services.pursuit import why_not
 from appliance.services.segment_state import SegmentState
 from appliance.services.stores import StoreDesk
 from appliance.services.views import (
@@ -84,6 +85,7 @@ from appliance.store.records import (
 from appliance.topology import Rack
 from appliance.tracing import here
 
+_LOGGER = logging.getLogger(__name__)
 _POWER_BUDGET = 1000.0
 """Large servers test their memory for a quarter of an hour before they are heard."""
 _SSH_PORT = 22
@@ -310,13 +312,13 @@ class Appliance:
             await self._memory.remember(end)
             return
         try:
-            plan = await self._store(self._plan_now(goal.purpose))
-        except MachineryError:
-            raise
-        except InnervateError as error:
-            ended = GoalEnded(goal=goal.id, state=GoalState.FAILED, problem=problem_of(error))
+            plan = self._plan_now(goal.purpose)
+        except Exception as error:  # a score is the site's own program: whatever it raises is an answer
+            _LOGGER.exception("goal=%s cannot be planned", goal.id)
+            ended = GoalEnded(goal=goal.id, state=GoalState.FAILED, problem=why_not(error))
             await self._memory.remember(ended)
             return
+        await self._store(plan)
         word = proposed(goal, plan, (run.digest for run in runs), self._memory.world.machine)
         if word is None:
             await self._start(plan, Asked(by=goal.by), goal.id)

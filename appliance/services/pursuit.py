@@ -5,9 +5,11 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from appliance.conductor.memory import Memory
-from appliance.errors import ConflictError, MachineryError
+from appliance.conductor.outbox import problem_of
+from appliance.errors import ConflictError, InnervateError, MachineryError
 from appliance.model.ids import GoalId, MachineName, RunId
 from appliance.ports import Clock
+from appliance.store.records import Problem
 
 _LOGGER = logging.getLogger(__name__)
 _STANDSTILL = 5.0
@@ -49,3 +51,15 @@ class Pursuit:
             del self._looked[goal]
             await self._clock.sleep(_STANDSTILL)
             self._some.set()
+
+
+def why_not(error: Exception) -> Problem:
+    """Why there is no plan."""
+    if isinstance(error, InnervateError):
+        return problem_of(error)
+    return Problem(
+        code="fault",
+        message="a fault in the site program or in the appliance stopped the planning",
+        evidence=f"{type(error).__name__}: {error}"[:300],
+        next_action="read the daemon's log, mend the program, then: innervate apply",
+    )

@@ -32,6 +32,7 @@ KNOWN = {
     "name": "node-0",
     "digest": "a" * 64,
     "run": "run-1",
+    "goal": "goal-1",
     "image": "debian-13",
     "user": "ann",
     "token": "00000000",

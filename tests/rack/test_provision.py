@@ -22,6 +22,7 @@ from appliance.lab.spec import RackFirmware, RackSpec
 from appliance.model.hardware import Firmware
 from appliance.model.views import EventView, PlanView, RunState, RunView, StepView
 from images.ramdisk.modules import Variant
+from tests.rack.person import anybody
 
 pytestmark = [pytest.mark.rack, pytest.mark.timeout(900)]
 
@@ -131,7 +132,7 @@ def test_the_kernels_for_physical_servers(firmware: Firmware, tmp_path: Path) ->
     with Rack.start(RackSpec(nodes=1, firmware=firmware, workdir=tmp_path, files=files)) as rack:
         bench = Bench(rack, tmp_path, Variant.GENERIC)
         with bench.daemon():
-            outcome = provision(bench.client, lambda _plan: None, follow(bench))
+            outcome = provision(bench.client, anybody(follow(bench)))
             assert [run.state for run in outcome.runs] == [RunState.DONE, RunState.DONE], bench.log()
             assert bench.client.machine("node-0").phase.value == "active"
 
@@ -215,7 +216,7 @@ def test_a_disk_with_foreign_data_is_left_alone(bench: Bench) -> None:
 def test_plan_is_stale_when_the_world_moved_on(bench: Bench) -> None:
     seen: list[PlanView] = []
     with bench.daemon():
-        outcome = provision(bench.client, seen.append, follow(bench))
+        outcome = provision(bench.client, anybody(follow(bench), seen.append))
         assert [run.state for run in outcome.runs] == [RunState.DONE, RunState.DONE], bench.log()
         assert not bench.client.make_plan().steps
         done = subprocess.run(

@@ -462,6 +462,21 @@ def test_a_crash_after_any_record_is_survived(remainder: int, tmp_path: Path) ->
         run(once(tmp_path / str(records), records))
 
 
+@pytest.mark.parametrize("deaths", [(10, 2), (12, 2, 2), (16, 2, 2, 2)])
+def test_a_boot_is_begun_once_however_often_the_daemon_dies_in_it(deaths: tuple[int, ...], tmp_path: Path) -> None:
+    async def whole() -> None:
+        rack = FakeRack(tmp_path, 1)
+        try:
+            for records in deaths:
+                assert await crash_after(rack, records)
+            await Net(rack).finish()
+            assert rack.first.bmc.commands == [PowerCommand.ON]
+        finally:
+            await rack.close()
+
+    run(whole())
+
+
 def test_crashes_again_and_again(tmp_path: Path) -> None:
     async def whole() -> None:
         rack = FakeRack(tmp_path, 2)

@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ConflictError, InnervateError, NotFoundError
+from appliance.inventory.model import Inventory
 from appliance.model.asked import Asked
 from appliance.model.goal import ASK, EVERYTHING, Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest
 from appliance.model.phase import Phase
 from appliance.model.views import GoalView, PowerAction, RunState
 from appliance.model.words import Destroys, GoalState
+from appliance.plan import Plan
 from appliance.store.records import FactsReceived, GoalSet, PlanStored, RunStarted
 from tests.unit.appliance.conductor.rack import FakeRack, Net
 from tests.unit.appliance.conductor.virtual import run
@@ -134,6 +136,32 @@ def test_what_cannot_be_planned_ends_the_goal_with_the_reason(tmp_path: Path) ->
         assert "not blank" in over.trouble.evidence
 
     play(tmp_path, scene)
+
+
+class Faulty:
+    """A score with a fault, which shows when there are facts."""
+
+    name = "faulty"
+
+    def plan(self, site: object, inventory: Inventory) -> Plan:
+        if inventory.record(NODE).facts is not None:
+            raise ValueError("no rack is called that")
+        return Plan(site=self.name)
+
+
+def test_a_fault_in_a_score_ends_the_goal_and_nothing_else(tmp_path: Path) -> None:
+    async def whole() -> None:
+        rack = FakeRack(tmp_path, 1)
+        rack.site = replace(rack.site, scores=[*rack.site.scores, Faulty()])
+        net = Net(rack)
+        try:
+            goal = await press(net, EVERYTHING)
+            assert (goal.state, goal.trouble.code if goal.trouble else "") == (GoalState.FAILED, "fault")
+            assert not net.pursuing.done()
+        finally:
+            await rack.close()
+
+    run(whole())
 
 
 def test_dropping(tmp_path: Path) -> None:

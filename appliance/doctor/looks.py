@@ -23,9 +23,10 @@ from images.errors import ToolError
 from images.ports import Listening
 from pxe.dhcp.address import Address
 from pxe.dhcp.prober import ArpProber
+from pxe.dhcp.rivals import START_SECONDS
 from pxe.errors import ServiceError
 
-_ASK_SECONDS = 3.5
+_ASK_SECONDS = START_SECONDS
 _FETCH_SECONDS = 8.0
 _STARTING_SECONDS = 5.0
 _HTTP_SECONDS = 5.0

@@ -88,7 +88,8 @@ async def _dhcp(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
     offers = await looks.offers(ward.processes, ward.device)
     # The services themselves listen for 4.5 s before they answer: that they do not yet is no trouble.
     settled = ward.clock.now() - _SETTLE_SECONDS
-    troubles = [one for one in ward.troubles() if one.kind in _OF_OTHERS and one.since <= settled]
+    heard = [one for one in ward.troubles() if one.kind in _OF_OTHERS]
+    troubles = [one for one in heard if one.kind != _STANDING or one.since <= settled]
     facts = Servers(
         gives_addresses=network.mode is Mode.FULL,
         device=ward.device,

@@ -357,3 +357,6 @@ def test_what_the_services_found_counts_too(appliance: Appliance) -> None:
     assert finding.command == "innervate take-over"
     appliance.troubles = (replace(appliance.troubles[0], since=appliance.clock.now()),)
     assert [one.verdict for one in appliance.examined(Check.DHCP)] == [Verdict.OK], "it has only just begun"
+    rival = SegmentView(kind="rival-server", subject="10.20.0.9", text="a second server", since=appliance.clock.now())
+    appliance.troubles = (rival,)
+    assert [one.verdict for one in appliance.examined(Check.DHCP)] == [Verdict.WARNING], "that one counts at once"

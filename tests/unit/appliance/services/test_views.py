@@ -50,6 +50,7 @@ SENTENCES = (
     "it came back 4 times",
     "not JSON",
     "another DHCP server",
+    "webhook chat gave up 5 events, from 3 to 9: its receiver did not take them",
     "a request was carried out: /v1/runs/3f2a",
 )
 

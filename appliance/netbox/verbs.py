@@ -1,6 +1,5 @@
 """`innervate netbox`: the site by NetBox, and NetBox by what was found, each as a diff that is looked at first."""
 
-import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,6 +92,8 @@ def give(
     as_json: Json = False,
 ) -> None:
     """Write what was discovered to NetBox: serial numbers of machines that it knows."""
+    import asyncio
+
     from appliance.netbox.model import approved, to_netbox, truths_of
     from appliance.netbox.rest import patch_of
 
@@ -118,6 +119,8 @@ def _netbox(url: str, token_file: Path | None, ca_file: Path | None) -> "NetBox"
 def _found(
     url: str, site: str, token_file: Path | None, ca_file: Path | None, table: Path | None, interfaces: Path | None
 ) -> "Read":
+    import asyncio
+
     from appliance.netbox.tables import read_tables
 
     if table is not None:

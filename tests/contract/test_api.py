@@ -503,6 +503,16 @@ def test_power_and_hold(application: FakeApplication, client: Client) -> None:
     assert (client.take_over(), application.took_over) == (client.machines(), True)
 
 
+def test_snapshot(application: FakeApplication, client: Client) -> None:
+    client.hold("node-0", "fan")
+    snapshot = client.snapshot()
+    assert (snapshot.site, snapshot.file) == ("lab", "/var/lib/innervate/backup/records.db")
+    assert snapshot.records == client.events().last
+    application.fails = MachineryError("the record log cannot be copied", next_action="free disk space")
+    with pytest.raises(MachineryError, match="cannot be copied"):
+        client.snapshot()
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
 def test_every_error_survives_the_way(kind: type[InnervateError], application: FakeApplication, client: Client) -> None:
     application.fails = kind("it broke", evidence="a \x1b[31mcable\n", next_action="plug it in")

@@ -29,6 +29,7 @@ from appliance.errors import MachineryError
 from appliance.lab.topology import lab_rack
 from appliance.metrics.model import exposition
 from appliance.model.ids import Nonce
+from appliance.model.syslog import Collector, Transport
 from appliance.model.webhook import Webhook
 from appliance.services.meter import Meter
 from appliance.store.records import HoldReleased
@@ -63,10 +64,10 @@ def hook_to(folder: Path, port: int) -> Webhook:
     return Webhook(name="chat", url=f"http://127.0.0.1:{port}/", secret_file=secret)
 
 
-def test_webhooks_and_metrics_are_wired(tmp_path: Path) -> None:
-    """A receiver that listens on a bare socket gets the event; its try is counted; all ends with the daemon."""
+def test_webhooks_syslog_and_metrics_are_wired(tmp_path: Path) -> None:
+    """Receivers that listen on bare sockets get the event; what was sent is counted; all ends with the daemon."""
 
-    async def whole() -> tuple[bytes, str]:
+    async def whole() -> tuple[bytes, bytes, str]:
         got: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,23 +79,32 @@ def test_webhooks_and_metrics_are_wired(tmp_path: Path) -> None:
             writer.close()
 
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, AsyncExitStack() as closing:
-            given = settings(tmp_path, webhooks=(hook_to(tmp_path, server.sockets[0].getsockname()[1]),))
+            collector = closing.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            collector.bind(("127.0.0.1", 0))
+            collector.setblocking(False)
+            to = Collector(host="127.0.0.1", transport=Transport.UDP, port=collector.getsockname()[1])
+            hook = hook_to(tmp_path, server.sockets[0].getsockname()[1])
+            given = settings(tmp_path, webhooks=(hook,), syslog=to)
             log, memory = _remembering(given, closing)
             meter = Meter(lab_rack(), memory, SystemClock(), _surroundings(given, tuple))
             log.time_commits(meter.committed)
-            _telling(given, "lab", memory, meter, closing)
+            access = _guarding(given, "lab", closing)
+            _telling(given, "lab", memory, access, meter, closing)
             position = tmp_path / "webhooks" / "chat.position"
             async with asyncio.timeout(20):
                 while not position.exists():  # noqa: ASYNC110  a new hook begins with what comes
                     await asyncio.sleep(0.005)
                 await memory.remember(HoldReleased(machine=NODE))
                 body = await got
+                message = await asyncio.get_running_loop().sock_recv(collector, 9000)
                 while position.read_text() != "1\n":  # noqa: ASYNC110
                     await asyncio.sleep(0.005)
-            return body, exposition(meter.families())
+            return body, message, exposition(meter.families())
 
-    body, text = asyncio.run(whole())
+    body, message, text = asyncio.run(whole())
     assert json.loads(body)["event"]["kind"] == "hold-released"
+    assert b" lab innervate " in message
+    assert b'hold-released [origin software="innervate"' in message
     found = read(text)
     assert found["innervate_webhook_tries"].of("_total", hook="chat", result="ok") == 1
     assert found["innervate_db_commit_seconds"].of("_count") == 1

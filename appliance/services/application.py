@@ -17,7 +17,7 @@ from appliance.conductor.memory import Memory
 from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
-from appliance.errors import ConflictError, NotFoundError
+from appliance.errors import ConflictError, MachineryError, NotFoundError
 from appliance.inventory.model import Inventory
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families

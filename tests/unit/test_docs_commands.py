@@ -89,7 +89,8 @@ def parsed(words: list[str]) -> typer.Context:
 
 
 @pytest.mark.parametrize(("page", "line"), TYPED, ids=[f"{page}: {line}" for page, line in TYPED])
-def test_every_command_of_a_fence_is_taken(page: str, line: str) -> None:
+def test_every_command_of_a_fence_is_taken(page: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INNERVATE_NETBOX", "https://netbox.example")
     words = shlex.split(line, comments=True)
     if words[-1:] == ["--help"]:
         words.pop()

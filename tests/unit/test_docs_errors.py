@@ -135,7 +135,7 @@ def test_what_is_no_code_leads_to_all_of_them(code: str) -> None:
 
 def test_every_kind_of_segment_trouble_that_lasts_has_a_place() -> None:
     source = (ROOT / "appliance/services/segment_state.py").read_text()
-    kinds = set(re.findall(r'kind="([a-z-]+)"', source)) | {"dhcp-standing"}
+    kinds = set(re.findall(r'(?:kind|_[A-Z]+) ?= ?"([a-z-]+)"', source))
     passing = {"address-in-use", "flood"}
     assert kinds - passing == set(manual_help._SEGMENT)
 

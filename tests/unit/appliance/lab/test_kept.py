@@ -57,7 +57,7 @@ def test_what_it_said_when_it_did_not_come_up(tmp_path: Path) -> None:
     assert "error: needs root" in caught.value.evidence
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 1, (1 << 22) + 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 1, (1 << 22) + 1], ids=["alive", "init", "nobody"])
 def test_another_process_with_its_number_is_no_lab(pid: int, tmp_path: Path) -> None:
     tell(tmp_path, Lab(pid=pid, socket=tmp_path / "api.sock", wanted=WANTED))
     assert found(tmp_path) is None

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from images import quiet
+from images import rootfs
 from images.appliance import disk
 from images.archive import SUITE, Archive
 from images.build import Product, ensure_all
@@ -17,7 +17,6 @@ from images.store import Entry, Store
 
 NAME = "appliance"
 DISK = "appliance.raw.zst"
-_BASE = "base.tar"
 _PYTHON = "python.tar"
 _PACKAGES = (
     "busybox",
@@ -51,25 +50,9 @@ _ENABLED = (
     "systemd-networkd.service",
 )
 _MASKED = (
-    *quiet.NEEDLESS,
     "getty@tty1.service",
     "serial-getty@ttyS0.service",
     "ssh.service",
-)
-_UNIQUE = (
-    "etc/ssh/ssh_host_*",
-    "etc/hostname",
-    "etc/resolv.conf",
-    "var/lib/dbus/machine-id",
-    "var/lib/systemd/random-seed",
-    "var/cache/apt/*.bin",
-    "var/cache/debconf/*-old",
-    "var/cache/ldconfig/aux-cache",
-    "var/lib/apt/lists/*_*",
-    "var/log/apt/*",
-    "var/log/*.log",
-    "initrd.img.old",
-    "vmlinuz.old",
 )
 _HERE = Path(__file__).parent
 _PACKAGE = _HERE.parent
@@ -80,7 +63,6 @@ _LIBRARY = "usr/lib/innervate/site-packages"
 _STORE = "usr/share/innervate/images"
 _PYTHON_VERSION = "3.13"
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
-_TAR = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
 
 
 def recipe_of(variant: Variant) -> Recipe:
@@ -101,8 +83,9 @@ def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
     def build(work: Path) -> Mapping[str, Path]:
         tree = work / "tree"
         tree.mkdir()
-        _unpack(_ensure_base(variant, store, archive), _BASE, tree, store, archive)
-        _unpack(_ensure_python(store, archive), _PYTHON, tree, store, archive)
+        base = rootfs.ensure_base(_base_recipe(variant), _HERE / "initramfs", store, archive)
+        for entry in (base, _ensure_python(store, archive)):
+            rootfs.unpack(entry, tree, store, archive)
         _add_product(tree, archive)
         _add_stock(tree, variant, store, archive)
         _configure(tree, archive)
@@ -120,30 +103,11 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _unpack(entry: Entry, name: str, tree: Path, store: Store, archive: Archive) -> None:
-    tarball = str(store.path_of(entry.artifact(name).sha256))
-    check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-xf", tarball], timeout=300)
-
-
 def _base_recipe(variant: Variant) -> Recipe:
     packages = (*_PACKAGES, KERNELS[variant])
     return Recipe(
         name=f"{NAME}-base-{variant}", suite=SUITE, packages=packages, sources=hashes(_HERE, ("initramfs/**/*",))
     )
-
-
-def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
-    recipe = _base_recipe(variant)
-
-    def build(work: Path) -> Mapping[str, Path]:
-        staged, tree, tarball = work / "staged", work / "tree", work / _BASE
-        shutil.copytree(_HERE / "initramfs", staged / "etc/initramfs-tools")
-        options = ["--aptopt=APT::Install-Recommends false", f"--essential-hook=sync-in {staged} /"]
-        archive.bootstrap("minbase", recipe.packages, tree, options)
-        check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-cf", str(tarball), "."], timeout=300)
-        return {_BASE: tarball}
-
-    return ensure(recipe, store, build, archive.progress)
 
 
 def _python_recipe() -> Recipe:
@@ -215,21 +179,8 @@ def _add_stock(tree: Path, variant: Variant, store: Store, archive: Archive) -> 
 
 
 def _configure(tree: Path, archive: Archive) -> None:
-    files = _HERE / "files"
-    for path in sorted(path for path in files.rglob("*") if path.is_file()):
-        target = tree / path.relative_to(files)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        target.chmod(0o755 if path.read_bytes().startswith(b"#!") else 0o644)
-    for pattern in _UNIQUE:
-        for path in tree.glob(pattern):
-            path.unlink()
-    (tree / "etc/machine-id").write_text("")
-    (tree / "etc/hostname").write_text("innervate\n")
-    (tree / "etc/fstab").write_text("")
+    rootfs.lay_over(_HERE / "files", tree)
+    rootfs.make_anonymous(tree, "innervate")
     (tree / "data").mkdir()
-    quiet.without_generators(tree)
-    inside = ["chroot", str(tree)]
-    check(archive.processes, [*inside, "systemd-sysusers", "/usr/lib/sysusers.d/innervate.conf"])
-    for command, units in (("enable", _ENABLED), ("mask", _MASKED)):
-        check(archive.processes, [*inside, "systemctl", "--quiet", command, *units])
+    check(archive.processes, ["chroot", str(tree), "systemd-sysusers", "/usr/lib/sysusers.d/innervate.conf"])
+    rootfs.choose_services(tree, archive, enabled=_ENABLED, masked=_MASKED)

@@ -2,7 +2,8 @@
 
 On a stick, in the file `innervate-setup.toml` of a volume labelled INNERVATE-SET:
 
-    device   = "enp1s0"                   the provisioning network's interface; may be left out where there is one only
+    device   = "enp1s0"                   the provisioning network's interface; left out: the only one, or the only one
+                                          with a link on which nobody else serves DHCP
     address  = "10.77.0.1/24"             the appliance's own address there
     bmcs     = ["10.77.1.0/24"]           where the BMCs are: addresses, URLs, networks
     user     = "admin"                    one log-in for all of them; others later: innervate bmc vault add
@@ -13,7 +14,7 @@ On a stick, in the file `innervate-setup.toml` of a volume labelled INNERVATE-SE
 
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface
 
@@ -32,12 +33,14 @@ _KEY = re.compile(r"(ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+ [A-Za-z0-9+/]{16,8000}={0,2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
-    """An Ethernet interface of the appliance. `speed` is in Mbit/s, 0 where the driver does not say."""
+    """An Ethernet interface of the appliance. `speed` is in Mbit/s, 0 where the driver does not say; `servers` are the
+    DHCP servers that answer there, None where nobody could ask."""
 
     name: str
     mac: str
     has_link: bool
     speed: int
+    servers: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,7 @@ class _File:
 _ADAPTER = TypeAdapter(_File)
 
 
-def read_file(text: str, nics: Iterable[Nic]) -> Answers:
+def read_file(text: str, nics: Sequence[Nic]) -> Answers:
     """The answers of a stick. Raises `UsageError` that names the key."""
     try:
         file = _ADAPTER.validate_python(tomllib.loads(text))
@@ -102,12 +105,18 @@ def read_file(text: str, nics: Iterable[Nic]) -> Answers:
     )
 
 
-def device_of(answer: str, nics: Iterable[Nic]) -> str:
-    """A number of the list, counted from 1, or a name; nothing where there is one interface only."""
+def suggested(nics: Sequence[Nic]) -> str:
+    """Where a rack is likely to be: the only interface, or the only one with a link and no DHCP server of somebody
+    else's; "" where that is none or several."""
+    likely = [nic for nic in nics if nic.has_link and nic.servers == ()]
+    found = nics if len(nics) == 1 else likely
+    return found[0].name if len(found) == 1 else ""
+
+
+def device_of(answer: str, nics: Sequence[Nic]) -> str:
+    """A number of the list, counted from 1, or a name; nothing is the one that is suggested."""
     names = [nic.name for nic in nics]
-    answer = answer.strip()
-    if not answer and len(names) == 1:
-        return names[0]
+    answer = answer.strip() or suggested(nics)
     if answer.isdecimal() and 1 <= int(answer) <= len(names):
         return names[int(answer) - 1]
     if answer in names and _DEVICE.fullmatch(answer):

@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 
 from appliance.errors import UsageError
 from appliance.model.secret import Secret
-from appliance.setup.answers import DEFAULT_ADDRESS, Answers, Nic, address_of, device_of, targets_of
+from appliance.setup.answers import DEFAULT_ADDRESS, Answers, Nic, address_of, device_of, suggested, targets_of
 
 T = TypeVar("T")
 
@@ -25,10 +25,13 @@ class Terminal(Protocol):
 def asked(terminal: Terminal, look: Callable[[], Sequence[Nic]]) -> Answers:
     """At most five answers; each is asked again until it makes sense."""
     terminal.say("Innervate stands here for the first time. Five questions, then the rack is yours.")
+    terminal.say("Looking at the network ...")
     nics = look()
     for number, nic in enumerate(nics, start=1):
         terminal.say(f"  {number}  {nic.name:<12} {nic.mac}  {_link(nic)}")
-    device = _until_right(terminal, "1/5  Network of the rack (number): ", lambda answer: device_of(answer, nics))
+    likely = suggested(nics)
+    first = f"1/5  Network of the rack (number){f' [{likely}]' if likely else ''}: "
+    device = _until_right(terminal, first, lambda answer: device_of(answer, nics))
     address = _until_right(terminal, f"2/5  Address of the appliance there [{DEFAULT_ADDRESS}]: ", address_of)
     bmcs = _until_right(terminal, "3/5  BMCs (addresses, URLs or networks): ", _words)
     user = terminal.ask("4/5  User of the BMCs: ").strip()
@@ -45,7 +48,8 @@ def _words(answer: str) -> tuple[str, ...]:
 def _link(nic: Nic) -> str:
     if not nic.has_link:
         return "no link"
-    return f"link, {nic.speed} Mbit/s" if nic.speed else "link"
+    link = f"link, {nic.speed} Mbit/s" if nic.speed else "link"
+    return f"{link}, DHCP server {', '.join(nic.servers)}" if nic.servers else link
 
 
 def _until_right(terminal: Terminal, question: str, read: Callable[[str], T]) -> T:

@@ -6,11 +6,13 @@ import shutil
 import sys
 import termios
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.bmc.discovery import Found, Suspect
 from appliance.bmc.finder import Finder
 from appliance.bmc.vault import Entry, Vault
+from appliance.doctor.looks import offers
 from appliance.errors import MachineryError, UsageError
 from appliance.model.bmc_views import VaultScope
 from appliance.ports import Clock, Rng
@@ -19,8 +21,7 @@ from appliance.setup.files import File
 from appliance.setup.nics import nics
 from appliance.store.secrets import SecretFile
 from images.errors import ToolError
-from images.ports import Processes
-from images.processes import check
+from images.processes import HostProcesses, check
 
 DATA = Path("/data")
 _USER = "innervate"
@@ -30,11 +31,24 @@ _STICK_FILE = "::innervate-setup.toml"
 
 
 class Host:
-    def __init__(self, processes: Processes, clock: Clock, rng: Rng, data: Path = DATA) -> None:
+    def __init__(self, processes: HostProcesses, clock: Clock, rng: Rng, data: Path = DATA) -> None:
         self._processes, self._clock, self._rng, self._data = processes, clock, rng, data
 
     def nics(self) -> Sequence[Nic]:
-        return nics()
+        return asyncio.run(self._asked(nics()))
+
+    async def _asked(self, found: Sequence[Nic]) -> Sequence[Nic]:
+        """With the DHCP servers that answer; all interfaces are asked at once."""
+        return await asyncio.gather(*(self._with_servers(nic) for nic in found))
+
+    async def _with_servers(self, nic: Nic) -> Nic:
+        if not nic.has_link:
+            return nic
+        try:
+            answered = await offers(self._processes, nic.name)
+        except MachineryError:
+            return nic
+        return replace(nic, servers=tuple(sorted({str(offer.server) for offer in answered})))
 
     def stick(self) -> str | None:
         """Read by mtools: the kernel mounts nothing that a stranger formatted."""

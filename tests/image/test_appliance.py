@@ -22,7 +22,7 @@ def answered(at: Bench) -> tuple[str, str]:
     """Fingerprint and setup code, as the screen shows them to who has answered the five questions."""
     bmcs = " ".join(node.bmc.url for node in at.servers)
     for question, answer in (
-        (r"1/5 .*\): ", "1"),
+        (r"1/5 .*: ", "1"),
         (r"2/5 .*\]: ", f"{ADDRESS}/23"),
         (r"3/5 .*\): ", bmcs),
         (r"4/5 .*: ", at.servers[0].bmc.user),

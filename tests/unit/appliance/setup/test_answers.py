@@ -5,7 +5,17 @@ from ipaddress import IPv4Address, IPv4Interface
 import pytest
 
 from appliance.errors import UsageError
-from appliance.setup.answers import Answers, Nic, address_of, device_of, key_of, rack_of, read_file, targets_of
+from appliance.setup.answers import (
+    Answers,
+    Nic,
+    address_of,
+    device_of,
+    key_of,
+    rack_of,
+    read_file,
+    suggested,
+    targets_of,
+)
 
 NICS = (
     Nic(name="enp1s0", mac="52:54:00:00:00:01", has_link=True, speed=10_000),
@@ -16,6 +26,26 @@ NICS = (
 @pytest.mark.parametrize(("answer", "device"), [("1", "enp1s0"), (" 2 ", "enp2s0"), ("enp2s0", "enp2s0")])
 def test_an_interface_has_a_number_and_a_name(answer: str, device: str) -> None:
     assert device_of(answer, NICS) == device
+
+
+def nic(name: str, *servers: str, link: bool = True, asked: bool = True) -> Nic:
+    return Nic(name=name, mac="", has_link=link, speed=0, servers=servers if asked else None)
+
+
+@pytest.mark.parametrize(
+    ("nics", "device"),
+    [
+        ((), ""),
+        ((nic("a", "10.0.0.1"),), "a"),
+        ((nic("a", "10.0.0.1"), nic("b")), "b"),
+        ((nic("a", "10.0.0.1"), nic("b"), nic("c")), ""),
+        ((nic("a", "10.0.0.1"), nic("b", link=False)), ""),
+        ((nic("a"), nic("b", asked=False)), "a"),
+        ((nic("a", asked=False), nic("b", asked=False)), ""),
+    ],
+)
+def test_the_rack_is_where_nobody_else_serves_dhcp(nics: tuple[Nic, ...], device: str) -> None:
+    assert suggested(nics) == device
 
 
 def test_the_only_interface_needs_no_answer() -> None:

@@ -1,7 +1,7 @@
 """The first boot as a dialogue."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 from appliance.bmc.discovery import Dialect, Found, Suspect
@@ -40,9 +40,10 @@ class Bench:
     kept: dict[File, str] = field(default_factory=dict)
     answers: Answers | None = None
     network: str = ""
+    found: Sequence[Nic] = (NIC,)
 
     def nics(self) -> Sequence[Nic]:
-        return (NIC,)
+        return self.found
 
     def stick(self) -> str | None:
         return self.on_stick
@@ -71,6 +72,16 @@ def test_five_answers_are_enough() -> None:
     assert "https://10.77.1.3" in bench.kept[File.SITE]
     assert "Name=enp1s0" in bench.network
     assert not [line for line in person.seen if "secret" in line]
+
+
+def test_who_else_serves_dhcp_is_shown_and_left_alone() -> None:
+    person, bench = Person(["", "", "10.77.1.3", ""]), Bench(["10.77.1.3"])
+    other = replace(NIC, name="enp2s0", servers=("192.168.1.1",))
+    bench.found = (other, replace(NIC, servers=()))
+    set_up(person, bench, ramdisk="generic")
+    assert any("enp2s0" in line and line.endswith("link, 1000 Mbit/s, DHCP server 192.168.1.1") for line in person.seen)
+    assert bench.answers is not None
+    assert bench.answers.device == "enp1s0"
 
 
 def test_a_wrong_answer_is_told_and_asked_again() -> None:

@@ -1,34 +1,10 @@
 """The API's other end: what every front-end calls. Synchronous, over the daemon's Unix socket or over TLS."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.client import HTTPException
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from appliance.dial import Dial, UnixDial, absent, headers_of, http_connection, websocket
-from appliance.errors import (
-    AccessError,
-    AgentError,
-    BmcError,
-    CapabilityError,
-    ConflictError,
-    InnervateError,
-    LateError,
-    LoginError,
-    MachineryError,
-    NotFoundError,
-    PlanError,
-    ShellError,
-    SiteError,
-    StaleError,
-    StepError,
-    ThrottledError,
-    UnguardedError,
-    UnreachableError,
-    UsageError,
-)
+from appliance.exchange import Exchange
 from appliance.model.access_views import (
     AuditVerdictView,
     AuditView,
@@ -59,7 +35,7 @@ from appliance.model.bmc_views import (
     VaultScope,
     VaultView,
 )
-from appliance.model.codec import etag_of, from_json, to_json
+from appliance.model.codec import etag_of
 from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.goal import Consent
 from appliance.model.image_views import ImagesView, ImageView
@@ -81,7 +57,6 @@ from appliance.model.views import (
     PlanView,
     PowerAction,
     PowerRequest,
-    ProblemView,
     RunMachineRequest,
     RunState,
     RunsView,
@@ -96,46 +71,12 @@ if TYPE_CHECKING:
 
     from websockets.sync.client import ClientConnection
 
-T = TypeVar("T")
 
-_ANSWER_LIMIT = 64 << 20
-
-
-KINDS: dict[str, type[InnervateError]] = {
-    kind.code: kind
-    for kind in (
-        InnervateError,
-        UsageError,
-        SiteError,
-        CapabilityError,
-        PlanError,
-        NotFoundError,
-        ConflictError,
-        StaleError,
-        UnguardedError,
-        AccessError,
-        LoginError,
-        ThrottledError,
-        StepError,
-        BmcError,
-        AgentError,
-        ShellError,
-        UnreachableError,
-        MachineryError,
-    )
-}
-
-
-class Client:
+class Client(Exchange):
     """Every method raises the `InnervateError` that the daemon raised, evidence and next action included.
 
     `timeout` in seconds is how long an answer may take, beside what `events` was told to wait.
     """
-
-    def __init__(self, where: Path | Dial, *, timeout: float = 60.0) -> None:
-        """`where` as a path is the daemon's Unix socket."""
-        self._dial = UnixDial(path=where) if isinstance(where, Path) else where
-        self._timeout = timeout
 
     def health(self) -> HealthView:
         return self._call(HealthView, "GET", "/v1/health")
@@ -412,86 +353,6 @@ class Client:
     def tunnel(self, name: str) -> "AbstractContextManager[ClientConnection]":
         """Binary messages to and from the machine's SSH port; iterate over it until the machine hangs up."""
         return self._joined(f"/v1/machines/{_part(name)}/tunnel")
-
-    @contextmanager
-    def _joined(self, target: str) -> "Iterator[ClientConnection]":
-        from websockets.exceptions import InvalidHandshake, InvalidStatus
-
-        try:
-            connection = websocket(self._dial, target, self._timeout)
-        except InvalidStatus as error:
-            raise _rebuilt(bytes(error.response.body), error.response.status_code) from None
-        except (OSError, InvalidHandshake) as error:
-            raise absent(self._dial, error) from error
-        with connection as joined:
-            yield joined
-
-    def _tell(self, method: str, target: str, *, headers: Mapping[str, str] | None = None) -> bytes:
-        """For answers that are no document."""
-        status, data = self._exchange(method, target, None, self._timeout, headers)
-        if status >= 400:
-            raise _rebuilt(data, status)
-        return data
-
-    def _call(
-        self,
-        kind: type[T],
-        method: str,
-        target: str,
-        body: object = None,
-        *,
-        more_time: float = 0,
-        headers: Mapping[str, str] | None = None,
-    ) -> T:
-        status, document = self._exchange(method, target, body, self._timeout + more_time, headers)
-        if status >= 400:
-            raise _rebuilt(document, status)
-        try:
-            return from_json(kind, document)
-        except UsageError as error:
-            raise MachineryError(
-                "the daemon's answer makes no sense to this client",
-                evidence=f"{method} {target}: {error}",
-                next_action="use a client and a daemon of the same version",
-            ) from error
-
-    def _exchange(
-        self, method: str, target: str, body: object, timeout: float, headers: Mapping[str, str] | None = None
-    ) -> tuple[int, bytes]:
-        connection = http_connection(self._dial, timeout)
-        said = {"Content-Type": "application/json"} if body is not None else {}
-        said |= headers_of(self._dial) | dict(headers or {})
-        try:
-            connection.request(method, target, body=None if body is None else to_json(body), headers=said)
-            response = connection.getresponse()
-            return response.status, response.read(_ANSWER_LIMIT)
-        except TimeoutError as error:
-            raise LateError(
-                f"the daemon did not answer within {timeout:g} seconds",
-                evidence=f"{method} {target} on {self._dial}",
-                next_action="see what it does: `innervate events --follow`",
-            ) from error
-        except (OSError, HTTPException) as error:
-            raise absent(self._dial, error) from error
-        finally:
-            connection.close()
-
-
-def _rebuilt(document: bytes, status: int) -> InnervateError:
-    try:
-        view = from_json(ProblemView, document)
-    except UsageError as error:
-        raise MachineryError(
-            "the daemon refused without saying why",
-            evidence=f"status {status}: {document[:200].decode(errors='replace')}",
-            next_action="read the daemon's log",
-        ) from error
-    return error_of(view.code, view.detail or view.title, view.evidence, view.next_action)
-
-
-def error_of(code: str, message: str, evidence: str, next_action: str) -> InnervateError:
-    """What the daemon raised, or would have."""
-    return KINDS.get(code, MachineryError)(message, evidence=evidence, next_action=next_action)
 
 
 def _target(path: str, **query: str) -> str:

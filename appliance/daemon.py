@@ -163,22 +163,27 @@ async def _run(settings: Settings) -> None:
         bmcs.start()
         access = _guarding(settings, site.name, closing)
         _telling(settings, site.name, memory, access, meter, closing)
-        secure, fingerprint = _facing_browsers(settings, site.name, closing)
-        hosts = frozenset(host.lower() for host in settings.https_hosts)
-        pages = create_pages(application, access, life=SystemRng().token(4), now=SystemClock().now)
-        app = create_app(
-            application,
-            access,
-            SystemRng(),
-            hosts=hosts,
-            fingerprint=fingerprint,
-            urls=settings.urls,
-            pages=pages,
-        )
+        serving = _answering(settings, site.name, application, access, stop, closing)
         settle()
         closing.callback(services.stop)
-        serving = serve(app, settings.socket, stop, secure, ready=tell_ready)
         await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
+
+
+def _answering(
+    settings: Settings, site: str, application: Appliance, access: Access, stop: asyncio.Event, closing: AsyncExitStack
+) -> Coroutine[None, None, None]:
+    """The API and the pages, by the Unix socket and over TLS."""
+    secure, fingerprint = _facing_browsers(settings, site, closing)
+    app = create_app(
+        application,
+        access,
+        SystemRng(),
+        hosts=frozenset(host.lower() for host in settings.https_hosts),
+        fingerprint=fingerprint,
+        urls=settings.urls,
+        pages=create_pages(application, access, life=SystemRng().token(4), now=SystemClock().now),
+    )
+    return serve(app, settings.socket, stop, secure, ready=tell_ready)
 
 
 def _loaded(path: Path) -> tuple[SiteProgram, Site[Rack]]:

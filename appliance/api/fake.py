@@ -18,28 +18,18 @@ from fastapi import FastAPI
 
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
+from appliance.api.fake_bmcs import FakeBmcs, find
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_runs import left, lost, summary_of, turned
 from appliance.api.fake_stores import FakeStores
 from appliance.api.port import Honoured
 from appliance.api.server import Secure, serve
-from appliance.bmc.vault import Entry, factory_defaults
 from appliance.console.console import Console
-from appliance.errors import ConflictError, NotFoundError, PlanError, StaleError
+from appliance.errors import ConflictError, PlanError, StaleError
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
 from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
-from appliance.model.bmc_views import (
-    BmcSearchRequest,
-    BmcsView,
-    BmcView,
-    LoginState,
-    SensorsView,
-    VaultEntryView,
-    VaultScope,
-    VaultView,
-)
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
@@ -74,62 +64,6 @@ from appliance.model.words import Destroys
 from appliance.system import SystemClock, SystemRng
 
 T = TypeVar("T")
-
-
-@dataclass(kw_only=True)
-class FakeBmcs:
-    """A search is over when it is looked at for the second time."""
-
-    known: dict[str, BmcView] = field(default_factory=dict)
-    asked: list[BmcSearchRequest] = field(default_factory=list)
-    measured: dict[str, SensorsView] = field(default_factory=dict)
-    forgiven: list[str] = field(default_factory=list)
-    kept: dict[tuple[VaultScope, str, str], Entry] = field(default_factory=dict)
-    _looks: int = 0
-
-    def search(self, request: BmcSearchRequest) -> BmcsView:
-        self.asked.append(request)
-        self._looks = 1
-        return self.bmcs()
-
-    def bmcs(self) -> BmcsView:
-        self._looks -= 1
-        return BmcsView(searching=self._looks >= 0, bmcs=tuple(self.known.values()))
-
-    async def rotate(self, url: str) -> BmcView:
-        self.known[url] = replace(_find(self.known, url, "BMC"), login=LoginState.WORKS, must_change=False)
-        return self.known[url]
-
-    async def forgive(self, url: str) -> BmcView:
-        self.forgiven.append(url)
-        return _find(self.known, url, "BMC")
-
-    async def forget(self, url: str) -> BmcView:
-        return _find(self.known, url, "BMC")
-
-    async def sensors(self, machine: MachineName) -> SensorsView:
-        return _find(self.measured, machine, "machine with sensors")
-
-    def vault(self) -> VaultView:
-        entries = (
-            VaultEntryView(scope=kept.scope, value=kept.value, user=kept.user, priority=kept.priority)
-            for kept in self.kept.values()
-        )
-        return VaultView(entries=tuple(entries))
-
-    def add_entry(self, entry: Entry) -> VaultView:
-        self.kept[entry.scope, entry.value, entry.user] = entry
-        return self.vault()
-
-    def add_defaults(self) -> VaultView:
-        for entry in factory_defaults():
-            self.add_entry(entry)
-        return self.vault()
-
-    def remove_entry(self, scope: VaultScope, value: str, user: str) -> VaultView:
-        if self.kept.pop((scope, value, user), None) is None:
-            raise NotFoundError("the vault has no such entry", next_action="list its entries")
-        return self.vault()
 
 
 PROGRAM = SiteView(
@@ -191,7 +125,7 @@ class FakeApplication:
 
     def machine(self, name: MachineName) -> MachineView:
         self._fail()
-        return _find(self.inventory, name, "machine")
+        return find(self.inventory, name, "machine")
 
     def metrics(self) -> tuple[Family, ...]:
         self._fail()
@@ -266,11 +200,11 @@ class FakeApplication:
 
     def plan(self, digest: PlanDigest) -> PlanView:
         self._fail()
-        return _find(self._planned, digest, "plan")
+        return find(self._planned, digest, "plan")
 
     async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
         self._fail()
-        plan = _find(self._planned, digest, "plan")
+        plan = find(self._planned, digest, "plan")
         if digest != self._latest[plan.purpose]:
             raise ConflictError(
                 "the plan is stale", evidence=f"digest {digest[:12]}", next_action="plan again and read it"
@@ -297,7 +231,7 @@ class FakeApplication:
     def goal(self, goal: GoalId) -> GoalView:
         """The daemon's work is done when somebody looks."""
         self._fail()
-        view = _find(self._goals, goal, "goal")
+        view = find(self._goals, goal, "goal")
         run = self._runs[view.runs[-1]]
         if view.state is GoalState.WORKING and run.state is not RunState.RUNNING:
             self._go_on(view, run)
@@ -329,7 +263,7 @@ class FakeApplication:
 
     def run(self, run: RunId) -> RunView:
         self._fail()
-        view = _find(self._runs, run, "run")
+        view = find(self._runs, run, "run")
         if view.state is RunState.RUNNING and not view.paused:
             self._runs[run] = self._worked(view)
         return self._runs[run]
@@ -367,7 +301,7 @@ class FakeApplication:
 
     def explain(self, name: MachineName) -> ExplainView:
         self.machine(name)
-        return _find(self.explained, name, "explained machine")
+        return find(self.explained, name, "explained machine")
 
     async def power(self, name: MachineName, action: PowerAction, asked: Asked = SOMEBODY) -> RunView:
         self.machine(name)
@@ -385,7 +319,7 @@ class FakeApplication:
 
     def console(self, name: MachineName) -> Console:
         self._fail()
-        return _find(self.consoles, name, "console")
+        return find(self.consoles, name, "console")
 
     def take_over(self) -> MachinesView:
         self.took_over = True
@@ -397,7 +331,7 @@ class FakeApplication:
 
     async def shell(self, name: MachineName) -> ShellView:
         self.machine(name)
-        return _find(self.shells, name, "shell")
+        return find(self.shells, name, "shell")
 
     def _start(self, plan: PlanView, asked: Asked) -> RunView:
         run = RunView(
@@ -422,11 +356,11 @@ class FakeApplication:
 
     def _running(self, run: RunId, machine: MachineName | None = None) -> RunView:
         self._fail()
-        view = _find(self._runs, run, "run")
+        view = find(self._runs, run, "run")
         if view.state is not RunState.RUNNING:
             raise ConflictError(f"run {run} is over: {view.state.value}", next_action="plan again")
         if machine is not None:
-            _find({step.machine: step for step in view.steps}, machine, "machine of this run")
+            find({step.machine: step for step in view.steps}, machine, "machine of this run")
         return view
 
     def _keep(self, view: RunView) -> RunView:
@@ -467,15 +401,6 @@ class FakeApplication:
         error, self.fails = self.fails, None
         if error is not None:
             raise error
-
-
-def _find(table: dict[str, T], key: str, what: str) -> T:
-    try:
-        return table[key]
-    except KeyError:
-        raise NotFoundError(
-            f"no {what} is called {key[:70]}", evidence=f"{len(table)} known", next_action="list what there is"
-        ) from None
 
 
 class Served:

@@ -148,6 +148,7 @@ class Application(Protocol):
         kinds: frozenset[str] | None = None,
     ) -> EventsView:
         """The latest come first, from before the event `before` on."""
+        ...
 
     async def program(self) -> SiteView:
         """The site program on disk beside the one that runs. `NotFoundError` where the site is from no file."""

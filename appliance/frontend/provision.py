@@ -111,7 +111,7 @@ def is_thinking(goal: GoalView, run: str) -> bool:
 
 
 def _raise_trouble(goal: GoalView) -> None:
-    from appliance.client import error_of
+    from appliance.exchange import error_of
 
     if (trouble := goal.trouble) is not None:
         raise error_of(trouble.code, trouble.message, trouble.evidence, trouble.next_action)

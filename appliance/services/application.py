@@ -2,69 +2,49 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
-from appliance import __version__
 from appliance.api.port import Bmcs, Doctor, Honoured, Stores
-from appliance.conductor.explain import explain
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
-from appliance.conductor.machine import MachineState, model_of
+from appliance.conductor.machine import model_of
 from appliance.conductor.memory import Memory
 from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
 from appliance.errors import ConflictError, MachineryError, NotFoundError
 from appliance.inventory.model import Inventory
-from appliance.metrics import catalogue
-from appliance.metrics.machines import machine_families
-from appliance.metrics.model import Family, by_label
+from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc import PowerCommand
-from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, ImageName, MachineName, PlanDigest, RunId, StepId
-from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.site_views import SiteView
-from appliance.model.standing import summary
 from appliance.model.views import (
     Errand,
-    EventsView,
-    ExplainView,
-    GoalsView,
     GoalView,
-    HealthView,
     MachinesView,
     MachineView,
     PlanView,
     PowerAction,
     RunState,
-    RunsView,
     RunView,
     ShellView,
     SnapshotView,
-    SummaryView,
 )
 from appliance.model.words import GoalState
 from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
-from appliance.services.program import Running, SiteProgram
+from appliance.services.looking import Looking
+from appliance.services.program import SiteProgram
 from appliance.services.pursuit import why_not
 from appliance.services.segment_state import SegmentState
 from appliance.services.stores import StoreDesk
 from appliance.services.views import (
-    Around,
-    event_view,
-    goal_view,
-    machine_card,
-    machine_view,
     plan_view,
-    run_summary,
-    run_view,
 )
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
@@ -101,7 +81,7 @@ _COMMANDS = {
 }
 
 
-class Appliance:
+class Appliance(Looking):
     def __init__(
         self,
         *,
@@ -123,29 +103,18 @@ class Appliance:
         program: SiteProgram | None = None,
         stores: Stores | None = None,
     ) -> None:
+        super().__init__(memory, site, clock, session_of, segment, waiting, measured)
         self.bmc_desk = bmc_desk
         self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self.doctor_desk = doctor_desk
-        self._memory = memory
-        self._running_site = Running(site)
-        self._servers = {server.name: server for server in site.topology.servers}
         self._images = images
         self._rng = rng
-        self._session_of = session_of
-        self._segment = segment
         self._take_over = take_over
         self._consoles = consoles
-        self._waiting = waiting
         self._ssh_key = ssh_key
-        self._measured, self._snapshot = measured, snapshot
+        self._snapshot = snapshot
         self._program = program
-        self._clock = clock
-        self._started = clock.now()
         self._starting = asyncio.Lock()
-
-    @property
-    def _site(self) -> Site[Rack]:
-        return self._running_site.site
 
     def honoured(self, key: str) -> Honoured | None:
         done = self._memory.world.honoured.get(key)
@@ -154,71 +123,6 @@ class Appliance:
     async def _carry_out(self, record: _Steering, asked: Asked, *before: GoalSet) -> None:
         """One commit, so that a request which is asked again after a crash is known to have done this."""
         await self._memory.remember(*before, record, *_honoured(asked, record.run))
-
-    def health(self) -> HealthView:
-        return HealthView(
-            version=__version__,
-            ready=True,
-            started=self._started,
-            rss_bytes=_resident_bytes(),
-            site=self._site.name,
-        )
-
-    def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView:
-        views, following = machines_page(self._servers, self._card, self._view, query)
-        return MachinesView(
-            machines=views, segment=self._segment.troubles, next=following, last=self._memory.world.last_seq
-        )
-
-    def summary(self, wanted: Filter) -> SummaryView:
-        return summary([card for name in self._servers if wanted.fits(card := self._card(name))])
-
-    def machine(self, name: MachineName) -> MachineView:
-        return self._view(self._known(name))
-
-    def metrics(self) -> tuple[Family, ...]:
-        runs = self._memory.world.runs.values()
-        states = Counter("paused" if run.paused is not None else run.state.value for run in runs)
-        return (
-            Family(metric=catalogue.BUILD, samples={(__version__,): 1}),
-            Family(metric=catalogue.START, samples={(): self._started}),
-            Family(metric=catalogue.MEMORY, samples={(): _resident_bytes()}),
-            *machine_families(tuple(map(self._card, self._servers))),
-            by_label(catalogue.RUNS, {state: states[state] for state in (*(one.value for one in RunState), "paused")}),
-            *self._measured(),
-        )
-
-    async def events(
-        self,
-        *,
-        after: int,
-        machine: MachineName | None,
-        limit: int,
-        wait: float,
-        kinds: frozenset[str] | None = None,
-    ) -> EventsView:
-        deadline = self._clock.monotonic() + wait
-        while True:
-            tick, known = self._memory.tick, self._memory.world.last_seq
-            entries = await self._memory.read(after=after, machine=machine, limit=limit, kinds=kinds)
-            if entries:
-                return EventsView(events=tuple(map(event_view, entries)), last=entries[-1].seq)
-            after = max(after, known)  # none of those was wanted: they are not looked at again
-            if (left := deadline - self._clock.monotonic()) <= 0:
-                return EventsView(events=(), last=after)
-            await self._memory.changed(tick, left)
-
-    async def latest(
-        self,
-        *,
-        before: int | None = None,
-        machine: MachineName | None = None,
-        limit: int = 100,
-        kinds: frozenset[str] | None = None,
-    ) -> EventsView:
-        known = self._memory.world.last_seq
-        entries = await self._memory.latest(before=before, machine=machine, limit=limit, kinds=kinds)
-        return EventsView(events=tuple(map(event_view, entries)), last=max((known, *(one.seq for one in entries[:1]))))
 
     async def program(self) -> SiteView:
         return await self._known_program().look(self._site, self._site_plan)
@@ -254,20 +158,6 @@ class Appliance:
         if plan.digest not in self._memory.world.plans:
             await self._memory.remember(PlanStored(plan=plan))
         return plan
-
-    def explain(self, name: MachineName) -> ExplainView:
-        state = self._memory.world.machine(self._known(name))
-        runs = tuple(run for run in self._memory.world.running if name in run.left)
-        return explain(state, runs, self._waiting.of(name), self._usual(state), self._clock.now())
-
-    def _usual(self, state: MachineState) -> float | None:
-        run = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
-        if run is None or state.attempt is None:
-            return None
-        return self._memory.world.usual(state.name, run.index.by_id[state.attempt.step].do)
-
-    def plan(self, digest: PlanDigest) -> PlanView:
-        return plan_view(self._stored(digest))
 
     async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
         plan = self._stored(digest)
@@ -325,32 +215,12 @@ class Appliance:
         elif not (isinstance(word, GoalAsked) and word.plan == goal.asked):
             await self._memory.remember(word)
 
-    def goals(self, *, every: bool = False) -> GoalsView:
-        world = self._memory.world
-        return GoalsView(goals=tuple(map(goal_view, reversed(world.goals.values() if every else world.open_goals))))
-
-    def goal(self, goal: GoalId) -> GoalView:
-        return goal_view(self._goal(goal))
-
     async def drop(self, goal: GoalId, asked: Asked = SOMEBODY) -> GoalView:
         """A run of it that goes on is left alone."""
         if self._goal(goal).end is not None:
             raise ConflictError(f"goal {goal} is over", next_action="those that are open: innervate goals")
         await self._memory.remember(GoalEnded(goal=goal, state=GoalState.CANCELLED, by=asked.by))
         return self.goal(goal)
-
-    def _goal(self, goal: GoalId) -> Goal:
-        if (known := self._memory.world.goals.get(goal)) is None:
-            raise NotFoundError(f"there is no goal {goal}", next_action="those that are open: innervate goals")
-        return known
-
-    def run(self, run: RunId) -> RunView:
-        return run_view(self._status(run), self._waiting.of)
-
-    def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
-        latest = tuple(reversed(self._memory.world.runs.values()))
-        found, following = runs_page(latest, lambda run: (run.id, run.state), query)
-        return RunsView(runs=tuple(map(run_summary, found)), next=following)
 
     async def pause(self, run: RunId, reason: str, asked: Asked = SOMEBODY) -> RunView:
         if self._running(run).paused is None:
@@ -376,12 +246,6 @@ class Appliance:
         self._member(run, machine)
         await self._carry_out(MachineRetried(run=run, machine=machine, by=asked.by), asked)
         return self.run(run)
-
-    def _status(self, run: RunId) -> RunStatus:
-        status = self._memory.world.runs.get(run)
-        if status is None:
-            raise NotFoundError(f"there is no run {run}", next_action="innervate events shows all runs")
-        return status
 
     def _running(self, run: RunId) -> RunStatus:
         status = self._status(run)
@@ -475,11 +339,6 @@ class Appliance:
         machines = {name: world.machine(name).record for name in site.topology.machines}
         return Inventory(machines=machines, images=self._images)
 
-    def _stored(self, digest: PlanDigest) -> Plan:
-        if digest not in self._memory.world.plans:
-            raise NotFoundError(f"there is no plan {digest[:12]}", next_action="make one: innervate plan")
-        return self._memory.world.plans[digest]
-
     async def _start(self, plan: Plan, asked: Asked, goal: GoalId | None = None, *before: GoalSet) -> RunId:
         """Under the lock: of two approvals at once, the second has to see the first one's run."""
         self._refuse_busy(plan)
@@ -499,42 +358,9 @@ class Appliance:
                     next_action="wait for its end: innervate status",
                 )
 
-    def _known(self, name: MachineName) -> MachineName:
-        if name not in self._site.topology.machines:
-            raise NotFoundError(
-                f"{self._site.name} has no machine {name}",
-                evidence=f"machines: {', '.join(self._site.topology.machines)}",
-                next_action="name one of these",
-            )
-        return name
-
-    def _view(self, name: MachineName) -> MachineView:
-        state = self._memory.world.machine(name)
-        run = self._run_of(state)
-        session, wait, usual = self._session_of(name), self._waiting.of(name), self._usual(state)
-        return machine_view(state, run, session, wait, usual, self._clock.now(), self._around(name))
-
-    def _card(self, name: MachineName) -> MachineView:
-        state = self._memory.world.machine(name)
-        return machine_card(state, self._run_of(state), self._clock.now(), self._around(name))
-
-    def _run_of(self, state: MachineState) -> RunStatus | None:
-        return self._memory.world.runs.get(state.attempt.run) if state.attempt else None
-
-    def _around(self, name: MachineName) -> Around:
-        """`run` is the latest of the running runs that are not through with the machine."""
-        runs = [run.id for run in self._memory.world.running_on((name,)) if run.left.get(name)]
-        server = self._servers[name]
-        return Around(place=server.place, bmc_url=server.bmc.url, run=runs[-1] if runs else "")
-
 
 def _honoured(asked: Asked, run: RunId) -> tuple[RequestHonoured, ...]:
     if (once := asked.once) is None:
         return ()
     location = f"/v1/runs/{run}"
     return (RequestHonoured(key=once.key, print=once.print, location=location, status=once.status),)
-
-
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from appliance.api.fake import FakeBmcs
+from appliance.api.fake_bmcs import FakeBmcs
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.boot import Ramdisk, Snapshot
 from appliance.conductor.conductor import Conductor

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from appliance.access.access import opened
 from appliance.api.app import create_app
-from appliance.api.fake import FakeBmcs
+from appliance.api.fake_bmcs import FakeBmcs
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.server import serve
 from appliance.backup.snapshot import snapshot_of

@@ -15,7 +15,7 @@ import pytest
 from appliance.api.bodies import BODY_LIMIT
 from appliance.api.fake import PROGRAM, FakeApplication, Served, served
 from appliance.bmc.vault import factory_defaults
-from appliance.client import KINDS, Client
+from appliance.client import Client
 from appliance.errors import (
     ConflictError,
     InnervateError,
@@ -26,6 +26,7 @@ from appliance.errors import (
     StaleError,
     UsageError,
 )
+from appliance.exchange import KINDS
 from appliance.model.bmc import Health, SensorKind
 from appliance.model.bmc_views import (
     BmcSearchRequest,

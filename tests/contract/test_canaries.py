@@ -318,7 +318,9 @@ async def views(daemon: Daemon, socket_path: Path) -> dict[str, bytes]:
     """Every route that can be read, for every machine and the last plan and run."""
     world, answers = daemon.memory.world, dict[str, bytes]()
     values = {"name": [machine.name for machine in daemon.application.machines().machines]}
-    values |= {"digest": list(world.plans), "run": list(world.runs), "user": ["ann"], "token": ["00000000"]}
+    values |= {"digest": list(world.plans), "run": list(world.runs), "goal": list(world.goals)}
+    values |= {name: ["00000000"] for name in ("token", "session", "passkey")}
+    values["user"] = ["ann"]
     values["image"] = ["debian-13"]
     for path, operations in daemon.app.openapi()["paths"].items():
         names = ADDRESS.findall(path)
@@ -497,7 +499,7 @@ def test_no_canary_is_seen(tmp_path: Path) -> None:
     assert len(evidence.commands) == 1  # ssh-keygen
     answered = {target for target, answer in told.views.items() if answer.startswith(b"HTTP/1.1 200 ")}
     refused = {target for target in told.views if target.endswith(("/ssh", "/console", "/images/debian-13"))}
-    refused |= {f"/v1/machines/{name}/sensors" for name in ("refused", "impostor")}
+    refused |= {f"/v1/machines/{name}/sensors" for name in ("refused", "impostor")} | {"/v1/site"}
     assert answered == set(told.views) - refused
 
 

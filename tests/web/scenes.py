@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from appliance.api.fake import FakeApplication, FakeBmcs
+from appliance.api.fake import FakeApplication
+from appliance.api.fake_bmcs import FakeBmcs
 from appliance.api.fake_stores import FakeStores
 from appliance.model.bmc import Health, SensorKind
 from appliance.model.bmc_views import SensorsView, SensorView

@@ -28,6 +28,8 @@ from appliance.access.model import Role
 from appliance.client import Client
 from appliance.errors import InnervateError
 from appliance.model.access_views import (
+    AuditWanted,
+    Outcome,
     PasswordRequest,
     SetupRequest,
     TokenRequest,
@@ -36,12 +38,19 @@ from appliance.model.access_views import (
     UserView,
 )
 from appliance.model.bmc_views import BmcSearchRequest, VaultEntryRequest, VaultScope
+from appliance.model.doctor import DoctorRequest
+from appliance.model.goal import Consent
+from appliance.model.words import Destroys
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "golden" / "openapi.json").read_text())
 NO_METHOD = {
     "GET /v1/events/stream": "for browsers; programs ask /v1/events with `wait`",
     "POST /v1/login": "for browsers: a program shows its token, or comes by the Unix socket",
     "POST /v1/logout": "for browsers",
+    "POST /v1/login/passkey/challenge": "a passkey lives in a browser",
+    "POST /v1/login/passkey": "a passkey lives in a browser",
+    "POST /v1/users/{user}/passkeys/challenge": "a passkey lives in a browser",
+    "POST /v1/users/{user}/passkeys": "a passkey lives in a browser",
 }
 NO_OPERATION = {
     "console": "a WebSocket, for which OpenAPI has no words",
@@ -51,6 +60,9 @@ UNUSED = {
     ("GET /v1/machines/{name}/console", "past"): "a program gets all of it",
     ("GET /v1/machines", "cursor"): "sent with the second page",
     ("GET /v1/runs", "cursor"): "sent with the second page",
+    ("GET /v1/leases", "cursor"): "sent with the second page",
+    ("GET /v1/audit", "newest"): "for pages; a program reads the log from its beginning",
+    ("GET /v1/audit", "before"): "for pages; a program reads the log from its beginning",
 }
 _WORD = "a" * 12
 _SAMPLES: Mapping[str, object] = {
@@ -59,11 +71,14 @@ _SAMPLES: Mapping[str, object] = {
     "request:set_up": SetupRequest(name="ann", code="x" * 12, password=_WORD),
     "request:add_user": UserRequest(name="ann", role=Role.ADMIN, password=_WORD),
     "request:set_password": PasswordRequest(password=_WORD, current=_WORD),
+    "request:start_doctor": DoctorRequest(patient=True),
+    "wanted:audit": AuditWanted(who="ann", what="run", outcome=Outcome.REFUSED),
     "request:make_token": TokenRequest(label="ci", role=Role.OPERATOR),
     "request:search_bmcs": BmcSearchRequest(targets=("10.0.0.0/28",), stated="ops", ours=("10.0.0.1",), login=True),
     "change": UserChangeRequest(role=Role.OPERATOR, enabled=False),
     "entry": VaultEntryRequest(scope=VaultScope.SITE, value="x", user="root", password=_WORD),
     "code": "123456",
+    "then": Consent(destroys=Destroys.BLANK, disks=("DISK0001",)),
 }
 
 
@@ -159,8 +174,8 @@ def sample(method: str, name: str, hint: object) -> object:
         return UserView(name="ann", role=Role.ADMIN, enabled=True, totp=False, created=0.0)
     if issubclass(hint, Enum):
         return next(iter(hint))
-    assert hint in (str, int, float), f"{method} needs a sample of {name}: {hint}"
-    return {str: "node-0", int: 7, float: 1.5}[hint]
+    assert hint in (str, int, float, bool), f"{method} needs a sample of {name}: {hint}"
+    return {str: "node-0", int: 7, float: 1.5, bool: True}[hint]
 
 
 def operations() -> dict[str, dict[str, object]]:
@@ -198,8 +213,8 @@ def test_parameters_agree(uses: Sequence[Use]) -> None:
 
 
 def fits(value: str, schema: object) -> bool:
-    """A query says everything as text; a number may be meant."""
-    readings: list[object] = [value]
+    """A query says everything as text; a number or a truth may be meant."""
+    readings: list[object] = [value, *([value == "true"] if value in ("true", "false") else [])]
     for number in (int, float):
         with suppress(ValueError):
             readings.append(number(value))

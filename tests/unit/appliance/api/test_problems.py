@@ -1,8 +1,8 @@
 from starlette.exceptions import HTTPException
 
 from appliance.api.problems import STATUSES, problem
-from appliance.client import KINDS
 from appliance.errors import AbsentError, BmcError, InnervateError, LateError, RefusedError
+from appliance.exchange import KINDS
 from appliance.model.views import ProblemView
 
 ONLY_IN_FRONT_ENDS = {AbsentError, LateError, RefusedError}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.api.fake import FakeApplication, FakeBmcs, served
+from appliance.api.fake import FakeApplication, served
+from appliance.api.fake_bmcs import FakeBmcs
 from appliance.main import main
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, LoginState, VaultScope, VaultView
 from appliance.model.codec import from_json

@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from appliance.cli.exits import EXITS, Exit, of_error, of_run
-from appliance.client import KINDS
 from appliance.errors import (
     AbsentError,
     BmcError,
@@ -16,6 +15,7 @@ from appliance.errors import (
     SiteError,
     UnreachableError,
 )
+from appliance.exchange import KINDS
 from appliance.frontend.words import told
 from appliance.model.views import RunState, RunView, StepState, StepView
 

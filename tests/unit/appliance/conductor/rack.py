@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from uuid import UUID
 
-from appliance.api.fake import FakeBmcs
+from appliance.api.fake_bmcs import FakeBmcs
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.bmc.discovery import Suspect
 from appliance.bmc.fake import FakeBmc

@@ -293,7 +293,7 @@ LESS = RUNS.replace("site = rack_of(1)", "from dataclasses import replace\n\nsit
 
 
 def test_a_site_program_is_reloaded_for_all_who_ask(tmp_path: Path) -> None:
-    """Also for requests that count once, which have a copy of the application; a plan of before is stale."""
+    """A plan of before is stale."""
     path = tmp_path / "site.py"
     path.write_text(RUNS)
 
@@ -301,13 +301,12 @@ def test_a_site_program_is_reloaded_for_all_who_ask(tmp_path: Path) -> None:
         app = net.application
         assert "from no file" in await refusal(app.program(), NotFoundError)
         app._program = SiteProgram(path, HostProcesses(), net.hands.clock)
-        copy = app.under(Asked(key="k", print="p", status=200))
         before = await digest(net)
         path.write_text(LESS)
         view = await app.program()
         assert (view.changed, view.reloadable) == (True, True)
         assert {(one.change, one.machine) for one in view.changes} == {("removed", NODE)}
-        assert not (await copy.reload(view.digest)).changed
+        assert not (await app.reload(view.digest)).changed
         assert (await app.make_plan()).steps == ()
         assert "stale" in await refusal(app.apply(before), ConflictError)
         assert "changed since" in await refusal(app.reload("0" * 64), ConflictError)

@@ -96,7 +96,7 @@ def _row(machine: MachineView, now: float) -> tuple[Text, ...]:
     return (
         Text(clean(machine.name, 63)),
         phase_text(machine),
-        Text(units.duration(now - machine.since), justify="right"),
+        Text(units.lasting(machine.since, now), justify="right"),
         Text(step, no_wrap=True, overflow="ellipsis"),
         Text("" if progress is None else _bar(progress.done, progress.total)),
         Text("" if progress is None else units.rate(progress.rate), justify="right"),

@@ -106,7 +106,7 @@ def _table(view: MachinesView, now: float) -> Table:
             *((Text(_role_of(machine) or "-"),) if roles else ()),
             standing_text(machine),
             phase_text(machine),
-            Text(units.duration(now - machine.since)),
+            Text(units.lasting(machine.since, now)),
             Text(clean(machine.serial, 40) or "-"),
             Text(clean(machine.address, 45) or "-"),
             Text(clean(machine.product, 40) or "-"),

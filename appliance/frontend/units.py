@@ -19,6 +19,11 @@ def rate(bytes_per_second: float | None) -> str:
     return "" if bytes_per_second is None else f"{size(bytes_per_second)}/s"
 
 
+def lasting(since: float, now: float) -> str:
+    """How long it lasts; "" for what nobody saw begin, whose `since` is 0."""
+    return duration(now - since) if since else ""
+
+
 def duration(seconds: float | None) -> str:
     """ "12s", "3m05s", "2h07m", "4d06h"; empty for None."""
     if seconds is None:

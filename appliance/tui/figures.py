@@ -69,6 +69,11 @@ def bytes_done(progress: ProgressView) -> str:
     return ", ".join(part for part in (figures, units.rate(progress.rate), left) if part)
 
 
+def phase_text(machine: MachineView, now: float) -> str:
+    lasts = units.lasting(machine.since, now)
+    return f"{machine.phase.value} for {lasts}" if lasts else machine.phase.value
+
+
 def outlook(step: StepView, now: float) -> str:
     """How long the step takes, against what is usual on this model."""
     if step.started is None:

@@ -7,7 +7,7 @@ from appliance.frontend.timeline import Stage, stages
 from appliance.frontend.words import link_text, signed
 from appliance.model.phase import Condition
 from appliance.model.views import CertificateView, ExplainLine, ExplainView, MachineView, RunView, StepView
-from appliance.tui.figures import badge, bar, bytes_done, outlook, position, word
+from appliance.tui.figures import badge, bar, bytes_done, outlook, phase_text, position, word
 from appliance.tui.page import Page, section
 from appliance.tui.state import Data, Machine, State
 from appliance.tui.text import EMPTY, Line, Tone, joined, line, span, wrapped
@@ -54,7 +54,7 @@ def _identity(machine: MachineView, now: float) -> Line:
     return joined(
         (
             (badge(machine), word(machine, " ")),
-            line(f"{machine.phase.value} for {units.duration(now - machine.since)}"),
+            line(phase_text(machine, now)),
             *(line(text) for text in known if text),
         )
     )

@@ -8,7 +8,7 @@ from appliance.frontend.words import asking, asks, is_paused, signed
 from appliance.model.access_views import SetupView
 from appliance.model.views import GoalView, HealthView, MachineView, RunState, RunView
 from appliance.model.words import SITE_PURPOSE
-from appliance.tui.figures import badge, bar, outlook, run_left, steps_done, totals, word
+from appliance.tui.figures import badge, bar, outlook, phase_text, run_left, steps_done, totals, word
 from appliance.tui.page import Page, rule
 from appliance.tui.rack import UNIT_CELLS, WORD_CELLS, Layout, Row, Slot, layout
 from appliance.tui.state import Data, Overview, State
@@ -162,8 +162,7 @@ def says(machine: MachineView, now: float) -> str:
     if machine.conditions:
         last = machine.conditions[-1]
         return f"{last.kind.value} since {units.duration(now - last.since)}: {last.reason}"
-    step, lasts = machine.step, units.duration(now - machine.since)
-    if step is None:
+    if (step := machine.step) is None:
         known = " ".join(part for part in (machine.role, machine.address, machine.product, machine.serial) if part)
-        return f"{machine.phase.value} for {lasts}{'; ' if known else ''}{known}"
+        return f"{phase_text(machine, now)}{'; ' if known else ''}{known}"
     return f"{step.waiting or step.summary}, {outlook(step, now)}"

@@ -32,6 +32,10 @@ def test_moment() -> None:
     assert units.moment(1_800_000_000.9) == "2027-01-15T08:00:00Z"
 
 
+def test_what_nobody_saw_begin_lasts_for_no_time_that_is_known() -> None:
+    assert (units.lasting(0, 1_800_000_000), units.lasting(100, 165)) == ("", "1m05s")
+
+
 def test_clock() -> None:
     assert units.clock(1_800_000_190.9) == "08:03:10Z"
 

@@ -425,7 +425,7 @@ def _examining(
         site=site,
         stock=stock,
         scripts=with_scripts(stock.programs, endpoints_of(network)).entries,
-        volumes={"state folder": settings.state_dir, "image store": settings.images_dir},
+        volumes={"state folder": (settings.state_dir, True), "image store": (settings.images_dir, False)},
         watch=watch,
         processes=HostProcesses(),
         clock=clock,

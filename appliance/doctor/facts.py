@@ -66,10 +66,12 @@ class Time:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """A file system, as statvfs(3) shows it to us; `problem` is why it does not. No inodes: it has no such limit."""
+    """A file system, as statvfs(3) shows it to us; `problem` is why it does not. No inodes: it has no such limit.
+    `kept`: the daemon writes there, and does not only read."""
 
     name: str
     path: str
+    kept: bool = True
     size: int = 0
     free: int = 0
     inodes: int = 0

@@ -50,6 +50,8 @@ def _scarce(volume: Volume) -> Iterator[Finding]:
     if volume.problem:
         yield failure(Check.SPACE, f"{where} cannot be read", volume.problem, "mount it", f"findmnt -T {volume.path}")
         return
+    if volume.read_only and not volume.kept:
+        return
     if volume.read_only:
         action = "look for disk errors in the kernel's log, then mount it for writing"
         yield failure(Check.SPACE, f"{where} is read-only", "mount option ro", action, f"findmnt -T {volume.path}")

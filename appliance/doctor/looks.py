@@ -136,14 +136,15 @@ def _drain(prober: ArpProber, found: dict[bytes, set[str]], seconds: float) -> N
                 found.setdefault(address, set()).add(mac.hex(":"))
 
 
-def volume(name: str, path: Path) -> Volume:
+def volume(name: str, path: Path, *, kept: bool) -> Volume:
     try:
         seen = os.statvfs(path)
     except OSError as error:
-        return Volume(name=name, path=str(path), problem=str(error))
+        return Volume(name=name, path=str(path), kept=kept, problem=str(error))
     return Volume(
         name=name,
         path=str(path),
+        kept=kept,
         size=seen.f_blocks * seen.f_frsize,
         free=seen.f_bavail * seen.f_frsize,
         inodes=seen.f_files,

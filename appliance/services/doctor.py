@@ -43,12 +43,13 @@ _SETTLE_SECONDS = START_SECONDS + 1.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ward:
-    """`scripts` are what our services make themselves, by name. `synchronised` as `looks.synchronised`."""
+    """`scripts` are what our services make themselves, by name; `volumes` are folders, and whether the daemon writes
+    there. `synchronised` as `looks.synchronised`."""
 
     site: Site[Rack]
     stock: Stock
     scripts: Mapping[str, Content]
-    volumes: Mapping[str, Path]
+    volumes: Mapping[str, tuple[Path, bool]]
     watch: WireWatch
     processes: Listening
     clock: Clock
@@ -162,7 +163,7 @@ async def _ahead(ward: Ward, name: MachineName) -> float | None:
 
 
 async def _space(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
-    seen = (asyncio.to_thread(looks.volume, name, path) for name, path in ward.volumes.items())
+    seen = (asyncio.to_thread(looks.volume, name, path, kept=kept) for name, (path, kept) in ward.volumes.items())
     return host.space(await asyncio.gather(*seen))
 
 

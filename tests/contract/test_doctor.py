@@ -143,7 +143,7 @@ class Appliance:
             site=self.site,
             stock=self.stock,
             scripts=with_scripts(self.stock.programs, endpoints_of(NETWORK)).entries,
-            volumes={str(number): path for number, path in enumerate(self.volumes or (self.folder,))},
+            volumes={str(number): (path, True) for number, path in enumerate(self.volumes or (self.folder,))},
             watch=watch,
             processes=HostProcesses(),
             clock=self.clock,

@@ -19,6 +19,7 @@ class Wire:
     typed: bytearray = field(default_factory=bytearray)
     refuses: LineError | None = None
     _said: asyncio.Queue[bytes | LineError] = field(default_factory=asyncio.Queue)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def say(self, data: bytes) -> None:
         self._said.put_nowait(data)
@@ -36,6 +37,15 @@ class Wire:
 
     def write(self, data: bytes, /) -> None:
         self.typed += data
+        self._news.set()
+
+    async def heard(self, count: int) -> bytes:
+        """What was typed, once it is as long as that."""
+        async with asyncio.timeout(15):
+            while len(self.typed) < count:
+                self._news.clear()
+                await self._news.wait()
+        return bytes(self.typed)
 
     async def drain(self) -> None:
         return

@@ -110,6 +110,8 @@ function connect() {
   const made = new WebSocket(`${address}?past=${PAST}&states=true`);
   socket = made;
   made.binaryType = "arraybuffer";
+  // Until it is open nothing that is typed arrives, whatever the page said when it was drawn.
+  if (line.dataset.state === "connected") say("connecting", "connecting");
   made.onopen = () => { tries = 0; terminal.reset(); };
   made.onmessage = ({ data }) => {
     if (made !== socket) return;

@@ -207,7 +207,14 @@ def test_space(volume: Volume, verdict: Verdict, words: tuple[str, ...]) -> None
 
 
 @pytest.mark.parametrize(
-    "volume", [VOLUME, replace(VOLUME, inodes=0, free_inodes=0), replace(VOLUME, size=10**6, free=10**5)]
+    "volume",
+    [
+        VOLUME,
+        replace(VOLUME, inodes=0, free_inodes=0),
+        replace(VOLUME, size=10**6, free=10**5),
+        replace(VOLUME, kept=False, read_only=True, free=0, free_inodes=0),
+    ],
+    ids=["usual", "no-inodes", "small", "only-read"],
 )
 def test_enough_space(volume: Volume) -> None:
     assert verdicts(host.space((volume,))) == [OK]

@@ -4,6 +4,7 @@ import ctypes
 import fcntl
 import socket
 import struct
+from pathlib import Path
 
 from appliance.doctor.facts import Nic
 
@@ -34,6 +35,7 @@ def nic(device: str) -> Nic | None:
             speed=speed,
             full_duplex=full,
             vlan=_vlan(endpoint, device),
+            bridge=Path("/sys/class/net", device, "bridge").is_dir(),
         )
 
 

@@ -32,7 +32,8 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nic:
-    """`speed` in Mbit/s, None where the driver does not tell; `full_duplex` too. `vlan` is that of a VLAN device."""
+    """`speed` in Mbit/s, None where the driver does not tell; `full_duplex` too. `vlan` is that of a VLAN device.
+    A `bridge` has a link while one of its ports has."""
 
     device: str
     up: bool
@@ -41,6 +42,7 @@ class Nic:
     speed: int | None = None
     full_duplex: bool | None = None
     vlan: int | None = None
+    bridge: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

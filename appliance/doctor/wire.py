@@ -31,6 +31,10 @@ def link(nic: Nic | None, device: str) -> tuple[Finding, ...]:
     if not nic.up:
         cause, command = f"the boot NIC {device} is switched off: no machine can boot", f"ip link set {device} up"
         return (failure(Check.LINK, cause, "interface flags: not up", "switch it on", command),)
+    if not nic.carrier and nic.bridge:
+        cause = f"no port of the bridge {device} has a link: all behind it are off"
+        action = "none, where what comes switches virtual machines on; else look at its ports"
+        return (warning(Check.LINK, cause, "carrier: none", action, f"bridge link show {device}"),)
     if not nic.carrier:
         cause = f"the boot NIC {device} has no link: no machine can boot"
         action = "plug in its cable, or look at the switch port and the transceiver"

@@ -27,11 +27,13 @@ class _Server:
     bmc: Found
 
 
-def files_of(answers: Answers, found: Sequence[Found], *, ramdisk: str) -> Mapping[File, str]:
-    """The configuration comes last: where it is, the first boot is over."""
+def files_of(answers: Answers, found: Sequence[Found], *, ramdisk: str, own_key: str) -> Mapping[File, str]:
+    """`own_key` enters installed machines beside the keys of the answers.
+
+    The configuration comes last: where it is, the first boot is over."""
     return {
         File.NETWORK: _network(answers),
-        File.SITE: _site(answers, found),
+        File.SITE: _site(answers, found, (own_key, *answers.keys)),
         File.CONFIGURATION: _configuration(answers, ramdisk),
     }
 
@@ -53,7 +55,7 @@ def _configuration(answers: Answers, ramdisk: str) -> str:
     )
 
 
-def _site(answers: Answers, found: Sequence[Found]) -> str:
+def _site(answers: Answers, found: Sequence[Found], keys: Sequence[str]) -> str:
     servers = [_Server(name=f"node-{number}", bmc=bmc) for number, bmc in enumerate(found, start=1)]
     first, last = answers.pool
     return _SITE.format(
@@ -64,7 +66,7 @@ def _site(answers: Answers, found: Sequence[Found]) -> str:
         address=answers.address.ip,
         first=first,
         last=last,
-        keys="".join(f"{json.dumps(key)}, " for key in answers.keys).rstrip(),
+        keys="".join(f"\n    {json.dumps(key)}," for key in keys),
     )
 
 
@@ -101,6 +103,9 @@ def server(name: str, url: str, fingerprint: str) -> Server:
 SERVERS = (
 {servers}
 )
+# Who may enter installed machines as root: the appliance itself, which has to prove that they work, comes first.
+KEYS = ({keys}
+)
 
 site = Site(
     name="{rack}",
@@ -116,7 +121,7 @@ site = Site(
             domain="{rack}.internal",
         ),
         image_names=(ImageName("debian-13"),),
-        shell=ShellAccess(authorized_keys=({keys})),
+        shell=ShellAccess(authorized_keys=KEYS),
     ),
     scores=[
         Discover(),

@@ -16,6 +16,7 @@ from appliance.doctor.looks import offers
 from appliance.errors import MachineryError, UsageError
 from appliance.model.bmc_views import VaultScope
 from appliance.ports import Clock, Rng
+from appliance.services.shells import ensure_key
 from appliance.setup.answers import Answers, Nic
 from appliance.setup.files import File
 from appliance.setup.nics import nics
@@ -66,6 +67,9 @@ class Host:
 
     def find(self, suspects: Sequence[Suspect]) -> Sequence[Found]:
         return asyncio.run(Finder(self._clock, self._rng).probe(suspects))
+
+    def own_key(self) -> str:
+        return ensure_key(self._data / "state" / "ssh" / "id_ed25519", self._processes)
 
     def keep(self, files: Mapping[File, str], answers: Answers) -> None:
         state = self._data / "state"

@@ -27,6 +27,10 @@ class Ground(Protocol):
         """The BMCs among them. Raises `MachineryError`."""
         ...
 
+    def own_key(self) -> str:
+        """The public line of the key by which the appliance enters installed machines. Raises `MachineryError`."""
+        ...
+
     def keep(self, files: Mapping[File, str], answers: Answers) -> None:
         """On the data partition, the last file last; the log-in goes to the vault. Raises `MachineryError`."""
         ...

@@ -10,14 +10,15 @@ from appliance.setup.ports import Ground
 def set_up(terminal: Terminal, ground: Ground, *, ramdisk: str) -> Answers:
     """Raises `InnervateError`."""
     answers = _answers(terminal, ground)
-    ground.raise_network(files_of(answers, (), ramdisk=ramdisk)[File.NETWORK])
+    key = ground.own_key()
+    ground.raise_network(files_of(answers, (), ramdisk=ramdisk, own_key=key)[File.NETWORK])
     terminal.say(f"Looking for BMCs at {', '.join(answers.bmcs)} ...")
     found = ground.find(targets_of(answers.bmcs))
     for bmc in found:
         terminal.say(f"  {bmc.url}  {bmc.traits.make}  {bmc.fingerprint[:16]}")
     if not found:
         terminal.say("  none answered: add servers to the site program later, and look again: innervate bmc find")
-    ground.keep(files_of(answers, found, ramdisk=ramdisk), answers)
+    ground.keep(files_of(answers, found, ramdisk=ramdisk, own_key=key), answers)
     terminal.say(f"Ready: https://{answers.address.ip}/")
     return answers
 

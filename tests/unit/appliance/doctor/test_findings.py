@@ -98,11 +98,12 @@ def test_duplicates(claim: Claim, verdict: Verdict) -> None:
         (None, FAILURE, ("not there", "ip -br link")),
         (replace(NIC, up=False, carrier=False), FAILURE, ("switched off", "ip link set eth0 up")),
         (replace(NIC, carrier=False), FAILURE, ("no link", "cable", "ethtool eth0")),
+        (replace(NIC, carrier=False, bridge=True), WARNING, ("all behind it are off", "bridge link show eth0")),
         (replace(NIC, speed=100), WARNING, ("100 Mbit/s",)),
         (replace(NIC, full_duplex=False), WARNING, ("half duplex", "autoneg on")),
         (replace(NIC, mtu=1280), WARNING, ("MTU of 1280", "ip link set eth0 mtu 1500")),
     ],
-    ids=["absent", "down", "no-carrier", "slow", "half-duplex", "mtu"],
+    ids=["absent", "down", "no-carrier", "bridge", "slow", "half-duplex", "mtu"],
 )
 def test_link(nic: Nic | None, verdict: Verdict, words: tuple[str, ...]) -> None:
     only(wire.link(nic, "eth0"), verdict, *words)

@@ -60,6 +60,9 @@ class Bench:
             if bmc in asked
         ]
 
+    def own_key(self) -> str:
+        return "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOwn innervate"
+
     def keep(self, files: Mapping[File, str], answers: Answers) -> None:
         self.kept, self.answers = dict(files), answers
 

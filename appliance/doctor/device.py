@@ -4,18 +4,18 @@ import ctypes
 import fcntl
 import socket
 import struct
-from pathlib import Path
 
 from appliance.doctor.facts import Nic
 
 _SIOCGIFFLAGS, _SIOCGIFMTU, _SIOCGIFHWADDR = 0x8913, 0x8921, 0x8927
 _SIOCETHTOOL, _SIOCGIFVLAN = 0x8946, 0x8982
 _UP = 1
-_GSET, _GLINK = 0x01, 0x0A
+_GSET, _GDRVINFO, _GLINK = 0x01, 0x03, 0x0A
 _VLAN_REAL_NAME, _VLAN_ID = 8, 9
 _UNKNOWN_SPEED = 0xFFFFFFFF
 _IFREQ = struct.Struct("16s24s")
 # struct ethtool_cmd (linux/ethtool.h): cmd, supported, advertising, speed, duplex, ..., speed_hi
+_DRIVER = struct.Struct("=I32s160x")
 _COMMAND = struct.Struct("=IIIHBBBBBBIIHBBI2I")
 
 
@@ -35,7 +35,7 @@ def nic(device: str) -> Nic | None:
             speed=speed,
             full_duplex=full,
             vlan=_vlan(endpoint, device),
-            bridge=Path("/sys/class/net", device, "bridge").is_dir(),
+            bridge=_driver(endpoint, device) == "bridge",
         )
 
 
@@ -79,6 +79,13 @@ def _negotiated(endpoint: socket.socket, device: str) -> tuple[int | None, bool 
     speed = high << 16 | low
     known = speed not in (0, 0xFFFF, _UNKNOWN_SPEED)
     return (speed if known else None), ({0: False, 1: True}.get(duplex) if known else None)
+
+
+def _driver(endpoint: socket.socket, device: str) -> str:
+    """By struct ethtool_drvinfo (linux/ethtool.h): cmd, driver, and what is not looked at. sysfs would show the network
+    namespace that it was mounted in."""
+    answer = _ethtool(endpoint, device, _DRIVER.pack(_GDRVINFO, b""))
+    return "" if answer is None else _DRIVER.unpack(answer)[1].split(b"\0")[0].decode("ascii", "replace")
 
 
 def _ethtool(endpoint: socket.socket, device: str, command: bytes) -> bytes | None:

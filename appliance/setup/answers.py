@@ -1,6 +1,6 @@
 """What the first boot has to know, and how each answer is read. Pure.
 
-On a stick, in the file `innervate-setup.toml` of a volume labelled INNERVATE-SET:
+On a stick, in the file `innervate-setup.toml` of a volume labelled INNERVSETUP:
 
     device   = "enp1s0"                   the provisioning network's interface; left out: the only one, or the only one
                                           with a link on which nobody else serves DHCP

@@ -27,7 +27,7 @@ from images.processes import HostProcesses, check
 DATA = Path("/data")
 _USER = "innervate"
 _RUNTIME_NETWORK = Path("/run/systemd/network")
-_STICK = Path("/dev/disk/by-label/INNERVATE-SET")
+_STICK = Path("/dev/disk/by-label/INNERVSETUP")
 _STICK_FILE = "::innervate-setup.toml"
 
 

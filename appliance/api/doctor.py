@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, with_config
 
 from appliance.access.model import Role
+from appliance.api.common import Doctor
 from appliance.api.etags import Tagged
 from appliance.api.gate import needs
-from appliance.api.port import Doctor
 from appliance.api.routes import App
 from appliance.model.doctor import DoctorRequest, DoctorView
 

@@ -21,7 +21,7 @@ Examine = Callable[[DoctorRequest], Awaitable[tuple[Finding, ...]]]
 
 
 class DoctorDesk:
-    """Implements `appliance.api.port.Doctor`. Lives on one event loop."""
+    """Implements `appliance.api.common.Doctor`. Lives on one event loop."""
 
     def __init__(self, checks: Mapping[Check, Examine], clock: Clock) -> None:
         self._checks, self._clock = checks, clock

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
-from appliance.api.port import Bmcs, Doctor, Honoured, Stores
+from appliance.api.common import Doctor, Stores
+from appliance.api.port import Bmcs, Honoured
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import model_of

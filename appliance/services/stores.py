@@ -22,7 +22,7 @@ def _no_history() -> HistoryView:
 
 
 class StoreDesk:
-    """Implements `appliance.api.port.Stores`."""
+    """Implements `appliance.api.common.Stores`."""
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from appliance.api.common import Steering
 from appliance.errors import ConflictError, InnervateError, UsageError
 from appliance.frontend.preflight import ANYWAY, blocking
 from appliance.model.asked import Asked
@@ -20,14 +21,14 @@ from appliance.model.views import Errand, PlanView, PowerAction
 from appliance.model.words import Destroys
 from appliance.web.forms import Form, asked_of, choice_of, form_of, html, one, reason_of
 from appliance.web.pages import Pages, Result, is_of_site, to_type
-from appliance.web.port import Appliance, Doors
+from appliance.web.port import Doors
 
 _SEE_OTHER = 303
 _SOON_SECONDS = 1.0
 
 
 class Actions:
-    def __init__(self, appliance: Appliance, doors: Doors, pages: Pages) -> None:
+    def __init__(self, appliance: Steering, doors: Doors, pages: Pages) -> None:
         self._appliance = appliance
         self._doors = doors
         self._pages = pages

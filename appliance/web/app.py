@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from appliance.api.common import Steering
 from appliance.api.problems import problem
 from appliance.errors import InnervateError, UsageError
 from appliance.manual.reading import own
@@ -30,7 +31,7 @@ from appliance.web.giving import Chosen
 from appliance.web.live import Hub, Update
 from appliance.web.pages import Pages, draw_of
 from appliance.web.people import People
-from appliance.web.port import Appliance, Doors
+from appliance.web.port import Doors
 from appliance.web.program import SitePage
 from appliance.web.render import render
 
@@ -57,7 +58,7 @@ _HEADERS = {
 }
 
 
-def create_pages(appliance: Appliance, doors: Doors, *, life: str, now: Callable[[], float]) -> Starlette:
+def create_pages(appliance: Steering, doors: Doors, *, life: str, now: Callable[[], float]) -> Starlette:
     """To stand behind the API's gate. `life` is another one for each start of the daemon; `now` in seconds since the
     epoch."""
     hub, pages = Hub(appliance, life), Pages(appliance, now)

@@ -4,19 +4,20 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from appliance.api.common import Steering
 from appliance.frontend.preflight import blocking, matters, verdict
 from appliance.model.doctor import DoctorRequest, DoctorView, Finding
 from appliance.model.ids import PlanDigest
 from appliance.model.views import PlanView
 from appliance.web.forms import form_of, html
-from appliance.web.port import Appliance, Doors
+from appliance.web.port import Doors
 from appliance.web.render import render
 
 _LOOK_SECONDS = 10.0
 
 
 class DoctorPages:
-    def __init__(self, appliance: Appliance, doors: Doors, site: str) -> None:
+    def __init__(self, appliance: Steering, doors: Doors, site: str) -> None:
         self._appliance, self._doors, self._site = appliance, doors, site
         self.routes = [
             Route("/doctor", self.page),

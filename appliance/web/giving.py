@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
 
+from appliance.api.common import Stores
 from appliance.errors import UsageError
 from appliance.model.network_views import AddressState, LeasesView
 from appliance.model.paging import LeasesQuery
 from appliance.web.lines import pool_use, traffic
-from appliance.web.port import Stores
 from appliance.web.render import render
 
 ROWS = 250

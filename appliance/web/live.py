@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
+from appliance.api.common import Looking
 from appliance.errors import InnervateError
 from appliance.model.ids import MachineName
 from appliance.model.standing import standing
 from appliance.model.views import EventView, MachineView
-from appliance.web.port import Looking
 
 _READ_WAIT = 1.0
 """Seconds; the progress of an agent's task is in no event, so it is looked at as often."""

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from appliance.api.common import Looking
 from appliance.errors import InnervateError, NotFoundError
 from appliance.frontend.timeline import stages
 from appliance.frontend.transcript import transcript
@@ -38,7 +39,6 @@ from appliance.web.elevation import frames, size_of, unplaced
 from appliance.web.giving import Chosen, Giving
 from appliance.web.lines import traffic
 from appliance.web.live import METER, SITE
-from appliance.web.port import Looking
 from appliance.web.render import render
 
 EVENTS = 200

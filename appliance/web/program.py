@@ -5,15 +5,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.access.model import Role
+from appliance.api.common import Steering
 from appliance.errors import InnervateError
 from appliance.frontend.units import numbered
 from appliance.web.forms import form_of, html, known, one
 from appliance.web.pages import Pages
-from appliance.web.port import Appliance, Doors
+from appliance.web.port import Doors
 
 
 class SitePage:
-    def __init__(self, appliance: Appliance, doors: Doors, pages: Pages) -> None:
+    def __init__(self, appliance: Steering, doors: Doors, pages: Pages) -> None:
         self._appliance, self._doors, self._pages = appliance, doors, pages
         self.routes = [Route("/site", self.look), Route("/site/reload", self.reload, methods=["POST"])]
 

@@ -13,9 +13,10 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance.access.model import Caller, Role, Via
+from appliance.api.common import Steering
 from appliance.api.fake import fake_access
 from appliance.web.app import create_pages
-from appliance.web.port import Appliance, Doors
+from appliance.web.port import Doors
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class Serving:
 
 
 @contextmanager
-def serving(appliance: Appliance, role: Role = Role.ADMIN) -> Iterator[Serving]:
+def serving(appliance: Steering, role: Role = Role.ADMIN) -> Iterator[Serving]:
     """Behind a gate that knows everybody as one caller; the real gate is in test_entry."""
     with socket.create_server(("127.0.0.1", 0)) as listener, fake_access() as access:
         app = _known_as(Caller(name="local:test", role=role, via=Via.SOCKET), appliance, access)
@@ -47,7 +48,7 @@ def serving(appliance: Appliance, role: Role = Role.ADMIN) -> Iterator[Serving]:
             loop.close()
 
 
-def _known_as(caller: Caller, appliance: Appliance, doors: Doors) -> ASGIApp:
+def _known_as(caller: Caller, appliance: Steering, doors: Doors) -> ASGIApp:
     pages = create_pages(appliance, doors, life="life", now=time.time)
 
     async def admitted(scope: Scope, receive: Receive, send: Send) -> None:

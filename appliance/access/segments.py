@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from appliance.access.chain import Link, head_of, link_of, parsed_head
+from appliance.store.files import sync, write_whole
 
 _LOGGER = logging.getLogger(__name__)
 _FULL = re.compile(r"-(\d{20})\.jsonl")
@@ -95,7 +96,7 @@ class Segments:
         if self._size >= self._bytes_each:
             self._begin_another()
         if not self._settled:
-            _sync(self._path.parent)
+            sync(self._path.parent)
             self._settled = True
         return self._drop() if len(self._full) > self._kept else None
 
@@ -138,13 +139,7 @@ class Segments:
         """The base is on disk before the file goes: whoever reads what is left knows where it begins."""
         oldest, following = self._full[0], self._full[1]
         link = link_of(_lines(oldest.path)[-1], following.first - 1)
-        draft = self._base_path.with_suffix(".base.new")
-        with draft.open("wb") as file:
-            file.write(head_of(link))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._base_path)
-        _sync(self._path.parent)
+        write_whole(self._base_path, head_of(link))
         oldest.path.unlink()
         self.base, self._full = link, self._full[1:]
         return link
@@ -185,12 +180,3 @@ def _opened(path: Path) -> int:
 
 def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
-
-
-def _sync(folder: Path) -> None:
-    """A rename is on disk when its folder is."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

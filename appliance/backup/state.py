@@ -10,6 +10,7 @@ from pathlib import Path
 from appliance.backup.archive import Manifest, Source
 from appliance.config import Settings
 from appliance.errors import ConflictError, MachineryError, UsageError
+from appliance.store.files import sync
 
 RECORDS = "records.db"
 SNAPSHOT = "backup"
@@ -67,7 +68,7 @@ def placed(state_dir: Path, unpack: Callable[[Path], Manifest], *, replace: bool
         elif state_dir.exists():
             state_dir.rmdir()
         (draft / "state").rename(state_dir)
-        _sync(state_dir.parent)
+        sync(state_dir.parent)
     return manifest
 
 
@@ -94,9 +95,9 @@ def _arrange(draft: Path) -> None:
     if (draft / BESIDE).exists():
         (draft / BESIDE).rename(draft / "state" / BESIDE)
     for file in _files(draft):
-        _sync(file)
+        sync(file)
     for folder in [folder for folder in draft.rglob("*") if folder.is_dir()]:
-        _sync(folder)
+        sync(folder)
 
 
 def _look_at(records: Path) -> None:
@@ -132,11 +133,3 @@ def _remove(folder: Path) -> None:
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     folder.rmdir()
-
-
-def _sync(path: Path) -> None:
-    opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

@@ -3,7 +3,6 @@
 `server.crt` and `server.key` in it may be replaced by those of one's own authority; they are left alone then.
 """
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -15,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from appliance.errors import MachineryError
 from appliance.ports import Clock
+from appliance.store.files import write_whole
 from pxe.tls import Credential, PrivateKey, issue, make_authority
 
 _OURS = "Innervate "
@@ -33,26 +33,14 @@ def kept(folder: Path, site: str, hosts: Sequence[str], clock: Clock) -> Credent
         names = [host for host in hosts if _address(host) is None]
         authority = make_authority(name=f"{_OURS}{site}", now=now)
         made = issue(authority, addresses=addresses, names=names, now=now)
-        keep(key, made.key.reveal())
-        keep(certificate, made.certificate)
+        write_whole(key, made.key.reveal())
+        write_whole(certificate, made.certificate)
     return Credential(certificate=certificate.read_bytes(), key=PrivateKey(key.read_bytes()))
 
 
 def fingerprint_of(credential: Credential) -> str:
     """The SHA-256 of the certificate in DER form, 64 hex digits."""
     return _read(credential.certificate).fingerprint(SHA256()).hex()
-
-
-def keep(file: Path, data: bytes) -> None:
-    """Private from its first byte on, and the old or the new one whole."""
-    draft = file.with_name(f"{file.name}.new")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as opened_file:
-        opened_file.write(data)
-        opened_file.flush()
-        os.fsync(descriptor)
-    draft.replace(file)
 
 
 def _has_had_its_day(pem: bytes, hosts: Sequence[str], now: datetime) -> bool:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 
 from appliance.access.passwords import PasswordHash
 from appliance.errors import MachineryError, UsageError
-from appliance.fleet.credential import keep, kept
+from appliance.fleet.credential import kept
 from appliance.model.bmc import AccountRole
 from appliance.model.codec import from_json, to_json
 from appliance.ports import Clock, Rng
@@ -23,6 +23,7 @@ from appliance.redfish.assembly import World, assembled
 from appliance.redfish.backend import Backend
 from appliance.redfish.model import ServiceInfo
 from appliance.redfish.server import HttpPost, serve
+from appliance.store.files import write_whole
 from pxe.tls import server_context
 
 _LOGGER = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def _listen(door: Door) -> socket.socket:
 
 def _first_password(folder: Path, rng: Rng) -> str:
     file, password = folder / "first-password", rng.token(_PASSWORD_BYTES)
-    keep(file, f"{password}\n".encode())
+    write_whole(file, f"{password}\n".encode())
     _LOGGER.info("Redfish: the password of %s is in %s; change it, then remove the file", _FIRST_USER, file)
     return password
 
@@ -141,4 +142,4 @@ def _save(folder: Path, accounts: tuple[Account, ...]) -> None:
         )
         for account in accounts
     )
-    keep(folder / "accounts.json", to_json(SavedAccounts(accounts=saved)))
+    write_whole(folder / "accounts.json", to_json(SavedAccounts(accounts=saved)))

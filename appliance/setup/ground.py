@@ -1,7 +1,6 @@
 """The appliance's own computer: systemd-networkd, the data partition, sticks."""
 
 import asyncio
-import os
 import shutil
 import sys
 import termios
@@ -20,6 +19,7 @@ from appliance.services.shells import ensure_key
 from appliance.setup.answers import Answers, Nic
 from appliance.setup.files import File
 from appliance.setup.nics import nics
+from appliance.store.files import write_whole
 from appliance.store.secrets import SecretFile
 from images.errors import ToolError
 from images.processes import HostProcesses, check
@@ -61,7 +61,7 @@ class Host:
             return None
 
     def raise_network(self, text: str) -> None:
-        _write(_RUNTIME_NETWORK / Path(File.NETWORK.value).name, text, 0o644)
+        _write(_RUNTIME_NETWORK / Path(File.NETWORK.value).name, text)
         self._run(["networkctl", "reload"])
         self._run(["networkctl", "reconfigure", *(nic.name for nic in nics())])
 
@@ -77,7 +77,7 @@ class Host:
             if answers.user:
                 self._remember(state, answers)
             for file, text in files.items():
-                _write(self._data / "config" / file.value, text, 0o644)
+                _write(self._data / "config" / file.value, text)
             for path in (state, *state.rglob("*")):
                 shutil.chown(path, _USER, _USER)
         except OSError as error:
@@ -102,16 +102,9 @@ class Host:
             ) from error
 
 
-def _write(path: Path, text: str, mode: int) -> None:
-    """Whole or not at all, a power cut included."""
+def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), mode)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_whole(path, text.encode(), mode=0o644)
 
 
 class Tty:

@@ -10,7 +10,6 @@ Rules
 """
 
 import logging
-import os
 import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
@@ -33,6 +32,7 @@ from appliance.errors import MachineryError
 from appliance.model.codec import from_json, to_json
 from appliance.model.ids import MachineName
 from appliance.ports import Clock
+from appliance.store.files import sync
 from appliance.store.records import Body, Entry, Record, machine_of
 from appliance.store.schema import records
 
@@ -300,11 +300,7 @@ def _back_up(connection: Connection, file: Path) -> None:
     backup = getattr(source, "backup")  # noqa: B009  DBAPI connection, untyped in SQLAlchemy
     with closing(sqlite3.connect(draft)) as target:
         backup(target)
-    opened = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    sync(draft)
     draft.replace(file)
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance.errors import MachineryError
 from appliance.ports import Rng
+from appliance.store.files import sync
 
 _MAGIC = b"innervate secrets 1\n"
 _KEY_BYTES, _NONCE_BYTES = 32, 12
@@ -107,15 +108,7 @@ def _write(path: Path, data: bytes, rng: Rng, *, replace: bool = True) -> None:
                 path.hardlink_to(fresh)
     finally:
         fresh.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    sync(path.parent)
 
 
 def _failure(path: Path, error: OSError) -> MachineryError:

@@ -57,6 +57,10 @@ def _until_right(terminal: Terminal, question: str, read: Callable[[str], T]) ->
         try:
             return read(terminal.ask(question))
         except UsageError as error:
-            for line in (str(error), error.evidence, error.next_action):
-                if line:
-                    terminal.say(f"     {line}")
+            complain(terminal, error, margin="     ")
+
+
+def complain(terminal: Terminal, error: UsageError, margin: str = "") -> None:
+    for line in (str(error), error.evidence, error.next_action):
+        if line:
+            terminal.say(f"{margin}{line}")

@@ -32,13 +32,14 @@ def files_of(answers: Answers, found: Sequence[Found], *, ramdisk: str, own_key:
 
     The configuration comes last: where it is, the first boot is over."""
     return {
-        File.NETWORK: _network(answers),
+        File.NETWORK: network_of(answers),
         File.SITE: _site(answers, found, (own_key, *answers.keys)),
         File.CONFIGURATION: _configuration(answers, ramdisk),
     }
 
 
-def _network(answers: Answers) -> str:
+def network_of(answers: Answers) -> str:
+    """For systemd-networkd (systemd.network(5))."""
     return (
         f"[Match]\nName={answers.device}\n\n"
         f"[Network]\nAddress={answers.address}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\nLLDP=yes\n"

@@ -1,12 +1,13 @@
 """The Ethernet interfaces of the appliance, from sysfs (Documentation/ABI/testing/sysfs-class-net)."""
 
-import contextlib
 from pathlib import Path
 
+from appliance.doctor import device
 from appliance.model.text import clean
 from appliance.setup.answers import Nic
 
 _ETHERNET = "1"
+_MAC_CHARACTERS = 17
 SYSFS = Path("/sys/class/net")
 
 
@@ -17,19 +18,15 @@ def nics(root: Path = SYSFS) -> tuple[Nic, ...]:
 
 
 def _nic(folder: Path) -> Nic | None:
-    if _read(folder / "type") != _ETHERNET:
+    """None for what is no Ethernet, or has gone meanwhile."""
+    if _read(folder / "type") != _ETHERNET or (seen := device.nic(folder.name)) is None:
         return None
-    speed = _read(folder / "speed")
-    return Nic(
-        name=folder.name,
-        mac=clean(_read(folder / "address"), 17),
-        has_link=_read(folder / "carrier") == "1",
-        speed=int(speed) if speed.isdecimal() else 0,
-    )
+    mac = clean(_read(folder / "address"), _MAC_CHARACTERS)
+    return Nic(name=folder.name, mac=mac, has_link=seen.up and seen.carrier, speed=seen.speed or 0)
 
 
 def _read(file: Path) -> str:
-    """sysfs refuses to say the carrier and speed of an interface that is down."""
-    with contextlib.suppress(OSError):
+    try:
         return file.read_text("ascii", "replace").strip()
-    return ""
+    except OSError:
+        return ""

@@ -62,18 +62,18 @@ _LOCK = _HERE / "requirements.lock"
 _LIBRARY = "usr/lib/innervate/site-packages"
 _STORE = "usr/share/innervate/images"
 _PYTHON_VERSION = "3.13"
+_COMPILED = "__pycache__"
+_OWNED = ("--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0")
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
 def recipe_of(variant: Variant) -> Recipe:
-    parts = (f"{part}/**/*{ending}" for part in _PARTS for ending in _ENDINGS)
-    beside = (f"{source}/**/*" if (_PRODUCT / source).is_dir() else source for source in _beside())
-    sources = hashes(_PRODUCT, (*parts, *beside, "images/appliance/files/**/*"))
+    """Every file of the product counts, those of the images inside included: they decide what is in its store."""
+    named = (*_PARTS, *_beside())
+    patterns = (f"{name}/**/*" if (_PRODUCT / name).is_dir() else name for name in named)
+    sources = {name: found for name, found in hashes(_PRODUCT, patterns).items() if _COMPILED not in name}
     options = (_base_recipe(variant).key, _python_recipe().key)
     return Recipe(name=f"{NAME}-{variant}", suite=SUITE, options=options, packages=_BOOT_PACKAGES, sources=sources)
-
-
-_ENDINGS = (".py", ".toml", ".txt", ".j2", ".html", ".css", ".js", ".svg", ".md", ".typed")
 
 
 def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
@@ -81,26 +81,22 @@ def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
     recipe = recipe_of(variant)
 
     def build(work: Path) -> Mapping[str, Path]:
-        tree = work / "tree"
+        tree, signed = work / "tree", work / "boot"
         tree.mkdir()
+        signed.mkdir()
         base = rootfs.ensure_base(_base_recipe(variant), _HERE / "initramfs", store, archive)
         for entry in (base, _ensure_python(store, archive)):
             rootfs.unpack(entry, tree, store, archive)
         _add_product(tree, archive)
         _add_stock(tree, variant, store, archive)
         _configure(tree, archive)
-        boot = archive.unpack(_BOOT_PACKAGES, _folder(work / "boot"))
+        boot = archive.unpack(_BOOT_PACKAGES, signed)
         raw = disk.build(tree, boot, recipe.key, work, archive)
         archive.progress(f"{recipe.name}: compressing {raw.stat().st_size >> 20} MiB")
         check(archive.processes, ["zstd", "-q", "-T0", "-1", str(raw), "-o", str(work / DISK)], timeout=900)
         return {DISK: work / DISK}
 
     return ensure(recipe, store, build, archive.progress)
-
-
-def _folder(path: Path) -> Path:
-    path.mkdir()
-    return path
 
 
 def _base_recipe(variant: Variant) -> Recipe:
@@ -130,13 +126,10 @@ def _ensure_python(store: Store, archive: Archive) -> Entry:
     return ensure(_python_recipe(), store, build, archive.progress)
 
 
-_OWNED = ("--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0")
-
-
 def _add_product(tree: Path, archive: Archive) -> None:
     library = tree / _LIBRARY
     for part in _PARTS:
-        shutil.copytree(_PRODUCT / part, library / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(_PRODUCT / part, library / part, ignore=shutil.ignore_patterns(_COMPILED))
     add_documentation(library)
     packages = tree / "usr/lib/python3/dist-packages"
     (packages / "innervate.pth").write_text(f"/{_LIBRARY}\n")

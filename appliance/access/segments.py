@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from appliance.access.chain import Link, head_of, link_of, parsed_head
-from appliance.store.files import sync, write_whole
+from appliance.files import sync, write_whole
 
 _LOGGER = logging.getLogger(__name__)
 _FULL = re.compile(r"-(\d{20})\.jsonl")

@@ -10,7 +10,7 @@ from pathlib import Path
 from appliance.backup.archive import Manifest, Source
 from appliance.config import Settings
 from appliance.errors import ConflictError, MachineryError, UsageError
-from appliance.store.files import sync
+from appliance.files import sync
 
 RECORDS = "records.db"
 SNAPSHOT = "backup"

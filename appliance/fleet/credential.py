@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
 from appliance.errors import MachineryError
+from appliance.files import write_whole
 from appliance.ports import Clock
-from appliance.store.files import write_whole
 from pxe.tls import Credential, PrivateKey, issue, make_authority
 
 _OURS = "Innervate "

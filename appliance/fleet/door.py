@@ -14,6 +14,7 @@ from uuid import UUID, uuid5
 
 from appliance.access.passwords import PasswordHash
 from appliance.errors import MachineryError, UsageError
+from appliance.files import write_whole
 from appliance.fleet.credential import kept
 from appliance.model.bmc import AccountRole
 from appliance.model.codec import from_json, to_json
@@ -23,7 +24,6 @@ from appliance.redfish.assembly import World, assembled
 from appliance.redfish.backend import Backend
 from appliance.redfish.model import ServiceInfo
 from appliance.redfish.server import HttpPost, serve
-from appliance.store.files import write_whole
 from pxe.tls import server_context
 
 _LOGGER = logging.getLogger(__name__)

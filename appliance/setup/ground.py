@@ -13,13 +13,13 @@ from appliance.bmc.finder import Finder
 from appliance.bmc.vault import Entry, Vault
 from appliance.doctor.looks import offers
 from appliance.errors import MachineryError, UsageError
+from appliance.files import write_whole
 from appliance.model.bmc_views import VaultScope
 from appliance.ports import Clock, Rng
 from appliance.services.shells import ensure_key
 from appliance.setup.answers import Answers, Nic
 from appliance.setup.files import File
 from appliance.setup.nics import nics
-from appliance.store.files import write_whole
 from appliance.store.secrets import SecretFile
 from images.errors import ToolError
 from images.processes import HostProcesses, check

@@ -29,10 +29,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from appliance.errors import MachineryError
+from appliance.files import sync
 from appliance.model.codec import from_json, to_json
 from appliance.model.ids import MachineName
 from appliance.ports import Clock
-from appliance.store.files import sync
 from appliance.store.records import Body, Entry, Record, machine_of
 from appliance.store.schema import records
 

@@ -13,8 +13,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance.errors import MachineryError
+from appliance.files import sync
 from appliance.ports import Rng
-from appliance.store.files import sync
 
 _MAGIC = b"innervate secrets 1\n"
 _KEY_BYTES, _NONCE_BYTES = 32, 12

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from appliance.api.common import Stores
 from appliance.errors import UsageError
-from appliance.model.network_views import AddressState, LeasesView
+from appliance.model.network_views import AddressState, LeasesView, NetworksView
 from appliance.model.paging import LeasesQuery
 from appliance.web.lines import pool_use, traffic
 from appliance.web.render import render
@@ -53,23 +53,28 @@ class Giving:
     async def images(self) -> Parts:
         return {"images": render("_images", view=await self._stores.images())}
 
-    async def networks(self, chosen: Chosen, now: float) -> Parts:
-        view = self._stores.leases(chosen.query())
-        leases = await asyncio.to_thread(_leases, view, now)
-        return {**self.now(now), **self.measured(), "leases": leases, "count": render("_count", view=view)}
+    async def networks(self, view: NetworksView, leases: LeasesView, now: float) -> Parts:
+        """All parts of their page. Of many addresses the rows are drawn beside the loop."""
+        rows = await asyncio.to_thread(_addresses, leases, now)
+        return {**_networks(view, now), **self._measured(view), **rows}
 
     def now(self, now: float) -> Parts:
-        return {"networks": render("_networks", view=self._stores.networks(), now=now)}
+        return _networks(self._stores.networks(), now)
 
-    def measured(self) -> Parts:
-        history, networks = self._stores.history(), self._stores.networks().networks
-        use = render("_chart", id="pool-use", chart=pool_use(history, networks))
+    def measured(self, chosen: Chosen, now: float) -> Parts:
+        leases = self._stores.leases(chosen.query())
+        return {**self._measured(self._stores.networks()), **_addresses(leases, now)}
+
+    def _measured(self, view: NetworksView) -> Parts:
+        history = self._stores.history()
+        use = render("_chart", id="pool-use", chart=pool_use(history, view.networks))
         return {"pool-use": use, "traffic": render("_chart", id="traffic", chart=traffic(history))}
 
-    def addresses(self, chosen: Chosen, now: float) -> Parts:
-        view = self._stores.leases(chosen.query())
-        return {"leases": _leases(view, now), "count": render("_count", view=view)}
+
+def _networks(view: NetworksView, now: float) -> Parts:
+    return {"networks": render("_networks", view=view, now=now)}
 
 
-def _leases(view: LeasesView, now: float) -> str:
-    return "".join(render("_lease", lease=lease, now=now) for lease in view.leases)
+def _addresses(view: LeasesView, now: float) -> Parts:
+    rows = "".join(render("_lease", lease=lease, now=now) for lease in view.leases)
+    return {"leases": rows, "count": render("_count", view=view)}

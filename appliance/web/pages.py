@@ -174,23 +174,21 @@ class Pages:
         return self._shelf if key == SITE else {}
 
     async def networks(self, mark: str, chosen: Chosen) -> str:
-        known = tuple(one.network for one in self._appliance.stores.networks().networks)
-        parts = await self._giving.networks(chosen, self._now())
-        total = self._appliance.stores.leases(chosen.query())
+        view, leases = self._appliance.stores.networks(), self._appliance.stores.leases(chosen.query())
         return self._page(
             "networks",
             mark,
             live=f"networks/{chosen.text}",
-            parts=parts,
-            networks=known,
+            parts=await self._giving.networks(view, leases, self._now()),
+            networks=tuple(one.network for one in view.networks),
             states=tuple(AddressState),
             chosen=chosen,
-            more=total.total - len(total.leases),
+            more=leases.total - len(leases.leases),
         )
 
     def networks_parts(self, key: str, chosen: Chosen) -> Parts:
         if key == METER:
-            return {**self._giving.measured(), **self._giving.addresses(chosen, self._now())}
+            return self._giving.measured(chosen, self._now())
         return self._giving.now(self._now()) if key == SITE else {}
 
     async def events(self, mark: str, after: int | None) -> str:

@@ -113,6 +113,30 @@ def test_command_that_must_not_be_repeated_waits_as_long_with_one_datagram() -> 
     run(play())
 
 
+@pytest.mark.parametrize(
+    ("rest", "ended", "opened"),
+    [
+        (5.0, False, 1),
+        (20.0, False, 1),  # asked, and it stands
+        (35.0, True, 2),  # OpenIPMI's simulator, 30 s
+        (50.0, False, 2),
+    ],
+)
+def test_session_that_rested_is_not_trusted_with_what_goes_out_once(rest: float, ended: bool, opened: int) -> None:
+    async def play() -> None:
+        desk = Desk(FakeIpmiBmc(power=True))
+        await desk.driver.power_state()
+        first = set(desk.bmc.sessions)
+        await desk.clock.sleep(rest)
+        if ended:
+            desk.bmc.sessions.clear()
+        await desk.driver.command(PowerCommand.CYCLE)
+        assert desk.heard(0, 2) == 1
+        assert len(first | set(desk.bmc.sessions)) == opened
+
+    run(play())
+
+
 def test_busy_bmc_is_asked_again_with_growing_gaps_and_not_for_ever() -> None:
     async def play() -> None:
         desk = Desk()

@@ -234,14 +234,21 @@ class IpmiBmc(BootControl):
     @asynccontextmanager
     async def _operation(self) -> AsyncIterator[Link]:
         async with self._turn(), self._translated():
-            rest = self._clock.monotonic() - self._last_heard
-            if self._link is not None and rest > self._limits.idle_seconds:
-                self._link.abandon()
-                self._link = None
             try:
-                yield self._link or await self._dial()
+                yield await self._standing() or await self._dial()
             finally:
                 self._last_heard = self._clock.monotonic()
+
+    async def _standing(self) -> Link | None:
+        """The session that there is. A command that goes out once must not go into one that the BMC has ended."""
+        rest, limits = self._clock.monotonic() - self._last_heard, self._limits
+        if self._link is None or rest <= limits.rest_seconds:
+            return self._link
+        if rest <= limits.idle_seconds and await self._link.stands():
+            return self._link
+        self._link.abandon()
+        self._link = None
+        return None
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

@@ -22,7 +22,7 @@ from appliance.ports import Clock, Rng
 T = TypeVar("T")
 
 _APP = 0x06
-_GET_AUTH_CAPABILITIES, _SET_PRIVILEGE, _CLOSE_SESSION = 0x38, 0x3B, 0x3C
+_GET_DEVICE_ID, _GET_AUTH_CAPABILITIES, _SET_PRIVILEGE, _CLOSE_SESSION = 0x01, 0x38, 0x3B, 0x3C
 _THIS_CHANNEL_V20 = 0x8E
 _BUSY = 0xC0
 _PRIVILEGE = 0xD4
@@ -48,13 +48,15 @@ _COMPLETIONS = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IpmiLimits:
     """`tries_seconds` is how long each try of a request waits for its answer. BMCs end sessions that were idle for 60 s
-    (section 6.12.15): after `idle_seconds` ours is not trusted any more. A BMC that says that it is busy is asked again
+    (section 6.12.15): after `idle_seconds` ours is not trusted any more. Some end theirs sooner (OpenIPMI's simulator
+    after 30 s): after `rest_seconds` they are asked whether it stands. A BMC that says that it is busy is asked again
     for `busy_seconds`."""
 
     tries_seconds: tuple[float, ...] = (1.0, 1.5, 2.5, 4.0)
     operation_seconds: float = 60.0
     busy_seconds: float = 30.0
     idle_seconds: float = 45.0
+    rest_seconds: float = 10.0
 
 
 class SilenceError(BmcSilentError):
@@ -201,6 +203,14 @@ class Link:
         if response.code:
             raise RefusedRequestError(request, response.code)
         return response.data
+
+    async def stands(self) -> bool:
+        """Whether the BMC still knows the session: to one that it has ended it says nothing."""
+        try:
+            await self._exchange(Request(netfn=_APP, command=_GET_DEVICE_ID, data=b""), self._limits.tries_seconds[:2])
+        except SilenceError:
+            return False
+        return True
 
     async def _exchange(self, request: Request, tries: tuple[float, ...]) -> Response:
         self._asked = (self._asked + 1) & 0x3F

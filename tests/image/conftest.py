@@ -17,11 +17,12 @@ import pytest
 from appliance.bmc.dialler import Dialler
 from appliance.lab.demo import ensure_images
 from appliance.lab.rack import Rack
-from appliance.lab.spec import RackNode, RackSpec, UefiKind
+from appliance.lab.spec import BRIDGE_ADDRESS, RackNode, RackSpec, UefiKind
 from appliance.model.bmc import PowerCommand
 from appliance.model.hardware import Firmware
 from appliance.system import SystemClock, SystemRng
 from tests.image.serial_line import SerialLine
+from tests.rack.fleet import IMAGES, serving_images
 
 APPLIANCE = "node-2"
 ROOT = Path(__file__).parents[2]
@@ -59,7 +60,8 @@ class Bench:
 
 
 @contextmanager
-def bench(image: Path, folder: Path, firmware: Firmware, uefi: UefiKind) -> Iterator[Bench]:
+def bench(image: Path, folder: Path, firmware: Firmware, uefi: UefiKind, answers: str = "") -> Iterator[Bench]:
+    """`answers` are on a volume in the appliance's virtual drive."""
     files = ensure_images(uefi=uefi)
     spec = RackSpec(
         nodes=3,
@@ -74,12 +76,38 @@ def bench(image: Path, folder: Path, firmware: Firmware, uefi: UefiKind) -> Iter
         node = rack.node(APPLIANCE)
         subprocess.run(["cp", "--sparse=always", str(image), str(node.spec.disk)], check=True)
         os.truncate(node.spec.disk, _DISK_GIB << 30)
+        if answers:
+            insert(rack, node, volume(answers, folder))
         power(rack, node, PowerCommand.ON)
         line = SerialLine(node.spec.console_socket)
         try:
             yield Bench(rack=rack, line=line)
         finally:
             line.close()
+
+
+def volume(answers: str, folder: Path) -> bytes:
+    """FAT, as people format a stick for it."""
+    image, file = folder / "answers.img", folder / "answers.toml"
+    file.write_text(answers)
+    for argv in (
+        ["mformat", "-C", "-i", image, "-f", "1440", "-v", "INNERVSETUP", "::"],
+        ["mcopy", "-i", image, file, "::innervate-setup.toml"],
+    ):
+        subprocess.run(argv, check=True)
+    return image.read_bytes()
+
+
+def insert(rack: Rack, node: RackNode, image: bytes) -> None:
+    async def order() -> None:
+        bmc = Dialler(SystemClock(), SystemRng()).dial(node.bmc)
+        (slot,) = await bmc.media()
+        await bmc.insert(slot.id, f"http://{BRIDGE_ADDRESS.ip}:{IMAGES}/answers.img")
+        await bmc.close()
+
+    with serving_images(rack, image) as asked:
+        rack.inside(lambda: asyncio.run(order()))
+    assert asked == ["/answers.img"]
 
 
 def power(rack: Rack, node: RackNode, command: PowerCommand) -> None:

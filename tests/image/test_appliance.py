@@ -18,8 +18,8 @@ ASKED, READY = 900.0, 900.0
 """Seconds, emulated on a machine that is busy; a server needs a tenth."""
 
 
-def answered(at: Bench) -> tuple[str, str]:
-    """Fingerprint and setup code, as the screen shows them to who has answered the five questions."""
+def answer(at: Bench) -> None:
+    """The five questions."""
     bmcs = " ".join(node.bmc.url for node in at.servers)
     for question, answer in (
         (r"1/5 .*: ", "1"),
@@ -30,6 +30,10 @@ def answered(at: Bench) -> tuple[str, str]:
     ):
         at.line.expect(question, ASKED)
         at.line.type(answer)
+
+
+def greeted(at: Bench) -> tuple[str, str]:
+    """Fingerprint and setup code, as the screen shows them."""
     at.line.expect(rf"Ready: https://{ADDRESS}/", READY)
     shown = at.line.expect(r"SHA-256\s+([0-9a-f]{64})\s+.*the setup code (\S+) makes", READY)
     return shown[1], shown[2]
@@ -42,14 +46,36 @@ def answered(at: Bench) -> tuple[str, str]:
 )
 def test_from_power_on_to_the_first_admin(image: Path, tmp_path: Path, firmware: Firmware, uefi: UefiKind) -> None:
     with bench(image, tmp_path, firmware, uefi) as at:
-        fingerprint, code = answered(at)
+        answer(at)
+        enter(at)
         for node in at.servers:
             assert node.bmc.url in at.line.text
         assert at.servers[0].bmc.password.reveal() not in at.line.text
-        dial = https_dial(f"https://{ADDRESS}", "", fingerprint, None)
-        request = SetupRequest(name="ann", code=code, password="correct horse battery")
-        user = at.rack.inside(lambda: Client(dial).set_up(request))
-        assert user.name == "ann"
+
+
+def enter(at: Bench) -> None:
+    """As the first admin, from another computer."""
+    fingerprint, code = greeted(at)
+    dial = https_dial(f"https://{ADDRESS}", "", fingerprint, None)
+    request = SetupRequest(name="ann", code=code, password="correct horse battery")
+    user = at.rack.inside(lambda: Client(dial).set_up(request))
+    assert user.name == "ann"
+
+
+STICK = """\
+address  = "10.77.0.2/23"
+bmcs     = ["10.77.1.10", "10.77.1.11"]
+user     = "admin"
+password = "as-delivered"
+rack     = "r12"
+"""
+
+
+@pytest.mark.long
+def test_a_stick_with_answers_leaves_no_question(image: Path, tmp_path: Path) -> None:
+    with bench(image, tmp_path, Firmware.UEFI, UefiKind.PXE, STICK) as at:
+        enter(at)
+        assert "1/5" not in at.line.text
 
 
 F3 = "\x1bOR"
@@ -60,7 +86,8 @@ DISCOVERED, INSTALLED = 1200.0, 1200.0
 def test_the_stick_provisions_a_rack_that_has_nothing_else(image: Path, tmp_path: Path) -> None:
     """By keys on the appliance's serial port; the only other things on the network are two bare servers and BMCs."""
     with bench(image, tmp_path, Firmware.UEFI, UefiKind.PXE) as at:
-        answered(at)
+        answer(at)
+        greeted(at)
         at.line.press(F3)
         at.line.expect("Nothing is destroyed", READY)
         for question in ("Nothing is destroyed", "These steps destroy"):

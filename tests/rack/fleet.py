@@ -16,7 +16,6 @@ from appliance.lab.demo import daemon, daemon_config, make_key, wait_until_ready
 from appliance.lab.rack import Rack
 from appliance.lab.spec import BRIDGE_ADDRESS, BmcKind, RackFirmware, RackNode, RackSpec
 from appliance.model.hardware import Firmware
-from tests.rack.cd import bootable_cd
 
 APPLIANCE = str(BRIDGE_ADDRESS.ip)
 PORT, IMAGES = 443, 8000
@@ -112,14 +111,13 @@ def running_fleet(firmware: RackFirmware, folder: Path) -> Iterator[Fleet]:
 
 
 @contextmanager
-def serving_images(rack: Rack) -> Iterator[list[str]]:
-    """An HTTP server in the rack's network; the paths that it was asked for."""
+def serving_images(rack: Rack, body: bytes) -> Iterator[list[str]]:
+    """An HTTP server in the rack's network that has one image under every path; the paths that it was asked for."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            body = bootable_cd()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

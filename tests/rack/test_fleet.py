@@ -5,7 +5,7 @@ import os
 import pytest
 
 from appliance.lab.spec import RackNode
-from tests.rack.cd import BANNER
+from tests.rack.cd import BANNER, bootable_cd
 from tests.rack.fleet import APPLIANCE, IMAGES, ISO, Fleet, serving_images, system
 
 pytestmark = [pytest.mark.rack, pytest.mark.timeout(300), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -44,7 +44,7 @@ def stages(fleet: Fleet, node: RackNode) -> set[str]:
 def test_a_machine_boots_an_iso_from_its_virtual_drive_once(fleet: Fleet) -> None:
     node = fleet.rack.nodes[0]
     drive = f"/redfish/v1/Managers/{node.spec.name}/VirtualMedia/Cd"
-    with serving_images(fleet.rack) as asked:
+    with serving_images(fleet.rack, bootable_cd()) as asked:
         fleet.send("post", f"{drive}/Actions/VirtualMedia.InsertMedia", {"Image": ISO})
     assert asked == ["/cd.iso"]
     shown = fleet.get(drive)

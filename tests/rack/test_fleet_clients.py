@@ -8,7 +8,7 @@ import pytest
 
 from appliance.lab.spec import RackNode
 from tests.foreign import ANSIBLE, REDFISH_CLIENTS, environment
-from tests.rack.cd import BANNER
+from tests.rack.cd import BANNER, bootable_cd
 from tests.rack.fleet import APPLIANCE, ISO, URL, Fleet, serving_images
 
 pytestmark = [pytest.mark.rack, pytest.mark.timeout(900), pytest.mark.skipif(os.geteuid() != 0, reason="needs root")]
@@ -68,7 +68,7 @@ def test_sushy(fleet: Fleet, number: int) -> None:
     node, python = fleet.rack.nodes[number], environment(*REDFISH_CLIENTS) / "python"
     console, before = fleet.rack.console(node), starts(fleet, node)
     banners = console.read_bytes().count(BANNER) if console.exists() else 0
-    with serving_images(fleet.rack):
+    with serving_images(fleet.rack, bootable_cd()):
         said = fleet.run(str(python), "-c", SUSHY, URL, fleet.password, node.spec.name, "" if number else ISO)
     assert "boot" in said
     fleet.until(lambda: starts(fleet, node) > before, "the firmware")
@@ -98,7 +98,7 @@ def test_ansible(fleet: Fleet, number: int, tmp_path: Path) -> None:
 
     assert f'"Name": "{name}"' in module("info", category="Systems", command="GetSystemInventory")
     if not number:
-        with serving_images(fleet.rack):
+        with serving_images(fleet.rack, bootable_cd()):
             command("Manager", "VirtualMediaInsert", virtual_media={"image_url": ISO})
         command("Manager", "VirtualMediaEject", virtual_media={"image_url": ISO})
     command("Systems", "SetOneTimeBoot", bootdevice="Pxe")

@@ -12,9 +12,11 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from appliance.model.bmc import BmcEndpoint, BootTarget
+from appliance.model.host_network import HostNetwork
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.site import BootNetwork, ShellAccess
 from appliance.plan import ShellCheck
+from pxe.client import Mac
 
 if TYPE_CHECKING:
     from appliance.roles.role import Role
@@ -67,6 +69,17 @@ class AddressPlan(Capability, Protocol):
     """Addresses are given out on purpose; None where the pool decides."""
 
     def address_of(self, machine: MachineName) -> IPv4Address | None: ...
+
+
+@runtime_checkable
+class HostNetworks(Capability, Protocol):
+    """What network an installed machine has; None where DHCP decides."""
+
+    def network_of(self, machine: MachineName) -> HostNetwork | None: ...
+
+    def boot_mac_of(self, machine: MachineName) -> Mac | None:
+        """Of the NIC that it boots from; None where nobody stated it."""
+        ...
 
 
 @runtime_checkable

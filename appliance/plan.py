@@ -20,6 +20,7 @@ from appliance.model.cloud_init import CloudDocuments
 from appliance.model.codec import to_json
 from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
+from appliance.model.links import MachineNetwork
 from appliance.model.step import STEPS, StepKind
 from appliance.model.views import Errand
 from images.agent.protocol import WipeLevel
@@ -84,13 +85,15 @@ class WriteImage:
 class WriteSeed:
     """Host name, keys and network of the installed system, in NoCloud form on a partition labelled CIDATA.
 
-    Without `cloud_init` its JSON, and so a plan's digest, is what it was before there was any: logs hold such plans."""
+    Without `network`, DHCP on every port. Without it and `cloud_init` its JSON, and so a plan's digest, is what it was
+    before there were any: logs hold such plans."""
 
     disk: DiskRef
     hostname: str
     domain: str
     authorized_keys: tuple[str, ...]
     cloud_init: Annotated[CloudDocuments | None, Field(exclude_if=lambda said: said is None)] = None
+    network: Annotated[MachineNetwork | None, Field(exclude_if=lambda stated: stated is None)] = None
     action: Literal["write-seed"] = "write-seed"
 
 
@@ -210,8 +213,8 @@ class RoleChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`roles` count from the moment that the run starts; `missing` says of each role that is not filled what it
-    lacks."""
+    """`roles` count from the moment that the run starts; `missing` says what no step reaches: of each role that is not
+    filled what it lacks, and which machines have another network than they shall."""
 
     site: str
     steps: tuple[Step, ...] = ()

@@ -17,6 +17,7 @@ from appliance.errors import CapabilityError, InnervateError, PlanError, SiteErr
 from appliance.inventory.model import Installed, Inventory, MachineRecord
 from appliance.model.ids import MachineName, StepId, machine_name
 from appliance.model.phase import Phase
+from appliance.model.site_network import cautions
 from appliance.model.views import Errand
 from appliance.plan import Deferred, Plan, Purpose, Step, merge
 from appliance.roles.disk import DiskBySerial, DiskByWwn, Overwrite
@@ -162,7 +163,8 @@ def _planned(site: Site[T], given: Given) -> Plan:
     settled, late = _settle(steps, given.inventory)
     deferred = (*given.deferred, *(d for plan in plans for d in plan.deferred), *late)
     plan = merge(site.name, [Plan(site=site.name, steps=settled, deferred=deferred)])
-    return replace(plan, roles=given.choices, missing=given.missing)
+    missing = (*given.missing, *(sentence for one in plans for sentence in one.missing))
+    return replace(plan, roles=given.choices, missing=missing)
 
 
 def _settle(steps: Sequence[Step], inventory: Inventory) -> tuple[tuple[Step, ...], tuple[Deferred, ...]]:
@@ -247,4 +249,4 @@ def summary(path: Path) -> str:
     site = check(load(path))
     needs = (f"  {score.name}: {', '.join(need.__name__ for need in needs_of(score))}\n" for score in site.scores)
     head = f"{site.name}: {len(site.topology.machines)} machines, {len(site.scores)} scores, all needs are met\n"
-    return head + "".join(needs)
+    return head + "".join(needs) + "".join(f"  caution: {text}\n" for text in cautions(site.topology.servers))

@@ -6,11 +6,14 @@ from ipaddress import IPv4Address
 
 from appliance.errors import NotFoundError, SiteError, UsageError
 from appliance.model.bmc import BmcEndpoint, BootTarget
+from appliance.model.host_network import HostNetwork
 from appliance.model.ids import ImageName, MachineName, machine_name
 from appliance.model.reflex import Reflexes
 from appliance.model.site import BootNetwork, RackLimits, Server, ShellAccess
+from appliance.model.site_network import check_networks
 from appliance.plan import ShellCheck
 from appliance.roles.role import Role
+from pxe.client import Mac
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class Rack:
         _check_unique("MAC", ((server, str(server.mac or "")) for server in self.servers))
         _check_unique("address", ((server, str(server.address or "")) for server in self.servers))
         _check_unique("place", ((server, cell) for server in self.servers for cell in _cells(server)))
+        check_networks(self.servers, self.boot_network)
 
     @property
     def machines(self) -> tuple[MachineName, ...]:
@@ -60,6 +64,12 @@ class Rack:
 
     def address_of(self, machine: MachineName) -> IPv4Address | None:
         return self._server(machine).address
+
+    def network_of(self, machine: MachineName) -> HostNetwork | None:
+        return self._server(machine).network
+
+    def boot_mac_of(self, machine: MachineName) -> Mac | None:
+        return self._server(machine).mac
 
     def _server(self, machine: MachineName) -> Server:
         for server in self.servers:

@@ -22,6 +22,11 @@ CLOUD_INIT = (
     *("python3-netifaces", "python3-oauthlib", "python3-pkg-resources", "python3-pyrsistent", "python3-requests"),
     *("python3-serial", "python3-six", "python3-urllib3", "python3-yaml"),
 )
+NETPLAN = ("netplan.io", "libnetplan0", "libyaml-0-2")
+NETWORK_MANAGER = (
+    *("network-manager", "libnm0", "libndp0", "libteamdctl0", "libjansson4", "libnss3", "libnspr4", "libcurl3-gnutls"),
+    *("libpsl5", "libbluetooth3", "libmm-glib0", "libnewt0.52", "libslang2", "libreadline8"),
+)
 _INSTALL_SECONDS = 600
 
 

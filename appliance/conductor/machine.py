@@ -11,6 +11,7 @@ from appliance.model.amend import amended
 from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import MachineName, Nonce, RunId
+from appliance.model.links import MachineNetwork
 from appliance.model.orders import Trace
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.reflex import Stray
@@ -80,7 +81,8 @@ class Certificate:
 class MachineState:
     """`stages` are times since the epoch, first seen since the last power-on.
 
-    A ramdisk that boots now gets `boot_nonce`; `seed_nonce` is what the installed system will report with.
+    A ramdisk that boots now gets `boot_nonce`; `seed_nonce` is what the installed system will report with, and
+    `seed_network` what it will have. `address` is what DHCP gave last.
     `returns`: when it came back to the network's boot server though it was to run from its disk, latest last.
     `silent`, `strayed`: a reflex has seen that an active machine does not answer, or is not what was installed.
     """
@@ -103,6 +105,7 @@ class MachineState:
     hello_at: float = 0.0
     boot_nonce: Nonce | None = None
     seed_nonce: Nonce | None = None
+    seed_network: MachineNetwork | None = None
     boots_disk: bool = False
     first_boot: FirstBootSeen | None = None
     installed: Installed | None = None
@@ -118,6 +121,16 @@ class MachineState:
     stray: Stray | None = None
     returns: tuple[float, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+
+    @property
+    def reached_at(self) -> IPv4Address | None:
+        """Where what runs on it now answers: an installed system has an address of its own, its firmware and the
+        ramdisk have that of DHCP."""
+        if self.installed is None:
+            return self.address
+        if self.installed.is_static and self.hello is None and not self.rescue_keys:
+            return self.installed.address
+        return self.address or self.installed.address
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
@@ -214,9 +227,10 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case WriteImage():
             state = amended(state, installed=None, facts_current=False, drained=False)
             return amended(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce)
-        case WriteSeed():
+        case WriteSeed(network=network):
             state = _enter(state, Phase.DEPLOYING, now)
-            return amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce)
+            nonces = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce)
+            return amended(nonces, seed_network=network)
         case BootDisk():
             return amended(_enter(state, Phase.BOOTING, now), boots_disk=True)
         case ConfirmShell():
@@ -303,7 +317,12 @@ def _installed(state: MachineState, image: ImageRef, disk: DiskRef) -> Installed
     if report is None:
         return None
     return Installed(
-        image=image, hostname=report.hostname, address=report.address, host_keys=report.host_keys, disk=disk
+        image=image,
+        hostname=report.hostname,
+        address=report.address,
+        host_keys=report.host_keys,
+        disk=disk,
+        network=state.seed_network,
     )
 
 

@@ -190,7 +190,7 @@ class _Outbox:
     async def _enter(self, question: AskShell) -> str:
         state = self._hands.memory.world.machine(self._machine)
         assert state.installed is not None  # noqa: S101  the handler asks only then
-        address = state.address or state.installed.address
+        address = state.reached_at or state.installed.address
         host_keys = state.installed.host_keys
         return await asyncio.to_thread(self._hands.shells.run, address, question.user, host_keys, question.check.argv)
 

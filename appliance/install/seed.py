@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from appliance.errors import UsageError
+from appliance.install.netplan import netplan_document
+from appliance.install.networkd import PREFIX, networkd_files, resolv_conf
 from appliance.model.cloud_init import CloudDocuments
 from appliance.model.ids import Nonce
 from appliance.model.site import BootNetwork
@@ -41,10 +43,10 @@ def seed_files(action: WriteSeed, *, nonce: Nonce, report_url: str, network: Boo
         "meta-data": _json({**_said(told.meta_data), **_meta_data(action, nonce)}),
         "user-data": _HEAD + _json(_user_data(action, _said(told.user_data))),
         "vendor-data": _HEAD + _json(_said(told.vendor_data)),
-        "network-config": _json(_said(told.network_config) or _network_config()),
+        "network-config": _json(_said(told.network_config) or _network_config(action)),
         "hostname": f"{action.hostname}\n".encode(),
         "authorized_keys": keys.encode(),
-        "10-innervate.network": _networkd().encode(),
+        **_plain_network(action),
         "report.url": f"{report_url}\n".encode(),
         "report.json": _json({"nonce": nonce}),
     }
@@ -86,14 +88,24 @@ def _listed(told: Mapping[str, object], key: str) -> Sequence[object]:
     return listed if isinstance(listed, list) else ()
 
 
-def _network_config() -> Mapping[str, object]:
+def _network_config(action: WriteSeed) -> Mapping[str, object]:
+    if action.network is not None:
+        return netplan_document(action.network)
     ethernets = {
         f"nic{i}": {"match": {"name": name}, "dhcp4": True, "dhcp-identifier": "mac"} for i, name in enumerate(_NICS)
     }
     return {"version": 2, "ethernets": ethernets}
 
 
-def _networkd() -> str:
+def _plain_network(action: WriteSeed) -> Mapping[str, bytes]:
+    """For systemd-networkd, and for systems without a resolver of their own."""
+    if action.network is None:
+        return {f"{PREFIX.rstrip('-')}.network": _dhcp_everywhere().encode()}
+    resolver = resolv_conf(action.network)
+    return {**networkd_files(action.network), **({"resolv.conf": resolver} if resolver else {})}
+
+
+def _dhcp_everywhere() -> str:
     """The MAC as client identifier: the firmware's, too, so that the lease stays the same from PXE to the system."""
     return (
         f"[Match]\nName={' '.join(_NICS)}\n\n"

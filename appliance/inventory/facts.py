@@ -3,7 +3,7 @@
 from appliance.errors import AgentError
 from appliance.inventory.disks import parse_disks
 from appliance.inventory.dmidecode import parse_dmidecode
-from appliance.inventory.lldp import parse_frames
+from appliance.inventory.lldp import parse_frames, parse_heard
 from appliance.inventory.nics import parse_nics
 from appliance.model.hardware import Firmware, HardwareFacts, Neighbour, Nic
 from appliance.model.text import clean
@@ -41,13 +41,17 @@ def hardware_facts(raw: Facts, *, firmware: Firmware) -> HardwareFacts:
         memory_bytes=raw.memory_bytes or dmi.memory_bytes,
         disks=parse_disks(raw.disks),
         nics=nics,
-        neighbours=_neighbours(raw.lldp, nics),
+        neighbours=_neighbours(raw, nics),
         gaps=tuple(clean(f"{tool}: {why}", 200) for tool, why in sorted(raw.errors.items())),
     )
 
 
-def _neighbours(frames: tuple[str, ...], nics: tuple[Nic, ...]) -> tuple[Neighbour, ...]:
-    """A frame does not say which NIC heard it; it is certain only where a single one has a link."""
-    linked = [nic.name for nic in nics if nic.carrier]
-    nic = linked[0] if len(linked) == 1 else ""
-    return tuple(Neighbour(nic=nic, chassis=a.chassis, port=a.port, system=a.system) for a in parse_frames(frames))
+def _neighbours(raw: Facts, nics: tuple[Nic, ...]) -> tuple[Neighbour, ...]:
+    """Agents from before these said which NIC heard a frame: there it is certain only where a single one has a link."""
+    if len(raw.lldp_nics) == len(raw.lldp):
+        names = {nic.name for nic in nics}
+        heard = ((nic if nic in names else "", a) for nic, a in parse_heard(raw.lldp, raw.lldp_nics))
+    else:
+        linked = [nic.name for nic in nics if nic.carrier]
+        heard = ((linked[0] if len(linked) == 1 else "", a) for a in parse_frames(raw.lldp))
+    return tuple(Neighbour(nic=nic, chassis=a.chassis, port=a.port, system=a.system) for nic, a in heard)

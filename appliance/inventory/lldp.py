@@ -34,6 +34,16 @@ def parse_frames(frames: tuple[str, ...]) -> tuple[Announcement, ...]:
     return tuple(dict.fromkeys(a for a in heard if a is not None))
 
 
+def parse_heard(frames: tuple[str, ...], nics: tuple[str, ...]) -> tuple[tuple[str, Announcement], ...]:
+    """With the NIC that heard it, each pair once; `nics` has one name for each frame."""
+    heard = (
+        (nic, announced)
+        for nic, text in zip(nics[:MAX_FRAMES], frames, strict=False)
+        if (raw := _unhex(text)) is not None and (announced := parse_frame(raw)) is not None
+    )
+    return tuple(dict.fromkeys(heard))
+
+
 def parse_frame(frame: bytes) -> Announcement | None:
     """None for a frame that is not LLDP, is cut short, or lacks the chassis or the port ID (8.2: both mandatory)."""
     start = 12

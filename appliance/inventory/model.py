@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName
+from appliance.model.links import MachineNetwork
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.plan import DiskRef, ImageRef
 from appliance.roles.disk import DiskPolicy, Overwrite
@@ -14,7 +15,7 @@ from appliance.roles.disk import DiskPolicy, Overwrite
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installed:
-    """What the installed system said of itself at its first boot."""
+    """What the installed system said of itself at its first boot. `network` is the one of its seed; None: DHCP."""
 
     image: ImageRef
     hostname: str
@@ -23,6 +24,13 @@ class Installed:
     confirmed: bool = False
     smoke_passed: bool = False
     disk: DiskRef | None = None
+    network: MachineNetwork | None = None
+
+    @property
+    def is_static(self) -> bool:
+        """It reported from an address that is its own, whatever DHCP gives to its firmware."""
+        stated = self.network.addresses if self.network is not None else ()
+        return any(address.ip == self.address for address in stated)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ class QemuBackend:
             bios_version=_VERSION,
             processors=1,
             memory_gib=node.memory_mib / 1024,
-            macs=(node.mac,),
+            macs=tuple(nic.mac for nic in node.nics),
             power=PowerState.ON if is_on else PowerState.OFF,
             health=Health.OK,
             indicator=self._indicator,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
-from appliance.lab.spec import MANUFACTURER, PRODUCT, Accelerator, BootDevice, NodeSpec, UefiKind
+from appliance.lab.spec import MANUFACTURER, PRODUCT, Accelerator, BootDevice, NicSpec, NodeSpec, UefiKind
 from appliance.model.hardware import Firmware
 
 
@@ -31,7 +31,7 @@ def argv(
         *_console(node),
         *("-object", "rng-random,filename=/dev/urandom,id=rng0", "-device", "virtio-rng-pci,rng=rng0"),
         *_disk(node, index[BootDevice.DISK]),
-        *_nic(node, index[BootDevice.NIC]),
+        *_nics(node, index[BootDevice.NIC]),
         *_cd(index[BootDevice.CD], medium),
         *_firmware(node),
     )
@@ -56,6 +56,8 @@ def _console(node: NodeSpec) -> tuple[str, ...]:
         *("-chardev", f"socket,id=console,path={node.console_socket},server=on,wait=off,{log}"),
         *("-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,path={node.qmp_socket},server=off", "-mon", "chardev=qmp,mode=control"),
+        *("-chardev", f"socket,id=hand,path={node.hand_socket},server=on,wait=off"),
+        *("-mon", "chardev=hand,mode=control"),
     )
 
 
@@ -85,10 +87,19 @@ def _cd(bootindex: int, medium: Path | None) -> tuple[str, ...]:
     )
 
 
-def _nic(node: NodeSpec, bootindex: int) -> tuple[str, ...]:
-    name = BootDevice.NIC.value
-    device = f"virtio-net-pci,id={name},netdev=net0,mac={node.mac},bootindex={bootindex}{_option_rom(node)}"
-    return ("-netdev", f"tap,id=net0,ifname={node.tap},script=no,downscript=no", "-device", device)
+def _nics(node: NodeSpec, bootindex: int) -> tuple[str, ...]:
+    """The others have neither bootindex nor ROM: OVMF leaves them out, SeaBIOS has nothing to run."""
+    first, *others = node.nics
+    boots = _nic(first, f",bootindex={bootindex}{_option_rom(node)}")
+    return (*boots, *(word for nic in others for word in _nic(nic, ",romfile=")))
+
+
+def _nic(nic: NicSpec, options: str) -> tuple[str, ...]:
+    net = f"net-{nic.id}"
+    return (
+        *("-netdev", f"tap,id={net},ifname={nic.tap},script=no,downscript=no"),
+        *("-device", f"virtio-net-pci,id={nic.id},netdev={net},mac={nic.mac}{options}"),
+    )
 
 
 def _option_rom(node: NodeSpec) -> str:

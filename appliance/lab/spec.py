@@ -22,13 +22,14 @@ BMC_USER = "admin"
 MANUFACTURER = "Innervate Lab"
 PRODUCT = "Virtual Server"
 MAX_NODES = 8
+MAX_NICS = 4
 
 # sun_path holds 108 bytes (unix(7)); the longest name below the workdir is "/node-7/console.sock".
 _MAX_WORKDIR = 107 - len("/node-7/console.sock")
 
 
 class BootDevice(Enum):
-    """A bootable device; the value is its id in QEMU."""
+    """A bootable device; the value is its id in QEMU. Of a node's NICs the first alone boots."""
 
     DISK = "disk0"
     NIC = "nic0"
@@ -81,7 +82,7 @@ class RackSpec:
 
     `bmcs` are the nodes' in their order, and begin anew where there are more nodes. `bad_sectors` are (index of the
     node, number of a sector of 512 bytes where its disk takes no write). `password` is that of all BMCs, as it is in a
-    rack that was just delivered; without it each has one of its own.
+    rack that was just delivered; without it each has one of its own. All `nics` of a node are in the one network.
     """
 
     nodes: int
@@ -92,12 +93,15 @@ class RackSpec:
     bmcs: tuple[BmcKind, ...] = (BmcKind.REDFISH,)
     memory_mib: int = 1024
     disk_gib: int = 4
+    nics: int = 1
     bad_sectors: tuple[tuple[int, int], ...] = ()
     password: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.nodes <= MAX_NODES:
             raise UsageError(f"a rack has 1 to {MAX_NODES} nodes", evidence=str(self.nodes))
+        if not 1 <= self.nics <= MAX_NICS:
+            raise UsageError(f"a node has 1 to {MAX_NICS} NICs", evidence=str(self.nics))
         if self.firmware is Firmware.UEFI and self.files is None:
             raise UsageError("UEFI nodes need firmware files", next_action="give the rack an OVMF image")
         if self.firmware is Firmware.BIOS and self.uefi is not UefiKind.PXE:
@@ -115,6 +119,15 @@ class RackSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NicSpec:
+    """A port of a machine, and the TAP device at the other end of its cable. `id` is its name in QEMU."""
+
+    id: str
+    mac: Mac
+    tap: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSpec:
     """One machine of the rack. `folder` holds its disk, NVRAM, sockets, logs and certificate."""
 
@@ -123,8 +136,7 @@ class NodeSpec:
     uuid: UUID
     serial: str
     disk_serial: str
-    mac: Mac
-    tap: str
+    nics: tuple[NicSpec, ...]
     bmc_address: IPv4Address
     firmware: Firmware
     files: RackFirmware | None
@@ -134,6 +146,11 @@ class NodeSpec:
     disk_gib: int
     folder: Path
     bad_sector: int | None = None
+
+    @property
+    def mac(self) -> Mac:
+        """Of the NIC that boots."""
+        return self.nics[0].mac
 
     @property
     def disk(self) -> Path:
@@ -154,6 +171,11 @@ class NodeSpec:
     @property
     def qmp_socket(self) -> Path:
         return self.folder / "qmp.sock"
+
+    @property
+    def hand_socket(self) -> Path:
+        """A second QMP socket, for whoever walks up to the rack and pulls a cable."""
+        return self.folder / "hand.sock"
 
     @property
     def chassis_socket(self) -> Path:
@@ -214,8 +236,7 @@ def _node(spec: RackSpec, index: int) -> NodeSpec:
         uuid=UUID(f"00000077-0000-4000-8000-{number:012d}"),
         serial=f"SN{number:04d}",
         disk_serial=f"DISK{number:04d}",
-        mac=Mac(f"52:54:00:77:00:{number:02x}"),
-        tap=f"tap{index}",
+        nics=tuple(_nic(index, number) for number in range(spec.nics)),
         bmc_address=FIRST_BMC_ADDRESS + index,
         firmware=spec.firmware,
         files=spec.files,
@@ -225,6 +246,15 @@ def _node(spec: RackSpec, index: int) -> NodeSpec:
         disk_gib=spec.disk_gib,
         folder=spec.workdir / name,
         bad_sector=dict(spec.bad_sectors).get(index),
+    )
+
+
+def _nic(index: int, number: int) -> NicSpec:
+    """Further NICs of node-0: MAC 52:54:00:77:01:01 on tap0n1, and so on."""
+    return NicSpec(
+        id=f"nic{number}",
+        mac=Mac(f"52:54:00:77:{number:02x}:{index + 1:02x}"),
+        tap=f"tap{index}n{number}" if number else f"tap{index}",
     )
 
 
@@ -238,8 +268,8 @@ def network_batch(nodes: Sequence[NodeSpec]) -> str:
             f"addr add {BRIDGE_ADDRESS} dev {BRIDGE}",
             f"link set {BRIDGE} up",
             *(f"addr add {node.bmc_address}/32 dev lo" for node in nodes),
-            *(f"tuntap add {node.tap} mode tap" for node in nodes),
-            *(f"link set {node.tap} master {BRIDGE} up" for node in nodes),
+            *(f"tuntap add {nic.tap} mode tap" for node in nodes for nic in node.nics),
+            *(f"link set {nic.tap} master {BRIDGE} up" for node in nodes for nic in node.nics),
             "",
         ]
     )

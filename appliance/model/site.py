@@ -6,6 +6,7 @@ from pathlib import Path
 
 from appliance.errors import SiteError
 from appliance.model.bmc import BmcEndpoint
+from appliance.model.host_network import HostNetwork
 from appliance.model.ids import MachineName
 from appliance.model.place import Place
 from pxe.boot import Chain, Mode
@@ -41,6 +42,7 @@ class Server:
 
     `chain`: the boot programs that it is known to run; None where that is to be found out, and for servers without
     `mac`. `console`: where its serial console is reached. `place`: where in which rack it stands.
+    `network`: what the installed system has; None: DHCP on every port.
     """
 
     name: MachineName
@@ -50,6 +52,7 @@ class Server:
     chain: Chain | None = None
     console: ConsoleSource | None = None
     place: Place | None = None
+    network: HostNetwork | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.console, SolConsole) and not self.bmc.url.lower().startswith("ipmi://"):
@@ -58,6 +61,18 @@ class Server:
                 evidence=f"its BMC is {self.bmc.url}",
                 next_action="give the BMC as ipmi://address, or a TcpConsole or UnixConsole",
             )
+
+    @property
+    def named(self) -> IPv4Address | None:
+        """What its name stands for; None where the pool decides."""
+        stated = self.network.primary if self.network is not None else None
+        return stated or self.address
+
+    def address_in(self, network: IPv4Network) -> IPv4Address | None:
+        """What DHCP gives it there: firmware has the address that the installed system will have, if that can be."""
+        static = [address.ip for address in self.network.addresses] if self.network is not None else []
+        stated = (address for address in (self.address, *static) if isinstance(address, IPv4Address))
+        return next((address for address in stated if address in network), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from typing import Protocol
 from appliance.capabilities import (
     BareMachines,
     BootOverride,
+    HostNetworks,
     ImageLibrary,
     NameService,
     NetworkBoot,
@@ -13,10 +14,12 @@ from appliance.capabilities import (
     Shell,
 )
 from appliance.errors import PlanError
+from appliance.install.network import Seen, resolved
 from appliance.inventory.model import Inventory, MachineRecord
 from appliance.model.cloud_init import CloudInit
 from appliance.model.hardware import Disk, HardwareFacts
 from appliance.model.ids import ImageName, MachineName
+from appliance.model.links import MachineNetwork, described
 from appliance.plan import (
     BootDisk,
     ConfirmShell,
@@ -40,7 +43,7 @@ SHELL_SECONDS = 600.0
 
 
 class InstallNeeds(
-    BareMachines, PowerControl, BootOverride, NetworkBoot, NameService, ImageLibrary, Shell, Protocol
+    BareMachines, PowerControl, BootOverride, NetworkBoot, NameService, ImageLibrary, Shell, HostNetworks, Protocol
 ): ...
 
 
@@ -63,14 +66,13 @@ class InstallLinux:
         everyone = [inventory.record(name) for name in self._targets(site)]
         records = [record for record in everyone if self._is_meant(record, inventory)]
         wanting = [record for record in records if not _is_confirmed(record, image)]
-        unseen = [record.name for record in wanting if record.facts is None]
+        waiting = {record.name: why for record in wanting if (why := _waits(site, record, image))}
+        ready = [record for record in wanting if record.name not in waiting]
         return Plan(
             site=self.name,
-            steps=tuple(step for record in wanting for step in self._steps(site, record, image, inventory)),
-            deferred=tuple(
-                Deferred(score=self.name, reason=f"{name}: its hardware is not known yet; Discover must run first")
-                for name in unseen
-            ),
+            steps=tuple(step for record in ready for step in self._steps(site, record, image, inventory)),
+            deferred=tuple(Deferred(score=self.name, reason=f"{name}: {why}") for name, why in waiting.items()),
+            missing=tuple(sentence for record in records for sentence in _outdated(site, record, image)),
         )
 
     def _image(self, site: InstallNeeds, inventory: Inventory) -> ImageRef:
@@ -108,12 +110,24 @@ class InstallLinux:
             return chain(self.name, record.name, (confirm,))
         policy, overwrite = inventory.disks.get(record.role, (self.disk, self.overwrite))
         disk = _disk(record.name, record.facts, image, policy, overwrite)
-        return chain(self.name, record.name, (*self._way(site, record.name, image, disk), confirm))
+        network = _network(site, record.name, record.facts)
+        if network is not None and self.cloud_init.network_config:
+            raise _two_networks(record.name)
+        return chain(self.name, record.name, (*self._way(site, record.name, image, disk, network), confirm))
 
-    def _way(self, site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk) -> tuple[Move, ...]:
+    def _way(
+        self, site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk, network: MachineNetwork | None
+    ) -> tuple[Move, ...]:
         ref, documents = DiskRef.of(disk), self.cloud_init.documents
-        seed = WriteSeed(disk=ref, hostname=name, domain=site.domain, authorized_keys=_keys(site), cloud_init=documents)
-        also = ", and data for cloud-init" if documents else ""
+        seed = WriteSeed(
+            disk=ref,
+            hostname=name,
+            domain=site.domain,
+            authorized_keys=_keys(site),
+            cloud_init=documents,
+            network=network,
+        )
+        also = f"{', and data for cloud-init' if documents else ''}{_says(network)}"
         return (
             boot_agent(name),
             Move(
@@ -131,6 +145,51 @@ def _disk(name: MachineName, facts: HardwareFacts, image: ImageRef, policy: Disk
         return choose_disk(facts, policy, image.raw_bytes, overwrite)
     except PlanError as error:
         raise PlanError(f"{name}: {error}", evidence=error.evidence, next_action=error.next_action) from error
+
+
+def _waits(site: InstallNeeds, record: MachineRecord, image: ImageRef) -> str:
+    """What has to be known before it can be planned; "" for nothing."""
+    if record.facts is None:
+        return "its hardware is not known yet; Discover must run first"
+    stated = site.network_of(record.name)
+    is_written = record.installed is not None and record.installed.image == image
+    if stated is not None and stated.asks_switches and not record.facts.neighbours and not is_written:
+        return "no switch was heard yet, and its network names ports by switch; LLDP is sent every 30 s: plan again"
+    return ""
+
+
+def _network(site: InstallNeeds, name: MachineName, facts: HardwareFacts) -> MachineNetwork | None:
+    stated = site.network_of(name)
+    if stated is None:
+        return None
+    networks, boot_mac = site.boot_network.networks, site.boot_mac_of(name)
+    return resolved(stated, Seen(machine=name, facts=facts, boot_mac=boot_mac, boot_networks=networks))
+
+
+def _says(network: MachineNetwork | None) -> str:
+    return "" if network is None else f": {described(network)}"
+
+
+def _two_networks(name: MachineName) -> PlanError:
+    return PlanError(
+        f"{name}: two networks are stated for it",
+        evidence="Server(network=...) in the topology, and network_config of cloud_init in the score",
+        next_action="keep one of them",
+    )
+
+
+def _outdated(site: InstallNeeds, record: MachineRecord, image: ImageRef) -> tuple[str, ...]:
+    """A machine that was installed with another network keeps that until it is installed again."""
+    if record.facts is None or not _is_confirmed(record, image) or record.installed is None:
+        return ()
+    try:
+        wanted = _network(site, record.name, record.facts)
+    except PlanError as error:
+        return (f"{error}; {error.evidence}",)
+    if wanted == record.installed.network:
+        return ()
+    has, shall = (_says(network) or ": DHCP on every port" for network in (record.installed.network, wanted))
+    return (f"{record.name} has the network it was installed with{has}; reinstalling it makes that{shall}",)
 
 
 def _is_confirmed(record: MachineRecord, image: ImageRef) -> bool:

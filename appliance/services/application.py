@@ -312,7 +312,7 @@ class Appliance(Looking):
     async def shell(self, name: MachineName) -> ShellView:
         state = self._memory.world.machine(self._known(name))
         host_keys = state.rescue_keys or (state.installed.host_keys if state.installed else ())
-        address = state.address or (state.installed.address if state.installed else None)
+        address = state.reached_at
         if not host_keys or address is None:
             raise NotFoundError(
                 f"{name} has no system to enter",

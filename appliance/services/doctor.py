@@ -112,10 +112,10 @@ def _claims(ward: Ward) -> Iterator[Claim]:
     rack = ward.site.topology
     yield Claim(address=ward.address, known=own_macs())
     for server in rack.servers:
-        if server.address is not None and server.address in rack.boot_network.network:
+        if (address := server.address_in(rack.boot_network.network)) is not None:
             stated = (str(server.mac),) if server.mac is not None else ()
             known = frozenset(mac.lower() for mac in (*stated, *ward.macs_of(server.name)))
-            yield Claim(address=server.address, machine=server.name, known=known)
+            yield Claim(address=address, machine=server.name, known=known)
 
 
 async def _link(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:

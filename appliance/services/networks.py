@@ -60,7 +60,7 @@ def addresses(rack: Rack, known: Known, now: float) -> tuple[LeaseView, ...]:
     """Every one that is leased, was, or is reserved, in their order."""
     if rack.boot_network.mode is not Mode.FULL:
         return ()
-    reserved = {server.address: server for server in _reserved(rack, known) if server.address is not None}
+    reserved = {address: server for one in _ranges(rack) for address, server in _reserved(rack, one.network, known)}
     leased = {IPv4Address(lease.address): lease for lease in known.leases}
     return tuple(
         _leased(rack, address, leased[address], reserved.get(address), known, now)
@@ -108,15 +108,16 @@ def _network(rack: Rack, one: _Range, known: Known, now: float) -> NetworkView:
         size=int(one.last) - int(one.first) + 1,
         used=sum(state is not LeaseState.RELEASED for state in states),
         declined=states.count(LeaseState.DECLINED),
-        reserved=sum(server.address in one.network for server in _reserved(rack, known) if server.address),
+        reserved=sum(1 for _ in _reserved(rack, one.network, known)),
     )
 
 
-def _reserved(rack: Rack, known: Known) -> Iterator[Server]:
+def _reserved(rack: Rack, network: IPv4Network, known: Known) -> Iterator[tuple[IPv4Address, Server]]:
     """As `appliance.services.segment` gives them to the DHCP server."""
     for server in rack.servers:
-        if server.address is not None and server.mac is not None and server.name not in known.without:
-            yield server
+        address = server.address_in(network)
+        if address is not None and server.mac is not None and server.name not in known.without:
+            yield address, server
 
 
 def _leased(

@@ -50,7 +50,7 @@ def zone_of(rack: Rack, without: frozenset[MachineName]) -> Zone:
     return Zone(
         domain=network.domain,
         server=network.address,
-        hosts={server.name: server.address for server in servers if server.address is not None},
+        hosts={server.name: address for server in servers if (address := server.named) is not None},
         networks=network.networks,
     )
 
@@ -127,8 +127,8 @@ def _relayed(rack: Rack, relayed: RelayedNetwork) -> Subnet:
 def _reservations(rack: Rack, network: IPv4Network) -> MappingProxyType[Mac, Reservation]:
     return MappingProxyType(
         {
-            server.mac: Reservation(address=server.address, hostname=server.name)
+            server.mac: Reservation(address=address, hostname=server.name)
             for server in rack.servers
-            if server.mac is not None and server.address is not None and server.address in network
+            if server.mac is not None and (address := server.address_in(network)) is not None
         }
     )

@@ -241,7 +241,7 @@ def machine_card(
         since=state.since,
         serial=facts.serial if facts else identity.serial if identity else "",
         uuid=str(identity.uuid or "") if identity else "",
-        address=str(state.address or ""),
+        address=str(state.reached_at or ""),
         product=model_of(state),
         conditions=(*state.conditions, *((late,) if late is not None else ())),
         step=step_view(step, state.attempt, wait, usual) if step else None,

@@ -45,9 +45,10 @@ class Watch:
 
     def _watched(self) -> list[tuple[MachineName, IPv4Address]]:
         return [
-            (state.name, state.address)
+            (state.name, address)
             for state in self._memory.world.machines.values()
-            if state.phase is Phase.ACTIVE and state.address and state.attempt is None and state.hold is None
+            if state.phase is Phase.ACTIVE and state.attempt is None and state.hold is None
+            if (address := state.reached_at) is not None
         ]
 
     async def _look(self, machine: MachineName, address: IPv4Address) -> None:

@@ -68,9 +68,10 @@ def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
         facts = survey.facts(listener.frames())
         link.tell(facts)
         clock.sleep(max(0.0, began + _LATE_LLDP - clock.monotonic()))
-        late = tuple(frame.hex() for frame in listener.frames())
-        if late != facts.lldp:
-            link.tell(replace(facts, lldp=late))
+        late = listener.frames()
+        if len(late) != len(facts.lldp):
+            frames, nics = tuple(heard.frame.hex() for heard in late), tuple(heard.nic for heard in late)
+            link.tell(replace(facts, lldp=frames, lldp_nics=nics))
 
     link = Link(
         hello=Hello(boot_id=boot_id, agent_version=VERSION, evidence=read_identity(_SYS)),

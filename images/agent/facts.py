@@ -6,6 +6,7 @@ from pathlib import Path
 from .disks import read_text
 from .errors import ProtocolError
 from .fields import Json, parse_json
+from .lldp import Heard
 from .ports import Disks, Processes
 from .protocol import Cpu, DiskFacts, Facts, Firmware, Identity, NicFacts
 
@@ -27,8 +28,8 @@ class Survey:
         self._boot_id, self._processes, self._disks = boot_id, processes, disks
         self._proc, self._sys = proc, sys
 
-    def facts(self, lldp: Sequence[bytes]) -> Facts:
-        """`lldp`: Ethernet frames heard so far."""
+    def facts(self, lldp: Sequence[Heard]) -> Facts:
+        """`lldp`: what was heard so far."""
         errors: dict[str, str] = {}
         return Facts(
             boot_id=self._boot_id,
@@ -37,7 +38,8 @@ class Survey:
             ip=self._ask_json("ip", _IP, errors),
             routes=self._ask_json("routes", _ROUTES, errors),
             dmidecode=self._ask("dmidecode", _DMIDECODE, errors).decode("utf-8", "replace"),
-            lldp=tuple(frame.hex() for frame in lldp),
+            lldp=tuple(heard.frame.hex() for heard in lldp),
+            lldp_nics=tuple(heard.nic for heard in lldp),
             disks=self._read_disks(errors),
             nics=tuple(read_nics(self._sys)),
             memory_bytes=parse_meminfo(_file(self._proc / "meminfo")),

@@ -4,6 +4,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
+from typing import NamedTuple
 
 _LLDP = 0x88CC
 _MAX_FRAMES, _MAX_FRAME = 64, 1500
@@ -12,28 +13,37 @@ _NEAREST_BRIDGE = bytes.fromhex("0180c200000e")
 _SOL_PACKET, _ADD_MEMBERSHIP, _MULTICAST = 263, 1, 0
 
 
+class Heard(NamedTuple):
+    """An Ethernet frame, and the interface that it came in by."""
+
+    nic: str
+    frame: bytes
+
+
 class Listener:
     """Collects distinct frames from every interface; LLDP is sent every 30 s, so many arrive late."""
 
     def __init__(self) -> None:
-        self._frames: dict[bytes, None] = {}
+        self._frames: dict[Heard, None] = {}
         self._lock = threading.Lock()
 
-    def frames(self) -> tuple[bytes, ...]:
+    def frames(self) -> tuple[Heard, ...]:
         with self._lock:
             return tuple(self._frames)
 
-    def heard(self, frame: bytes) -> bool:
+    def heard(self, nic: str, frame: bytes) -> bool:
         """Whether there is room for more."""
         with self._lock:
             if len(frame) <= _MAX_FRAME:
-                self._frames[frame] = None
+                self._frames[Heard(nic, frame)] = None
             return len(self._frames) < _MAX_FRAMES
 
     def run(self) -> None:
         with _open() as receiver:
-            while self.heard(receiver.recv(_MAX_FRAME + 1)):
-                pass
+            while True:
+                frame, sender = receiver.recvfrom(_MAX_FRAME + 1)  # packet(7): the sender begins with our interface
+                if not self.heard(sender[0], frame):
+                    return
 
 
 def _open() -> socket.socket:

@@ -120,6 +120,7 @@ class Facts:
     memory_bytes: int
     cpu: Cpu
     errors: dict[str, str]
+    lldp_nics: tuple[str, ...] = ()  # who heard each frame of `lldp`; older agents do not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,8 +322,7 @@ def parse_welcome(data: bytes) -> Welcome:
 
 def parse_facts(data: bytes) -> Facts:
     fields = Fields(parse_json(data, limit=MAX_FACTS), "facts")
-    cpu = fields.child("cpu")
-    errors = fields.child("errors")
+    cpu, errors = fields.child("cpu"), fields.child("errors")
     return Facts(
         boot_id=fields.text("boot_id", limit=64),
         lshw=fields.json("lshw"),
@@ -336,6 +336,7 @@ def parse_facts(data: bytes) -> Facts:
         memory_bytes=fields.number("memory_bytes"),
         cpu=Cpu(model=cpu.text("model"), cores=cpu.number("cores"), threads=cpu.number("threads")),
         errors={name: errors.text(name, limit=4096) for name in fields.table("errors")},
+        lldp_nics=fields.texts("lldp_nics", limit=32, count=64) if fields.has("lldp_nics") else (),
     )
 
 

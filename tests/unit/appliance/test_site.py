@@ -201,6 +201,18 @@ def test_our_own_errors_keep_their_advice(tmp_path: Path) -> None:
     assert "lower-case" in caught.value.next_action
 
 
+def test_summary_cautions_where_firmware_could_not_boot_again(tmp_path: Path) -> None:
+    program = (EXAMPLE.with_name("lab_bond.py")).read_text()
+    assert "caution" not in summary(EXAMPLE.with_name("lab_bond.py"))
+    lacp = tmp_path / "lacp.py"
+    lacp.write_text(
+        program.replace("primary=BootNic()", "mode=BondMode.LACP").replace(
+            "from appliance.model.site ", "from appliance.model.links import BondMode\nfrom appliance.model.site "
+        )
+    )
+    assert "caution: node-1: bond0 speaks LACP on a port that the machine boots from" in summary(lacp)
+
+
 def test_summary() -> None:
     assert summary(EXAMPLE).startswith("lab: 2 machines, 3 scores, all needs are met\n  discover: BareMachines")
 

@@ -1,6 +1,7 @@
 """What is known after which records."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import pairwise
 
@@ -11,7 +12,9 @@ from appliance.conductor.world import World
 from appliance.model.bmc import PowerCommand
 from appliance.model.hardware import Firmware
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
+from appliance.model.links import MachineNetwork, NicLink
 from appliance.model.phase import PHASES, Phase
+from appliance.model.stated_links import static
 from appliance.model.views import RunState
 from appliance.plan import (
     Action,
@@ -50,6 +53,7 @@ from appliance.store.records import (
     StepIntent,
     StepResult,
 )
+from pxe.client import Mac
 from tests.unit.appliance.conductor.rack import IMAGE
 from tests.unit.appliance.store.samples import ADDRESS, FACTS, IDENTITY, NODE
 
@@ -299,6 +303,36 @@ def test_installed(records: tuple[Record, ...], expected: tuple[bool, bool] | No
     assert (installed and (installed.confirmed, installed.smoke_passed)) == expected
     if installed is not None:
         assert (installed.image, installed.hostname, installed.address) == (IMAGE, "node-0", ADDRESS)
+
+
+def reached(address: str, *records: Record) -> str:
+    """Where a machine answers whose seed states `address`, while DHCP gave its firmware 10.77.0.99."""
+    nic = NicLink(name="lan0", mac=Mac("52:54:00:77:00:01"), ip=static(f"{address}/24"))
+    steps = (
+        replace(step, do=replace(SEED, network=MachineNetwork(links=(nic,)))) if step.do is SEED else step
+        for step in PLAN.steps
+    )
+    plan, world = replace(PLAN, steps=tuple(steps)), World()
+    leased = AddressLeased(machine=NODE, address=IPv4Address("10.77.0.99"))
+    told = (PlanStored(plan=plan), RunStarted(run=RUN, plan=plan.digest), *records[:8], leased, *records[8:])
+    world.fold_all(Entry(seq=seq, time=float(seq), record=record) for seq, record in enumerate(told, 1))
+    return str(world.machine(NODE).reached_at)
+
+
+@pytest.mark.parametrize(
+    ("stated", "records", "where"),
+    [
+        (str(ADDRESS), DISCOVERED, "10.77.0.99"),
+        (str(ADDRESS), WRITTEN, "10.77.0.99"),
+        (str(ADDRESS), BOOTED, str(ADDRESS)),
+        (str(ADDRESS), (*ACTIVE, AddressLeased(machine=NODE, address=IPv4Address("10.77.0.98"))), str(ADDRESS)),
+        (str(ADDRESS), (*ACTIVE, begin(AGENT, 2), on(), hello("boot-agent#2")), "10.77.0.99"),
+        ("10.5.0.9", ACTIVE, "10.77.0.99"),
+    ],
+)
+def test_a_machine_is_reached_where_it_is(stated: str, records: tuple[Record, ...], where: str) -> None:
+    """Its own address only once it reported from there."""
+    assert reached(stated, *records) == where
 
 
 @pytest.mark.parametrize(

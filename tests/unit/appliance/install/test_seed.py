@@ -8,12 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import UsageError
+from appliance.install.netplan import netplan_document
+from appliance.install.networkd import networkd_files
 from appliance.install.seed import seed_files
 from appliance.lab.topology import boot_network
 from appliance.model.cloud_init import CloudDocuments, CloudInit
 from appliance.model.codec import from_json, to_json
 from appliance.model.ids import Nonce
 from appliance.plan import DiskRef, WriteSeed
+from tests.network_cases import BONDED, PLAIN
 
 GOLDEN = Path(__file__).parents[3] / "golden/seed/node-0"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ1Ctl0oCSIvIZYbtdxvWEjYC3x5mDSbKKzLkSKSSPX operator@desk"
@@ -97,6 +100,21 @@ def test_no_text_breaks_out_of_a_host_name(text: str) -> None:
         return
     assert files["hostname"] == f"{text}\n".encode()
     assert text.replace("-", "").isalnum()
+
+
+def test_a_stated_network_takes_the_place_of_dhcp() -> None:
+    files = seed(replace(ACTION, network=BONDED))
+    assert {name for name in files if name.endswith((".link", ".netdev", ".network"))} == set(networkd_files(BONDED))
+    assert files["10-innervate-bond0.netdev"] == networkd_files(BONDED)["10-innervate-bond0.netdev"]
+    assert json.loads(files["network-config"]) == netplan_document(BONDED)
+    assert "resolv.conf" not in files
+    assert seed(replace(ACTION, network=PLAIN))["resolv.conf"].startswith(b"search rack.test")
+
+
+def test_a_plan_with_a_network_is_another_plan() -> None:
+    stated = replace(ACTION, network=BONDED)
+    assert b'"network"' not in to_json(ACTION)
+    assert from_json(WriteSeed, to_json(stated)) == stated
 
 
 def test_each_installation_has_its_own_instance() -> None:

@@ -59,6 +59,25 @@ def test_neighbour_is_not_guessed_among_linked_nics() -> None:
     assert [n.nic for n in parse_facts(encode(report), firmware=Firmware.UEFI).neighbours] == [""]
 
 
+def test_the_nic_that_heard_a_neighbour_is_known() -> None:
+    """One that the report does not list is nobody's; an agent that says fewer names than frames is not believed."""
+    report = report_of("dell-r640")
+    nics, frames = report["nics"], report["lldp"]
+    assert isinstance(nics, list)
+    assert isinstance(frames, list)
+    report["nics"] = [{**nic, "carrier": True} for nic in nics]
+    name = str(nics[1]["name"])
+
+    def heard_by(*names: str) -> list[str]:
+        told = {**report, "lldp": [frames[0]] * 2, "lldp_nics": list(names)}
+        return [n.nic for n in parse_facts(encode(told), firmware=Firmware.UEFI).neighbours]
+
+    assert heard_by(name, name) == [name]
+    assert heard_by(name, str(nics[0]["name"])) == [name, str(nics[0]["name"])]
+    assert heard_by(name, "bond7") == [name, ""]
+    assert heard_by(name) == [""]
+
+
 def spoil(key: str, value: object) -> Callable[[Report], Report]:
     return lambda report: {**report, key: value}
 

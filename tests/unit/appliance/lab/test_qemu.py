@@ -32,6 +32,14 @@ def test_uefi_node() -> None:
     assert "-cpu Nehalem" in text
 
 
+@pytest.mark.parametrize("firmware", list(Firmware))
+def test_of_several_nics_the_first_alone_boots(firmware: Firmware) -> None:
+    (spec,) = nodes_of(RackSpec(nodes=1, nics=2, firmware=firmware, workdir=Path("/r"), files=FILES))
+    first, second = (text for text in qemu.argv(spec, Accelerator.TCG, ORDER) if text.startswith("virtio-net-pci"))
+    assert "id=nic0,netdev=net-nic0,mac=52:54:00:77:00:01,bootindex=2" in first
+    assert second == "virtio-net-pci,id=nic1,netdev=net-nic1,mac=52:54:00:77:01:01,romfile="
+
+
 NO_PXE = "name=opt/org.tianocore/IPv4PXESupport,string=n"
 SMM = "q35,smm=on"
 

@@ -15,15 +15,30 @@ FILES = RackFirmware(ovmf_code=Path("/f/code.fd"), ovmf_vars=Path("/f/vars.fd"),
 SPEC = RackSpec(nodes=8, firmware=Firmware.UEFI, workdir=Path("/r"), files=FILES)
 
 
+def test_further_nics() -> None:
+    first, second = nodes_of(RackSpec(nodes=2, nics=3, firmware=Firmware.BIOS, workdir=Path("/r")))
+    assert [(nic.id, str(nic.mac), nic.tap) for nic in second.nics] == [
+        ("nic0", "52:54:00:77:00:02", "tap1"),
+        ("nic1", "52:54:00:77:01:02", "tap1n1"),
+        ("nic2", "52:54:00:77:02:02", "tap1n2"),
+    ]
+    assert second.mac == second.nics[0].mac
+    batch = network_batch((first, second))
+    assert batch.count("mode tap") == batch.count("master br0 up") == 6
+    assert "link set tap1n2 master br0 up" in batch
+    with pytest.raises(UsageError, match="1 to 4 NICs"):
+        RackSpec(nodes=1, nics=5, firmware=Firmware.BIOS, workdir=Path("/r"))
+
+
 def test_nodes_are_numbered_so_that_a_person_can_match_them() -> None:
     node = nodes_of(SPEC)[1]
-    assert (node.name, node.serial, node.disk_serial, node.tap) == ("node-1", "SN0002", "DISK0002", "tap1")
+    assert (node.name, node.serial, node.disk_serial, node.nics[0].tap) == ("node-1", "SN0002", "DISK0002", "tap1")
     assert node.mac == Mac("52:54:00:77:00:02")
     assert node.bmc_address == IPv4Address("10.77.1.11")
     assert node.folder == Path("/r/node-1")
 
 
-@pytest.mark.parametrize("field", ["name", "uuid", "serial", "disk_serial", "mac", "tap", "bmc_address", "folder"])
+@pytest.mark.parametrize("field", ["name", "uuid", "serial", "disk_serial", "mac", "nics", "bmc_address", "folder"])
 def test_nodes_share_nothing(field: str) -> None:
     assert len({getattr(node, field) for node in nodes_of(SPEC)}) == 8
 

@@ -14,8 +14,11 @@ from appliance.lab.topology import lab_rack
 from appliance.model.cloud_init import CloudDocuments, CloudInit
 from appliance.model.codec import from_json, to_json
 from appliance.model.hardware import HardwareFacts
+from appliance.model.host_network import HostNetwork
 from appliance.model.ids import ImageName, MachineName
+from appliance.model.links import MachineNetwork
 from appliance.model.site import ShellAccess
+from appliance.model.stated_links import CabledTo, Nic, Stated, by_mac, static
 from appliance.plan import ConfirmShell, ImageRef, Plan, ShellCheck, WriteSeed, check
 from appliance.roles.disk import DiskBySerial, Overwrite
 from appliance.scores.discover import Discover
@@ -123,6 +126,72 @@ def test_each_score_says_its_own_to_cloud_init(rack: Rack) -> None:
     said = {step.machine: step.do.cloud_init for step in seeds if isinstance(step.do, WriteSeed)}
     assert said == {name: CloudDocuments(meta_data=f'{{"n": {at}}}') for at, name in enumerate(machines)}
     assert all(step.summary.endswith("and data for cloud-init") for step in seeds)
+
+
+def networked(rack: Rack, *links: Stated) -> Rack:
+    first, *others = rack.servers
+    return replace(rack, servers=(replace(first, network=HostNetwork(links=links)), *others))
+
+
+def network_in(plan: Plan, machine: MachineName) -> MachineNetwork | None:
+    (seed,) = (step.do for step in plan.steps if step.machine == machine and isinstance(step.do, WriteSeed))
+    return seed.network
+
+
+LAN = Nic(name="lan0", ip=static("10.77.0.50/24"))
+
+
+def test_the_plan_shows_the_network_and_changes_with_it(rack: Rack) -> None:
+    here = inventory(known(A), known(B))
+    plan = INSTALL.plan(networked(rack, LAN), here)
+    found = network_in(plan, A)
+    assert found is not None
+    assert (found.links[0].name, network_in(plan, B)) == ("lan0", None)
+    told = next(step.summary for step in plan.steps if step.id == "install-linux.node-0.write-seed")
+    assert told.endswith(f"network of node-0: lan0 ({FACTS.nics[0].mac}) 10.77.0.50/24")
+    other = INSTALL.plan(networked(rack, replace(LAN, mtu=9000)), here)
+    assert len({plan.digest, other.digest, INSTALL.plan(rack, here).digest}) == 3
+    assert from_json(Plan, to_json(plan)) == plan
+
+
+def test_a_nic_that_is_not_there_fails_the_plan(rack: Rack) -> None:
+    with pytest.raises(PlanError, match="node-0: network: no NIC is the NIC 02:00:00:00:00:99") as caught:
+        INSTALL.plan(networked(rack, replace(LAN, on=by_mac("02:00:00:00:00:99"))), inventory(known(A), known(B)))
+    assert str(FACTS.nics[0].mac) in caught.value.evidence
+
+
+def test_a_port_by_switch_waits_until_a_switch_was_heard(rack: Rack) -> None:
+    here = inventory(known(A), known(B))
+    plan = INSTALL.plan(networked(rack, replace(LAN, on=CabledTo("leaf-1", "7"))), here)
+    assert {step.machine for step in plan.steps} == {B}
+    assert plan.deferred[0].reason.startswith("node-0: no switch was heard yet")
+
+
+def test_two_networks_are_one_too_many(rack: Rack) -> None:
+    cloud = CloudInit(network_config={"version": 2})
+    with pytest.raises(PlanError, match="node-0: two networks are stated for it"):
+        replace(INSTALL, cloud_init=cloud).plan(networked(rack, LAN), inventory(known(A)))
+
+
+def test_a_machine_with_another_network_than_it_shall_have_is_told(rack: Rack) -> None:
+    """Nothing is done to it: who wants the new network installs it again."""
+    stated = networked(rack, LAN)
+    site = Site(name="lab", topology=stated, scores=SCORES)
+    plan = plan_site(site, FINISHED)
+    assert plan.steps == ()
+    (told,) = plan.missing
+    assert told.startswith("node-0 has the network it was installed with: DHCP on every port; reinstalling it")
+    has = replace(
+        installed(confirmed=True, smoke_passed=True), network=network_in(INSTALL.plan(stated, inventory(known(A))), A)
+    )
+    assert (
+        plan_site(
+            site, inventory(known(A, installed=has), known(B, installed=installed(confirmed=True, smoke_passed=True)))
+        ).missing
+        == ()
+    )
+    assert has.is_static
+    assert not replace(has, address=IPv4Address("10.77.0.51")).is_static
 
 
 def test_an_installed_machine_that_was_not_entered_is_not_written_again(rack: Rack) -> None:

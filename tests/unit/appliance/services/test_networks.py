@@ -7,9 +7,11 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from appliance.lab.topology import lab_rack
+from appliance.model.host_network import HostNetwork
 from appliance.model.ids import MachineName
 from appliance.model.network_views import AddressState, LeaseView
 from appliance.model.site import RelayedNetwork
+from appliance.model.stated_links import Nic, static
 from appliance.services.networks import Known, addresses, boot_networks, used
 from appliance.topology import Rack
 from pxe.boot import Mode
@@ -103,6 +105,14 @@ def test_an_address_is_its_lease_or_its_reservation() -> None:
     assert found[str(second.address)].state is AddressState.RESERVED
     gone = Known(without=frozenset({MachineName(second.name)}))
     assert str(second.address) not in {one.address for one in addresses(site, gone, NOW)}
+
+
+def test_a_static_address_of_the_boot_network_is_promised() -> None:
+    site = rack()
+    static_one = HostNetwork(links=(Nic(name="lan0", ip=static("10.77.0.70/24")),))
+    servers = (replace(site.servers[0], address=None, network=static_one), *site.servers[1:])
+    (found,) = (one for one in addresses(replace(site, servers=servers), Known(), NOW) if one.address == "10.77.0.70")
+    assert (found.state, found.machine, found.reserved) == (AddressState.RESERVED, "node-0", True)
 
 
 def test_a_thousand_machines_are_listed_in_no_time() -> None:

@@ -9,7 +9,9 @@ import pytest
 from appliance.config import Settings
 from appliance.errors import MachineryError
 from appliance.lab.topology import lab_rack
+from appliance.model.host_network import HostNetwork
 from appliance.model.site import RelayedNetwork
+from appliance.model.stated_links import Nic, static
 from appliance.services.segment import ramdisk_of, service_config, stated_macs
 from appliance.services.stock import Stock, take_stock
 from pxe.boot import Chain, Mode
@@ -47,6 +49,22 @@ def test_service_config(settings: Settings) -> None:
     assert dict(config.zone.hosts) == {server.name: server.address for server in rack.servers}
     assert config.programs is STOCK.programs
     assert (config.mode, config.guards, config.forwarding, config.chains) == (Mode.FULL, Guards(), None, {})
+
+
+def test_name_and_lease_are_the_static_address(settings: Settings) -> None:
+    """And where that is in another network, firmware keeps the address of this one."""
+    rack = lab_rack()
+    near = HostNetwork(links=(Nic(name="lan0", ip=static("10.77.0.70/24")),))
+    far = HostNetwork(links=(Nic(name="lan0", ip=static("10.5.0.2/24", gateway="10.5.0.1")),))
+    first, second = rack.servers[:2]
+    servers = (replace(first, address=None, network=near), replace(second, network=far))
+    config = service_config(replace(rack, servers=servers), STOCK, settings)
+    given = {str(mac): str(r.address) for mac, r in config.dhcp.local[0].reservations.items()}
+    assert given == {str(first.mac): "10.77.0.70", str(second.mac): "10.77.0.51"}
+    assert {name: str(address) for name, address in config.zone.hosts.items()} == {
+        "node-0": "10.77.0.70",
+        "node-1": "10.5.0.2",
+    }
 
 
 def test_a_relayed_network_has_its_own_addresses_and_reservations(settings: Settings) -> None:

@@ -7,7 +7,7 @@ import pytest
 from images.agent.cmdline import Endpoint, parse_cmdline
 from images.agent.errors import ProtocolError
 from images.agent.facts import MAX_OUTPUT, Survey, parse_cpuinfo, parse_meminfo, read_identity, read_nics
-from images.agent.lldp import Listener
+from images.agent.lldp import Heard, Listener
 from images.agent.ports import Finished
 from images.agent.protocol import Cpu, Firmware, encode, parse_facts
 
@@ -41,11 +41,11 @@ def sys_tree(golden, tmp_path):
 
 def test_tools_that_fail_are_named(sys_tree):
     survey = Survey(boot_id="b", processes=Tools(), disks=NoDisks(), proc=Path("/nowhere"), sys=sys_tree)
-    facts = survey.facts([b"\0\xff"])
+    facts = survey.facts([Heard("eth0", b"\0\xff")])
     assert sorted(facts.errors) == ["disks", "dmidecode", "ip", "lshw"]
     assert (facts.lshw, facts.lsblk, facts.routes) == (None, {"blockdevices": []}, [])
     assert len(facts.dmidecode) == MAX_OUTPUT
-    assert facts.lldp == ("00ff",)
+    assert (facts.lldp, facts.lldp_nics) == (("00ff",), ("eth0",))
     assert parse_facts(encode(facts)) == facts
 
 
@@ -70,11 +70,13 @@ def test_memory_and_cpu():
 
 def test_lldp_is_bounded_and_without_repeats():
     listener = Listener()
-    assert listener.heard(b"a")
-    assert listener.heard(b"a")
-    assert listener.heard(b"x" * 1501)
-    assert listener.frames() == (b"a",)
-    assert [listener.heard(bytes([i, 1])) for i in range(63)][-1] is False
+    assert listener.heard("eth0", b"a")
+    assert listener.heard("eth0", b"a")
+    assert listener.heard("eth0", b"x" * 1501)
+    assert listener.frames() == (("eth0", b"a"),)
+    assert listener.heard("eth1", b"a")
+    assert listener.frames()[1] == ("eth1", b"a")
+    assert [listener.heard("eth0", bytes([i, 1])) for i in range(62)][-1] is False
     assert len(listener.frames()) == 64
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from images.appliance.recipe import NAME as APPLIANCE
 from images.appliance.recipe import ensure_appliance
+from images.appliance.release import ensure_release
 from images.archive import Archive
 from images.build import Product, ensure_all
 from images.errors import ImagesError
@@ -52,7 +53,9 @@ def _build(store: Store, variants: Sequence[Variant], names: Sequence[str]) -> l
     products = [Product(name) for name in names if name != APPLIANCE]
     catalogues = [ensure_all(store, archive, variant, products) for variant in variants]
     entries = [entry for catalogue in catalogues for entry in catalogue.entries.values()]
-    return entries + [ensure_appliance(variant, store, archive) for variant in variants if APPLIANCE in names]
+    for variant in variants if APPLIANCE in names else ():
+        entries += [ensure_appliance(variant, store, archive), ensure_release(variant, store, archive)]
+    return entries
 
 
 class _Stopwatch:

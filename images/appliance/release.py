@@ -1,6 +1,7 @@
 """What is handed on of one version: the disk as raw image, as qcow2 and as ISO, what is in it, and the sums of all."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,15 +14,18 @@ from images.appliance.sbom import Contents, Inside, document
 from images.archive import SUITE, Archive
 from images.build import Product, ensure_all
 from images.debian import recipe as debian
-from images.errors import BuildError
+from images.errors import BuildError, StoreError
 from images.ports import Processes
 from images.processes import check
 from images.ramdisk import recipe as ramdisk
 from images.ramdisk.modules import Variant
 from images.recipe import Recipe, ensure, hashes
-from images.store import Entry, Store, sha256_of
+from images.signature import PublicKey, SecretKey
+from images.store import Artifact, Entry, Store, sha256_of
 
-QCOW2, ISO, SBOM, SUMS = "appliance.qcow2", "appliance.iso", "appliance.cdx.json", "SHA256SUMS"
+QCOW2, ISO, SBOM = "appliance.qcow2", "appliance.iso", "appliance.cdx.json"
+SUMS, SIGNATURE, KEY = "SHA256SUMS", "SHA256SUMS.minisig", "innervate.pub"
+_RELEASE = f"{appliance.NAME}-release"
 _QCOW2_SIZE = "16G"  # room for the second slot and the data; what is not written takes none
 _HERE = Path(__file__).parent
 _PACKAGE = _HERE.parent
@@ -40,16 +44,17 @@ class Partition:
     size: int
 
 
-def recipe_of(variant: Variant, disk: Entry) -> Recipe:
+def recipe_of(variant: Variant, disk: Entry, key: PublicKey) -> Recipe:
     sums = tuple(artifact.sha256 for artifact in disk.artifacts)
-    name = f"{appliance.NAME}-release-{variant}"
-    return Recipe(name=name, suite=SUITE, options=sums, sources=hashes(_PACKAGE, _SOURCES))
+    name = f"{_RELEASE}-{variant}"
+    return Recipe(name=name, suite=SUITE, options=(*sums, key.text), sources=hashes(_PACKAGE, _SOURCES))
 
 
-def ensure_release(variant: Variant, store: Store, archive: Archive) -> Entry:
-    """Artefacts: qcow2, ISO, SBOM (CycloneDX 1.6), and SHA256SUMS of these and of the raw disk. Raises ImagesError."""
+def ensure_release(variant: Variant, store: Store, archive: Archive, key: SecretKey) -> Entry:
+    """Artefacts: qcow2, ISO, SBOM (CycloneDX 1.6), SHA256SUMS of these and of the raw disk, and who signed them. Raises
+    ImagesError."""
     disk = appliance.ensure_appliance(variant, store, archive)
-    recipe = recipe_of(variant, disk)
+    recipe = recipe_of(variant, disk, key.public)
 
     def build(work: Path) -> Mapping[str, Path]:
         raw = _unpack(disk, store, work, archive.processes)
@@ -65,7 +70,7 @@ def ensure_release(variant: Variant, store: Store, archive: Archive) -> Entry:
         loaders = rootfs.list_packages(sorted(signed.glob("*.deb")), boot, work, archive)
         contents = contents_of(variant, disk, store, archive, packages.parse(loaders.read_text()))
         made[SBOM].write_text(document(contents))
-        return {**made, SUMS: _sums(made, disk, work)}
+        return {**made, **_signed(_sums(made, disk, work), contents.version, key)}
 
     return ensure(recipe, store, build, archive.progress)
 
@@ -182,3 +187,45 @@ def _sums(made: Mapping[str, Path], disk: Entry, work: Path) -> Path:
     file = work / SUMS
     file.write_text("".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items())))
     return file
+
+
+def _signed(sums: Path, number: str, key: SecretKey) -> Mapping[str, Path]:
+    signature, public = sums.with_name(SIGNATURE), sums.with_name(KEY)
+    with sums.open("rb") as content:
+        signature.write_text(key.sign(content, f"Innervate {number}"))
+    public.write_text(key.public.text)
+    return {SUMS: sums, SIGNATURE: signature, KEY: public}
+
+
+def place(release: Entry, store: Store, folder: Path) -> tuple[Path, ...]:
+    """Copies under their own names, the raw disk included, where sha256sum(1) and minisign(1) find them. Raises
+    StoreError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return tuple(_placed(artifact, store, folder) for artifact in (*_disk_of(release, store), *release.artifacts))
+    except OSError as cause:
+        raise StoreError("the release could not be put there", evidence=str(cause)) from cause
+
+
+def _placed(artifact: Artifact, store: Store, folder: Path) -> Path:
+    target = folder / artifact.name
+    shutil.copyfile(store.path_of(artifact.sha256), target)
+    return target
+
+
+def _disk_of(release: Entry, store: Store) -> tuple[Artifact, ...]:
+    """What SHA256SUMS names and the release itself does not hold."""
+    sums = store.path_of(release.artifact(SUMS).sha256).read_text("utf-8")
+    named = {line.partition("  ")[0] for line in sums.splitlines()} - {one.sha256 for one in release.artifacts}
+    found = {one.sha256: one for entry in store.entries() for one in entry.artifacts if one.sha256 in named}
+    return tuple(found[digest] for digest in sorted(found))
+
+
+def last_sbom(store: Store) -> str | None:
+    """Of the release that was recorded last; None where none was. Raises StoreError."""
+    try:
+        found = sorted((store.root / "entries").glob(f"{_RELEASE}-*/*.json"), key=lambda path: path.stat().st_mtime)
+        entry = store.find(found[-1].parent.name, found[-1].stem) if found else None
+        return None if entry is None else store.path_of(entry.artifact(SBOM).sha256).read_text("utf-8")
+    except OSError as cause:
+        raise StoreError("the store could not be read", evidence=str(cause)) from cause

@@ -7,12 +7,13 @@ is two components.
 
 import json
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from images.epoch import EPOCH
+from images.errors import ImageFormatError
 from images.packages import Package
 from images.store import Artifact
 from images.wheels import Wheel
@@ -149,3 +150,52 @@ def _files(inside: Inside) -> Iterable[dict[str, JsonValue]]:
 
 def _hashes(sha256: str) -> JsonValue:
     return [{"alg": "SHA-256", "content": sha256}]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A component as a person reads it; `place` is the artefact that it is in, empty for the image itself."""
+
+    place: str
+    name: str
+    version: str
+    licences: tuple[str, ...]
+
+
+def lines(text: str) -> tuple[Line, ...]:
+    """The components of a document, files left out. Raises ImageFormatError."""
+    try:
+        value: object = json.loads(text)
+    except ValueError as cause:
+        raise ImageFormatError("this is no SBOM", evidence=text[:100]) from cause
+    match value:
+        case {"bomFormat": "CycloneDX", "components": list(components)}:
+            return tuple(_lines(components, ""))
+        case _:
+            raise ImageFormatError("this is no CycloneDX document", evidence=text[:100])
+
+
+def _lines(components: Iterable[object], place: str) -> Iterator[Line]:
+    for component in components:
+        match component:
+            case {"name": str(name), "components": list(nested)}:
+                yield from _lines(nested, name)
+            case {"type": "file"}:
+                continue
+            case {"name": str(name), "version": str(version)}:
+                yield Line(place=place, name=name, version=version, licences=tuple(_licences(component)))
+            case _:
+                raise ImageFormatError("a component without a name", evidence=repr(component)[:200])
+
+
+def _licences(component: object) -> Iterator[str]:
+    match component:
+        case {"licenses": list(found)}:
+            for one in found:
+                match one:
+                    case {"license": {"name": str(name)} | {"id": str(name)}}:
+                        yield name
+                    case _:
+                        continue
+        case _:
+            return

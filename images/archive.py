@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from images.epoch import at_epoch
 from images.mirror import KEYRING
 from images.ports import Processes, Progress
 from images.processes import check
 
 SUITE = "trixie"
 _UNWANTED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*", "/usr/share/lintian/*")
+_WANTED = "/usr/share/doc/*/copyright"  # under what terms the image may be handed on
+_DEBS = "var/cache/apt/archives"
 _DOWNLOAD_BUDGET = 600.0
 _BOOTSTRAP_BUDGET = 1800.0
 
@@ -37,16 +40,23 @@ class Archive:
             check(self.processes, ["dpkg-deb", "-x", str(package), str(tree)])
         return tree
 
-    def bootstrap(self, variant: str, packages: Sequence[str], tree: Path, options: Sequence[str] = ()) -> None:
-        """A root tree with dependencies, by mmdebstrap(1): variant `extract` unpacks only, `minbase` configures too."""
+    def bootstrap(
+        self, variant: str, packages: Sequence[str], tree: Path, options: Sequence[str] = ()
+    ) -> tuple[Path, ...]:
+        """A root tree with dependencies, by mmdebstrap(1): variant `extract` unpacks only, `minbase` configures too.
+
+        Returns the files of all its packages, which stand in the tree and have no business there."""
         self.progress(f"unpacking {len(packages)} packages and what they need")
         # A mount namespace of its own: whatever a killed build had mounted in the tree is gone with it.
         isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in _UNWANTED]
-        command = ["mmdebstrap", "--mode=root", "--format=directory", f"--variant={variant}", *excludes, *options]
+        kept = ["--skip=essential/unlink,cleanup/apt/cache", f"--dpkgopt=path-include={_WANTED}"]
+        form = ["--mode=root", "--format=directory", f"--variant={variant}"]
+        command = at_epoch(["mmdebstrap", *form, *excludes, *kept, *options])
         included = f"--include={','.join(packages)}"
         argv = [*isolated, *command, included, f"--keyring={KEYRING}", SUITE, str(tree), self.mirror]
         check(self.processes, argv, timeout=_BOOTSTRAP_BUDGET, watch=self._steps)
+        return tuple(sorted((tree / _DEBS).glob("*.deb")))
 
     def _steps(self, line: str) -> None:
         if line.startswith("I: "):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from images import rootfs
 from images.archive import SUITE, Archive
 from images.recipe import Recipe, ensure
 from images.store import Entry, Store
@@ -28,14 +29,15 @@ _FILES = {
 
 def recipe_of() -> Recipe:
     options = tuple(f"{name}={path}" for name, path in _FILES.items())
-    return Recipe(name=NAME, suite=SUITE, packages=_PACKAGES, options=options)
+    return Recipe(name=NAME, suite=SUITE, packages=_PACKAGES, options=(*options, rootfs.PACKAGES))
 
 
 def ensure_firmware(store: Store, archive: Archive) -> Entry:
-    """Artefacts: the keys of `_FILES`. Raises ImagesError."""
+    """Artefacts: the keys of `_FILES`, and `packages.json`. Raises ImagesError."""
 
     def build(work: Path) -> Mapping[str, Path]:
         tree = archive.unpack(_PACKAGES, work)
-        return {name: tree / path for name, path in _FILES.items()}
+        listed = rootfs.list_packages(sorted(work.glob("*.deb")), tree, work, archive)
+        return {name: tree / path for name, path in _FILES.items()} | {rootfs.PACKAGES: listed}
 
     return ensure(recipe_of(), store, build, archive.progress)

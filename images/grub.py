@@ -21,11 +21,16 @@ _NOPS = b"\x90\x90"
 
 # What a menu needs, whatever file system it stands on.
 _MODULES = ("part_gpt", "normal", "configfile", "linux", "echo", "serial", "terminal", "test", "minicmd")
-_TARGETS = {"i386-pc": ("biosdisk",), "x86_64-efi": ("fat", "efi_gop", "all_video")}
+_TARGETS = {
+    "i386-pc": ("biosdisk",),
+    "i386-pc-eltorito": ("biosdisk", "iso9660"),
+    "x86_64-efi": ("fat", "efi_gop", "all_video"),
+}
 
 
 def core_of(target: str, prefix: str, modules: Iterable[str], work: Path, processes: Processes) -> Path:
-    """core.img ("i386-pc") or an EFI program ("x86_64-efi") that reads `prefix`/grub.cfg. Raises ToolError."""
+    """core.img ("i386-pc"), the boot image of a CD ("i386-pc-eltorito") or an EFI program ("x86_64-efi"), which reads
+    `prefix`/grub.cfg. Raises ToolError."""
     image = work / f"grub.{target}"
     wanted = (*_MODULES, *modules, *_TARGETS[target])
     check(processes, ["grub-mkimage", "-O", target, "-p", prefix, "-o", str(image), *wanted])

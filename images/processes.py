@@ -15,7 +15,7 @@ from typing import IO
 from images.errors import ToolError
 from images.ports import Finished, Processes, Progress
 
-_SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _LINE_LIMIT = 1 << 16
 
 
@@ -103,7 +103,7 @@ async def _line(child: asyncio.subprocess.Process) -> bytes:
 def _start(argv: Sequence[str], stdin: IO[bytes], stdout: IO[bytes], cwd: Path | None) -> subprocess.Popen[bytes]:
     # The C locale keeps tool output parseable; sbin is not on every user's PATH but holds mke2fs and sfdisk.
     environment = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
-    environment["PATH"] = os.pathsep.join((environment.get("PATH", os.defpath), *_SBIN))
+    environment["PATH"] = os.pathsep.join((environment.get("PATH", os.defpath), *SBIN))
     try:
         return subprocess.Popen(
             argv,

@@ -4,13 +4,18 @@ import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from images import packages
 from images.archive import Archive
+from images.epoch import settle
 from images.processes import check
 from images.recipe import Recipe, ensure
 from images.store import Entry, Store
 
 _BASE = "base.tar"
-_TAR = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
+PACKAGES = "packages.json"
+SHARED = ("archive.py", "epoch.py", "packages.py")
+"""What decides, here, how every base comes out."""
+_TAR = ("--sort=name", "--numeric-owner", "--xattrs", "--xattrs-include=*")
 
 # Each costs a slow machine a process or a module load, and no fresh server needs it.
 _NEEDLESS = (
@@ -46,6 +51,7 @@ _NEEDLESS = (
     "systemd-udev-load-credentials.service",
     "systemd-update-done.service",
 )
+_CACHE = "__pycache__"
 _GENERATORS = (
     "systemd-gpt-auto-generator",
     "systemd-debug-generator",
@@ -78,39 +84,66 @@ _UNIQUE = (
 
 
 def ensure_base(recipe: Recipe, initramfs: Path, store: Store, archive: Archive) -> Entry:
-    """The configured packages of `recipe`; `initramfs` is what stands in /etc/initramfs-tools. Raises ImagesError."""
+    """The configured packages of `recipe`; `initramfs` is what stands in /etc/initramfs-tools. Artefacts: a tarball and
+    the list in the form of `images.packages`. Raises ImagesError."""
 
     def build(work: Path) -> Mapping[str, Path]:
         staged, tree, tarball = work / "staged", work / "tree", work / _BASE
+        began = work.stat().st_mtime_ns
         shutil.copytree(initramfs, staged / "etc/initramfs-tools")
         # Before any package is configured: the kernel's own installation then makes the right initramfs at once.
         options = ["--aptopt=APT::Install-Recommends false", f"--essential-hook=sync-in {staged} /"]
-        archive.bootstrap("minbase", recipe.packages, tree, options)
+        listed = list_packages(archive.bootstrap("minbase", recipe.packages, tree, options), tree, work, archive)
+        _forget(tree)
+        settle(tree, began)
         check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-cf", str(tarball), "."], timeout=300)
-        return {_BASE: tarball}
+        return {_BASE: tarball, PACKAGES: listed}
 
     return ensure(recipe, store, build, archive.progress)
 
 
+def list_packages(debs: Iterable[Path], tree: Path, work: Path, archive: Archive) -> Path:
+    """The list, `work`/packages.json, in exchange for the packages' files. Raises ToolError."""
+    listed, found = work / PACKAGES, tuple(debs)
+    listed.write_text(packages.to_json(packages.describe(deb, tree, archive.processes) for deb in found))
+    for deb in found:
+        deb.unlink()
+    return listed
+
+
+def _forget(tree: Path) -> None:
+    for path in (path for pattern in _UNIQUE for path in tree.glob(pattern)):
+        path.unlink()
+
+
 def unpack(entry: Entry, tree: Path, store: Store, archive: Archive) -> None:
     """Every tarball of the entry, owners and extended attributes included."""
-    for artifact in entry.artifacts:
+    for artifact in (one for one in entry.artifacts if one.name.endswith(".tar")):
         tarball = str(store.path_of(artifact.sha256))
         check(archive.processes, ["tar", "-C", str(tree), *_TAR, "-xf", tarball], timeout=300)
 
 
 def lay_over(files: Path, tree: Path) -> None:
-    """Scripts may be executed, nothing else."""
-    for path in sorted(path for path in files.rglob("*") if path.is_file()):
-        target = tree / path.relative_to(files)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
-        target.chmod(0o755 if path.read_bytes().startswith(b"#!") else 0o644)
+    """Scripts may be executed, nothing else. Byte code of this machine's Python stays behind."""
+    for path in sorted(path for path in files.rglob("*") if path.is_file() and _CACHE not in path.parts):
+        lay_file(path, tree / path.relative_to(files))
+
+
+def lay_file(path: Path, target: Path) -> None:
+    _make_folder(target.parent)
+    shutil.copyfile(path, target)
+    target.chmod(0o755 if path.read_bytes().startswith(b"#!") else 0o644)
+
+
+def _make_folder(folder: Path) -> None:
+    """With the same mode whatever the builder's umask is."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)
 
 
 def make_anonymous(tree: Path, hostname: str) -> None:
-    for path in (path for pattern in _UNIQUE for path in tree.glob(pattern)):
-        path.unlink()
     (tree / "etc/machine-id").write_text("")
     (tree / "etc/hostname").write_text(f"{hostname}\n")
     # The kernel command line names the root and how it is mounted: nothing is left to mount again.

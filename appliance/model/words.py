@@ -65,3 +65,9 @@ class AddressState(Enum):
     RELEASED = "released"
     EXPIRED = "expired"
     DECLINED = "declined"
+
+
+class Buildable(Enum):
+    """What `innervate image build` makes."""
+
+    APPLIANCE = "appliance"

@@ -159,8 +159,8 @@ class Worksheet:
     def read_back(self, offset: int, size: int) -> bytes:
         return self.read(offset, size)
 
-    def write(self, offset: int, data: bytes) -> None:
-        self._do(paged(offset, data, self._pages))
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        self._do(paged(offset, bytes(data), self._pages))
 
     def discard(self) -> bool:
         self._do(Op(kind=Kind.DISCARD))

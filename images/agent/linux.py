@@ -22,6 +22,8 @@ _RESTART, _POWER_OFF = 0x01234567, 0x4321FEDC
 
 _MAX_WRITE = 16 << 20
 _ALIGNED = 4096
+# Never written, so that all of it is the kernel's one page of zeros.
+_ZEROS = mmap.mmap(-1, _MAX_WRITE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 
 
 class SystemClock:
@@ -61,19 +63,21 @@ class LinuxDisk:
             came = os.preadv(self._direct, [part], offset)
             return bytes(part[: min(came, size)])
 
-    def write(self, offset: int, data: bytes) -> None:
-        for start in range(0, len(data), _MAX_WRITE):
-            self._write(offset + start, data[start : start + _MAX_WRITE])
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        with memoryview(data) as whole:
+            for start in range(0, len(whole), _MAX_WRITE):
+                with whole[start : start + _MAX_WRITE] as part:
+                    self._write(offset + start, part)
 
-    def _write(self, offset: int, data: bytes) -> None:
-        fd = self._direct
-        if fd is None or offset % _ALIGNED or len(data) % _ALIGNED:
-            fd = self._fd
-        self._buffer[: len(data)] = data
-        with memoryview(self._buffer) as view:
-            done = 0
-            while done < len(data):
-                done += os.pwrite(fd, view[done : len(data)], offset + done)
+    def _write(self, offset: int, data: memoryview) -> None:
+        if self._direct is None or offset % _ALIGNED or len(data) % _ALIGNED:
+            _write_all(self._fd, offset, data)
+        elif _is_aligned(data):
+            _write_all(self._direct, offset, data)
+        else:
+            self._buffer[: len(data)] = data
+            with memoryview(self._buffer) as view, view[: len(data)] as copy:
+                _write_all(self._direct, offset, copy)
 
     def discard(self) -> bool:
         return self._range(_BLKDISCARD, 0, self.size)
@@ -81,9 +85,9 @@ class LinuxDisk:
     def zero(self, offset: int, size: int) -> None:
         if self._range(_BLKZEROOUT, offset, size):
             return
-        zeros = bytes(min(size, _MAX_WRITE))
-        for start in range(0, size, _MAX_WRITE):
-            self.write(offset + start, zeros[: size - start])
+        with memoryview(_ZEROS) as zeros:
+            for start in range(0, size, _MAX_WRITE):
+                self.write(offset + start, zeros[: size - start])
 
     def _range(self, request: int, offset: int, size: int) -> bool:
         try:
@@ -108,6 +112,17 @@ class LinuxDisk:
             if fd is not None:
                 os.close(fd)
         self._buffer.close()
+
+
+def _is_aligned(data: memoryview) -> bool:
+    """Can it be handed to the device where it stands? Of memory that cannot be written nobody tells the address."""
+    return not data.readonly and ctypes.addressof(ctypes.c_char.from_buffer(data)) % _ALIGNED == 0
+
+
+def _write_all(fd: int, offset: int, data: memoryview) -> None:
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)
 
 
 def _open_direct(path: str) -> int | None:

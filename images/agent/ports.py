@@ -63,7 +63,9 @@ class BlockDevice(Protocol):
         """
         ...
 
-    def write(self, offset: int, data: bytes) -> None: ...
+    def write(self, offset: int, data: bytes | memoryview) -> None:
+        """`data` may change as soon as this returns."""
+        ...
 
     def discard(self) -> bool:
         """Drops all content; False if the device cannot. What reads back afterwards is not promised."""

@@ -8,18 +8,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-import zstandard
-
-from .ahead import ahead
 from .disks import check_contents, check_size, find_disk
 from .errors import TaskError
+from .expand import Expanded, expanded
 from .fetch import Frames, fetch_file
 from .manifest import MAX_TEXT, Block, Manifest, ManifestError
 from .ports import BlockDevice, Ports
 from .protocol import DiskFacts, WriteImage
 from .tally import Tally
 
-_FRAMES_AHEAD = 4
 _PAGE = 4096
 _END = 1 << 20  # where md 1.0, ZFS and the backup GPT keep what would bring an old disk back to life
 
@@ -89,12 +86,11 @@ def _check(task: WriteImage, manifest: Manifest, device: BlockDevice, contents: 
 class _Writer:
     def __init__(self, manifest: Manifest, device: BlockDevice, tally: Tally) -> None:
         self._manifest, self._device, self._tally = manifest, device, tally
-        self._decompressor = zstandard.ZstdDecompressor()
         self._discarded = False
 
     def write(self, frames: Frames) -> bool:
         """All of the image, the first block last. Returns whether the device discarded its old content."""
-        with closing(ahead(frames, depth=_FRAMES_AHEAD)) as arriving:
+        with closing(expanded(frames, self._manifest.block_size)) as arriving:
             first = self._first(arriving)
             self._clear()
             for step in plan(self._manifest):
@@ -111,27 +107,14 @@ class _Writer:
         self._tally.done = self._manifest.raw_size
         return self._discarded
 
-    def _first(self, arriving: Iterator[tuple[Block, bytes]]) -> bytes:
+    def _first(self, arriving: Iterator[Expanded]) -> bytes:
         has_first = bool(self._manifest.blocks) and self._manifest.blocks[0].index == 0
-        return self._next(arriving) if has_first else b""
+        return bytes(self._next(arriving)) if has_first else b""
 
-    def _next(self, arriving: Iterator[tuple[Block, bytes]]) -> bytes:
-        block, frame = next(arriving)
-        self._tally.fetched += len(frame)
-        return self._raw(block, frame)
-
-    def _raw(self, block: Block, frame: bytes) -> bytes:
-        # a frame that states its size is expanded to that size, whatever max_output_size says
-        try:
-            stated = zstandard.frame_content_size(frame)
-            if stated not in (-1, block.raw_length):
-                raise zstandard.ZstdError(f"the frame states {stated} bytes")
-            raw: bytes = self._decompressor.decompress(frame, max_output_size=block.raw_length)
-        except zstandard.ZstdError as error:
-            raise _damaged(block, str(error)) from error
-        if len(raw) != block.raw_length:
-            raise _damaged(block, f"{len(raw)} raw bytes")
-        return raw
+    def _next(self, arriving: Iterator[Expanded]) -> memoryview:
+        came = next(arriving)
+        self._tally.fetched += came.fetched
+        return came.raw
 
     def _clear(self) -> None:
         """From here on nothing old boots: not from the old table, nor from what its backup restores."""
@@ -158,11 +141,3 @@ class _Writer:
     def _zero(self, offset: int, size: int) -> None:
         if self._device.read(offset, size) != bytes(size):
             self._device.zero(offset, size)
-
-
-def _damaged(block: Block, evidence: str) -> TaskError:
-    return TaskError(
-        f"block {block.index} does not expand to what the manifest says",
-        evidence=f"block {block.index} of {block.raw_length} bytes: {evidence}",
-        next_action="Build or import the image again.",
-    )

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from images import grub
 from images.archive import Archive
+from images.epoch import EPOCH, at_epoch
 from images.ports import Processes
 from images.processes import check
 
@@ -86,8 +87,7 @@ def _stage_esp(tree: Path, boot: Path, esp: Path) -> Path:
 
 def _pack(tree: Path, image: Path, processes: Processes) -> Path:
     options = ["-comp", "zstd", "-Xcompression-level", _LEVEL, "-noappend", "-no-progress", "-quiet"]
-    times = ["-mkfs-time", "0", "-all-time", "0"]
-    check(processes, ["mksquashfs", str(tree), str(image), *options, *times], timeout=1800)
+    check(processes, ["mksquashfs", str(tree), str(image), *options, "-mkfs-time", str(EPOCH)], timeout=1800)
     return image
 
 
@@ -115,5 +115,5 @@ def _write_esp(raw: Path, esp: Path, layout: Layout, processes: Processes) -> No
     image = f"{raw}@@{_ESP_START}M"
     sectors = str(_ESP_SIZE * _MIB // grub.SECTOR)
     serial = layout.id_of("esp").replace("-", "")[:8]
-    check(processes, ["mformat", "-i", image, "-F", "-T", sectors, "-v", "INNERVATE", "-N", serial, "::"])
-    check(processes, ["mcopy", "-i", image, "-s", *(str(path) for path in sorted(esp.iterdir())), "::"])
+    check(processes, at_epoch(["mformat", "-i", image, "-F", "-T", sectors, "-v", "INNERVATE", "-N", serial, "::"]))
+    check(processes, at_epoch(["mcopy", "-i", image, "-s", *(str(path) for path in sorted(esp.iterdir())), "::"]))

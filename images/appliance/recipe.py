@@ -6,10 +6,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from images import rootfs
+from images import rootfs, wheels
 from images.appliance import disk
 from images.archive import SUITE, Archive
 from images.build import Product, ensure_all
+from images.epoch import at_epoch, settle
 from images.processes import check
 from images.ramdisk.modules import KERNELS, Variant
 from images.recipe import Recipe, ensure, hashes
@@ -17,6 +18,7 @@ from images.store import Entry, Store
 
 NAME = "appliance"
 DISK = "appliance.raw.zst"
+WHEELS = "wheels.json"
 _PYTHON = "python.tar"
 _PACKAGES = (
     "busybox",
@@ -40,7 +42,7 @@ _PACKAGES = (
     "util-linux",
     "zstd",
 )
-_BOOT_PACKAGES = ("shim-signed", "shim-helpers-amd64-signed", "grub-efi-amd64-signed")
+BOOT_PACKAGES = ("shim-signed", "shim-helpers-amd64-signed", "grub-efi-amd64-signed")
 _ENABLED = (
     "innervate.service",
     "innervate-disk.service",
@@ -72,8 +74,8 @@ def recipe_of(variant: Variant) -> Recipe:
     named = (*_PARTS, *_beside())
     patterns = (f"{name}/**/*" if (_PRODUCT / name).is_dir() else name for name in named)
     sources = {name: found for name, found in hashes(_PRODUCT, patterns).items() if _COMPILED not in name}
-    options = (_base_recipe(variant).key, _python_recipe().key)
-    return Recipe(name=f"{NAME}-{variant}", suite=SUITE, options=options, packages=_BOOT_PACKAGES, sources=sources)
+    options = (base_recipe(variant).key, python_recipe().key)
+    return Recipe(name=f"{NAME}-{variant}", suite=SUITE, options=options, packages=BOOT_PACKAGES, sources=sources)
 
 
 def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
@@ -83,14 +85,16 @@ def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
     def build(work: Path) -> Mapping[str, Path]:
         tree, signed = work / "tree", work / "boot"
         tree.mkdir()
+        began = tree.stat().st_mtime_ns
         signed.mkdir()
-        base = rootfs.ensure_base(_base_recipe(variant), _HERE / "initramfs", store, archive)
-        for entry in (base, _ensure_python(store, archive)):
+        base = rootfs.ensure_base(base_recipe(variant), _HERE / "initramfs", store, archive)
+        for entry in (base, ensure_python(store, archive)):
             rootfs.unpack(entry, tree, store, archive)
         _add_product(tree, archive)
         _add_stock(tree, variant, store, archive)
         _configure(tree, archive)
-        boot = archive.unpack(_BOOT_PACKAGES, signed)
+        settle(tree, began)
+        boot = archive.unpack(BOOT_PACKAGES, signed)
         raw = disk.build(tree, boot, recipe.key, work, archive)
         archive.progress(f"{recipe.name}: compressing {raw.stat().st_size >> 20} MiB")
         check(archive.processes, ["zstd", "-q", "-T0", "-1", str(raw), "-o", str(work / DISK)], timeout=900)
@@ -99,37 +103,45 @@ def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
     return ensure(recipe, store, build, archive.progress)
 
 
-def _base_recipe(variant: Variant) -> Recipe:
+def base_recipe(variant: Variant) -> Recipe:
     packages = (*_PACKAGES, KERNELS[variant])
     return Recipe(
-        name=f"{NAME}-base-{variant}", suite=SUITE, packages=packages, sources=hashes(_HERE, ("initramfs/**/*",))
+        name=f"{NAME}-base-{variant}",
+        suite=SUITE,
+        packages=packages,
+        sources=hashes(_PACKAGE, ("appliance/initramfs/**/*", *rootfs.SHARED)),
     )
 
 
-def _python_recipe() -> Recipe:
-    return Recipe(name=f"{NAME}-python", suite=SUITE, options=(_PYTHON_VERSION,), sources=hashes(_HERE, (_LOCK.name,)))
+def python_recipe() -> Recipe:
+    sources = hashes(_PACKAGE, (f"appliance/{_LOCK.name}", "wheels.py"))
+    return Recipe(name=f"{NAME}-python", suite=SUITE, options=(_PYTHON_VERSION,), sources=sources)
 
 
-def _ensure_python(store: Store, archive: Archive) -> Entry:
-    """The wheels of the lock file for the Python of the image, which is not the one that runs here."""
+def ensure_python(store: Store, archive: Archive) -> Entry:
+    """The wheels of the lock file for the Python of the image, which is not the one that runs here: a tarball, and the
+    list in the form of `images.wheels`."""
 
     def build(work: Path) -> Mapping[str, Path]:
-        tree, tarball = work / "tree", work / _PYTHON
+        tree, tarball, report, listed = work / "tree", work / _PYTHON, work / "report.json", work / WHEELS
         archive.progress("fetching Python packages")
         platforms = [word for platform in _PLATFORMS for word in ("--platform", platform)]
         chosen = ["--python-version", _PYTHON_VERSION, "--implementation", "cp", *platforms, "--only-binary=:all:"]
         target = ["--target", str(tree / _LIBRARY), "--no-deps", "--no-compile", "--require-hashes", "-r", str(_LOCK)]
-        check(archive.processes, [sys.executable, "-m", "pip", "install", "-q", *chosen, *target], timeout=900)
+        pip = [sys.executable, "-m", "pip", "install", "-q", "--report", str(report), *chosen, *target]
+        check(archive.processes, pip, timeout=900)
+        wheels.drop_scripts(tree / _LIBRARY)
+        listed.write_text(wheels.to_json(wheels.of_report(report.read_text())))
         check(archive.processes, ["tar", "-C", str(tree), *_OWNED, "-cf", str(tarball), "."])
-        return {_PYTHON: tarball}
+        return {_PYTHON: tarball, WHEELS: listed}
 
-    return ensure(_python_recipe(), store, build, archive.progress)
+    return ensure(python_recipe(), store, build, archive.progress)
 
 
 def _add_product(tree: Path, archive: Archive) -> None:
     library = tree / _LIBRARY
     for part in _PARTS:
-        shutil.copytree(_PRODUCT / part, library / part, ignore=shutil.ignore_patterns(_COMPILED))
+        rootfs.lay_over(_PRODUCT / part, library / part)
     add_documentation(library)
     packages = tree / "usr/lib/python3/dist-packages"
     (packages / "innervate.pth").write_text(f"/{_LIBRARY}\n")
@@ -141,11 +153,10 @@ def add_documentation(library: Path) -> None:
     """To where the wheel has it; an installed product had it there already."""
     for source, target in _beside().items():
         found, place = _PRODUCT / source, library / target
-        place.parent.mkdir(parents=True, exist_ok=True)
         if found.is_dir():
-            shutil.copytree(found, place)
+            rootfs.lay_over(found, place)
         else:
-            shutil.copyfile(found, place)
+            rootfs.lay_file(found, place)
 
 
 def _beside() -> Mapping[str, str]:
@@ -175,5 +186,6 @@ def _configure(tree: Path, archive: Archive) -> None:
     rootfs.lay_over(_HERE / "files", tree)
     rootfs.make_anonymous(tree, "innervate")
     (tree / "data").mkdir()
-    check(archive.processes, ["chroot", str(tree), "systemd-sysusers", "/usr/lib/sysusers.d/innervate.conf"])
+    users = ["chroot", str(tree), "systemd-sysusers", "/usr/lib/sysusers.d/innervate.conf"]
+    check(archive.processes, at_epoch(users))
     rootfs.choose_services(tree, archive, enabled=_ENABLED, masked=_MASKED)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from images import grub
+from images.epoch import at_epoch
 from images.ports import Processes
 from images.processes import check
 
@@ -90,14 +91,24 @@ def _write_root(raw: Path, tree: Path, layout: Layout, processes: Processes) -> 
     features = ["-O", "^metadata_csum_seed,^orphan_file", "-b", "4096", "-i", "16384", "-J", f"size={_JOURNAL}"]
     tuning = f"offset={_ROOT_START * _MIB},hash_seed={layout.id_of('hash')},lazy_itable_init=0,lazy_journal_init=0"
     identity = ["-L", "root", "-U", layout.id_of("filesystem")]
-    argv = ["mke2fs", "-q", "-F", "-t", "ext4", *features, *identity, "-E", tuning, "-d", str(tree)]
-    check(processes, [*argv, str(raw), f"{layout.root_size}M"], timeout=600)
+    argv = [*_mke2fs(tree), "-q", "-F", "-t", "ext4", *features, *identity, "-E", tuning, "-d", str(tree)]
+    check(processes, at_epoch([*argv, str(raw), f"{layout.root_size}M"]), timeout=600)
+
+
+def _mke2fs(tree: Path) -> list[str]:
+    """The image's own, which unlike older ones dates every file by the epoch, with its own settings."""
+    loader, libraries = tree / "usr/lib64/ld-linux-x86-64.so.2", tree / "usr/lib/x86_64-linux-gnu"
+    settings = f"MKE2FS_CONFIG={tree / 'etc/mke2fs.conf'}"
+    return ["env", settings, str(loader), "--library-path", str(libraries), str(tree / "usr/sbin/mke2fs")]
 
 
 def _write_esp(raw: Path, loader: Path, layout: Layout, processes: Processes) -> None:
     serial = layout.id_of("esp").replace("-", "")[:8]
     image = f"{raw}@@{_ESP_START}M"
     sectors = str(_ESP_SIZE * _MIB // grub.SECTOR)
-    check(processes, ["mformat", "-i", image, "-F", "-T", sectors, "-v", "ESP", "-N", serial, "::"])
-    check(processes, ["mmd", "-i", image, "::EFI", "::EFI/BOOT"])
-    check(processes, ["mcopy", "-i", image, str(loader), "::EFI/BOOT/BOOTX64.EFI"])
+    for argv in (
+        ["mformat", "-i", image, "-F", "-T", sectors, "-v", "ESP", "-N", serial, "::"],
+        ["mmd", "-i", image, "::EFI", "::EFI/BOOT"],
+        ["mcopy", "-i", image, str(loader), "::EFI/BOOT/BOOTX64.EFI"],
+    ):
+        check(processes, at_epoch(argv))

@@ -43,7 +43,7 @@ def recipe_of(variant: Variant) -> Recipe:
     name = NAME if variant is Variant.CLOUD else f"{NAME}-{variant}"
     shared = ("blocks.py", "grub.py", "rootfs.py", "agent/manifest.py")
     sources = hashes(_PACKAGE, ("debian/*.py", "debian/files/**/*", *shared))
-    return Recipe(name=name, suite=SUITE, options=(_base_recipe(variant).key,), sources=sources)
+    return Recipe(name=name, suite=SUITE, options=(base_recipe(variant).key,), sources=sources)
 
 
 def ensure_debian(variant: Variant, store: Store, archive: Archive) -> Entry:
@@ -54,7 +54,7 @@ def ensure_debian(variant: Variant, store: Store, archive: Archive) -> Entry:
         tree = work / "tree"
         tree.mkdir()
         archive.progress(f"{recipe.name}: laying out the root file system")
-        base = rootfs.ensure_base(_base_recipe(variant), _HERE / "initramfs", store, archive)
+        base = rootfs.ensure_base(base_recipe(variant), _HERE / "initramfs", store, archive)
         rootfs.unpack(base, tree, store, archive)
         _configure(tree, archive)
         archive.progress(f"{recipe.name}: writing the disk")
@@ -68,12 +68,12 @@ def ensure_debian(variant: Variant, store: Store, archive: Archive) -> Entry:
     return ensure(recipe, store, build, archive.progress)
 
 
-def _base_recipe(variant: Variant) -> Recipe:
+def base_recipe(variant: Variant) -> Recipe:
     return Recipe(
         name=f"{NAME}-base-{variant}",
         suite=SUITE,
         packages=(*_PACKAGES, KERNELS[variant]),
-        sources=hashes(_HERE, ("initramfs/**/*",)),
+        sources=hashes(_PACKAGE, ("debian/initramfs/**/*", *rootfs.SHARED)),
     )
 
 

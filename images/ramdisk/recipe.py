@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from images import cpio
+from images import cpio, packages, rootfs
 from images.archive import SUITE, Archive
+from images.epoch import settle
 from images.processes import check
 from images.ramdisk import tree
 from images.ramdisk.modules import KERNELS, SELECTIONS, Variant
@@ -39,7 +40,7 @@ _LEVEL = "-12"
 
 def recipe_of(variant: Variant) -> Recipe:
     sources = hashes(_PACKAGE, ("agent/**/*.py", "cpio.py", "ramdisk/init", "ramdisk/*.script"))
-    base = _base_recipe(variant)
+    base = base_recipe(variant)
     return Recipe(name=f"ramdisk-{variant}", suite=SUITE, options=(base.key, _LEVEL), sources=sources)
 
 
@@ -59,30 +60,34 @@ def ensure_ramdisk(variant: Variant, store: Store, archive: Archive) -> Entry:
     return ensure(recipe_of(variant), store, build, archive.progress)
 
 
-def _base_recipe(variant: Variant) -> Recipe:
+def base_recipe(variant: Variant) -> Recipe:
     extra = ("ipmitool",) if variant is Variant.GENERIC else ()
     return Recipe(
         name=f"ramdisk-base-{variant}",
         suite=SUITE,
         packages=(*_PACKAGES, *extra, KERNELS[variant]),
         options=SELECTIONS[variant],
-        sources=hashes(_PACKAGE, ("ramdisk/tree.py", "ramdisk/modules.py")),
+        sources=hashes(_PACKAGE, ("ramdisk/tree.py", "ramdisk/modules.py", *rootfs.SHARED)),
     )
 
 
 def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
-    recipe = _base_recipe(variant)
+    recipe = base_recipe(variant)
 
     def build(work: Path) -> Mapping[str, Path]:
         source, root = work / "source", work / "root"
-        archive.bootstrap("extract", recipe.packages, source)
+        began = work.stat().st_mtime_ns
+        debs = archive.bootstrap("extract", recipe.packages, source)
         tree.link_merged_usr(source)
         archive.progress("picking programs, libraries, Python and kernel modules")
         root.mkdir()
         tree.pick(source, root, variant, archive.processes)
-        tarball = work / _BASE
-        check(archive.processes, ["tar", "-C", str(root), "--numeric-owner", "-cf", str(tarball), "."])
-        return {KERNEL: tree.kernel_of(source), _BASE: tarball}
+        kernel, tarball = tree.kernel_of(source), work / _BASE
+        used = [deb for deb in debs if packages.brings(deb, root, archive.processes)]
+        listed = rootfs.list_packages(used, source, work, archive)
+        settle(root, began)
+        check(archive.processes, ["tar", "-C", str(root), "--sort=name", "--numeric-owner", "-cf", str(tarball), "."])
+        return {KERNEL: kernel, _BASE: tarball, rootfs.PACKAGES: listed}
 
     return ensure(recipe, store, build, archive.progress)
 

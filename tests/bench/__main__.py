@@ -1,9 +1,9 @@
 """./run bench NAME [--json [FILE]] [--rounds N] [--quick]: ours beside its peers, on this machine.
 
-NAME is one of dhcp, storm, tftp, http, dns, bmc, journal. Ours and the peers take turns: all of them once, then all
-again. Servers run on CPU 0, load generators and BMC clients on CPU 1, in two network namespaces joined by a veth pair;
-journals, which need no network, run on both. Exit status 0 when every run gave a figure, whether or not the goals were
-reached.
+NAME is one of dhcp, storm, tftp, http, dns, bmc, journal, image. Ours and the peers take turns: all of them once, then
+all again. Servers run on CPU 0, load generators and BMC clients on CPU 1, in two network namespaces joined by a veth
+pair; journals and images, which need no network, run on both. Exit status 0 when every run gave a figure, whether or
+not the goals were reached.
 """
 
 import argparse
@@ -57,6 +57,7 @@ def _prepare(bench: Bench) -> None:
     build_tools()
     for file in bench.files:
         traffic.ensure_file(file)
+    bench.prepare()
 
 
 def _measure(bench: Bench, rounds: int) -> Outcome:

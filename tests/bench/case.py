@@ -108,13 +108,15 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """`packages` are the peers' Debian packages, `environments` those from PyPI; `files` is what they serve."""
+    """`packages` are the peers' Debian packages, `environments` those from PyPI; `files` is what they serve, `prepare`
+    makes what else they need, with the packages there."""
 
     name: str
     size: Size
     packages: Sequence[str]
     environments: Sequence[str] = ()
     files: Sequence[Path] = ()
+    prepare: Callable[[], None] = lambda: None
     cases: Sequence[Case | Batch]
     goals: Sequence[Goal]
 

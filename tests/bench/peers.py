@@ -218,3 +218,19 @@ def dnsmasq_dns(folder: Path) -> Launch:
 
 def dnslib(_: Path) -> Launch:
     return Launch(argv=(sys.executable, "-m", "tests.bench.pypeers", "dnslib"), udp=53)
+
+
+# Images
+
+
+def bmaptool(*arguments: str) -> tuple[str, ...]:
+    """A Python program of Debian's, for Debian's Python."""
+    return ("/usr/bin/python3", program("bmap-tools", "usr/bin/bmaptool"), *arguments)
+
+
+def qemu_img(*arguments: str) -> tuple[str, ...]:
+    return (program("qemu-utils", "usr/bin/qemu-img"), *arguments)
+
+
+def image_tools() -> Mapping[str, str]:
+    return {**libraries("qemu-utils"), "PYTHONPATH": program("bmap-tools", "usr/lib/python3/dist-packages")}

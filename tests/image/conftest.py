@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,26 @@ def pytest_runtest_setup() -> None:
         pytest.skip("NOT TESTED: the appliance image boots in a virtual rack, which needs root")
 
 
+def built(recipe: str, name: str) -> Path:
+    """An artefact of the appliance, its release or what is inside, in the store of this machine; built at first use."""
+    return Path(_entries()[recipe][name]["path"])
+
+
+@cache
+def _entries() -> dict[str, dict[str, dict[str, str]]]:
+    names = ("firmware", "ramdisk", "debian-13", "appliance")
+    argv = [sys.executable, "-m", "images", *names, "--variant", "generic", "--json"]
+    done = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=_BUILD_SECONDS)
+    found: dict[str, dict[str, dict[str, str]]] = json.loads(done.stdout)
+    return found
+
+
 @pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The raw disk."""
-    argv = [sys.executable, "-m", "images", "appliance", "--variant", "generic", "--json"]
-    built = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=_BUILD_SECONDS)
-    packed = json.loads(built.stdout)["appliance-generic"]["appliance.raw.zst"]["path"]
+    packed = built("appliance-generic", "appliance.raw.zst")
     raw = tmp_path_factory.mktemp("image") / "appliance.raw"
-    subprocess.run(["zstd", "-q", "-d", packed, "-o", str(raw)], check=True)
+    subprocess.run(["zstd", "-q", "-d", str(packed), "-o", str(raw)], check=True)
     return raw
 
 

@@ -168,7 +168,7 @@ class FileDisk(LinuxDisk):
             super().write(0, bytes(self.size))
         return self._discards != "no"
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         if self._cut_after is not None and len(self.writes) >= self._cut_after:
             raise PowerCutError("cut")
         self.writes.append((offset, len(data)))

@@ -106,7 +106,7 @@ class FakeDisk:
         with memoryview(self.cells) as cells:
             return bytes(cells[offset : offset + size])
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         assert is_zero(data)
         self._mutate(offset, len(data), self.traits.write)
 

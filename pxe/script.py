@@ -26,6 +26,7 @@ _WORD = re.compile(r"(?!.*&&)[A-Za-z0-9._:/=,@+?&~-]{1,1024}")
 _NOT_IN_REASON = re.compile(r"[^A-Za-z0-9._:/=,@+?~ -]")
 _LONGEST_REASON = 200
 _LONGEST_WAIT = 3600
+_ETHERNET = "01"  # the ARP hardware type
 
 # netX is the device that was opened last, the one that boots; a bare ${mac} would be net0's on every machine.
 _SCRIPT_PATH = "/boot.ipxe?mac=${netX/mac:hexhyp}&uuid=${uuid}&serial=${serial:uristring}"
@@ -94,13 +95,15 @@ def attempt_path(path: str, attempt: str, client: Client) -> str:
 
 
 def _words(intent: RunKernel, client: Client) -> tuple[str, ...]:
-    """The paths of the kernel and of the initrd, then the arguments."""
+    """The paths of the kernel and of the initrd, then the arguments; the last says which NIC boots, as PXELINUX does:
+    of several the system asks for an address on that one alone."""
     kernel, initrd = intent.kernel, intent.initrd
     for path in (kernel, initrd):
         if not path.startswith("/"):
             raise ConfigError("not an absolute path", evidence=path[:80], next_action="start it with a slash")
     own = attempt_path("", intent.attempt, client) if intent.attempt else ""
-    words = (own + kernel, own + initrd, *intent.arguments)
+    boots = f"BOOTIF={_ETHERNET}-{client.mac.text.replace(':', '-')}"
+    words = (own + kernel, own + initrd, *intent.arguments, boots)
     if not all(map(_WORD.fullmatch, words)):
         bad = next(word for word in words if not _WORD.fullmatch(word))
         raise ConfigError(

@@ -64,7 +64,7 @@ def _steps(view: PlanView) -> Iterator[RenderableType]:
 
 def _step(step: StepView) -> Text:
     mark, style = ("!", "bold red") if step.kind == "destructive" else (" ", "")
-    return Text(f"  {mark} {clean(step.summary, 300)}", style=style)
+    return Text(f"  {mark} {clean(step.summary, 1000)}", style=style)
 
 
 def _destroyed(view: PlanView) -> Iterator[Text]:

@@ -105,6 +105,6 @@ def _differences(view: SiteView) -> Iterator[str]:
 
 
 def _change(change: SiteChangeView) -> str:
-    was = f" (was: {clean(change.before, 300)})" if change.before and change.before != change.summary else ""
+    was = f" (was: {clean(change.before, 1000)})" if change.before and change.before != change.summary else ""
     kind = " DESTROYS" if change.kind == "destructive" else ""
-    return f"{_SIGNS[change.change]} {clean(change.machine, 63)}:{kind} {clean(change.summary, 300)}{was}"
+    return f"{_SIGNS[change.change]} {clean(change.machine, 63)}:{kind} {clean(change.summary, 1000)}{was}"

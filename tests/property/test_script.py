@@ -14,6 +14,7 @@ from pxe.script import boot_config, boot_script
 
 ENDPOINTS = Endpoints(address=IPv4Address("10.20.0.1"))
 CLIENT = Client(mac=Mac("52:54:00:00:00:01"), stage=Stage.IPXE)
+BOOTS = "BOOTIF=01-52-54-00-00-00-01"
 RETRY = [":retry", "imgfree", "isset", "iseq", "echo", "sleep", "chain"]
 values = st.text() | st.text(alphabet="ab/=.-&| \n\r${}#;:?@+~") | st.sampled_from(["&&", "||", "a\nshell", "-x"])
 
@@ -37,7 +38,8 @@ def test_run_kernel_has_its_own_commands_only(kernel: str, initrd: str, argument
     assert operators(script) == 6
     assert "${" not in script.split(":retry")[0]
     line = script.splitlines()[2].split()
-    assert line == ["kernel", f"http://10.20.0.1/{kernel}", "initrd=initrd", *arguments, "||", "goto", "retry"]
+    words = [f"http://10.20.0.1/{kernel}", "initrd=initrd", *arguments, BOOTS]
+    assert line == ["kernel", *words, "||", "goto", "retry"]
 
 
 @given(values, st.integers())
@@ -61,7 +63,7 @@ def test_grub_reads_every_value_in_quotes_as_itself(kernel: str, initrd: str, ar
     except ConfigError:
         return
     _, linux, initrd_line, end = config.splitlines()
-    assert shlex.split(linux) == ["if", "linux", *_last_ends([f"(http,10.20.0.1)/{kernel}", *arguments]), "then"]
+    assert shlex.split(linux) == ["if", "linux", *_last_ends([f"(http,10.20.0.1)/{kernel}", *arguments, BOOTS]), "then"]
     assert shlex.split(initrd_line) == ["if", "initrd", f"(http,10.20.0.1)/{initrd};", "then", "boot;", "fi"]
     assert end == "fi"
 

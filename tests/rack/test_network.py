@@ -134,7 +134,7 @@ def its_links_are_as_stated(scene: Scene) -> None:
     assert said.count("MII Status: up") == 3
     assert scene.there("cat", "/etc/resolv.conf") == "search rack.test\nnameserver 10.77.0.1\n"
     journal = scene.there("journalctl", "--no-pager", "--boot", "--unit", "systemd-networkd", "--output", "cat")
-    assert "/etc/systemd/network" not in journal, "it complains of a file"
+    assert not [line for line in journal.splitlines() if line.startswith("/etc/systemd/network")], journal
 
 
 def frames_of_the_vlan_are_tagged(scene: Scene) -> None:
@@ -143,7 +143,7 @@ def frames_of_the_vlan_are_tagged(scene: Scene) -> None:
     with listener:
         listener.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         listener.settimeout(10)
-        scene.there("sh", "-c", "busybox ping -c 1 -W 1 10.20.0.1 || true")
+        scene.there("busybox ping -c 1 -W 1 10.20.0.1 || true")
         assert arp_for(listener, bytes([10, 20, 0, 1])) == VLAN
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from appliance.config import Settings
 from appliance.errors import MachineryError
 from appliance.model.ids import ImageName
-from appliance.plan import ImageRef
+from appliance.plan import ImageRef, InstallerRef, OsRef
 from images.build import Product, find_all
 from images.errors import ImagesError
 from images.manifest import Manifest
@@ -25,7 +26,7 @@ class Stock:
     artifacts: Mapping[str, Content]
     kernel_sha256: str
     initrd_sha256: str
-    images: Mapping[ImageName, ImageRef]
+    images: Mapping[ImageName, OsRef]
     entries: tuple[Entry, ...] = ()
 
 
@@ -51,6 +52,35 @@ def take_stock(settings: Settings) -> Stock:
         images={image.name: image},
         entries=tuple(found.entries.values()),
     )
+
+
+def content_of(image: OsRef) -> str:
+    """The SHA-256 of what machines get most of."""
+    match image:
+        case ImageRef():
+            return image.blob_sha256
+        case InstallerRef():
+            return image.files_sha256
+        case _:
+            assert_never(image)
+
+
+def files_of(image: OsRef) -> Mapping[str, str]:
+    """By SHA-256, the names that people know."""
+    match image:
+        case ImageRef():
+            return {
+                image.manifest_sha256: f"the manifest of {image.name}",
+                image.blob_sha256: f"the image {image.name}",
+            }
+        case InstallerRef():
+            return {
+                image.kernel_sha256: f"the kernel of {image.name}",
+                image.initrd_sha256: f"the ramdisk of {image.name}",
+                image.files_sha256: f"the file list of {image.name}",
+            }
+        case _:
+            assert_never(image)
 
 
 def _content(artifact: Artifact, store: Store) -> FileContent:

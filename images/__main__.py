@@ -11,7 +11,7 @@ from pathlib import Path
 from images.appliance.recipe import NAME as APPLIANCE
 from images.appliance.recipe import ensure_appliance
 from images.archive import Archive
-from images.build import Product, ensure_all
+from images.build import STANDARD, Product, ensure_all
 from images.errors import ImagesError
 from images.mirror import find_mirror
 from images.processes import HostProcesses
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     store = Store(options.store.expanduser())
     variants = tuple(Variant) if options.variant == _ALL else (Variant(options.variant),)
-    names = tuple(options.names) or tuple(Product)
+    names = tuple(options.names) or STANDARD
     try:
         entries = _build(store, variants, names)
     except ImagesError as error:

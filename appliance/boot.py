@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import TypeVar
 from uuid import UUID
 
+from appliance.conductor.installing import Installing
 from appliance.conductor.machine import MachineState
+from appliance.install.answers import kernel_words
 from appliance.inventory.bogus import real_uuid
 from appliance.inventory.identity import Identities
 from appliance.model.bmc import SystemIdentity
@@ -35,6 +37,16 @@ class Ramdisk:
     arguments: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """An installer that may speak for a machine. Only while its step is `at_work` it is told anything or let at a
+    disk."""
+
+    machine: MachineName
+    installing: Installing
+    at_work: bool
+
+
 def intent_for(state: MachineState, ramdisk: Ramdisk) -> BootIntent:
     """A machine that was told to run from its disk does so until a step asks for the agent again."""
     if state.phase is Phase.RETIRED:
@@ -43,6 +55,8 @@ def intent_for(state: MachineState, ramdisk: Ramdisk) -> BootIntent:
         return LocalDisk()
     if state.boot_nonce is None:
         return Wait(reason=f"{state.name} is waiting for an approved plan", seconds=15)
+    if state.installer is not None:
+        return _installer(state, state.installer, ramdisk)
     words = (f"innervate.server={ramdisk.server_url}", f"innervate.nonce={state.boot_nonce}")
     return RunKernel(
         kernel=ramdisk.kernel,
@@ -50,6 +64,23 @@ def intent_for(state: MachineState, ramdisk: Ramdisk) -> BootIntent:
         arguments=(*words, *ramdisk.arguments),
         attempt=state.boot_nonce,
     )
+
+
+def _installer(state: MachineState, installer: Installing, ramdisk: Ramdisk) -> BootIntent:
+    """A machine that restarts after its step has ended, for better or worse, does not install again."""
+    if not _is_at_work(state, installer):
+        return Wait(reason=f"{state.name} was being installed, and that has ended; see innervate status", seconds=30)
+    told = installer.do.installer
+    return RunKernel(
+        kernel=f"/artifact/{told.kernel_sha256}",
+        initrd=f"/artifact/{told.initrd_sha256}",
+        arguments=(*kernel_words(installer.do, installer.nonce, ramdisk.server_url), *ramdisk.arguments),
+        attempt=installer.nonce,
+    )
+
+
+def _is_at_work(state: MachineState, installer: Installing) -> bool:
+    return state.attempt is not None and state.attempt.nonce == installer.nonce and not installer.failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +100,7 @@ class Snapshot:
     agents: Mapping[Nonce, MachineName] = field(default_factory=dict)
     seeds: Mapping[Nonce, MachineName] = field(default_factory=dict)
     nonces: Mapping[MachineName, frozenset[Nonce]] = field(default_factory=dict)
+    guests: Mapping[Nonce, Guest] = field(default_factory=dict)
     greeted: Mapping[MachineName, Nonce] = field(default_factory=dict)
     unread: frozenset[MachineName] = frozenset()
 
@@ -90,14 +122,18 @@ class Snapshot:
         moved = any(self.identities.get(s.name) is not identities.get(s.name) for s in states)
         intents, nonces = dict(self.intents), dict(self.nonces)
         agents, seeds, greeted = dict(self.agents), dict(self.seeds), dict(self.greeted)
+        guests = dict(self.guests)
         for state in states:
             for nonce in nonces.get(state.name, ()):
                 agents.pop(nonce, None)
                 seeds.pop(nonce, None)
+                guests.pop(nonce, None)
             running, installed = _agent_nonces(state), _seed_nonces(state)
             intents[state.name], nonces[state.name] = intent_for(state, ramdisk), running | installed
             agents.update(dict.fromkeys(running, state.name))
             seeds.update(dict.fromkeys(installed, state.name))
+            if (guest := _guest(state)) is not None:
+                guests[guest.installing.nonce] = guest
             if state.hello is not None:
                 greeted[state.name] = state.hello.nonce
             else:
@@ -112,6 +148,7 @@ class Snapshot:
             known=known,
             agents=MappingProxyType(agents),
             seeds=MappingProxyType(seeds),
+            guests=MappingProxyType(guests),
             nonces=MappingProxyType(nonces),
             greeted=MappingProxyType(greeted),
             unread=self.unread.difference(state.name for state in states) | unread,
@@ -162,8 +199,16 @@ def _index(pairs: Iterable[tuple[K, MachineName]]) -> Mapping[K, MachineName | N
 def _agent_nonces(state: MachineState) -> frozenset[Nonce]:
     """The agent that runs and the one that would boot now; whoever booted before either is refused."""
     running = state.hello.nonce if state.hello else None
-    return frozenset(nonce for nonce in (running, state.boot_nonce) if nonce is not None)
+    coming = state.boot_nonce if state.installer is None else None
+    return frozenset(nonce for nonce in (running, coming) if nonce is not None)
 
 
 def _seed_nonces(state: MachineState) -> frozenset[Nonce]:
     return frozenset({state.seed_nonce}) if state.seed_nonce is not None else frozenset()
+
+
+def _guest(state: MachineState) -> Guest | None:
+    installer = state.installer
+    if installer is None:
+        return None
+    return Guest(machine=state.name, installing=installer, at_work=_is_at_work(state, installer))

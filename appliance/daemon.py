@@ -48,6 +48,7 @@ from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
 from appliance.services.collector import line_to
 from appliance.services.doctor import Ward, checks_of
+from appliance.services.installers import FrontDesk, InstallDesk
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
@@ -333,6 +334,8 @@ def _facing_nodes(
 ) -> tuple[AgentDesk, BootServices]:
     senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
     desk = AgentDesk(present.read, senses, SystemClock())
+    network = site.topology.boot_network
+    installers = InstallDesk(present.read, senses, endpoints_of(network).url(""), network, SystemClock())
 
     def observe(event: PxeEvent) -> None:
         meter.observe(event)
@@ -342,7 +345,7 @@ def _facing_nodes(
         config=service_config(site.topology, stock, settings),
         policy=present,
         artifacts=ContentTable(stock.artifacts),
-        application=desk,
+        application=FrontDesk(desk, installers),
         observe=observe,
         clock=SystemClock(),
     )

@@ -9,6 +9,7 @@ Rules
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from heapq import heapify, heappop, heappush
 from typing import Annotated, Literal
 
@@ -34,6 +35,33 @@ class ImageRef:
     manifest_sha256: str
     blob_sha256: str
     raw_bytes: int
+
+
+class AnswerKind(Enum):
+    """In which form an installer is told what it would ask."""
+
+    PRESEED = "preseed"
+    """debian-installer (Debian installation guide, appendix B)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallerRef:
+    """A kernel and a ramdisk that install an OS by themselves, and what they fetch for it. Hashes are SHA-256.
+
+    `files_sha256` is that of the list of these files, `raw_bytes` the smallest disk that will do,
+    `kernel_package` the package of the kernel, for installers that have to be told."""
+
+    name: ImageName
+    answers: AnswerKind
+    kernel_sha256: str
+    initrd_sha256: str
+    files_sha256: str
+    raw_bytes: int
+    kernel_package: str = ""
+
+
+OsRef = ImageRef | InstallerRef
+"""What can be installed: it says by itself which way it comes to the disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,9 +126,26 @@ class WriteSeed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BootDisk:
+class RunInstaller:
+    """The installer is booted from the network and writes to this disk alone, answered for this machine.
+
+    It asks before it writes; disk and contents are judged then."""
+
+    installer: InstallerRef
     disk: DiskRef
-    image: ImageRef
+    hostname: str
+    domain: str
+    authorized_keys: tuple[str, ...]
+    action: Literal["run-installer"] = "run-installer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootDisk:
+    """`by_itself`: what installed it restarts the machine, and no agent has to."""
+
+    disk: DiskRef
+    image: OsRef
+    by_itself: Annotated[bool, Field(exclude_if=lambda said: not said)] = False
     action: Literal["boot-disk"] = "boot-disk"
 
 
@@ -154,6 +199,7 @@ Action = (
     | Inspect
     | WriteImage
     | WriteSeed
+    | RunInstaller
     | BootDisk
     | ConfirmShell
     | SetPower

@@ -12,7 +12,7 @@ from images.appliance.recipe import NAME as APPLIANCE
 from images.appliance.recipe import ensure_appliance
 from images.appliance.release import ensure_release
 from images.archive import Archive
-from images.build import Product, ensure_all
+from images.build import STANDARD, Product, ensure_all
 from images.errors import ImagesError
 from images.keys import DEFAULT as DEFAULT_KEY
 from images.keys import ensure_key
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     store = Store(options.store.expanduser())
     variants = tuple(Variant) if options.variant == _ALL else (Variant(options.variant),)
-    names = tuple(options.names) or tuple(Product)
+    names = tuple(options.names) or STANDARD
     try:
         entries = _build(store, variants, names, options.key)
     except ImagesError as error:

@@ -7,7 +7,7 @@
 /grub/grub.cfg                            GRUB's first configuration
 /boot.ipxe?mac=&uuid=                     the boot script of one machine
 /boot.grub?mac=&uuid=                     the same for GRUB
-/agent/..., /report                       the application
+/agent/..., /install/..., /report         the application
 """
 
 import re
@@ -33,7 +33,7 @@ _FIRST_SCRIPTS = frozenset((f"/{AUTOEXEC}", f"/{GRUB_CONFIG}"))
 _SCRIPT_TYPE = "text/plain"
 _NBP = "/nbp/"
 _ARTIFACT = "/artifact/"
-_APPLICATION = ("/agent/", "/report")
+_APPLICATION = ("/agent/", "/install/", "/report")
 _ATTEMPT = re.compile(
     r"/a/(?P<mac>([0-9a-f]{2}-){5}[0-9a-f]{2})(\.(?P<uuid>[0-9a-f-]{36}))?/(?P<attempt>[^/]{1,128})(?P<path>/artifact/.+)"
 )
@@ -42,7 +42,7 @@ _BOGUS_UUIDS = frozenset((0, 2**128 - 1))
 
 class Application(Protocol):
     def handle(self, request: HttpRequest) -> HttpReply:
-        """Answers /agent/* and /report, in the HTTP server's worker threads: several at once."""
+        """Answers /agent/*, /install/* and /report, in the HTTP server's worker threads: several at once."""
         ...
 
 

@@ -117,14 +117,14 @@ def _snapshot(settings: "Settings") -> "SnapshotView":
 
 def _images(settings: "Settings") -> dict[str, str]:
     """A store that is incomplete hinders no backup."""
-    from appliance.services.stock import take_stock
+    from appliance.services.stock import files_of, take_stock
 
     try:
         images = take_stock(settings).images.values()
     except InnervateError as error:
         print(f"no images are named in it: {error}", file=sys.stderr)
         return {}
-    return {image.name: f"manifest {image.manifest_sha256}, blob {image.blob_sha256}" for image in images}
+    return {image.name: ", ".join(f"{what} {digest}" for digest, what in files_of(image).items()) for image in images}
 
 
 def _phrase(file: Path | None, *, twice: bool = False) -> "Secret":

@@ -13,7 +13,7 @@ from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.step import StepKind
 from appliance.model.views import RunState
 from appliance.model.words import Destroys, GoalState
-from appliance.plan import DiskRef, Plan, Purpose, Step, Wipe, WriteImage
+from appliance.plan import DiskRef, Plan, Purpose, RunInstaller, Step, Wipe, WriteImage
 from appliance.roles.disk import BLANK
 from appliance.store.records import GoalAsked, GoalEnded, GoalSet, RunStarted
 
@@ -112,4 +112,4 @@ def _is_covered(consent: Consent, step: Step) -> bool:
 
 
 def _disk_of(step: Step) -> DiskRef | None:
-    return step.do.disk if isinstance(step.do, WriteImage | Wipe) else None
+    return step.do.disk if isinstance(step.do, WriteImage | RunInstaller | Wipe) else None

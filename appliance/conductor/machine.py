@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import assert_never
 
+from appliance.conductor import installing
+from appliance.conductor.installing import Installing
 from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.amend import amended
@@ -24,11 +26,12 @@ from appliance.plan import (
     DiskRef,
     Drain,
     Enrol,
-    ImageRef,
     Inspect,
+    OsRef,
     Rescue,
     Retire,
     RoleChoice,
+    RunInstaller,
     SetPower,
     Step,
     Wipe,
@@ -45,6 +48,8 @@ from appliance.store.records import (
     HoldPlaced,
     HoldReleased,
     IdentityRead,
+    InstallerSeen,
+    InstallerStage,
     MachineAnswers,
     MachineSilent,
     MachineStrayed,
@@ -107,6 +112,7 @@ class MachineState:
     seed_nonce: Nonce | None = None
     seed_network: MachineNetwork | None = None
     boots_disk: bool = False
+    installing: Installing | None = None
     first_boot: FirstBootSeen | None = None
     installed: Installed | None = None
     facts_current: bool = False
@@ -136,6 +142,11 @@ class MachineState:
     def conditions(self) -> tuple[Condition, ...]:
         found = (self.hold, self.failed, self.replaced, self.silent, self.strayed)
         return tuple(condition for condition in found if condition is not None)
+
+    @property
+    def installer(self) -> Installing | None:
+        """The one that boots there now: never another than that of the step at work."""
+        return self.installing if self.installing is not None and self.installing.nonce == self.boot_nonce else None
 
     @property
     def record(self) -> MachineRecord:
@@ -202,6 +213,8 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
         case FactsReceived(facts=facts, nonce=nonce):
             known = amended(state, facts=facts, facts_nonce=nonce, facts_current=True)
             return _proof(known, "facts", _describe(facts), now)
+        case InstallerSeen() as seen:
+            return _installer_said(state, seen, now)
         case FirstBootSeen() as report:
             detail = f"{report.hostname} {report.address} nonce {report.nonce[:8]}"
             return amended(_stage(state, "first_boot", detail, now), first_boot=report, hello=None)
@@ -231,6 +244,8 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
             state = _enter(state, Phase.DEPLOYING, now)
             nonces = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce)
             return amended(nonces, seed_network=network)
+        case RunInstaller() as do:
+            return _installs(state, do, intent, now)
         case BootDisk():
             return amended(_enter(state, Phase.BOOTING, now), boots_disk=True)
         case ConfirmShell():
@@ -244,6 +259,33 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
             return state
         case _:
             assert_never(action)
+
+
+def _installs(state: MachineState, do: RunInstaller, intent: StepIntent, now: float) -> MachineState:
+    """A step that is taken up again finds the installer where it is, perhaps done: the disk then stays what boots."""
+    assert state.attempt is not None  # noqa: S101  the intent made it
+    installer = installing.begun(state.installing, do, state.attempt)
+    state = amended(state, installed=None, facts_current=False, drained=False, installing=installer)
+    nonces = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce, boots_disk=installer.done)
+    return _enter(nonces, Phase.DEPLOYING, now)
+
+
+def _installer_said(state: MachineState, seen: InstallerSeen, now: float) -> MachineState:
+    """From the moment that its being done is known, the machine boots from its disk."""
+    installer = state.installer
+    if installer is None or installer.nonce != seen.nonce:
+        return state
+    installer = installing.heard(installer, seen, now)
+    state = amended(state, installing=installer, boots_disk=state.boots_disk or installer.done)
+    match seen.stage:
+        case InstallerStage.ANSWERS:
+            return _stage(state, "hello", seen.detail, now)
+        case InstallerStage.WORD:
+            return state
+        case InstallerStage.DISK | InstallerStage.FAILED | InstallerStage.DONE:
+            return _proof(state, f"installer {seen.stage.value}", seen.detail, now)
+        case _:
+            assert_never(seen.stage)
 
 
 def _coming(phase: Phase, errand: Errand | None) -> Phase:
@@ -268,7 +310,7 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
             return _proof(state, "bmc", detail, now)
         case Inspect():
             return _enter(state, Phase.AVAILABLE, now)
-        case WriteImage():
+        case WriteImage() | RunInstaller():
             return _stage(state, "written", detail, now)
         case BootDisk(image=image, disk=disk):
             return amended(_enter(state, Phase.CONFIGURING, now), installed=_installed(state, image, disk))
@@ -312,7 +354,7 @@ def given(state: MachineState, choice: RoleChoice, errand: Errand | None, now: f
     return amended(state, role=role, spare_of=spare_of, replaced=replaced)
 
 
-def _installed(state: MachineState, image: ImageRef, disk: DiskRef) -> Installed | None:
+def _installed(state: MachineState, image: OsRef, disk: DiskRef) -> Installed | None:
     report = state.first_boot
     if report is None:
         return None

@@ -15,6 +15,7 @@ from appliance.plan import (
     Inspect,
     Rescue,
     Retire,
+    RunInstaller,
     SetPower,
     Step,
     Wipe,
@@ -49,7 +50,7 @@ async def task_of(hands: Hands, step: Step, attempt: Attempt) -> protocol.Task:
             return protocol.Rescue(id=attempt.task, fence=attempt.fence, authorized_keys=keys)
         case Inspect():
             return protocol.Inspect(id=attempt.task, fence=attempt.fence)
-        case Enrol() | BootAgent() | ConfirmShell() | SetPower() | Drain() | Retire():
+        case Enrol() | BootAgent() | ConfirmShell() | SetPower() | Drain() | Retire() | RunInstaller():
             raise AssertionError(f"{step.id} is no work of the agent's")
         case _:
             assert_never(step.do)

@@ -115,11 +115,16 @@ def _dhcp_everywhere() -> str:
 
 
 def _refuse_strange(action: WriteSeed, nonce: Nonce) -> None:
-    _require(_HOSTNAME, action.hostname, "host name")
-    _require(_DOMAIN, action.domain, "domain")
+    require_names(action.hostname, action.domain)
     _require(_NONCE, nonce, "nonce")
     for key in action.authorized_keys:
         _require(_KEY, key, "OpenSSH public key line")
+
+
+def require_names(hostname: str, domain: str) -> None:
+    """Raises `UsageError`."""
+    _require(_HOSTNAME, hostname, "host name")
+    _require(_DOMAIN, domain, "domain")
 
 
 def _refuse_foreign(report_url: str, network: BootNetwork) -> None:

@@ -9,7 +9,7 @@ from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.links import MachineNetwork
 from appliance.model.phase import Condition, ConditionKind, Phase
-from appliance.plan import DiskRef, ImageRef
+from appliance.plan import DiskRef, OsRef
 from appliance.roles.disk import DiskPolicy, Overwrite
 
 
@@ -17,7 +17,7 @@ from appliance.roles.disk import DiskPolicy, Overwrite
 class Installed:
     """What the installed system said of itself at its first boot. `network` is the one of its seed; None: DHCP."""
 
-    image: ImageRef
+    image: OsRef
     hostname: str
     address: IPv4Address
     host_keys: tuple[str, ...]
@@ -69,7 +69,7 @@ class Inventory:
     """With `by_role` only machines that have a role are installed, each on the disk that `disks` states for it."""
 
     machines: Mapping[MachineName, MachineRecord]
-    images: Mapping[ImageName, ImageRef]
+    images: Mapping[ImageName, OsRef]
     by_role: bool = False
     disks: Mapping[str, tuple[DiskPolicy, Overwrite]] = field(default_factory=dict)
 

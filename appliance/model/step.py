@@ -60,6 +60,13 @@ STEPS: dict[str, StepRule] = {
         evidence="the partition's hash read back",
         costs=Cost.NOTHING,
     ),
+    "run-installer": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="a BMC that takes orders; the disk named by serial number, WWN and size holds what the plan says, or "
+        "nothing",
+        evidence="the installer's own word that it is done, with the nonce of this boot",
+        costs=Cost.UPLINK,
+    ),
     "boot-disk": StepRule(
         kind=StepKind.IDEMPOTENT,
         before="image and seed are on the disk",

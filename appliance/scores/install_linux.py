@@ -1,7 +1,7 @@
 """InstallLinux: every machine runs a given image from its own disk, and lets us in."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from appliance.capabilities import (
     BareMachines,
@@ -26,7 +26,10 @@ from appliance.plan import (
     Deferred,
     DiskRef,
     ImageRef,
+    InstallerRef,
+    OsRef,
     Plan,
+    RunInstaller,
     ShellCheck,
     Step,
     WriteImage,
@@ -37,6 +40,7 @@ from appliance.scores.score import BOOT_AGENT_SECONDS, Move, boot_agent, chain
 
 NAME = "install-linux"
 WRITE_SECONDS = 3600.0
+INSTALL_SECONDS = 10800.0  # of which a slow machine unpacks packages for most
 SEED_SECONDS = BOOT_AGENT_SECONDS + 120.0  # an agent that was lost is booted again first
 BOOT_SECONDS = 2000.0  # two starts share it, each as patient as that of the agent
 SHELL_SECONDS = 600.0
@@ -51,7 +55,8 @@ class InstallNeeds(
 class InstallLinux:
     """`machines` None means all; where the topology gives roles, all that have one, or the one named by `role`, each on
     the disk that its role states. A machine that already runs the image is left alone, whatever `overwrite` says.
-    `cloud_init` is for images that carry cloud-init."""
+    `cloud_init` is for images that carry cloud-init. Whether an image is written or an installer is run, is said by
+    what `image` names."""
 
     image: str
     disk: DiskPolicy = field(default_factory=SmallestDisk)
@@ -75,7 +80,7 @@ class InstallLinux:
             missing=tuple(sentence for record in records for sentence in _outdated(site, record, image)),
         )
 
-    def _image(self, site: InstallNeeds, inventory: Inventory) -> ImageRef:
+    def _image(self, site: InstallNeeds, inventory: Inventory) -> OsRef:
         name = ImageName(self.image)
         if name in site.images and name in inventory.images:
             return inventory.images[name]
@@ -100,9 +105,7 @@ class InstallLinux:
     def _is_meant(self, record: MachineRecord, inventory: Inventory) -> bool:
         return not inventory.by_role or (bool(record.role) and self.role in (None, record.role))
 
-    def _steps(
-        self, site: InstallNeeds, record: MachineRecord, image: ImageRef, inventory: Inventory
-    ) -> tuple[Step, ...]:
+    def _steps(self, site: InstallNeeds, record: MachineRecord, image: OsRef, inventory: Inventory) -> tuple[Step, ...]:
         if record.facts is None:
             return ()
         confirm = _confirm(site, record.name, record.facts)
@@ -116,6 +119,38 @@ class InstallLinux:
         return chain(self.name, record.name, (*self._way(site, record.name, image, disk, network), confirm))
 
     def _way(
+        self, site: InstallNeeds, name: MachineName, image: OsRef, disk: Disk, network: MachineNetwork | None
+    ) -> tuple[Move, ...]:
+        match image:
+            case ImageRef():
+                return self._by_image(site, name, image, disk, network)
+            case InstallerRef():
+                if network is not None:
+                    raise _no_network(name, image)
+                return self._by_installer(site, name, image, disk)
+            case _:
+                assert_never(image)
+
+    def _by_installer(
+        self, site: InstallNeeds, name: MachineName, installer: InstallerRef, disk: Disk
+    ) -> tuple[Move, ...]:
+        if self.cloud_init.documents:
+            raise PlanError(
+                f"{self.name}: {installer.name} is no image that carries cloud-init",
+                next_action="take cloud_init out of the score, or install an image",
+            )
+        ref = DiskRef.of(disk)
+        run = RunInstaller(
+            installer=installer, disk=ref, hostname=name, domain=site.domain, authorized_keys=_keys(site)
+        )
+        holds = f"disk {describe(disk)} of {name}, which now holds: {disk.contents}"
+        boot = BootDisk(disk=ref, image=installer, by_itself=True)
+        return (
+            Move(do=run, summary=f"install {installer.name} on {holds}", budget=INSTALL_SECONDS),
+            Move(do=boot, summary=f"boot {name} from its disk", budget=BOOT_SECONDS),
+        )
+
+    def _by_image(
         self, site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk, network: MachineNetwork | None
     ) -> tuple[Move, ...]:
         ref, documents = DiskRef.of(disk), self.cloud_init.documents
@@ -140,14 +175,14 @@ class InstallLinux:
         )
 
 
-def _disk(name: MachineName, facts: HardwareFacts, image: ImageRef, policy: DiskPolicy, overwrite: Overwrite) -> Disk:
+def _disk(name: MachineName, facts: HardwareFacts, image: OsRef, policy: DiskPolicy, overwrite: Overwrite) -> Disk:
     try:
         return choose_disk(facts, policy, image.raw_bytes, overwrite)
     except PlanError as error:
         raise PlanError(f"{name}: {error}", evidence=error.evidence, next_action=error.next_action) from error
 
 
-def _waits(site: InstallNeeds, record: MachineRecord, image: ImageRef) -> str:
+def _waits(site: InstallNeeds, record: MachineRecord, image: OsRef) -> str:
     """What has to be known before it can be planned; "" for nothing."""
     if record.facts is None:
         return "its hardware is not known yet; Discover must run first"
@@ -178,7 +213,15 @@ def _two_networks(name: MachineName) -> PlanError:
     )
 
 
-def _outdated(site: InstallNeeds, record: MachineRecord, image: ImageRef) -> tuple[str, ...]:
+def _no_network(name: MachineName, installer: InstallerRef) -> PlanError:
+    return PlanError(
+        f"{name}: {installer.name} sets up DHCP alone",
+        evidence="Server(network=...) in the topology",
+        next_action="install an image, or take the network out of the topology",
+    )
+
+
+def _outdated(site: InstallNeeds, record: MachineRecord, image: OsRef) -> tuple[str, ...]:
     """A machine that was installed with another network keeps that until it is installed again."""
     if record.facts is None or not _is_confirmed(record, image) or record.installed is None:
         return ()
@@ -192,7 +235,7 @@ def _outdated(site: InstallNeeds, record: MachineRecord, image: ImageRef) -> tup
     return (f"{record.name} has the network it was installed with{has}; reinstalling it makes that{shall}",)
 
 
-def _is_confirmed(record: MachineRecord, image: ImageRef) -> bool:
+def _is_confirmed(record: MachineRecord, image: OsRef) -> bool:
     return record.installed is not None and record.installed.image == image and record.installed.confirmed
 
 

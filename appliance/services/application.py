@@ -36,7 +36,7 @@ from appliance.model.views import (
     SnapshotView,
 )
 from appliance.model.words import GoalState
-from appliance.plan import ImageRef, Plan, Purpose, SetPower, Step
+from appliance.plan import OsRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.looking import Looking
@@ -88,7 +88,7 @@ class Appliance(Looking):
         *,
         memory: Memory,
         site: Site[Rack],
-        images: Mapping[ImageName, ImageRef],
+        images: Mapping[ImageName, OsRef],
         clock: Clock,
         rng: Rng,
         session_of: Callable[[MachineName], Session | None],

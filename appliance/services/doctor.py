@@ -21,7 +21,7 @@ from appliance.model.views import SegmentView
 from appliance.ports import Clock
 from appliance.scores.install_linux import InstallLinux
 from appliance.services.library import artifact_path
-from appliance.services.stock import Stock
+from appliance.services.stock import Stock, files_of
 from appliance.site import Site
 from appliance.topology import Rack
 from images.ports import Listening
@@ -184,8 +184,7 @@ def _files(stock: Stock) -> Iterator[tuple[str, FileContent]]:
     """What machines get, under the name that people know; each once."""
     names = {stock.kernel_sha256: "the ramdisk's kernel", stock.initrd_sha256: "the ramdisk"}
     for image in stock.images.values():
-        names[image.manifest_sha256] = f"the manifest of {image.name}"
-        names[image.blob_sha256] = f"the image {image.name}"
+        names |= files_of(image)
     for digest, content in stock.artifacts.items():
         if isinstance(content, FileContent):
             yield names.get(digest, f"the artefact {digest[:12]}"), content

@@ -31,6 +31,8 @@ from appliance.store.records import (
     FactsReceived,
     FirstBootSeen,
     HelloSeen,
+    InstallerSeen,
+    InstallerStage,
     Noted,
     SegmentNoted,
 )
@@ -107,6 +109,9 @@ class Senses:
 
     def first_boot(self, machine: MachineName, report: FirstBoot, client: IPv4Address) -> None:
         self._inbox.put(self._first_boot, machine, report, client)
+
+    def installer(self, machine: MachineName, nonce: Nonce, stage: InstallerStage, detail: str) -> None:
+        self._inbox.put(self._installer, machine, nonce, stage, detail)
 
     def refused(self, client: IPv4Address, why: str) -> None:
         self._inbox.put(self._refused, client, why)
@@ -229,6 +234,9 @@ class Senses:
                 host_keys=report.host_keys,
             )
         )
+
+    def _installer(self, machine: MachineName, nonce: Nonce, stage: InstallerStage, detail: str) -> None:
+        self._memory.note(InstallerSeen(machine=machine, nonce=nonce, stage=stage, detail=detail))
 
     def _refused(self, client: IPv4Address, why: str) -> None:
         """Once for each reason, then at powers of two: hostile text must not fill the disk."""

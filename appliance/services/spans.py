@@ -19,6 +19,7 @@ from appliance.store.records import (
     Entry,
     FirstBootSeen,
     HelloSeen,
+    InstallerSeen,
     OrderAnswered,
     OrderSent,
     Problem,
@@ -60,7 +61,7 @@ class Spans:
             case OrderAnswered(run=run, step=step, number=number, problem=problem):
                 if (span := self._orders.pop((run, step, number), None)) is not None:
                     _end(span, problem, entry.time)
-            case BootSeen() | HelloSeen() | FirstBootSeen() as seen:
+            case BootSeen() | HelloSeen() | InstallerSeen() | FirstBootSeen() as seen:
                 if (span := self._steps.get(self._at_work.get(seen.machine, (RunId(""), StepId(""))))) is not None:
                     span.add_event(seen.record, {"text": describe(seen)}, timestamp=_ns(entry.time))
             case RunEnded() as ended:

@@ -13,6 +13,7 @@ from appliance.ports import Clock
 from appliance.services.networks import Known, addresses, boot_networks
 from appliance.services.segment_state import SegmentState
 from appliance.services.shelf import Shelf
+from appliance.services.stock import content_of
 from appliance.topology import Rack
 from pxe.dhcp.leases import Lease
 
@@ -67,7 +68,7 @@ class StoreDesk:
         users: dict[str, list[MachineName]] = {}
         for name in self._rack.machines:
             if (installed := self._memory.world.machine(name).installed) is not None:
-                users.setdefault(installed.image.blob_sha256, []).append(name)
+                users.setdefault(content_of(installed.image), []).append(name)
         return users
 
     def _known(self) -> Known:

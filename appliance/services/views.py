@@ -50,6 +50,7 @@ from appliance.store.records import (
     HoldPlaced,
     HoldReleased,
     IdentityRead,
+    InstallerSeen,
     MachineAnswers,
     MachineRetried,
     MachineSetAside,
@@ -353,6 +354,8 @@ def describe(record: Record) -> str:
             return f"agent hello: {detail}"
         case FactsReceived(facts=facts):
             return f"hardware known: serial {facts.serial}, {len(facts.disks)} disks, {len(facts.nics)} NICs"
+        case InstallerSeen(stage=stage, detail=detail):
+            return f"installer, {stage.value}: {detail}"
         case FirstBootSeen() as report:
             return f"installed system reports: {report.hostname} at {report.address}, nonce {report.nonce[:8]}"
         case IdentityRead(identity=identity):

@@ -261,6 +261,25 @@ class FactsReceived:
     record: Literal["facts-received"] = "facts-received"
 
 
+class InstallerStage(Enum):
+    """What an installer says of itself: it fetched its answers, was let at the disk, works, gave up, or is done."""
+
+    ANSWERS = "answers"
+    DISK = "disk"
+    WORD = "word"
+    FAILED = "failed"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstallerSeen:
+    machine: MachineName
+    nonce: Nonce
+    stage: InstallerStage
+    detail: str
+    record: Literal["installer-seen"] = "installer-seen"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstBootSeen:
     machine: MachineName
@@ -377,6 +396,7 @@ Observation = (
     | BootSeen
     | HelloSeen
     | FactsReceived
+    | InstallerSeen
     | FirstBootSeen
     | HoldPlaced
     | HoldReleased

@@ -6,6 +6,7 @@ from appliance.conductor.decision import Decision, View
 from appliance.conductor.handlers.agent import boot_agent, read_facts, work
 from appliance.conductor.handlers.enrol import enrol
 from appliance.conductor.handlers.install import boot_disk
+from appliance.conductor.handlers.installer import run_installer
 from appliance.conductor.handlers.power import set_power
 from appliance.conductor.handlers.release import drain, retire
 from appliance.conductor.handlers.shell import confirm
@@ -18,6 +19,7 @@ from appliance.plan import (
     Inspect,
     Rescue,
     Retire,
+    RunInstaller,
     SetPower,
     Wipe,
     WriteImage,
@@ -35,8 +37,10 @@ def decide(view: View, now: float) -> Decision:
             return read_facts(view, now)
         case WriteImage() | WriteSeed() | Wipe() | Rescue():
             return work(view, now)
-        case BootDisk():
-            return boot_disk(view, now)
+        case RunInstaller():
+            return run_installer(view, now)
+        case BootDisk() as do:
+            return boot_disk(view, do, now)
         case ConfirmShell() as do:
             return confirm(view, do, now)
         case SetPower() as do:

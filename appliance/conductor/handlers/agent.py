@@ -1,25 +1,19 @@
 """Bringing the agent up in the ramdisk, hearing its facts, and giving it the step's task."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.conductor.decision import (
-    Ask,
-    AskPower,
     Decision,
     Done,
     Failed,
     Outcome,
     Retry,
-    Tell,
     View,
     Wait,
     Work,
 )
-from appliance.conductor.handlers.power import first_sign_patience
+from appliance.conductor.handlers.ladder import LADDER, Awaited, climb, rungs_begun
 from appliance.conductor.machine import MachineState
-from appliance.conductor.runs import SentOrder
-from appliance.model.bmc import BootTarget, PowerCommand, PowerState
-from appliance.model.orders import BootOrder, PowerOrder
 from appliance.store.records import Problem
 from images.agent.protocol import TaskReport, TaskState
 from images.agent.tasks import BUSY
@@ -35,118 +29,20 @@ _FACTS_COME = 15.0
 """The agent looks at the hardware by itself when it starts; what it told us then may have been lost with our crash."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rung:
-    """One way to start a machine: the commands when it is off and when it is on."""
-
-    name: str
-    when_off: tuple[PowerCommand, ...]
-    when_on: tuple[PowerCommand, ...]
-
-
-_LADDER = (
-    _Rung(name="start", when_off=(PowerCommand.ON,), when_on=(PowerCommand.FORCE_RESTART,)),
-    _Rung(
-        name="cold start",
-        when_off=(PowerCommand.ON,),
-        when_on=(PowerCommand.FORCE_OFF, PowerCommand.ON),
-    ),
-)
-
-
 def boot_agent(view: View, now: float) -> Decision:
     """The agent runs and was heard with the nonce of this boot."""
     if view.agent.alive and view.state.hello is not None:
         return Done(evidence=_how_it_came(view))
     if view.state.hello is not None and now < (until := view.began + RETURN_PATIENCE):
         return Wait(why="waiting for the agent that was running to poll again", until=until)
-    return _climb(view, now)
+    return climb(view, Awaited(budget=view.step.budget, next_sign=_next_sign, silence=silence), now)
 
 
 def _how_it_came(view: View) -> dict[str, str]:
-    rung = _rungs_begun(view.attempt.orders)
+    rung = rungs_begun(view.attempt.orders)
     if not rung:
         return {"agent": "already running"}
-    return {"agent": "hello with this boot's nonce", "rung": _LADDER[rung - 1].name}
-
-
-def _rungs_begun(orders: tuple[SentOrder, ...]) -> int:
-    return sum(isinstance(sent.order, BootOrder) for sent in orders)
-
-
-def _climb(view: View, now: float) -> Decision:
-    """Where the orders of this attempt stand on the ladder: the next order, or the wait for what the last one does."""
-    orders = view.attempt.orders
-    refused = next((sent.refused for sent in orders if sent.refused is not None), None)
-    if refused is not None:
-        return Failed(problem=refused)
-    begun = _rungs_begun(orders)
-    if begun == 0:
-        return _override(_LADDER[0])
-    powered = _since_override(orders)
-    if not powered or not powered[-1].order.command.boots:
-        return _power(view, _LADDER[begun - 1], powered)
-    if not powered[-1].answered and not view.state.stages and (again := _once_more(view, _LADDER[begun - 1])):
-        return again
-    until = powered[-1].at + _patience(view)
-    if now < until:
-        return Wait(why=_next_sign(view.state), until=until)
-    return _override(_LADDER[begun]) if begun < len(_LADDER) else Failed(problem=silence(view.state))
-
-
-def _override(rung: _Rung) -> Decision:
-    return Tell(
-        order=BootOrder(target=BootTarget.NETWORK), why=f"{rung.name}: telling the BMC to boot once from the network"
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Powered:
-    order: PowerOrder
-    at: float
-    answered: bool
-
-
-def _since_override(orders: tuple[SentOrder, ...]) -> list[_Powered]:
-    powered: list[_Powered] = []
-    for sent in orders:
-        match sent.order:
-            case BootOrder():
-                powered = []
-            case PowerOrder() as order:
-                powered.append(_Powered(order=order, at=sent.at, answered=sent.answered))
-    return powered
-
-
-def _power(view: View, rung: _Rung, powered: list[_Powered]) -> Decision:
-    """An off that was answered is followed by on; one whose answer we never heard is looked at again."""
-    if powered and powered[-1].answered:
-        return Tell(order=PowerOrder(command=PowerCommand.ON), why=f"{rung.name}: switching the machine on")
-    since = max((sent.at for sent in view.attempt.orders), default=0.0)
-    said = view.last(AskPower)
-    if said is None or said.at < since:
-        return Ask(question=AskPower(), why=f"{rung.name}: asking the BMC for the power state")
-    if said.problem is not None:
-        return Failed(problem=said.problem)
-    command = (rung.when_off if said.answer is PowerState.OFF else rung.when_on)[0]
-    return Tell(order=PowerOrder(command=command), why=f"{rung.name}: telling the BMC {command.value}")
-
-
-def _once_more(view: View, rung: _Rung) -> Decision | None:
-    """Nobody heard whether the last power command arrived: a machine that is off did not get it."""
-    said = view.last(AskPower)
-    if said is None:
-        return Ask(question=AskPower(), why=f"{rung.name}: asking whether the last power command arrived")
-    if said.answer is not PowerState.OFF:
-        return None
-    return Tell(order=PowerOrder(command=PowerCommand.ON), why=f"{rung.name}: switching the machine on once more")
-
-
-def _patience(view: View) -> float:
-    """On the last rung all of it: a machine that is slower than others of its model would never be known to be so."""
-    whole = view.step.budget * 0.9 / len(_LADDER)
-    last = _rungs_begun(view.attempt.orders) == len(_LADDER)
-    return whole if view.state.stages or last else first_sign_patience(view, whole)
+    return {"agent": "hello with this boot's nonce", "rung": LADDER[rung - 1].name}
 
 
 def _next_sign(state: MachineState) -> str:
@@ -155,6 +51,10 @@ def _next_sign(state: MachineState) -> str:
         return "the agent said hello; waiting for its next poll"
     if "script" in state.stages:
         return "boot script served; waiting for the agent's hello from the ramdisk"
+    return firmware_sign(state)
+
+
+def firmware_sign(state: MachineState) -> str:
     if "tftp" in state.stages:
         return "iPXE fetched; waiting for it to ask for its boot script"
     if "dhcp" in state.stages:
@@ -164,19 +64,20 @@ def _next_sign(state: MachineState) -> str:
 
 def silence(state: MachineState) -> Problem:
     """The verdict when no agent came: what was seen last tells where to look."""
-    if "script" in state.stages:
-        action = "read the machine's serial console: the kernel or the ramdisk stops there"
-    elif "dhcp" in state.stages:
-        action = "check that TFTP and HTTP reach the machine (firewall, MTU), then read its console"
-    else:
-        action = "check the network cable, the switch port (spanning tree, VLAN) and that PXE is on in the firmware"
-    seen = ", ".join(state.stages) or "nothing"
     return Problem(
         code="agent-silent",
         message="the machine was started but its agent never said hello",
-        evidence=f"seen since power-on: {seen}",
-        next_action=action,
+        evidence=f"seen since power-on: {', '.join(state.stages) or 'nothing'}",
+        next_action=where_to_look(state),
     )
+
+
+def where_to_look(state: MachineState) -> str:
+    if "script" in state.stages:
+        return "read the machine's serial console: the kernel or the ramdisk stops there"
+    if "dhcp" in state.stages:
+        return "check that TFTP and HTTP reach the machine (firewall, MTU), then read its console"
+    return "check the network cable, the switch port (spanning tree, VLAN) and that PXE is on in the firmware"
 
 
 def read_facts(view: View, now: float) -> Decision:

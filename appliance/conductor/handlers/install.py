@@ -5,15 +5,19 @@ from appliance.conductor.handlers.agent import RETURN_PATIENCE, exchange, offer
 from appliance.conductor.runs import SentOrder
 from appliance.model.bmc import BootTarget, PowerCommand
 from appliance.model.orders import BootOrder, PowerOrder
+from appliance.plan import BootDisk
 from appliance.store.records import FirstBootSeen, Problem
 
 
-def boot_disk(view: View, now: float) -> Decision:
+def boot_disk(view: View, do: BootDisk, now: float) -> Decision:
     """The installed system itself reported with the nonce of its seed; nothing less counts."""
     if (report := _report(view)) is not None:
         return _booted(report)
     if view.attempt.orders:
         return _restarted(view, view.attempt.orders, now)
+    if do.by_itself:
+        until = (view.attempt.resumed_from or view.attempt.started) + _patience(view)
+        return _wait("its installer restarts it", until) if now < until else _by_the_bmc(view.attempt.orders)
     if view.work is None:
         return _before_the_agent(view, now)
     if view.work.ended is None:
@@ -79,6 +83,6 @@ def _booted(report: FirstBootSeen) -> Done:
 _NO_REPORT = Problem(
     code="first-boot-silent",
     message="the disk was written and the machine restarted, but the installed system never reported",
-    evidence="no report with the seed's nonce, neither after the agent's reboot nor after one by the BMC",
+    evidence="no report with the seed's nonce, neither after its own reboot nor after one by the BMC",
     next_action="read the serial console: boot order, boot loader or the network of the installed system",
 )

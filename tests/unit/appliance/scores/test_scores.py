@@ -19,7 +19,18 @@ from appliance.model.ids import ImageName, MachineName
 from appliance.model.links import MachineNetwork
 from appliance.model.site import ShellAccess
 from appliance.model.stated_links import CabledTo, Nic, Stated, by_mac, static
-from appliance.plan import ConfirmShell, ImageRef, Plan, ShellCheck, WriteSeed, check
+from appliance.plan import (
+    AnswerKind,
+    BootDisk,
+    ConfirmShell,
+    ImageRef,
+    InstallerRef,
+    Plan,
+    RunInstaller,
+    ShellCheck,
+    WriteSeed,
+    check,
+)
 from appliance.roles.disk import DiskBySerial, Overwrite
 from appliance.scores.discover import Discover
 from appliance.scores.install_linux import InstallLinux
@@ -279,3 +290,39 @@ def test_checks_of_one_s_own(rack: Rack) -> None:
     do = SmokeTest(checks=(own,)).plan(rack, inventory(known(A))).steps[0].do
     assert isinstance(do, ConfirmShell)
     assert do.checks == (ShellCheck(name="host name", argv=("hostname",), expected="node-0"), own)
+
+
+INSTALLER = InstallerRef(
+    name=ImageName("debian-12-installer"),
+    answers=AnswerKind.PRESEED,
+    kernel_sha256="c3" * 32,
+    initrd_sha256="d4" * 32,
+    files_sha256="e5" * 32,
+    raw_bytes=2 << 30,
+    kernel_package="linux-image-amd64",
+)
+
+
+def by_installer(rack: Rack, score: InstallLinux) -> Plan:
+    offered = replace(rack, image_names=(INSTALLER.name,))
+    here = Inventory(machines={A: known(A)}, images={INSTALLER.name: INSTALLER})
+    return plan_site(Site(name="lab", topology=offered, scores=[score, SmokeTest()]), here)
+
+
+def test_what_is_named_says_that_an_installer_runs(rack: Rack) -> None:
+    plan = by_installer(rack, InstallLinux(image="debian-12-installer", machines=("node-0",)))
+    assert ids(plan)[:3] == [f"install-linux.node-0.{do}" for do in ("run-installer", "boot-disk", "confirm-shell")]
+    run, boot = plan.steps[0].do, plan.steps[1].do
+    assert isinstance(run, RunInstaller)
+    assert (run.disk.serial, run.hostname, run.authorized_keys) == ("DISK0001", "node-0", (KEY,))
+    assert isinstance(boot, BootDisk)
+    assert boot.by_itself
+    assert "DISK0001" in plan.steps[0].summary
+    assert "which now holds" in plan.steps[0].summary
+    assert from_json(Plan, to_json(plan)) == plan
+
+
+def test_an_installer_takes_nothing_for_cloud_init(rack: Rack) -> None:
+    told = CloudInit(meta_data={"a": "b"})
+    with pytest.raises(PlanError, match="carries cloud-init"):
+        by_installer(rack, InstallLinux(image="debian-12-installer", machines=("node-0",), cloud_init=told))

@@ -1,0 +1,62 @@
+"""An installer of the OS itself: booted, let at the disk, followed by what it says until it is done."""
+
+from appliance.conductor.decision import Decision, Done, Failed, View, Wait
+from appliance.conductor.handlers.agent import firmware_sign, where_to_look
+from appliance.conductor.handlers.ladder import Awaited, climb
+from appliance.conductor.installing import Installing
+from appliance.conductor.machine import MachineState
+from appliance.store.records import Problem
+
+_START_SECONDS = 1800.0
+_SILENCE = 900.0
+"""It says something each minute as long as it moves."""
+
+
+def run_installer(view: View, now: float) -> Decision:
+    """It said itself, under the nonce of this boot, that it is done. One that falls silent is started anew once."""
+    installer = view.state.installer
+    if installer is not None and installer.done:
+        return Done(evidence={"installer": installer.word, "nonce": installer.nonce[:8]})
+    if installer is not None and installer.failed:
+        return Failed(problem=_failed(view.state, installer))
+    if installer is not None and _speaks(view, installer) and now < (until := installer.heard + _SILENCE):
+        return Wait(why=f"the installer works; its last word: {installer.word}", until=until)
+    budget = min(view.step.budget, _START_SECONDS)
+    return climb(view, Awaited(budget=budget, next_sign=_next_sign, silence=_silence), now)
+
+
+def _speaks(view: View, installer: Installing) -> bool:
+    """Since it was last told to start."""
+    return installer.heard > max((sent.at for sent in view.attempt.orders), default=0.0)
+
+
+def _next_sign(state: MachineState) -> str:
+    if "script" in state.stages:
+        return "boot script served; waiting for the installer to fetch its answers"
+    return firmware_sign(state)
+
+
+def _silence(state: MachineState) -> Problem:
+    installer = state.installer
+    if installer is None or not installer.heard:
+        return Problem(
+            code="installer-silent",
+            message="the machine was started but its installer never asked for its answers",
+            evidence=f"seen since power-on: {', '.join(state.stages) or 'nothing'}",
+            next_action=where_to_look(state),
+        )
+    return Problem(
+        code="installer-silent",
+        message=f"the installer hangs: it has not moved for {_SILENCE:.0f} s, and not gone further when started anew",
+        evidence=f"its last word: {installer.word}",
+        next_action=f"read its log, {state.name}.log in the folder logs of the state folder, and its console",
+    )
+
+
+def _failed(state: MachineState, installer: Installing) -> Problem:
+    return Problem(
+        code="installer-failed",
+        message="the installer gave up" if installer.granted else "the installer was not let at the disk, or gave up",
+        evidence=installer.failed,
+        next_action=f"read its log, {state.name}.log in the folder logs of the state folder; then plan again",
+    )

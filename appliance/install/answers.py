@@ -1,0 +1,51 @@
+"""What an installer is told of its machine, in the form that it reads. Pure.
+
+kernel words  ->  where its answers are
+files         ->  answers, and what it puts into the installed system; each below /install/NONCE/
+"""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from appliance.install import preseed
+from appliance.install.seed import seed_files
+from appliance.model.ids import Nonce
+from appliance.model.site import BootNetwork
+from appliance.plan import AnswerKind, RunInstaller, WriteSeed
+
+_OF_THE_SYSTEM = ("authorized_keys", "report.url", "report.json")
+
+
+def answers_path(kind: AnswerKind, nonce: Nonce) -> str:
+    """Bound to one boot: with another nonce it is gone."""
+    return f"/install/{nonce}/{answers_name(kind)}"
+
+
+def answers_name(kind: AnswerKind) -> str:
+    match kind:
+        case AnswerKind.PRESEED:
+            return preseed.NAME
+        case _:
+            assert_never(kind)
+
+
+def kernel_words(do: RunInstaller, nonce: Nonce, origin: str) -> tuple[str, ...]:
+    """`origin` is the boot HTTP server: `http://ADDRESS[:PORT]`."""
+    url = origin + answers_path(do.installer.answers, nonce)
+    match do.installer.answers:
+        case AnswerKind.PRESEED:
+            return preseed.words(url, do)
+        case _:
+            assert_never(do.installer.answers)
+
+
+def answer_files(do: RunInstaller, nonce: Nonce, origin: str, network: BootNetwork) -> Mapping[str, bytes]:
+    """File name -> content. Raises `UsageError` for a value that has no place in them."""
+    seed = WriteSeed(disk=do.disk, hostname=do.hostname, domain=do.domain, authorized_keys=do.authorized_keys)
+    files = seed_files(seed, nonce=nonce, report_url=f"{origin}/report", network=network)
+    match do.installer.answers:
+        case AnswerKind.PRESEED:
+            own = preseed.files(do, origin)
+        case _:
+            assert_never(do.installer.answers)
+    return {**{name: files[name] for name in _OF_THE_SYSTEM}, **own}

@@ -7,9 +7,10 @@ from typing import assert_never
 from appliance.config import Settings
 from appliance.errors import MachineryError
 from appliance.model.ids import ImageName
-from appliance.plan import ImageRef, InstallerRef, OsRef
+from appliance.plan import AnswerKind, ImageRef, InstallerRef, OsRef
 from images.build import Product, find_all
 from images.errors import ImagesError
+from images.ignition.recipe import INITRD, KERNEL, find_ignition
 from images.manifest import Manifest
 from images.ramdisk.modules import Variant
 from images.store import Artifact, Entry, Store
@@ -20,13 +21,14 @@ from pxe.content import Content, ContentTable, FileContent
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
     """`artifacts` are named by SHA-256, `programs` by the names that DHCP hands out. `entries` are what the rest is of:
-    their content was hashed."""
+    their content was hashed. `ignition` is built only when it is asked for: None where nobody did."""
 
     programs: ContentTable
     artifacts: Mapping[str, Content]
     kernel_sha256: str
     initrd_sha256: str
     images: Mapping[ImageName, OsRef]
+    ignition: InstallerRef | None = None
     entries: tuple[Entry, ...] = ()
 
 
@@ -36,6 +38,7 @@ def take_stock(settings: Settings) -> Stock:
     try:
         found = find_all(store, Variant(settings.ramdisk.value))
         image = _image(found.entry(Product.DEBIAN), store)
+        ignition = find_ignition(Variant(settings.ramdisk.value), store)
     except (ImagesError, ValueError) as error:
         raise MachineryError(
             f"the artefact store {settings.images_dir} is incomplete: {error}",
@@ -43,14 +46,27 @@ def take_stock(settings: Settings) -> Stock:
             next_action=str(getattr(error, "next_action", "") or "build the images: ./run image"),
         ) from error
     firmware, ramdisk = found.entry(Product.FIRMWARE), found.entry(Product.RAMDISK)
-    served = (*ramdisk.artifacts, *found.entry(Product.DEBIAN).artifacts)
+    extra = ignition.artifacts if ignition is not None else ()
+    served = (*ramdisk.artifacts, *found.entry(Product.DEBIAN).artifacts, *extra)
     return Stock(
         programs=ContentTable({a.name: _content(a, store) for a in firmware.artifacts if a.name in PROGRAM_NAMES}),
         artifacts={artifact.sha256: _content(artifact, store) for artifact in served},
         kernel_sha256=ramdisk.artifact("vmlinuz").sha256,
         initrd_sha256=ramdisk.artifact("initrd.zst").sha256,
         images={image.name: image},
-        entries=tuple(found.entries.values()),
+        ignition=_ignition(ignition) if ignition is not None else None,
+        entries=(*found.entries.values(), *(() if ignition is None else (ignition,))),
+    )
+
+
+def _ignition(entry: Entry) -> InstallerRef:
+    return InstallerRef(
+        name=ImageName("ignition"),
+        answers=AnswerKind.IGNITION,
+        kernel_sha256=entry.artifact(KERNEL).sha256,
+        initrd_sha256=entry.artifact(INITRD).sha256,
+        files_sha256="",
+        raw_bytes=0,
     )
 
 

@@ -11,10 +11,8 @@ from pathlib import Path
 from images.appliance.recipe import NAME as APPLIANCE
 from images.appliance.recipe import ensure_appliance
 from images.archive import Archive
-from images.build import Product, ensure_all
+from images.build import STANDARD, Product, ensure_all
 from images.errors import ImagesError
-from images.ignition.recipe import NAME as IGNITION
-from images.ignition.recipe import ensure_ignition
 from images.mirror import find_mirror
 from images.processes import HostProcesses
 from images.ramdisk.modules import Variant
@@ -28,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     store = Store(options.store.expanduser())
     variants = tuple(Variant) if options.variant == _ALL else (Variant(options.variant),)
-    names = tuple(options.names) or tuple(Product)
+    names = tuple(options.names) or STANDARD
     try:
         entries = _build(store, variants, names)
     except ImagesError as error:
@@ -41,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="images", description="Build firmware, ramdisk and OS images.")
-    known = (*Product, IGNITION, APPLIANCE)
+    known = (*Product, APPLIANCE)
     parser.add_argument("names", nargs="*", choices=(*known, []), default=[], metavar="NAME", help=", ".join(known))
     parser.add_argument("--variant", choices=(*Variant, _ALL), default=Variant.CLOUD.value)
     parser.add_argument("--store", type=Path, default=_DEFAULT_STORE, metavar="DIR")
@@ -51,10 +49,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _build(store: Store, variants: Sequence[Variant], names: Sequence[str]) -> list[Entry]:
     archive = Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_Stopwatch())
-    products = [Product(name) for name in names if name not in (IGNITION, APPLIANCE)]
+    products = [Product(name) for name in names if name != APPLIANCE]
     catalogues = [ensure_all(store, archive, variant, products) for variant in variants]
     entries = [entry for catalogue in catalogues for entry in catalogue.entries.values()]
-    entries += [ensure_ignition(variant, store, archive) for variant in variants if IGNITION in names]
     return entries + [ensure_appliance(variant, store, archive) for variant in variants if APPLIANCE in names]
 
 

@@ -9,6 +9,8 @@ from images import firmware
 from images.archive import Archive
 from images.debian import recipe as debian
 from images.errors import StoreError
+from images.ignition import recipe as ignition
+from images.installer import recipe as installer
 from images.ramdisk import recipe as ramdisk
 from images.ramdisk.modules import Variant
 from images.recipe import Recipe
@@ -19,6 +21,12 @@ class Product(StrEnum):
     FIRMWARE = "firmware"
     RAMDISK = "ramdisk"
     DEBIAN = "debian-13"
+    INSTALLER = "debian-13-installer"
+    IGNITION = "ignition"
+
+
+STANDARD = (Product.FIRMWARE, Product.RAMDISK, Product.DEBIAN)
+"""What every site needs. The others are built when they are named, and offered where they are built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +40,21 @@ class Catalogue:
         return self.entries[product]
 
 
-def ensure_all(
-    store: Store, archive: Archive, variant: Variant, products: Iterable[Product] = tuple(Product)
-) -> Catalogue:
+def ensure_all(store: Store, archive: Archive, variant: Variant, products: Iterable[Product] = STANDARD) -> Catalogue:
     """From the store, or built. Raises ImagesError."""
     return Catalogue(entries={product: _ensure(product, store, archive, variant) for product in products})
 
 
 def find_all(store: Store, variant: Variant) -> Catalogue:
     """What `ensure_all` would yield, without building. Raises StoreError naming what is not there."""
-    return Catalogue(entries={product: _find(_recipe(product, variant), store) for product in Product})
+    return Catalogue(entries={product: _find(_recipe(product, variant), store) for product in STANDARD})
+
+
+def find_extras(store: Store, variant: Variant) -> Catalogue:
+    """What was built beside that. Raises StoreError where it cannot be told."""
+    extras = ((product, _recipe(product, variant)) for product in Product if product not in STANDARD)
+    looked = ((product, store.find(recipe.name, recipe.key)) for product, recipe in extras)
+    return Catalogue(entries={product: entry for product, entry in looked if entry is not None})
 
 
 def _find(recipe: Recipe, store: Store) -> Entry:
@@ -62,6 +75,10 @@ def _recipe(product: Product, variant: Variant) -> Recipe:
             return ramdisk.recipe_of(variant)
         case Product.DEBIAN:
             return debian.recipe_of(variant)
+        case Product.INSTALLER:
+            return installer.recipe_of(variant)
+        case Product.IGNITION:
+            return ignition.recipe_of(variant)
         case _:
             assert_never(product)
 
@@ -74,5 +91,9 @@ def _ensure(product: Product, store: Store, archive: Archive, variant: Variant) 
             return ramdisk.ensure_ramdisk(variant, store, archive)
         case Product.DEBIAN:
             return debian.ensure_debian(variant, store, archive)
+        case Product.INSTALLER:
+            return installer.ensure_installer(variant, store, archive)
+        case Product.IGNITION:
+            return ignition.ensure_ignition(variant, store, archive)
         case _:
             assert_never(product)

@@ -5,6 +5,7 @@ files         ->  answers, and what it puts into the installed system; each belo
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import assert_never
 
 from appliance.install import ignition, preseed
@@ -45,7 +46,11 @@ def kernel_words(do: RunInstaller, nonce: Nonce, origin: str) -> tuple[str, ...]
 
 
 def answer_files(
-    do: RunInstaller, nonce: Nonce, origin: str, network: BootNetwork, configs: Mapping[str, Config]
+    do: RunInstaller,
+    nonce: Nonce,
+    origin: str,
+    network: BootNetwork,
+    configs: Mapping[str, Config] = MappingProxyType({}),
 ) -> Mapping[str, bytes]:
     """File name -> content. `configs` are Ignition's, by their SHA-256. Raises `UsageError` for a value that has no
     place in them."""

@@ -8,20 +8,26 @@ from appliance.config import Settings
 from appliance.errors import MachineryError
 from appliance.model.ids import ImageName
 from appliance.plan import AnswerKind, ImageRef, InstallerRef, OsRef
-from images.build import Product, find_all
+from images.build import Product, find_all, find_extras
 from images.errors import ImagesError
-from images.ignition.recipe import INITRD, KERNEL, find_ignition
+from images.ignition import recipe as ignition
+from images.installer import listing
+from images.installer.recipe import INITRD, LISTING, VMLINUZ
 from images.manifest import Manifest
-from images.ramdisk.modules import Variant
+from images.ramdisk.modules import KERNELS, Variant
 from images.store import Artifact, Entry, Store
 from pxe.boot import PROGRAM_NAMES
 from pxe.content import Content, ContentTable, FileContent
 
+_INSTALLED_BYTES = 3 << 30
+"""What Debian takes up with its boot partition, and some room."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
-    """`artifacts` are named by SHA-256, `programs` by the names that DHCP hands out. `entries` are what the rest is of:
-    their content was hashed. `ignition` is built only when it is asked for: None where nobody did."""
+    """`artifacts` are named by SHA-256, those that an installer fetches by their path behind that of their list;
+    `programs` by the names that DHCP hands out. `entries` are what the rest is of: their content was hashed.
+    `ignition` is None where it was not built."""
 
     programs: ContentTable
     artifacts: Mapping[str, Content]
@@ -34,11 +40,14 @@ class Stock:
 
 def take_stock(settings: Settings) -> Stock:
     """Raises `MachineryError` naming what is not there."""
-    store = Store(settings.images_dir)
+    store, variant = Store(settings.images_dir), Variant(settings.ramdisk.value)
     try:
-        found = find_all(store, Variant(settings.ramdisk.value))
-        image = _image(found.entry(Product.DEBIAN), store)
-        ignition = find_ignition(Variant(settings.ramdisk.value), store)
+        found, extras = find_all(store, variant), find_extras(store, variant)
+        images: list[OsRef] = [_image(found.entry(Product.DEBIAN), store)]
+        fetched: dict[str, Content] = {}
+        if (installer := extras.entries.get(Product.INSTALLER)) is not None:
+            images.append(_installer(installer, variant))
+            fetched = _fetched(installer, store)
     except (ImagesError, ValueError) as error:
         raise MachineryError(
             f"the artefact store {settings.images_dir} is incomplete: {error}",
@@ -46,25 +55,27 @@ def take_stock(settings: Settings) -> Stock:
             next_action=str(getattr(error, "next_action", "") or "build the images: ./run image"),
         ) from error
     firmware, ramdisk = found.entry(Product.FIRMWARE), found.entry(Product.RAMDISK)
-    extra = ignition.artifacts if ignition is not None else ()
-    served = (*ramdisk.artifacts, *found.entry(Product.DEBIAN).artifacts, *extra)
+    engine = extras.entries.get(Product.IGNITION)
+    boots = [installer.artifact(name) for name in (VMLINUZ, INITRD, LISTING)] if installer is not None else []
+    served = (*ramdisk.artifacts, *found.entry(Product.DEBIAN).artifacts, *boots)
+    served = (*served, *(engine.artifacts if engine is not None else ()))
     return Stock(
         programs=ContentTable({a.name: _content(a, store) for a in firmware.artifacts if a.name in PROGRAM_NAMES}),
-        artifacts={artifact.sha256: _content(artifact, store) for artifact in served},
+        artifacts={**{artifact.sha256: _content(artifact, store) for artifact in served}, **fetched},
         kernel_sha256=ramdisk.artifact("vmlinuz").sha256,
         initrd_sha256=ramdisk.artifact("initrd.zst").sha256,
-        images={image.name: image},
-        ignition=_ignition(ignition) if ignition is not None else None,
-        entries=(*found.entries.values(), *(() if ignition is None else (ignition,))),
+        images={image.name: image for image in images},
+        ignition=_ignition(engine) if engine is not None else None,
+        entries=(*found.entries.values(), *extras.entries.values()),
     )
 
 
 def _ignition(entry: Entry) -> InstallerRef:
     return InstallerRef(
-        name=ImageName("ignition"),
+        name=ImageName(Product.IGNITION.value),
         answers=AnswerKind.IGNITION,
-        kernel_sha256=entry.artifact(KERNEL).sha256,
-        initrd_sha256=entry.artifact(INITRD).sha256,
+        kernel_sha256=entry.artifact(ignition.KERNEL).sha256,
+        initrd_sha256=entry.artifact(ignition.INITRD).sha256,
         files_sha256="",
         raw_bytes=0,
     )
@@ -113,3 +124,23 @@ def _image(entry: Entry, store: Store) -> ImageRef:
         blob_sha256=blob.sha256,
         raw_bytes=described.raw_size,
     )
+
+
+def _installer(entry: Entry, variant: Variant) -> InstallerRef:
+    return InstallerRef(
+        name=ImageName(Product.INSTALLER.value),
+        answers=AnswerKind.PRESEED,
+        kernel_sha256=entry.artifact(VMLINUZ).sha256,
+        initrd_sha256=entry.artifact(INITRD).sha256,
+        files_sha256=entry.artifact(LISTING).sha256,
+        raw_bytes=_INSTALLED_BYTES,
+        kernel_package=KERNELS[variant],
+    )
+
+
+def _fetched(entry: Entry, store: Store) -> dict[str, Content]:
+    """What the list names, by the path that the installer asks for."""
+    listed = entry.artifact(LISTING).sha256
+    by_hash = {artifact.sha256: artifact for artifact in entry.artifacts}
+    files = listing.parse(store.path_of(listed).read_bytes())
+    return {f"{listed}/{path}": _content(by_hash[digest], store) for path, digest in files.items()}

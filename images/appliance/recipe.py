@@ -9,7 +9,7 @@ from pathlib import Path
 from images import rootfs
 from images.appliance import disk
 from images.archive import SUITE, Archive
-from images.build import Product, ensure_all
+from images.build import STANDARD, ensure_all
 from images.processes import check
 from images.ramdisk.modules import KERNELS, Variant
 from images.recipe import Recipe, ensure, hashes
@@ -162,7 +162,7 @@ def _add_stock(tree: Path, variant: Variant, store: Store, archive: Archive) -> 
     """The artefacts that a daemon with this variant's ramdisk looks for, as a store of its own."""
     catalogue = ensure_all(store, archive, variant)
     inside = Store(tree / _STORE)
-    for product in Product:
+    for product in STANDARD:
         entry = catalogue.entry(product)
         for artifact in entry.artifacts:
             target = inside.path_of(artifact.sha256)

@@ -65,12 +65,6 @@ def ensure_ignition(variant: Variant, store: Store, archive: Archive) -> Entry:
     return ensure(recipe_of(variant), store, build, archive.progress)
 
 
-def find_ignition(variant: Variant, store: Store) -> Entry | None:
-    """What `ensure_ignition` would yield, None where it was never built. Raises StoreError."""
-    recipe = recipe_of(variant)
-    return store.find(recipe.name, recipe.key)
-
-
 def _base_recipe(variant: Variant) -> Recipe:
     packages = (*_PACKAGES, KERNELS[variant])
     return Recipe(name=f"{NAME}-base-{variant}", suite=SUITE, packages=packages, options=_OPTIONS)

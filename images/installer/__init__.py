@@ -1,0 +1,1 @@
+"""The Debian installer with its part of the archive, so that it needs no uplink."""

@@ -31,7 +31,7 @@ from appliance.conductor.outbox import carry_out
 from appliance.conductor.world import World
 from appliance.config import Settings, load
 from appliance.console.console import Console
-from appliance.console.record import Record
+from appliance.console.record import Record, last_words
 from appliance.console.source import source_of
 from appliance.console.ssh import ConsoleDoor
 from appliance.doctor.desk import DoctorDesk
@@ -68,7 +68,7 @@ from appliance.services.traces import ServiceTraces
 from appliance.services.views import macs_of
 from appliance.services.watch import Watch, answers
 from appliance.services.webhooks import Courier, Position, secret_of
-from appliance.site import Site
+from appliance.site import Site, configs_of
 from appliance.site import load as load_site
 from appliance.store.log import Log
 from appliance.store.secrets import SecretFile
@@ -142,6 +142,7 @@ async def _run(settings: Settings) -> None:
             memory=memory,
             site=site,
             images=stock.images,
+            ignition=stock.ignition,
             clock=hands.clock,
             rng=SystemRng(),
             session_of=desk.session,
@@ -335,7 +336,9 @@ def _facing_nodes(
     senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
     desk = AgentDesk(present.read, senses, SystemClock())
     network = site.topology.boot_network
-    installers = InstallDesk(present.read, senses, endpoints_of(network).url(""), network, SystemClock())
+    installers = InstallDesk(
+        present.read, senses, endpoints_of(network).url(""), network, SystemClock(), configs_of(site)
+    )
 
     def observe(event: PxeEvent) -> None:
         meter.observe(event)
@@ -352,12 +355,16 @@ def _facing_nodes(
     return desk, services
 
 
+def _record_of(settings: Settings, name: MachineName) -> Path:
+    return settings.state_dir / "logs" / f"{name}.console"
+
+
 def _listening(settings: Settings, rack: Rack, bmcs: BmcDesk, closing: AsyncExitStack) -> dict[MachineName, Console]:
     """The serial consoles, recorded from now on, and their door for SSH clients."""
     consoles: dict[MachineName, Console] = {}
     for server in rack.servers:
         if server.console is not None:
-            record = Record(settings.state_dir / "logs" / f"{server.name}.console")
+            record = Record(_record_of(settings, server.name))
             endpoint = partial(bmcs.endpoint_of, server.name)
             source = source_of(server.console, endpoint, SystemClock(), SystemRng())
             console = Console(server.name, source, record, SystemClock())
@@ -406,6 +413,7 @@ def _acting(
         shells=SshShells(settings.key),
         bmc_of=bmcs.bmc_of,
         waiting=waiting,
+        last_words=lambda name: last_words(_record_of(settings, name)),
         traces=ServiceTraces(site.topology, memory, services, bmcs),
     )
     return hands, waiting

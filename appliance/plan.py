@@ -42,6 +42,8 @@ class AnswerKind(Enum):
 
     PRESEED = "preseed"
     """debian-installer (Debian installation guide, appendix B)."""
+    IGNITION = "ignition"
+    """Ignition (coreos/ignition), on an image that is on the disk already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,14 @@ class InstallerRef:
 
 OsRef = ImageRef | InstallerRef
 """What can be installed: it says by itself which way it comes to the disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigRef:
+    """A config of the site program, which may hold secrets: `summary` says what it is about and holds none."""
+
+    sha256: str
+    summary: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +139,15 @@ class WriteSeed:
 class RunInstaller:
     """The installer is booted from the network and writes to this disk alone, answered for this machine.
 
-    It asks before it writes; disk and contents are judged then."""
+    It asks before it writes; disk and contents are judged then. One that comes after an image changes only what that
+    image brought. `configs` are what Ignition is told, later ones counting more."""
 
     installer: InstallerRef
     disk: DiskRef
     hostname: str
     domain: str
     authorized_keys: tuple[str, ...]
+    configs: Annotated[tuple[ConfigRef, ...], Field(exclude_if=lambda said: not said)] = ()
     action: Literal["run-installer"] = "run-installer"
 
 

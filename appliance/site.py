@@ -16,6 +16,7 @@ from appliance.capabilities import Capability, RolePlan
 from appliance.errors import CapabilityError, InnervateError, PlanError, SiteError, UsageError
 from appliance.inventory.model import Installed, Inventory, MachineRecord
 from appliance.model.ids import MachineName, StepId, machine_name
+from appliance.model.ignition import Config
 from appliance.model.phase import Phase
 from appliance.model.site_network import cautions
 from appliance.model.views import Errand
@@ -51,6 +52,12 @@ class Site(Generic[T]):
                     f"{self.name}: {score!r} is no score",
                     next_action="put objects with a name and a plan(site, inventory) method into scores",
                 )
+
+
+def configs_of(site: Site[Rack]) -> Mapping[str, Config]:
+    """What the site program says to Ignition, by SHA-256: plans hold no more of it."""
+    scores = (score for score in site.scores if isinstance(score, InstallLinux))
+    return {config.sha256: config for score in scores for config in score.ignition}
 
 
 class Missing(NamedTuple):

@@ -9,6 +9,7 @@ from images import firmware
 from images.archive import Archive
 from images.debian import recipe as debian
 from images.errors import StoreError
+from images.ignition import recipe as ignition
 from images.installer import recipe as installer
 from images.ramdisk import recipe as ramdisk
 from images.ramdisk.modules import Variant
@@ -21,6 +22,7 @@ class Product(StrEnum):
     RAMDISK = "ramdisk"
     DEBIAN = "debian-13"
     INSTALLER = "debian-13-installer"
+    IGNITION = "ignition"
 
 
 STANDARD = (Product.FIRMWARE, Product.RAMDISK, Product.DEBIAN)
@@ -75,6 +77,8 @@ def _recipe(product: Product, variant: Variant) -> Recipe:
             return debian.recipe_of(variant)
         case Product.INSTALLER:
             return installer.recipe_of(variant)
+        case Product.IGNITION:
+            return ignition.recipe_of(variant)
         case _:
             assert_never(product)
 
@@ -89,5 +93,7 @@ def _ensure(product: Product, store: Store, archive: Archive, variant: Variant) 
             return debian.ensure_debian(variant, store, archive)
         case Product.INSTALLER:
             return installer.ensure_installer(variant, store, archive)
+        case Product.IGNITION:
+            return ignition.ensure_ignition(variant, store, archive)
         case _:
             assert_never(product)

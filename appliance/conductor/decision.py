@@ -46,7 +46,12 @@ class AskShell:
     check: ShellCheck
 
 
-Question = AskIdentity | AskPower | AskShell
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskConsole:
+    """The last lines of the machine's serial console, as one line; "" where nothing records it."""
+
+
+Question = AskIdentity | AskPower | AskShell | AskConsole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

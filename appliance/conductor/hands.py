@@ -77,8 +77,14 @@ class Waiting:
         return self._now.get(machine)
 
 
+def _no_console(_machine: MachineName) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hands:
+    """`last_words` are what a machine's serial console said last, as one line. It may block."""
+
     memory: Memory
     clock: Clock
     agents: Agents
@@ -87,3 +93,4 @@ class Hands:
     bmc_of: Callable[[MachineName], Bmc]
     traces: Traces
     waiting: Waiting
+    last_words: Callable[[MachineName], str] = _no_console

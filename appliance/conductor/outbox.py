@@ -13,6 +13,7 @@ from appliance.bmc.port import Bmc
 from appliance.conductor.decision import (
     Answer,
     Ask,
+    AskConsole,
     AskIdentity,
     AskPower,
     AskShell,
@@ -181,6 +182,8 @@ class _Outbox:
                 return await self._bmc().power_state()
             case AskShell():
                 return await self._enter(question)
+            case AskConsole():
+                return await asyncio.to_thread(self._hands.last_words, self._machine)
             case _:
                 assert_never(question)
 

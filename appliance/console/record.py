@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+from appliance.model.text import clean
+
 _LIMIT = 8 << 20
+_TAIL = 4096
+_LINES = 3
+_WIDTH = 160
 
 
 class Record:
@@ -26,6 +31,13 @@ class Record:
         """The last `most` bytes at most; empty where nothing was recorded."""
         last = _end_of(self._path, most)
         return _end_of(self._before, most - len(last)) + last if len(last) < most else last
+
+
+def last_words(path: Path) -> str:
+    """The last few lines of a record as one, for people; "" where there is none."""
+    lines = Record(path).tail(_TAIL).decode("utf-8", "replace").splitlines()
+    said = [line for text in lines if (line := clean(text, _WIDTH).strip())]
+    return " | ".join(said[-_LINES:])
 
 
 def _end_of(path: Path, most: int) -> bytes:

@@ -5,11 +5,13 @@ files         ->  answers, and what it puts into the installed system; each belo
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import assert_never
 
-from appliance.install import preseed
+from appliance.install import ignition, preseed
 from appliance.install.seed import seed_files
 from appliance.model.ids import Nonce
+from appliance.model.ignition import Config
 from appliance.model.site import BootNetwork
 from appliance.plan import AnswerKind, RunInstaller, WriteSeed
 
@@ -25,6 +27,8 @@ def answers_name(kind: AnswerKind) -> str:
     match kind:
         case AnswerKind.PRESEED:
             return preseed.NAME
+        case AnswerKind.IGNITION:
+            return ignition.NAME
         case _:
             assert_never(kind)
 
@@ -35,17 +39,28 @@ def kernel_words(do: RunInstaller, nonce: Nonce, origin: str) -> tuple[str, ...]
     match do.installer.answers:
         case AnswerKind.PRESEED:
             return preseed.words(url, do)
+        case AnswerKind.IGNITION:
+            return ignition.words(url, do)
         case _:
             assert_never(do.installer.answers)
 
 
-def answer_files(do: RunInstaller, nonce: Nonce, origin: str, network: BootNetwork) -> Mapping[str, bytes]:
-    """File name -> content. Raises `UsageError` for a value that has no place in them."""
+def answer_files(
+    do: RunInstaller,
+    nonce: Nonce,
+    origin: str,
+    network: BootNetwork,
+    configs: Mapping[str, Config] = MappingProxyType({}),
+) -> Mapping[str, bytes]:
+    """File name -> content. `configs` are Ignition's, by their SHA-256. Raises `UsageError` for a value that has no
+    place in them."""
     seed = WriteSeed(disk=do.disk, hostname=do.hostname, domain=do.domain, authorized_keys=do.authorized_keys)
     files = seed_files(seed, nonce=nonce, report_url=f"{origin}/report", network=network)
     match do.installer.answers:
         case AnswerKind.PRESEED:
             own = preseed.files(do, origin)
+        case AnswerKind.IGNITION:
+            return ignition.files(do, origin + answers_path(do.installer.answers, nonce), files, configs)
         case _:
             assert_never(do.installer.answers)
     return {**{name: files[name] for name in _OF_THE_SYSTEM}, **own}

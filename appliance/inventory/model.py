@@ -9,7 +9,7 @@ from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.links import MachineNetwork
 from appliance.model.phase import Condition, ConditionKind, Phase
-from appliance.plan import DiskRef, OsRef
+from appliance.plan import DiskRef, InstallerRef, OsRef
 from appliance.roles.disk import DiskPolicy, Overwrite
 
 
@@ -66,10 +66,12 @@ class MachineRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """With `by_role` only machines that have a role are installed, each on the disk that `disks` states for it."""
+    """With `by_role` only machines that have a role are installed, each on the disk that `disks` states for it.
+    `ignition` is the ramdisk that configures an image on a disk, None where it was not built."""
 
     machines: Mapping[MachineName, MachineRecord]
     images: Mapping[ImageName, OsRef]
+    ignition: InstallerRef | None = None
     by_role: bool = False
     disks: Mapping[str, tuple[DiskPolicy, Overwrite]] = field(default_factory=dict)
 

@@ -19,9 +19,11 @@ from appliance.inventory.model import Inventory, MachineRecord
 from appliance.model.cloud_init import CloudInit
 from appliance.model.hardware import Disk, HardwareFacts
 from appliance.model.ids import ImageName, MachineName
+from appliance.model.ignition import Config
 from appliance.model.links import MachineNetwork, described
 from appliance.plan import (
     BootDisk,
+    ConfigRef,
     ConfirmShell,
     Deferred,
     DiskRef,
@@ -43,6 +45,7 @@ WRITE_SECONDS = 3600.0
 INSTALL_SECONDS = 10800.0  # of which a slow machine unpacks packages for most
 SEED_SECONDS = BOOT_AGENT_SECONDS + 120.0  # an agent that was lost is booted again first
 BOOT_SECONDS = 2000.0  # two starts share it, each as patient as that of the agent
+IGNITION_SECONDS = 3600.0
 SHELL_SECONDS = 600.0
 
 
@@ -55,7 +58,8 @@ class InstallNeeds(
 class InstallLinux:
     """`machines` None means all; where the topology gives roles, all that have one, or the one named by `role`, each on
     the disk that its role states. A machine that already runs the image is left alone, whatever `overwrite` says.
-    `cloud_init` is for images that carry cloud-init. Whether an image is written or an installer is run, is said by
+    `cloud_init` is for images that carry cloud-init, `ignition` for images that need nothing: of its configs the later
+    ones count more. Whether an image is written or an installer is run, is said by
     what `image` names."""
 
     image: str
@@ -64,6 +68,7 @@ class InstallLinux:
     machines: tuple[str, ...] | None = None
     role: str | None = None
     cloud_init: CloudInit = field(default_factory=CloudInit)
+    ignition: tuple[Config, ...] = ()
     name: str = field(default=NAME, init=False)
 
     def plan(self, site: InstallNeeds, inventory: Inventory) -> Plan:
@@ -116,17 +121,26 @@ class InstallLinux:
         network = _network(site, record.name, record.facts)
         if network is not None and self.cloud_init.network_config:
             raise _two_networks(record.name)
-        return chain(self.name, record.name, (*self._way(site, record.name, image, disk, network), confirm))
+        if network is not None and (self.ignition or isinstance(image, InstallerRef)):
+            raise _no_network(record.name, "Ignition" if self.ignition else image.name)
+        way = self._way(site, record.name, image, disk, inventory, network)
+        return chain(self.name, record.name, (*way, confirm))
 
     def _way(
-        self, site: InstallNeeds, name: MachineName, image: OsRef, disk: Disk, network: MachineNetwork | None
+        self,
+        site: InstallNeeds,
+        name: MachineName,
+        image: OsRef,
+        disk: Disk,
+        inventory: Inventory,
+        network: MachineNetwork | None,
     ) -> tuple[Move, ...]:
         match image:
+            case ImageRef() if self.ignition:
+                return self._by_ignition(site, name, image, disk, inventory)
             case ImageRef():
                 return self._by_image(site, name, image, disk, network)
             case InstallerRef():
-                if network is not None:
-                    raise _no_network(name, image)
                 return self._by_installer(site, name, image, disk)
             case _:
                 assert_never(image)
@@ -134,10 +148,11 @@ class InstallLinux:
     def _by_installer(
         self, site: InstallNeeds, name: MachineName, installer: InstallerRef, disk: Disk
     ) -> tuple[Move, ...]:
-        if self.cloud_init.documents:
+        if self.cloud_init.documents or self.ignition:
+            what = "Ignition can configure" if self.ignition else "carries cloud-init"
             raise PlanError(
-                f"{self.name}: {installer.name} is no image that carries cloud-init",
-                next_action="take cloud_init out of the score, or install an image",
+                f"{self.name}: {installer.name} is no image that {what}",
+                next_action="take cloud_init and ignition out of the score, or install an image",
             )
         ref = DiskRef.of(disk)
         run = RunInstaller(
@@ -149,6 +164,39 @@ class InstallLinux:
             Move(do=run, summary=f"install {installer.name} on {holds}", budget=INSTALL_SECONDS),
             Move(do=boot, summary=f"boot {name} from its disk", budget=BOOT_SECONDS),
         )
+
+    def _by_ignition(
+        self, site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk, inventory: Inventory
+    ) -> tuple[Move, ...]:
+        """The image, then Ignition on it, before it starts for the first time."""
+        if self.cloud_init.documents:
+            raise PlanError(
+                f"{self.name}: both cloud_init and ignition are given",
+                evidence="the seed of cloud-init is not written where Ignition configures the machine",
+                next_action="give one of the two",
+            )
+        ref = DiskRef.of(disk)
+        run = RunInstaller(
+            installer=_engine(inventory),
+            disk=ref,
+            hostname=name,
+            domain=site.domain,
+            authorized_keys=_keys(site),
+            configs=tuple(ConfigRef(sha256=config.sha256, summary=config.summary) for config in self.ignition),
+        )
+        about = ", then ".join(f"{one.summary} ({one.sha256[:8]})" for one in run.configs)
+        configure = f"configure {name} by Ignition on disk {describe(disk)}, with {about}"
+        boot = BootDisk(disk=ref, image=image, by_itself=True)
+        return (
+            *self._written(name, image, disk),
+            Move(do=run, summary=configure, budget=IGNITION_SECONDS),
+            Move(do=boot, summary=f"boot {name} from its disk", budget=BOOT_SECONDS),
+        )
+
+    def _written(self, name: MachineName, image: ImageRef, disk: Disk) -> tuple[Move, ...]:
+        summary = f"write {image.name} to disk {describe(disk)} of {name}, which now holds: {disk.contents}"
+        write = Move(do=WriteImage(image=image, disk=DiskRef.of(disk)), summary=summary, budget=WRITE_SECONDS)
+        return boot_agent(name), write
 
     def _by_image(
         self, site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk, network: MachineNetwork | None
@@ -164,12 +212,7 @@ class InstallLinux:
         )
         also = f"{', and data for cloud-init' if documents else ''}{_says(network)}"
         return (
-            boot_agent(name),
-            Move(
-                do=WriteImage(image=image, disk=ref),
-                summary=f"write {image.name} to disk {describe(disk)} of {name}, which now holds: {disk.contents}",
-                budget=WRITE_SECONDS,
-            ),
+            *self._written(name, image, disk),
             Move(do=seed, summary=f"write host name, keys and network of {name}{also}", budget=SEED_SECONDS),
             Move(do=BootDisk(disk=ref, image=image), summary=f"boot {name} from its disk", budget=BOOT_SECONDS),
         )
@@ -213,11 +256,11 @@ def _two_networks(name: MachineName) -> PlanError:
     )
 
 
-def _no_network(name: MachineName, installer: InstallerRef) -> PlanError:
+def _no_network(name: MachineName, way: str) -> PlanError:
     return PlanError(
-        f"{name}: {installer.name} sets up DHCP alone",
+        f"{name}: {way} is not told of the network that is stated for it",
         evidence="Server(network=...) in the topology",
-        next_action="install an image, or take the network out of the topology",
+        next_action="install an image without Ignition, or take the network out of the topology",
     )
 
 
@@ -233,6 +276,16 @@ def _outdated(site: InstallNeeds, record: MachineRecord, image: OsRef) -> tuple[
         return ()
     has, shall = (_says(network) or ": DHCP on every port" for network in (record.installed.network, wanted))
     return (f"{record.name} has the network it was installed with{has}; reinstalling it makes that{shall}",)
+
+
+def _engine(inventory: Inventory) -> InstallerRef:
+    if inventory.ignition is None:
+        raise PlanError(
+            "the ramdisk with Ignition is not in the artefact store",
+            evidence="a score says something to Ignition",
+            next_action="build it, then restart the daemon: ./run image ignition",
+        )
+    return inventory.ignition
 
 
 def _is_confirmed(record: MachineRecord, image: OsRef) -> bool:

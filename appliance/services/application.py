@@ -36,7 +36,7 @@ from appliance.model.views import (
     SnapshotView,
 )
 from appliance.model.words import GoalState
-from appliance.plan import OsRef, Plan, Purpose, SetPower, Step
+from appliance.plan import InstallerRef, OsRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.looking import Looking
@@ -89,6 +89,7 @@ class Appliance(Looking):
         memory: Memory,
         site: Site[Rack],
         images: Mapping[ImageName, OsRef],
+        ignition: InstallerRef | None = None,
         clock: Clock,
         rng: Rng,
         session_of: Callable[[MachineName], Session | None],
@@ -109,6 +110,7 @@ class Appliance(Looking):
         self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self.doctor_desk = doctor_desk
         self._images = images
+        self._ignition = ignition
         self._rng = rng
         self._take_over = take_over
         self._consoles = consoles
@@ -338,7 +340,7 @@ class Appliance(Looking):
     def _known_of(self, site: Site[Rack]) -> Inventory:
         world = self._memory.world
         machines = {name: world.machine(name).record for name in site.topology.machines}
-        return Inventory(machines=machines, images=self._images)
+        return Inventory(machines=machines, images=self._images, ignition=self._ignition)
 
     async def _start(self, plan: Plan, asked: Asked, goal: GoalId | None = None, *before: GoalSet) -> RunId:
         """Under the lock: of two approvals at once, the second has to see the first one's run."""

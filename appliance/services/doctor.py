@@ -183,7 +183,7 @@ def _wanted(site: Site[Rack]) -> Iterator[ImageName]:
 def _files(stock: Stock) -> Iterator[tuple[str, FileContent]]:
     """What machines get, under the name that people know; each once."""
     names = {stock.kernel_sha256: "the ramdisk's kernel", stock.initrd_sha256: "the ramdisk"}
-    for image in stock.images.values():
+    for image in (*stock.images.values(), *((stock.ignition,) if stock.ignition is not None else ())):
         names |= files_of(image)
     for digest, content in stock.artifacts.items():
         if isinstance(content, FileContent):

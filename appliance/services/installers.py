@@ -4,11 +4,12 @@ Runs in the boot HTTP server's worker threads. Whoever names the nonce of a boot
 another one is gone. What has to be on record before the installer goes on, it asks for until it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from threading import Lock
+from types import MappingProxyType
 from typing import Protocol
 
 from appliance.boot import Guest, Snapshot
@@ -16,6 +17,7 @@ from appliance.errors import UsageError
 from appliance.install.answers import answer_files, answers_name
 from appliance.install.target import Found, objection
 from appliance.model.ids import MachineName, Nonce
+from appliance.model.ignition import Config
 from appliance.model.site import BootNetwork
 from appliance.model.text import clean
 from appliance.store.records import InstallerStage
@@ -50,16 +52,23 @@ class _Said:
 
 
 class InstallDesk:
-    """`origin` is this HTTP server as machines reach it."""
+    """`origin` is this HTTP server as machines reach it, `configs` are what the site program says to Ignition."""
 
     def __init__(
-        self, current: Callable[[], Snapshot], listener: Listener, origin: str, network: BootNetwork, clock: Clock
+        self,
+        current: Callable[[], Snapshot],
+        listener: Listener,
+        origin: str,
+        network: BootNetwork,
+        clock: Clock,
+        configs: Mapping[str, Config] = MappingProxyType({}),
     ) -> None:
         self._current = current
         self._listener = listener
         self._origin = origin
         self._network = network
         self._clock = clock
+        self._configs = configs
         self._said: dict[MachineName, _Said] = {}
         self._lock = Lock()
 
@@ -78,7 +87,7 @@ class InstallDesk:
             return _NOBODYS
         do, nonce = guest.installing.do, guest.installing.nonce
         try:
-            files = answer_files(do, nonce, self._origin, self._network)
+            files = answer_files(do, nonce, self._origin, self._network, self._configs)
         except UsageError as error:
             self._tell(guest, InstallerStage.FAILED, f"{error}: {error.evidence}")
             return HttpReply(status=HTTPStatus.INTERNAL_SERVER_ERROR, body=f"{error}\n".encode())

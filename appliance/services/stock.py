@@ -10,6 +10,7 @@ from appliance.model.ids import ImageName
 from appliance.plan import AnswerKind, ImageRef, InstallerRef, OsRef
 from images.build import Product, find_all, find_extras
 from images.errors import ImagesError
+from images.ignition import recipe as ignition
 from images.installer import listing
 from images.installer.recipe import INITRD, LISTING, VMLINUZ
 from images.manifest import Manifest
@@ -25,13 +26,15 @@ _INSTALLED_BYTES = 3 << 30
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stock:
     """`artifacts` are named by SHA-256, those that an installer fetches by their path behind that of their list;
-    `programs` by the names that DHCP hands out. `entries` are what the rest is of: their content was hashed."""
+    `programs` by the names that DHCP hands out. `entries` are what the rest is of: their content was hashed.
+    `ignition` is None where it was not built."""
 
     programs: ContentTable
     artifacts: Mapping[str, Content]
     kernel_sha256: str
     initrd_sha256: str
     images: Mapping[ImageName, OsRef]
+    ignition: InstallerRef | None = None
     entries: tuple[Entry, ...] = ()
 
 
@@ -52,15 +55,29 @@ def take_stock(settings: Settings) -> Stock:
             next_action=str(getattr(error, "next_action", "") or "build the images: ./run image"),
         ) from error
     firmware, ramdisk = found.entry(Product.FIRMWARE), found.entry(Product.RAMDISK)
+    engine = extras.entries.get(Product.IGNITION)
     boots = [installer.artifact(name) for name in (VMLINUZ, INITRD, LISTING)] if installer is not None else []
     served = (*ramdisk.artifacts, *found.entry(Product.DEBIAN).artifacts, *boots)
+    served = (*served, *(engine.artifacts if engine is not None else ()))
     return Stock(
         programs=ContentTable({a.name: _content(a, store) for a in firmware.artifacts if a.name in PROGRAM_NAMES}),
         artifacts={**{artifact.sha256: _content(artifact, store) for artifact in served}, **fetched},
         kernel_sha256=ramdisk.artifact("vmlinuz").sha256,
         initrd_sha256=ramdisk.artifact("initrd.zst").sha256,
         images={image.name: image for image in images},
+        ignition=_ignition(engine) if engine is not None else None,
         entries=(*found.entries.values(), *extras.entries.values()),
+    )
+
+
+def _ignition(entry: Entry) -> InstallerRef:
+    return InstallerRef(
+        name=ImageName(Product.IGNITION.value),
+        answers=AnswerKind.IGNITION,
+        kernel_sha256=entry.artifact(ignition.KERNEL).sha256,
+        initrd_sha256=entry.artifact(ignition.INITRD).sha256,
+        files_sha256="",
+        raw_bytes=0,
     )
 
 

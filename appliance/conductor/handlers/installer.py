@@ -1,10 +1,14 @@
 """An installer of the OS itself: booted, let at the disk, followed by what it says until it is done."""
 
-from appliance.conductor.decision import Decision, Done, Failed, View, Wait
+from dataclasses import replace
+from typing import assert_never
+
+from appliance.conductor.decision import Ask, AskConsole, Decision, Done, Failed, View, Wait
 from appliance.conductor.handlers.agent import firmware_sign, where_to_look
 from appliance.conductor.handlers.ladder import Awaited, climb
 from appliance.conductor.installing import Installing
 from appliance.conductor.machine import MachineState
+from appliance.plan import AnswerKind
 from appliance.store.records import Problem
 
 _START_SECONDS = 1800.0
@@ -22,7 +26,19 @@ def run_installer(view: View, now: float) -> Decision:
     if installer is not None and _speaks(view, installer) and now < (until := installer.heard + _SILENCE):
         return Wait(why=f"the installer works; its last word: {installer.word}", until=until)
     budget = min(view.step.budget, _START_SECONDS)
-    return climb(view, Awaited(budget=budget, next_sign=_next_sign, silence=_silence), now)
+    decision = climb(view, Awaited(budget=budget, next_sign=_next_sign, silence=_silence), now)
+    return _with_console(view, decision.problem) if isinstance(decision, Failed) else decision
+
+
+def _with_console(view: View, problem: Problem) -> Decision:
+    """Of one that says nothing the console is the only witness."""
+    said = view.last(AskConsole)
+    if problem.code != "installer-silent" or (said is not None and not said.answer):
+        return Failed(problem=problem)
+    if said is None:
+        return Ask(question=AskConsole(), why="reading what its serial console said last")
+    evidence = f"{problem.evidence}; its console said last: {said.answer}"
+    return Failed(problem=replace(problem, evidence=evidence))
 
 
 def _speaks(view: View, installer: Installing) -> bool:
@@ -56,7 +72,19 @@ def _silence(state: MachineState) -> Problem:
 def _failed(state: MachineState, installer: Installing) -> Problem:
     return Problem(
         code="installer-failed",
-        message="the installer gave up" if installer.granted else "the installer was not let at the disk, or gave up",
+        message=_gave_up(installer),
         evidence=installer.failed,
         next_action=f"read its log, {state.name}.log in the folder logs of the state folder; then plan again",
     )
+
+
+def _gave_up(installer: Installing) -> str:
+    match installer.do.installer.answers:
+        case AnswerKind.IGNITION:
+            return "Ignition could not configure the machine, so it was not started"
+        case AnswerKind.PRESEED if installer.granted:
+            return "the installer gave up"
+        case AnswerKind.PRESEED:
+            return "the installer was not let at the disk, or gave up"
+        case _:
+            assert_never(installer.do.installer.answers)

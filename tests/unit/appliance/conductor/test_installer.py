@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from appliance.boot import Ramdisk, Snapshot, intent_for
+from appliance.conductor.decision import Ask, AskConsole, Failed, Heard
 from appliance.conductor.handlers import decide
 from appliance.conductor.installing import Installing
 from appliance.conductor.machine import MachineState, failed, observed, started
@@ -73,6 +74,10 @@ def heard(*stages: InstallerStage, at: float = BEGAN + 60, state: MachineState |
     return state
 
 
+def console(said: str) -> Heard:
+    return Heard(question=AskConsole(), at=BEGAN, answer=said)
+
+
 STARTED = (sent(NETWORK), sent(ON))
 TWICE = (*STARTED, sent(NETWORK, BEGAN + 1000), sent(RESTART, BEGAN + 1000))
 
@@ -96,9 +101,27 @@ TWICE = (*STARTED, sent(NETWORK, BEGAN + 1000), sent(RESTART, BEGAN + 1000))
     ],
 )
 def test_what_is_done_next(state: MachineState, orders: tuple[SentOrder, ...], now: float, expected: str) -> None:
-    seen = view(DO, state=state, orders=orders, heard=(power(PowerState.OFF, BEGAN + 1),))
+    seen = view(DO, state=state, orders=orders, heard=(power(PowerState.OFF, BEGAN + 1), console("")))
     budget = replace(seen.step, budget=10800.0)
     assert said(decide(replace(seen, step=budget), BEGAN + now)) == expected
+
+
+@pytest.mark.parametrize(
+    ("heard_of_it", "evidence"),
+    [
+        ((), None),
+        ((console(""),), "nothing"),
+        ((console("Kernel panic"),), "nothing; its console said last: Kernel panic"),
+    ],
+)
+def test_of_one_that_says_nothing_the_console_is_asked(heard_of_it: tuple[Heard, ...], evidence: str | None) -> None:
+    seen = view(DO, state=at_work(), orders=TWICE, heard=(power(PowerState.OFF, BEGAN + 1), *heard_of_it))
+    decision = decide(replace(seen, step=replace(seen.step, budget=10800.0)), BEGAN + 1811)
+    if evidence is None:
+        assert decision == Ask(question=AskConsole(), why="reading what its serial console said last")
+    else:
+        assert isinstance(decision, Failed)
+        assert decision.problem.evidence == f"seen since power-on: {evidence}"
 
 
 def test_where_it_hangs_is_said() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.console.record import Record
+from appliance.console.record import Record, last_words
 
 LIMIT = 64
 
@@ -31,3 +31,10 @@ def test_a_new_life_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     again = Record(tmp_path / "c")
     again.append(b"after")
     assert again.tail(100) == b"before after"
+
+
+def test_last_words_are_one_clean_line(tmp_path: Path) -> None:
+    path = tmp_path / "node-0.console"
+    assert last_words(path) == ""
+    Record(path).append(b"one\r\ntwo\r\n\r\n\x1b[31mthree\x1b[0m\r\n" + b"x" * 500 + b"\r\n")
+    assert last_words(path) == f"two | three | {'x' * 159}…"

@@ -48,6 +48,8 @@ from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
 from appliance.services.collector import line_to
 from appliance.services.doctor import Ward, checks_of
+from appliance.services.forgetting import Forgetting
+from appliance.services.leaving import Eraser, LeavingDesk
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
 from appliance.services.postman import Postman
@@ -67,6 +69,7 @@ from appliance.services.traces import ServiceTraces
 from appliance.services.views import macs_of
 from appliance.services.watch import Watch, answers
 from appliance.services.webhooks import Courier, Position, secret_of
+from appliance.setup.helper import Helper
 from appliance.site import Site
 from appliance.site import load as load_site
 from appliance.store.log import Log
@@ -119,14 +122,17 @@ def main(config: Path) -> int:
     for chatty in ("alembic", "fido2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        asyncio.run(_run(load(config)))
+        settings = load(config)
+        forgetting = Forgetting(settings.state_dir, settings.key, Helper())
+        asyncio.run(_run(settings, forgetting))
+        forgetting.finish()
     except InnervateError as error:
         _LOGGER.error("%s; %s; %s", error, error.evidence, error.next_action)
         return 1
     return 0
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, forgetting: Forgetting) -> None:
     (program, site), stock = _loaded(settings.site), take_stock(settings)
     stop = _stop_on_signal()
     async with AsyncExitStack() as closing:
@@ -155,6 +161,7 @@ async def _run(settings: Settings) -> None:
             snapshot=partial(snapshot_of, log.copy, settings.state_dir, site.name),
             program=program,
             stores=_giving(settings, site.topology, stock, memory, segment, services, meter),
+            leaving_desk=_leaving(settings, site.name, memory, bmcs, forgetting.eraser(stop.set)),
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
@@ -211,6 +218,19 @@ def _guarding(settings: Settings, site: str, closing: AsyncExitStack) -> Access:
     if code := access.desk.setup_code:
         _LOGGER.warning("there is no admin yet; the setup code that makes the first one, once: %s", code)
     return access
+
+
+def _leaving(settings: Settings, site: str, memory: Memory, bmcs: BmcDesk, eraser: Eraser) -> LeavingDesk:
+    return LeavingDesk(
+        site=site,
+        hand_over=bmcs.hand_over,
+        stranger=partial(Dialler, SystemClock(), SystemRng()),
+        keys=lambda: (ensure_key(settings.key, HostProcesses()),),
+        busy=lambda: ", ".join(run.id for run in memory.world.running),
+        eraser=eraser,
+        clock=SystemClock(),
+        rng=SystemRng(),
+    )
 
 
 def _facing_browsers(settings: Settings, site: str, closing: AsyncExitStack) -> tuple[Secure | None, str]:

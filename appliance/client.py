@@ -39,6 +39,7 @@ from appliance.model.codec import etag_of
 from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.goal import Consent
 from appliance.model.image_views import ImagesView, ImageView
+from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
 from appliance.model.network_views import AddressState, HistoryView, LeasesView, NetworksView
 from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.views import (
@@ -70,6 +71,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from websockets.sync.client import ClientConnection
+
+
+_LEAVING_SECONDS = 900.0
 
 
 class Client(Exchange):
@@ -222,6 +226,13 @@ class Client(Exchange):
 
     def take_over(self) -> MachinesView:
         return self._call(MachinesView, "POST", "/v1/segment/take-over")
+
+    def leave_site(self, request: LeaveRequest) -> LeaveView:
+        """BMCs are slow, and each is asked four times."""
+        return self._call(LeaveView, "POST", "/v1/site/leave", request, more_time=_LEAVING_SECONDS)
+
+    def reset_appliance(self, site: str) -> ResetView:
+        return self._call(ResetView, "POST", "/v1/appliance/reset", ResetRequest(site=site))
 
     def snapshot(self) -> SnapshotView:
         return self._call(SnapshotView, "POST", "/v1/snapshots")

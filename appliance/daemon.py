@@ -5,7 +5,6 @@ settings -> log -> world -> boot services, agents, BMCs -> conductor -> API
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -42,16 +41,15 @@ from appliance.fleet.backend import Fleet, Member
 from appliance.fleet.credential import fingerprint_of, kept
 from appliance.fleet.door import Door, opened
 from appliance.model.ids import MachineName
-from appliance.model.syslog import Origin
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
-from appliance.services.collector import line_to
 from appliance.services.doctor import Ward, checks_of
+from appliance.services.forgetting import Forgetting
 from appliance.services.installers import FrontDesk, InstallDesk
+from appliance.services.leaving import Eraser, LeavingDesk
 from appliance.services.library import Library
 from appliance.services.meter import Meter, Surroundings
-from appliance.services.postman import Postman
 from appliance.services.program import SiteProgram
 from appliance.services.pursuit import Pursuit
 from appliance.services.reflexes import ReflexArc
@@ -60,22 +58,20 @@ from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
 from appliance.services.shelf import Shelf
 from appliance.services.shells import SshShells, ensure_key
-from appliance.services.spans import Spans
 from appliance.services.stock import Stock, take_stock
 from appliance.services.stores import StoreDesk
-from appliance.services.syslog import Forwarder
 from appliance.services.traces import ServiceTraces
 from appliance.services.views import macs_of
 from appliance.services.watch import Watch, answers
-from appliance.services.webhooks import Courier, Position, secret_of
+from appliance.setup.helper import Helper
 from appliance.site import Site, configs_of
 from appliance.site import load as load_site
 from appliance.store.log import Log
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
 from appliance.systemd import tell_ready
+from appliance.telling import tell
 from appliance.topology import Rack
-from appliance.tracing import tracer
 from appliance.web.app import create_pages
 from images.processes import HostProcesses
 from pxe.boot import BootIntent
@@ -120,14 +116,17 @@ def main(config: Path) -> int:
     for chatty in ("alembic", "fido2"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
-        asyncio.run(_run(load(config)))
+        settings = load(config)
+        forgetting = Forgetting(settings.state_dir, settings.key, Helper())
+        asyncio.run(_run(settings, forgetting))
+        forgetting.finish()
     except InnervateError as error:
         _LOGGER.error("%s; %s; %s", error, error.evidence, error.next_action)
         return 1
     return 0
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, forgetting: Forgetting) -> None:
     (program, site), stock = _loaded(settings.site), take_stock(settings)
     stop = _stop_on_signal()
     async with AsyncExitStack() as closing:
@@ -157,6 +156,7 @@ async def _run(settings: Settings) -> None:
             snapshot=partial(snapshot_of, log.copy, settings.state_dir, site.name),
             program=program,
             stores=_giving(settings, site.topology, stock, memory, segment, services, meter),
+            leaving_desk=_leaving(settings, site.name, memory, bmcs, forgetting.eraser(stop.set)),
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
@@ -164,7 +164,7 @@ async def _run(settings: Settings) -> None:
         _reacting(site.topology, memory, application, closing)
         bmcs.start()
         access = _guarding(settings, site.name, closing)
-        _telling(settings, site.name, memory, access, meter, closing)
+        tell(settings, site.name, memory, access, meter, closing)
         serving = _answering(settings, site.name, application, access, stop, closing)
         settle()
         closing.callback(services.stop)
@@ -215,6 +215,19 @@ def _guarding(settings: Settings, site: str, closing: AsyncExitStack) -> Access:
     return access
 
 
+def _leaving(settings: Settings, site: str, memory: Memory, bmcs: BmcDesk, eraser: Eraser) -> LeavingDesk:
+    return LeavingDesk(
+        site=site,
+        hand_over=bmcs.hand_over,
+        stranger=partial(Dialler, SystemClock(), SystemRng()),
+        keys=lambda: (ensure_key(settings.key, HostProcesses()),),
+        busy=lambda: ", ".join(run.id for run in memory.world.running),
+        eraser=eraser,
+        clock=SystemClock(),
+        rng=SystemRng(),
+    )
+
+
 def _facing_browsers(settings: Settings, site: str, closing: AsyncExitStack) -> tuple[Secure | None, str]:
     """The API's TCP listener, where one is wanted, and the fingerprint of its certificate."""
     if not settings.https_port:
@@ -232,48 +245,6 @@ def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: Async
     arc = ReflexArc(memory, rack.reflexes, application.see_through, SystemClock())
     watch = Watch(memory, answers, SystemClock())
     for name, work in (("goals", pursuit.run()), ("reflexes", arc.run()), ("watch", watch.run())):
-        closing.callback(asyncio.create_task(work, name=name).cancel)
-
-
-def _telling(
-    settings: Settings, site: str, memory: Memory, access: Access, meter: Meter, closing: AsyncExitStack
-) -> None:
-    """Whoever wants to hear of events."""
-    Spans(memory, tracer())
-    _forwarding(settings, site, memory, access, meter, closing)
-    for hook in settings.webhooks:
-        postman = Postman(hook)
-        closing.push_async_callback(postman.close)
-        courier = Courier(
-            hook=hook,
-            site=site,
-            secret=secret_of(hook),
-            memory=memory,
-            position=Position(settings.state_dir / "webhooks" / f"{hook.name}.position"),
-            post=postman.post,
-            clock=SystemClock(),
-            tally=meter.tally,
-        )
-        closing.callback(asyncio.create_task(courier.run(), name=f"webhook {hook.name}").cancel)
-
-
-def _forwarding(
-    settings: Settings, site: str, memory: Memory, access: Access, meter: Meter, closing: AsyncExitStack
-) -> None:
-    """Events and audit entries, from now on, to the syslog collector."""
-    if settings.syslog is None:
-        return
-    line = line_to(settings.syslog)
-    closing.push_async_callback(line.close)
-    forwarder = Forwarder(
-        origin=Origin(host=site, process=os.getpid(), version=__version__),
-        line=line,
-        limit=settings.syslog.limit,
-        clock=SystemClock(),
-        tally=meter.tally,
-    )
-    memory.on_entries(forwarder.take)
-    for name, work in (("syslog", forwarder.run()), ("syslog audit", forwarder.follow(access.audit))):
         closing.callback(asyncio.create_task(work, name=name).cancel)
 
 

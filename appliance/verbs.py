@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def whole() -> typer.Typer:
     """With every verb that there is."""
     app = build()
-    for verb in (daemon, check, setup, tui, menu):
+    for verb in (daemon, check, setup, tui, menu, hand_over):
         app.command()(verb)
     app.add_typer(backup.build(), name="backup", help="Keep the appliance's memory in one sealed file.")
     app.add_typer(netbox.build(), name="netbox", help="Import from NetBox, and export to it, as diffs.")
@@ -43,7 +43,7 @@ def daemon(config: Annotated[Path, typer.Option(help="The configuration, in TOML
 def setup(
     ramdisk: Annotated[str, typer.Option(help="The discovery ramdisk that machines get.")] = "generic",
 ) -> None:
-    """Ask what the appliance has to know when it boots for the first time."""
+    """Open the appliance's data, ask what it has to know at its first boot, and start it."""
     from appliance.setup.ground import Host, Tty
     from appliance.setup.setup import set_up
     from appliance.system import SystemClock, SystemRng
@@ -64,6 +64,11 @@ def menu(context: typer.Context) -> None:
     from appliance.tui.menu import main as menu_main
 
     raise typer.Exit(menu_main(client_of(context)))
+
+
+def hand_over(file: backup.File, passphrase_file: backup.Phrase = None) -> None:
+    """Show the log-ins that an appliance has left in a sealed file: innervate site leave."""
+    sys.stdout.write(backup.text_in(file, passphrase_file))
 
 
 def check(

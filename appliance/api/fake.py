@@ -20,6 +20,7 @@ from appliance.access.access import Access, opened
 from appliance.api.app import create_app
 from appliance.api.fake_bmcs import FakeBmcs, find
 from appliance.api.fake_doctor import FakeDoctor
+from appliance.api.fake_leaving import FakeLeaving
 from appliance.api.fake_runs import left, lost, summary_of, turned
 from appliance.api.fake_stores import FakeStores
 from appliance.api.port import Honoured
@@ -104,6 +105,7 @@ class FakeApplication:
     stores: FakeStores = field(default_factory=FakeStores)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
+    leaving_desk: FakeLeaving = field(default_factory=FakeLeaving)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def honoured(self, key: str) -> Honoured | None:

@@ -11,6 +11,7 @@ from appliance.bmc.vault import Entry
 from appliance.metrics.model import Family
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.ids import MachineName
+from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
 from appliance.model.views import (
     MachinesView,
     ShellView,
@@ -49,11 +50,24 @@ class Bmcs(Measuring, Protocol):
     def remove_entry(self, scope: VaultScope, value: str, user: str) -> VaultView: ...
 
 
+class Leaving(Protocol):
+    """Both want the site's name, typed, and no run under way: else `UsageError`, `ConflictError`."""
+
+    async def leave(self, request: LeaveRequest) -> LeaveView: ...
+
+    async def reset(self, request: ResetRequest) -> ResetView:
+        """Begins it."""
+        ...
+
+
 class Application(Steering, Protocol):
     """What only the API needs, and all that it shares with the pages."""
 
     @property
     def bmc_desk(self) -> Bmcs: ...
+
+    @property
+    def leaving_desk(self) -> Leaving: ...
 
     def honoured(self, key: str) -> Honoured | None:
         """None where nothing is known to have come of it."""

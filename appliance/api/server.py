@@ -18,6 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from appliance.api.gate import Peer
 from appliance.errors import MachineryError
 from appliance.redfish.server import Impatient
+from pxe.inherited import inherited
 
 _MESSAGE_LIMIT = 1 << 20
 _CONNECTIONS = 512
@@ -46,19 +47,30 @@ async def serve(
     Whoever is still waiting for events one second after `stop` is cut off.
     Raises `MachineryError` when another process serves there, or the path cannot be bound.
     """
-    listener = listen(socket_path)
-    ready()
-    try:
+    with _listening(socket_path) as listener:
+        ready()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_serve(_config(app), listener, stop))
             if secure is not None:
                 tasks.create_task(_serve(_secure_config(app, secure.tls), secure.listener, stop))
-    finally:
-        _remove(listener, socket_path)
+
+
+@contextmanager
+def _listening(path: Path) -> Iterator[socket.socket]:
+    """What systemd holds stays in its place at the end; our own does not."""
+    held = inherited(socket.SOCK_STREAM, str(path))
+    with held or listen(path) as listener:
+        try:
+            yield listener
+        finally:
+            if held is None:
+                path.unlink(missing_ok=True)
 
 
 def listen_on(port: int) -> socket.socket:
-    """On every address of ours. Raises `MachineryError`."""
+    """On every address of ours, by systemd where it holds the port. Raises `MachineryError`."""
+    if (held := inherited(socket.SOCK_STREAM, ("::", port))) is not None:
+        return held
     try:
         if socket.has_dualstack_ipv6():
             return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -111,11 +123,6 @@ def _refuse_living(path: Path) -> None:
         except ConnectionRefusedError:
             return
     raise MachineryError(f"another daemon already serves {path}", next_action="stop it, or choose another socket path")
-
-
-def _remove(listener: socket.socket, path: Path) -> None:
-    listener.close()
-    path.unlink(missing_ok=True)
 
 
 async def _exit_after(server: uvicorn.Server, stop: asyncio.Event) -> None:

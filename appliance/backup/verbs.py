@@ -90,6 +90,15 @@ def restore(
             print(f"{folder / BESIDE / Path(member.path).name}: stood at {member.origin}")
 
 
+def text_in(file: Path, passphrase_file: Path | None) -> str:
+    """What else is sealed as backups are."""
+    from appliance.backup.envelope import Opening
+
+    phrase = _phrase(passphrase_file)
+    with _opened(file) as source:
+        return b"".join(iter(Opening(source, phrase).read, b"")).decode("utf-8", "replace")
+
+
 def _snapshot(settings: "Settings") -> "SnapshotView":
     """Of the record log: by the daemon, which owns it; where none runs, by ourselves."""
     from appliance.backup.snapshot import snapshot_of
@@ -136,7 +145,7 @@ def _phrase(file: Path | None, *, twice: bool = False) -> "Secret":
         raise UsageError("there is no terminal to ask for the passphrase", next_action="give --passphrase-file FILE")
     from getpass import getpass
 
-    said = checked(getpass("Passphrase of the backup: "))
+    said = checked(getpass("Passphrase of the file: "))
     if twice and getpass("The same again: ") != said.reveal():
         raise UsageError("these are two passphrases", next_action="begin again")
     return said

@@ -97,6 +97,14 @@ class Vault:
     def entries(self) -> tuple[Entry, ...]:
         return self._contents.entries
 
+    def records(self) -> tuple[Record, ...]:
+        """What was learnt, one of each BMC."""
+        return self._contents.records
+
+    def was_given(self, login: Login) -> bool:
+        """Whether a person has told it, and so knows it."""
+        return _digest(login) in {_digest(Login(user=one.user, password=one.password)) for one in self.entries()}
+
     def add(self, *entries: Entry) -> None:
         """One for the same scope, value and user is replaced."""
         given = {_name(entry): entry for entry in (*self._contents.entries, *entries)}

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from appliance.cli import leaving
 from appliance.cli.context import Json, client_of, print_json
 from appliance.cli.exits import Exit
 from appliance.errors import RefusedError
@@ -21,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
     site = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     for verb in (show, diff, check, reload):
         site.command()(verb)
+    site.command()(leaving.leave)
     app.add_typer(site, name="site", help="The daemon's site program: its text, what has changed, whether it is sound.")
 
 

@@ -69,7 +69,8 @@ class Time:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
     """A file system, as statvfs(3) shows it to us; `problem` is why it does not. No inodes: it has no such limit.
-    `kept`: the daemon writes there, and does not only read."""
+    `kept`: the daemon writes there, and does not only read. `encrypted` is None where that cannot be seen: on no block
+    device of this machine."""
 
     name: str
     path: str
@@ -79,6 +80,7 @@ class Volume:
     inodes: int = 0
     free_inodes: int = 0
     read_only: bool = False
+    encrypted: bool | None = None
     problem: str = ""
 
 

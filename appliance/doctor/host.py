@@ -68,6 +68,24 @@ def _scarce(volume: Volume) -> Iterator[Finding]:
         yield failure(Check.SPACE, cause, seen, action, f"df -i {volume.path}")
 
 
+def encryption(volumes: Sequence[Volume]) -> tuple[Finding, ...]:
+    """Of the folders that the daemon writes: passwords are in them."""
+    return tuple(_open_to_thieves(volume) for volume in volumes if volume.kept)
+
+
+def _open_to_thieves(volume: Volume) -> Finding:
+    command = f"lsblk -s -o NAME,TYPE,MOUNTPOINTS $(findmnt -n -o SOURCE -T {volume.path})"
+    seen = f"{volume.name}: {volume.path}"
+    match volume.encrypted:
+        case True:
+            return good(Check.ENCRYPTION, "what the appliance keeps is encrypted on its disk", seen)
+        case False:
+            cause = "what the appliance keeps is not encrypted: whoever has its disk has the passwords of the BMCs"
+            return warning(Check.ENCRYPTION, cause, seen, "put it on an encrypted disk (LUKS)", command)
+        case None:
+            return unknown(Check.ENCRYPTION, "whether the appliance's disk is encrypted cannot be seen from here", seen)
+
+
 def _under(free: int, size: int, share: float, floor: int) -> bool:
     """Small disks are judged by their share, large ones by bytes."""
     return free < min(floor, share * size)

@@ -31,6 +31,7 @@ _FETCH_SECONDS = 8.0
 _STARTING_SECONDS = 5.0
 _HTTP_SECONDS = 5.0
 _CHUNK = 1 << 20
+_DEVICES = Path("/sys/dev/block")
 _ARP_TURNS = 2
 _ARP_BATCH = 64
 _ARP_PAUSE, _ARP_WAIT = 0.02, 0.3
@@ -150,7 +151,26 @@ def volume(name: str, path: Path, *, kept: bool) -> Volume:
         inodes=seen.f_files,
         free_inodes=seen.f_favail,
         read_only=bool(seen.f_flag & os.ST_RDONLY),
+        encrypted=encrypted(path),
     )
+
+
+def encrypted(path: Path, devices: Path = _DEVICES) -> bool | None:
+    """Whether every disk below the file system is behind dm-crypt (sysfs: `dm/uuid`, `slaves`); None where there is no
+    block device to ask."""
+    try:
+        number = path.stat().st_dev
+        return _is_crypt((devices / f"{os.major(number)}:{os.minor(number)}").resolve(strict=True))
+    except OSError:
+        return None
+
+
+def _is_crypt(device: Path) -> bool:
+    uuid = device / "dm" / "uuid"
+    if uuid.exists() and uuid.read_text().startswith("CRYPT-"):
+        return True
+    below = sorted((device / "slaves").glob("*"))
+    return bool(below) and all(_is_crypt(one.resolve()) for one in below)
 
 
 def stored(name: str, path: Path, expected: str) -> Stored:

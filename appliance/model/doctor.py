@@ -15,6 +15,7 @@ class Check(Enum):
     NEIGHBOUR = "lldp"
     CLOCK = "clock"
     SPACE = "disk-space"
+    ENCRYPTION = "encryption"
     IMAGES = "images"
     BMCS = "bmc"
     DOWNLOAD = "download"

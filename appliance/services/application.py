@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from appliance.api.common import Doctor, Stores
-from appliance.api.port import Bmcs, Honoured
+from appliance.api.port import Bmcs, Honoured, Leaving
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import model_of
@@ -104,11 +104,13 @@ class Appliance(Looking):
         snapshot: Callable[[], Future[SnapshotView]] | None = None,
         program: SiteProgram | None = None,
         stores: Stores | None = None,
+        leaving_desk: Leaving | None = None,
     ) -> None:
         super().__init__(memory, site, clock, session_of, segment, waiting, measured)
         self.bmc_desk = bmc_desk
         self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self.doctor_desk = doctor_desk
+        self._leaving = leaving_desk
         self._images = images
         self._ignition = ignition
         self._rng = rng
@@ -118,6 +120,12 @@ class Appliance(Looking):
         self._snapshot = snapshot
         self._program = program
         self._starting = asyncio.Lock()
+
+    @property
+    def leaving_desk(self) -> Leaving:
+        if self._leaving is None:
+            raise MachineryError("this appliance keeps nothing", next_action="ask the daemon of the site")
+        return self._leaving
 
     def honoured(self, key: str) -> Honoured | None:
         done = self._memory.world.honoured.get(key)

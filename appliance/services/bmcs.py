@@ -11,8 +11,9 @@ from ipaddress import IPv4Address
 from appliance.bmc import discovery, rotation
 from appliance.bmc.discovery import Found, Login, Suspect
 from appliance.bmc.finder import Finder, Opened
+from appliance.bmc.leaving import renew
 from appliance.bmc.port import BmcDialler, FullBmc
-from appliance.bmc.vault import Entry, Vault, factory_defaults
+from appliance.bmc.vault import Entry, Record, Vault, factory_defaults
 from appliance.errors import BmcError, BmcLoginError, ConflictError, InnervateError, MachineryError, NotFoundError
 from appliance.model.bmc import BmcEndpoint, Sensor
 from appliance.model.bmc_views import (
@@ -26,8 +27,10 @@ from appliance.model.bmc_views import (
     VaultView,
 )
 from appliance.model.ids import MachineName
+from appliance.model.leaving_views import Fate, LeftBmcView
 from appliance.ports import Clock, Rng
 from appliance.services.bmc_views import Finding, addresses, found_at, is_same, view_of
+from appliance.services.leaving import LeftBmc, unreached
 from appliance.topology import Rack
 
 _LOGGER = logging.getLogger(__name__)
@@ -165,6 +168,47 @@ class BmcDesk:
         found = await self._found(url)
         self._vault.forget(found)
         return self._noted(Finding(found=found))
+
+    async def hand_over(self, stranger: BmcDialler) -> tuple[LeftBmc, ...]:
+        """Every BMC that was ever entered: one with a password of the appliance's own gets another, for its owner.
+        `stranger` tries whether the old one is dead."""
+        gate = asyncio.Semaphore(_LOGINS_AT_ONCE)
+
+        async def one(record: Record) -> LeftBmc:
+            async with gate:
+                return await self._handed_over(record, stranger)
+
+        entered = [record for record in self._vault.records() if record.working or record.begun]
+        return tuple(await asyncio.gather(*map(one, entered)))
+
+    async def _handed_over(self, record: Record, stranger: BmcDialler) -> LeftBmc:
+        url = record.names["url"]
+        last = record.working or record.begun
+        machine = next((server.name for server in self._rack.servers if is_same(server.bmc.url, url)), "")
+        view = LeftBmcView(url=url, machine=machine, user=last.user if last else "", fate=Fate.YOURS)
+        try:
+            (found,) = await self._finder.probe([discovery.at(url)]) or (None,)
+            if found is None:
+                return unreached(view, last, f"no BMC answers at {url}", "")
+            async with self._turn(found):
+                opened = await self._enter(found)
+                login = Login(user=opened.endpoint.user, password=opened.endpoint.password)
+                if self._was_given(login):
+                    return LeftBmc(view=replace(view, user=login.user))
+                last, refused = await renew(found, self._vault, self._dialler, stranger, self._rng)
+        except InnervateError as error:
+            return unreached(view, self._latest(record), str(error), error.evidence)
+        fate = Fate.HANDED_OVER if refused else Fate.NOT_PROVEN
+        return LeftBmc(view=replace(view, user=last.user, fate=fate), login=last)
+
+    def _latest(self, record: Record) -> Login | None:
+        """By now: a change that was cut off may have come through."""
+        same = [one for one in self._vault.records() if one.names.get("url") == record.names["url"]]
+        return next((one.begun or one.working for one in same), record.working)
+
+    def _was_given(self, login: Login) -> bool:
+        stated = ((one.user, one.password.reveal()) for one in self._endpoints())
+        return self._vault.was_given(login) or (login.user, login.password.reveal()) in stated
 
     def vault(self) -> VaultView:
         entries = (

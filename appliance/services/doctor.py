@@ -12,7 +12,7 @@ from appliance.bmc.port import FullBmc, Timekeeping
 from appliance.doctor import bmcs, host, looks, segment, wire
 from appliance.doctor.desk import Examine
 from appliance.doctor.device import nic, own_macs
-from appliance.doctor.facts import Answer, Claim, Download, Servers, Shelf, Time
+from appliance.doctor.facts import Answer, Claim, Download, Servers, Shelf, Time, Volume
 from appliance.doctor.watch import WireWatch
 from appliance.errors import BmcLoginError, InnervateError
 from appliance.model.doctor import Check, DoctorRequest, Finding
@@ -78,6 +78,7 @@ def checks_of(ward: Ward) -> Mapping[Check, Examine]:
         Check.NEIGHBOUR: partial(_neighbour, ward),
         Check.CLOCK: partial(_clock, ward),
         Check.SPACE: partial(_space, ward),
+        Check.ENCRYPTION: partial(_encryption, ward),
         Check.IMAGES: partial(_images, ward),
         Check.BMCS: partial(_bmcs, ward),
         Check.DOWNLOAD: partial(_download, ward),
@@ -163,8 +164,16 @@ async def _ahead(ward: Ward, name: MachineName) -> float | None:
 
 
 async def _space(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
+    return host.space(await _volumes(ward))
+
+
+async def _encryption(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
+    return host.encryption(await _volumes(ward))
+
+
+async def _volumes(ward: Ward) -> list[Volume]:
     seen = (asyncio.to_thread(looks.volume, name, path, kept=kept) for name, (path, kept) in ward.volumes.items())
-    return host.space(await asyncio.gather(*seen))
+    return await asyncio.gather(*seen)
 
 
 async def _images(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:

@@ -72,11 +72,13 @@ def port_of(listener: socket.socket) -> int:
 
 
 @asynccontextmanager
-async def redfish(listener: socket.socket, tls: ssl.SSLContext, password: str) -> AsyncIterator[Assembly]:
+async def redfish(
+    listener: socket.socket, tls: ssl.SSLContext, password: str, uuid: UUID = SERVICE
+) -> AsyncIterator[Assembly]:
     """Our own service before a simulated machine; one account, root."""
     clock, stop = SystemClock(), asyncio.Event()
     world = World(clock=clock, rng=SystemRng(), post=_no_post, allows=lambda _url: False)
-    info = ServiceInfo(uuid=SERVICE, vendor="Dell Inc.", product="Simulated", version="1")
+    info = ServiceInfo(uuid=uuid, vendor="Dell Inc.", product="Simulated", version="1")
     async with assembled(SimulatedBackend([simulated_view(1)], clock), info, world) as assembly:
         await assembly.accounts.add("root", password, AccountRole.ADMINISTRATOR)
         serving = asyncio.create_task(serve(assembly.app, listener, tls, stop))

@@ -40,6 +40,7 @@ from appliance.model.access_views import (
 from appliance.model.bmc_views import BmcSearchRequest, VaultEntryRequest, VaultScope
 from appliance.model.doctor import DoctorRequest
 from appliance.model.goal import Consent
+from appliance.model.leaving_views import LeaveRequest
 from appliance.model.words import Destroys
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "golden" / "openapi.json").read_text())
@@ -75,6 +76,8 @@ _SAMPLES: Mapping[str, object] = {
     "wanted:audit": AuditWanted(who="ann", what="run", outcome=Outcome.REFUSED),
     "request:make_token": TokenRequest(label="ci", role=Role.OPERATOR),
     "request:search_bmcs": BmcSearchRequest(targets=("10.0.0.0/28",), stated="ops", ours=("10.0.0.1",), login=True),
+    "request:leave_site": LeaveRequest(site="lab", passphrase=_WORD),
+    "site": "lab",
     "change": UserChangeRequest(role=Role.OPERATOR, enabled=False),
     "entry": VaultEntryRequest(scope=VaultScope.SITE, value="x", user="root", password=_WORD),
     "code": "123456",

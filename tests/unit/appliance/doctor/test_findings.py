@@ -234,6 +234,13 @@ def test_images(shelf: Shelf, words: tuple[str, ...]) -> None:
     only(host.images(shelf), FAILURE, "debian-13", *words)
 
 
+@pytest.mark.parametrize(("encrypted", "verdict"), [(True, OK), (False, WARNING), (None, UNKNOWN)])
+def test_encryption(encrypted: bool | None, verdict: Verdict) -> None:
+    """Of what the daemon writes: an image store that it only reads holds no secret."""
+    volumes = (replace(VOLUME, encrypted=encrypted), replace(VOLUME, kept=False, encrypted=False))
+    assert verdicts(host.encryption(volumes)) == [verdict]
+
+
 def test_images_are_whole() -> None:
     assert verdicts(host.images(SHELF)) == [OK]
 

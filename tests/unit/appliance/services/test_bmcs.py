@@ -19,6 +19,7 @@ from appliance.lab.topology import lab_rack
 from appliance.model.bmc import BmcEndpoint, Health, PowerState, Sensor, SensorKind, SystemIdentity
 from appliance.model.bmc_views import BmcSearchRequest, LoginState, VaultScope
 from appliance.model.ids import MachineName
+from appliance.model.leaving_views import Fate
 from appliance.model.secret import Secret
 from appliance.services.bmcs import BmcDesk
 from appliance.store.secrets import SecretFile
@@ -319,3 +320,40 @@ def test_sensors_are_read_once_however_many_look(tmp_path: Path) -> None:
             await stage.desk.sensors(MachineName("nobody"))
 
     play(tmp_path, scene, rack("right"))
+
+
+class Credulous(Dialler):
+    """Every password is the right one, as far as it goes."""
+
+    def dial(self, endpoint: BmcEndpoint) -> FullBmc:
+        self.password = endpoint.password
+        return super().dial(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("stranger", "fate"),
+    [(Dialler("none"), Fate.HANDED_OVER), (Credulous("any"), Fate.NOT_PROVEN)],
+    ids=["dead", "lives"],
+)
+def test_a_password_that_is_still_taken_is_no_proof(tmp_path: Path, stranger: Dialler, fate: Fate) -> None:
+    async def scene(stage: Scene) -> None:
+        await stage.desk.rotate(f"https://{HERE}")
+        ours = stage.dialler.password.reveal()
+        (left,) = await stage.desk.hand_over(stranger)
+        assert (left.view.fate, left.view.machine, left.view.user) == (fate, NODE, "root")
+        assert left.login is not None
+        assert left.login.password == stage.dialler.password != Secret(ours)
+        assert stranger.tried == [("root", ours)]
+
+    play(tmp_path, scene, rack("right"))
+
+
+def test_a_log_in_that_a_person_gave_is_not_changed(tmp_path: Path) -> None:
+    async def scene(stage: Scene) -> None:
+        stage.desk.add_entry(site_wide("right"))
+        await stage.settled(lambda: stage.vault.known(bmc()) is not None)
+        (left,) = await stage.desk.hand_over(Dialler("none"))
+        assert (left.view.fate, left.login) == (Fate.YOURS, None)
+        assert stage.dialler.password.reveal() == "right"
+
+    play(tmp_path, scene)

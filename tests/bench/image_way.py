@@ -33,8 +33,8 @@ def _main() -> None:
 
 
 def _go_first() -> None:
-    """Before whatever else the machine does, which would decide more than the contenders: `nice` counts within a session
-    only where sessions share the CPUs evenly (sched(7), "The autogroup feature")."""
+    """Before whatever else the machine does, which would decide more than the contenders do: `nice` counts only within
+    a session where sessions share the CPUs evenly (sched(7), "The autogroup feature")."""
     os.nice(-19)
     with suppress(FileNotFoundError):
         Path("/proc/self/autogroup").write_text("-19")

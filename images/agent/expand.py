@@ -13,10 +13,10 @@ from .ahead import ahead
 from .errors import TaskError
 from .manifest import Block
 
-_WORKERS = 3
-_WAITING = 4
+_WORKERS = 6  # expanding is most of the work; large machines have as many cores to spare
+_WAITING = range(2, 9)
+_WAITING_BYTES = 32 << 20
 _MEMORY = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-_BUFFERS = _WAITING + 2  # also one that is about to wait, and one that the user has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +30,12 @@ class Expanded:
 
 def expanded(frames: Iterable[tuple[Block, bytes]], block_size: int) -> Generator[Expanded]:
     """In the order of the frames. A damaged one raises TaskError in its place, as does whatever `frames` raises."""
-    buffers = deque(memoryview(mmap.mmap(-1, block_size, flags=_MEMORY)) for _ in range(_BUFFERS))
+    depth = min(max(_WAITING_BYTES // block_size, _WAITING.start), _WAITING.stop - 1)
+    # Also one that is about to wait, and one that the user has.
+    buffers = deque(memoryview(mmap.mmap(-1, block_size, flags=_MEMORY)) for _ in range(depth + 2))
     pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="expand")
     try:
-        with closing(ahead(_begun(frames, buffers, pool), depth=_WAITING)) as waiting:
+        with closing(ahead(_begun(frames, buffers, pool), depth=depth)) as waiting:
             for future in waiting:
                 yield future.result()
     finally:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+from .ahead import ahead
 from .disks import check_contents, check_size, find_disk
 from .errors import TaskError
 from .expand import Expanded, expanded
@@ -18,6 +19,7 @@ from .protocol import DiskFacts, WriteImage
 from .tally import Tally
 
 _PAGE = 4096
+_HOLES_AHEAD = 64
 _END = 1 << 20  # where md 1.0, ZFS and the backup GPT keep what would bring an old disk back to life
 
 
@@ -93,13 +95,14 @@ class _Writer:
         with closing(expanded(frames, self._manifest.block_size)) as arriving:
             first = self._first(arriving)
             self._clear()
-            for step in plan(self._manifest):
-                match step:
-                    case Hole():
-                        self._leave_or_zero(step)
-                    case Block():
-                        self._device.write(step.index * self._manifest.block_size, self._next(arriving))
-                        self._tally.done += step.raw_length
+            with closing(ahead(self._looked_at(), depth=_HOLES_AHEAD)) as holes:
+                for step in plan(self._manifest):
+                    match step:
+                        case Hole():
+                            self._leave_or_zero(step, is_zero=next(holes))
+                        case Block():
+                            self._device.write(step.index * self._manifest.block_size, self._next(arriving))
+                            self._tally.done += step.raw_length
         self._device.flush()
         if first:
             self._device.write(0, first)
@@ -125,8 +128,14 @@ class _Writer:
         self._zero(max(0, self._device.size - _END), min(_END, self._device.size))
         self._device.flush()
 
-    def _leave_or_zero(self, hole: Hole) -> None:
-        if self._discarded and self._reads_zero(hole):
+    def _looked_at(self) -> Iterator[bool]:
+        """Of each hole, whether it reads as zeros by itself."""
+        for step in plan(self._manifest):
+            if isinstance(step, Hole):
+                yield self._discarded and self._reads_zero(step)
+
+    def _leave_or_zero(self, hole: Hole, *, is_zero: bool) -> None:
+        if is_zero:
             self._tally.skipped += hole.length
         else:
             self._device.zero(hole.offset, hole.length)

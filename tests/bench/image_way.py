@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
 
@@ -26,9 +26,18 @@ def _main() -> None:
     file = Path(target)
     with file.open("wb") as made:
         made.truncate(SIZE)
+    _go_first()
     with _device(file) if kind == "loop" else _itself(file) as path:
         os.sync()
         sys.stdout.write(json.dumps(_timed([word.replace("@", path) for word in argv], path)))
+
+
+def _go_first() -> None:
+    """Before whatever else the machine does, which would decide more than the contenders do: `nice` counts only within
+    a session where sessions share the CPUs evenly (sched(7), "The autogroup feature")."""
+    os.nice(-19)
+    with suppress(FileNotFoundError):
+        Path("/proc/self/autogroup").write_text("-19")
 
 
 def _timed(argv: Sequence[str], path: str) -> dict[str, float]:

@@ -5,6 +5,7 @@
     |-- ToolError          a subprocess is missing, failed or overran its time (the machine's)
     |-- StoreError         the artefact store refused, or holds what it should not (the machine's)
     |-- BuildError         a recipe did not yield what it promised (ours)
+    |-- SignatureError     a key or signature is malformed, or does not hold (theirs)
     +-- ImageFormatError   a blob and its manifest do not agree (theirs)
 
 `images.manifest.ManifestError` stands apart: that module is also the ramdisk's and imports nothing of ours.
@@ -33,6 +34,10 @@ class StoreError(ImagesError):
 
 
 class BuildError(ImagesError):
+    pass
+
+
+class SignatureError(ImagesError):
     pass
 
 

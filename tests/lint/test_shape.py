@@ -100,6 +100,7 @@ PURE = (
     "images/agent/keys.py",
     "images/agent/methods.py",
     "images/agent/tasks.py",
+    "images/signature.py",
     "appliance/services/views.py",
     "appliance/bmc/redfish_codec.py",
 )

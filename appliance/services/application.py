@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from appliance.api.common import Doctor, Stores
-from appliance.api.port import Bmcs, Honoured
+from appliance.api.port import Bmcs, Honoured, Upgrades
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import model_of
@@ -44,6 +44,7 @@ from appliance.services.program import SiteProgram
 from appliance.services.pursuit import why_not
 from appliance.services.segment_state import SegmentState
 from appliance.services.stores import StoreDesk
+from appliance.services.upgrades import NoSlots
 from appliance.services.views import (
     plan_view,
 )
@@ -103,11 +104,13 @@ class Appliance(Looking):
         snapshot: Callable[[], Future[SnapshotView]] | None = None,
         program: SiteProgram | None = None,
         stores: Stores | None = None,
+        upgrades: Upgrades | None = None,
     ) -> None:
         super().__init__(memory, site, clock, session_of, segment, waiting, measured)
         self.bmc_desk = bmc_desk
         self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self.doctor_desk = doctor_desk
+        self.upgrade_desk = upgrades or NoSlots()
         self._images = images
         self._rng = rng
         self._take_over = take_over

@@ -13,6 +13,8 @@ from images.appliance.recipe import ensure_appliance
 from images.archive import Archive
 from images.build import Product, ensure_all
 from images.errors import ImagesError
+from images.keys import DEFAULT as DEFAULT_KEY
+from images.keys import ensure_key
 from images.mirror import find_mirror
 from images.processes import HostProcesses
 from images.ramdisk.modules import Variant
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     variants = tuple(Variant) if options.variant == _ALL else (Variant(options.variant),)
     names = tuple(options.names) or tuple(Product)
     try:
-        entries = _build(store, variants, names)
+        entries = _build(store, variants, names, options.key)
     except ImagesError as error:
         _explain(error)
         return 1
@@ -43,16 +45,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("names", nargs="*", choices=(*known, []), default=[], metavar="NAME", help=", ".join(known))
     parser.add_argument("--variant", choices=(*Variant, _ALL), default=Variant.CLOUD.value)
     parser.add_argument("--store", type=Path, default=_DEFAULT_STORE, metavar="DIR")
+    parser.add_argument(
+        "--key", type=Path, default=DEFAULT_KEY, metavar="FILE", help="what signs upgrades; made if new"
+    )
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     return parser
 
 
-def _build(store: Store, variants: Sequence[Variant], names: Sequence[str]) -> list[Entry]:
+def _build(store: Store, variants: Sequence[Variant], names: Sequence[str], key: Path) -> list[Entry]:
     archive = Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_Stopwatch())
     products = [Product(name) for name in names if name != APPLIANCE]
     catalogues = [ensure_all(store, archive, variant, products) for variant in variants]
     entries = [entry for catalogue in catalogues for entry in catalogue.entries.values()]
-    return entries + [ensure_appliance(variant, store, archive) for variant in variants if APPLIANCE in names]
+    if APPLIANCE in names:
+        entries += [ensure_appliance(variant, store, archive, ensure_key(key)) for variant in variants]
+    return entries
 
 
 class _Stopwatch:

@@ -36,13 +36,24 @@ def pytest_runtest_setup() -> None:
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The raw disk."""
+def built() -> dict[str, Path]:
+    """The artefacts by name."""
     argv = [sys.executable, "-m", "images", "appliance", "--variant", "generic", "--json"]
     built = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, check=True, timeout=_BUILD_SECONDS)
-    packed = json.loads(built.stdout)["appliance-generic"]["appliance.raw.zst"]["path"]
+    return {name: Path(said["path"]) for name, said in json.loads(built.stdout)["appliance-generic"].items()}
+
+
+@pytest.fixture(scope="session")
+def packed(built: dict[str, Path]) -> Path:
+    """The upgrade bundle of the same build."""
+    return built["appliance.upgrade"]
+
+
+@pytest.fixture(scope="session")
+def image(built: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The raw disk."""
     raw = tmp_path_factory.mktemp("image") / "appliance.raw"
-    subprocess.run(["zstd", "-q", "-d", packed, "-o", str(raw)], check=True)
+    subprocess.run(["zstd", "-q", "-d", built["appliance.raw.zst"], "-o", str(raw)], check=True)
     return raw
 
 

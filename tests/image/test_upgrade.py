@@ -81,7 +81,7 @@ def order(disk: Path, content: Path | None = None) -> None:
 def prepared(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The disk of an appliance that was set up and has lost its power."""
     folder = tmp_path_factory.mktemp("prepared")
-    with bench(image, folder / "rack", Firmware.UEFI, UefiKind.PXE) as at:
+    with bench(image, folder / "r", Firmware.UEFI, UefiKind.PXE) as at:
         answered(at)
         stick = Stick(at)
         stick.kill()
@@ -118,7 +118,7 @@ def impatient(words: str) -> Callable[[str], str]:
 
 def test_a_version_that_works_stays(prepared: Path, packed: Path, tmp_path: Path) -> None:
     order(prepared, changed(packed, tmp_path / "new", "9.0.0", same))
-    with bench(prepared, tmp_path / "rack", Firmware.UEFI, UefiKind.SECURE) as at:
+    with bench(prepared, tmp_path / "r", Firmware.UEFI, UefiKind.SECURE) as at:
         stick = Stick(at)
         assert stick.boots("a") == ""
         stick.says(r"9\.0\.0 \(\w+\) in slot b, on trial")
@@ -133,7 +133,7 @@ def test_a_version_that_works_stays(prepared: Path, packed: Path, tmp_path: Path
 )
 def test_a_version_that_does_not_work_falls_back(prepared: Path, packed: Path, tmp_path: Path, words: str) -> None:
     order(prepared, changed(packed, tmp_path / "broken", "9.0.1", impatient(words)))
-    with bench(prepared, tmp_path / "rack", Firmware.BIOS, UefiKind.PXE) as at:
+    with bench(prepared, tmp_path / "r", Firmware.BIOS, UefiKind.PXE) as at:
         stick = Stick(at)
         assert stick.boots("a") == ""
         stick.says(r"9\.0\.1 \(\w+\) in slot b was tried and did not stay: ")
@@ -143,7 +143,7 @@ def test_a_version_that_does_not_work_falls_back(prepared: Path, packed: Path, t
 def test_a_version_comes_in_however_often_it_is_killed(prepared: Path, packed: Path, tmp_path: Path) -> None:
     """At each step; at last in the middle of its trial."""
     order(prepared, changed(packed, tmp_path / "new", "9.0.0", same))
-    with bench(prepared, tmp_path / "rack", Firmware.BIOS, UefiKind.PXE) as at:
+    with bench(prepared, tmp_path / "r", Firmware.BIOS, UefiKind.PXE) as at:
         stick = Stick(at)
         for step in STEPS:
             assert stick.boots("a") == ""

@@ -1,6 +1,7 @@
 """The API's other end: what every front-end calls. Synchronous, over the daemon's Unix socket or over TLS."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
@@ -42,6 +43,7 @@ from appliance.model.image_views import ImagesView, ImageView
 from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
 from appliance.model.network_views import AddressState, HistoryView, LeasesView, NetworksView
 from appliance.model.site_views import ReloadRequest, SiteView
+from appliance.model.upgrade_views import ApplianceView
 from appliance.model.views import (
     ApplyRequest,
     Errand,
@@ -262,6 +264,16 @@ class Client(Exchange):
         """The last examination; of `seen` as version, another one is waited for."""
         target = _target("/v1/doctor", seen=str(seen), wait=str(wait))
         return self._call(DoctorView, "GET", target, more_time=wait)
+
+    def appliance(self) -> ApplianceView:
+        return self._call(ApplianceView, "GET", "/v1/appliance")
+
+    def upgrade(self, bundle: Path) -> ApplianceView:
+        """Sends the file; the answer says that it is sound, and that it is being written."""
+        return self._send(ApplianceView, "PUT", "/v1/appliance/bundle", bundle)
+
+    def rollback(self) -> ApplianceView:
+        return self._call(ApplianceView, "POST", "/v1/appliance/rollback")
 
     def vault(self) -> VaultView:
         return self._call(VaultView, "GET", "/v1/vault")

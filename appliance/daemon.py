@@ -61,6 +61,7 @@ from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stock import Stock, take_stock
 from appliance.services.stores import StoreDesk
 from appliance.services.traces import ServiceTraces
+from appliance.services.upgrades import UpgradeDesk
 from appliance.services.views import macs_of
 from appliance.services.watch import Watch, answers
 from appliance.setup.helper import Helper
@@ -157,6 +158,7 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
             program=program,
             stores=_giving(settings, site.topology, stock, memory, segment, services, meter),
             leaving_desk=_leaving(settings, site.name, memory, bmcs, forgetting.eraser(stop.set)),
+            upgrades=_upgrading(settings, memory, closing),
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
@@ -192,6 +194,12 @@ def _loaded(path: Path) -> tuple[SiteProgram, Site[Rack]]:
     """The text first: an edit between the two is then seen as one that does not run yet."""
     program = SiteProgram(path, HostProcesses(), SystemClock())
     return program, load_site(path)
+
+
+def _upgrading(settings: Settings, memory: Memory, closing: AsyncExitStack) -> UpgradeDesk:
+    desk = UpgradeDesk(state_dir=settings.state_dir, remember=memory.remember, clock=SystemClock())
+    closing.callback(asyncio.create_task(desk.run(), name="upgrades").cancel)
+    return desk
 
 
 def _giving(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
 _PORT = 443
+_BLOCK = 64 << 10
 _MESSAGE_LIMIT = 1 << 20
 _START = "start it: `innervate daemon --config FILE`, or name its socket with --socket"
 _REACH = "check address and port; `innervate daemon` serves there only with https_port"
@@ -157,7 +158,7 @@ def _context(dial: HttpsDial) -> ssl.SSLContext:
 class _Connection(HTTPConnection):
     def __init__(self, dial: Dial, timeout: float) -> None:
         host, port = (dial.host, dial.port) if isinstance(dial, HttpsDial) else ("localhost", None)
-        super().__init__(host, port, timeout=timeout)
+        super().__init__(host, port, timeout=timeout, blocksize=_BLOCK)
         self._dial, self._seconds = dial, timeout
 
     def connect(self) -> None:

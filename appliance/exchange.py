@@ -1,10 +1,11 @@
 """One question and its answer over the daemon's socket, and the errors that come back as what they were."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from appliance.dial import Dial, UnixDial, absent, headers_of, http_connection, websocket
 from appliance.errors import (
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ANSWER_LIMIT = 64 << 20
+_SEND_SECONDS = 900.0
 KINDS: dict[str, type[InnervateError]] = {
     kind.code: kind
     for kind in (
@@ -98,26 +100,34 @@ class Exchange:
         more_time: float = 0,
         headers: Mapping[str, str] | None = None,
     ) -> T:
-        status, document = self._exchange(method, target, body, self._timeout + more_time, headers)
-        if status >= 400:
-            raise _rebuilt(document, status)
+        said = {"Content-Type": "application/json"} if body is not None else {}
+        data = None if body is None else to_json(body)
+        status, document = self._exchange(method, target, data, self._timeout + more_time, said | dict(headers or {}))
+        return _understood(kind, f"{method} {target}", status, document)
+
+    def _send(self, kind: type[T], method: str, target: str, file: Path) -> T:
+        """A file as it is, piece by piece. Raises `UsageError` where it cannot be read."""
         try:
-            return from_json(kind, document)
-        except UsageError as error:
-            raise MachineryError(
-                "the daemon's answer makes no sense to this client",
-                evidence=f"{method} {target}: {error}",
-                next_action="use a client and a daemon of the same version",
-            ) from error
+            with file.open("rb") as body:
+                size = os.fstat(body.fileno()).st_size
+                headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+                status, document = self._exchange(method, target, body, _SEND_SECONDS, headers)
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read", evidence=str(error), next_action="name a file") from error
+        return _understood(kind, f"{method} {target}", status, document)
 
     def _exchange(
-        self, method: str, target: str, body: object, timeout: float, headers: Mapping[str, str] | None = None
+        self,
+        method: str,
+        target: str,
+        body: bytes | BinaryIO | None,
+        timeout: float,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
         connection = http_connection(self._dial, timeout)
-        said = {"Content-Type": "application/json"} if body is not None else {}
-        said |= headers_of(self._dial) | dict(headers or {})
+        said = headers_of(self._dial) | dict(headers or {})
         try:
-            connection.request(method, target, body=None if body is None else to_json(body), headers=said)
+            connection.request(method, target, body=body, headers=said)
             response = connection.getresponse()
             return response.status, response.read(_ANSWER_LIMIT)
         except TimeoutError as error:
@@ -130,6 +140,19 @@ class Exchange:
             raise absent(self._dial, error) from error
         finally:
             connection.close()
+
+
+def _understood(kind: type[T], asked: str, status: int, document: bytes) -> T:
+    if status >= 400:
+        raise _rebuilt(document, status)
+    try:
+        return from_json(kind, document)
+    except UsageError as error:
+        raise MachineryError(
+            "the daemon's answer makes no sense to this client",
+            evidence=f"{asked}: {error}",
+            next_action="use a client and a daemon of the same version",
+        ) from error
 
 
 def _rebuilt(document: bytes, status: int) -> InnervateError:

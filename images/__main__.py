@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--variant", choices=(*Variant, _ALL), default=Variant.CLOUD.value)
     parser.add_argument("--store", type=Path, default=_DEFAULT_STORE, metavar="DIR")
     parser.add_argument(
-        "--key", type=Path, default=DEFAULT_KEY, metavar="FILE", help="what signs releases; made if new"
+        "--key", type=Path, default=DEFAULT_KEY, metavar="FILE", help="what signs releases and upgrades; made if new"
     )
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     return parser
@@ -64,8 +64,8 @@ def _build(store: Store, variants: Sequence[Variant], names: Sequence[str], key:
     catalogues = [ensure_all(store, mirror, variant, products) for variant in variants]
     entries = [entry for catalogue in catalogues for entry in catalogue.entries.values()]
     for variant in variants if APPLIANCE in names else ():
-        release = ensure_release(variant, store, mirror, ensure_key(key))
-        entries += [ensure_appliance(variant, store, mirror), release]
+        secret = ensure_key(key)
+        entries += [ensure_appliance(variant, store, mirror, secret), ensure_release(variant, store, mirror, secret)]
     return entries
 
 

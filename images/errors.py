@@ -6,6 +6,7 @@
     |-- StoreError         the artefact store refused, or holds what it should not (the machine's)
     |-- BuildError         a recipe did not yield what it promised (ours)
     |-- SignatureError     a key or signature is malformed, or does not hold (theirs)
+    |-- BundleError        an upgrade bundle is malformed, cut short or not what it says (theirs)
     +-- ImageFormatError   a blob and its manifest do not agree (theirs)
 
 `images.manifest.ManifestError` stands apart: that module is also the ramdisk's and imports nothing of ours.
@@ -38,6 +39,10 @@ class BuildError(ImagesError):
 
 
 class SignatureError(ImagesError):
+    pass
+
+
+class BundleError(ImagesError):
     pass
 
 

@@ -23,6 +23,7 @@ from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_leaving import FakeLeaving
 from appliance.api.fake_runs import left, lost, summary_of, turned
 from appliance.api.fake_stores import FakeStores
+from appliance.api.fake_upgrades import FakeUpgrades
 from appliance.api.port import Honoured
 from appliance.api.server import Secure, serve
 from appliance.console.console import Console
@@ -106,6 +107,7 @@ class FakeApplication:
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
     leaving_desk: FakeLeaving = field(default_factory=FakeLeaving)
+    upgrade_desk: FakeUpgrades = field(default_factory=FakeUpgrades)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
     def honoured(self, key: str) -> Honoured | None:

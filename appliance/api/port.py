@@ -3,6 +3,7 @@
 Every method raises `InnervateError`; the API turns its `code` into a status and a problem document.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from appliance.metrics.model import Family
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.ids import MachineName
 from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
+from appliance.model.upgrade_views import ApplianceView
 from appliance.model.views import (
     MachinesView,
     ShellView,
@@ -60,8 +62,24 @@ class Leaving(Protocol):
         ...
 
 
+class Upgrades(Protocol):
+    """Every method raises `NotFoundError` where the daemon runs on no appliance image."""
+
+    def appliance(self) -> ApplianceView: ...
+
+    async def upgrade(self, pieces: AsyncIterator[bytes]) -> ApplianceView:
+        """Takes a bundle and orders the upgrade. `UsageError` for one that is not sound, `ConflictError` while another
+        is under way."""
+        ...
+
+    async def rollback(self) -> ApplianceView: ...
+
+
 class Application(Steering, Protocol):
     """What only the API needs, and all that it shares with the pages."""
+
+    @property
+    def upgrade_desk(self) -> Upgrades: ...
 
     @property
     def bmc_desk(self) -> Bmcs: ...

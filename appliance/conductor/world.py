@@ -27,6 +27,7 @@ from appliance.plan import (
     PlanIndex,
 )
 from appliance.store.records import (
+    ApplianceNoted,
     Entry,
     GoalAsked,
     GoalEnded,
@@ -137,7 +138,7 @@ class World:
                 self._send(sent, entry.time)
             case OrderAnswered() as answered:
                 self._answer(answered)
-            case SegmentNoted() | WebhookGaveUp():
+            case SegmentNoted() | WebhookGaveUp() | ApplianceNoted():
                 pass
             case RequestHonoured() as honoured:
                 self._honour(honoured)

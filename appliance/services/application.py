@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from appliance.api.common import Doctor, Stores
-from appliance.api.port import Bmcs, Honoured, Leaving
+from appliance.api.port import Bmcs, Honoured, Leaving, Upgrades
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import model_of
@@ -44,6 +44,7 @@ from appliance.services.program import SiteProgram
 from appliance.services.pursuit import why_not
 from appliance.services.segment_state import SegmentState
 from appliance.services.stores import StoreDesk
+from appliance.services.upgrades import NoSlots
 from appliance.services.views import (
     plan_view,
 )
@@ -105,12 +106,14 @@ class Appliance(Looking):
         program: SiteProgram | None = None,
         stores: Stores | None = None,
         leaving_desk: Leaving | None = None,
+        upgrades: Upgrades | None = None,
     ) -> None:
         super().__init__(memory, site, clock, session_of, segment, waiting, measured)
         self.bmc_desk = bmc_desk
         self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self.doctor_desk = doctor_desk
         self._leaving = leaving_desk
+        self.upgrade_desk = upgrades or NoSlots()
         self._images = images
         self._ignition = ignition
         self._rng = rng

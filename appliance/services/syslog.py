@@ -19,6 +19,7 @@ from appliance.model.views import RunState
 from appliance.ports import Clock
 from appliance.services.views import event_view
 from appliance.store.records import (
+    ApplianceNoted,
     Entry,
     MachineSetAside,
     MachineSilent,
@@ -154,6 +155,8 @@ def severity_of(record: Record) -> Severity:
             return Severity.INFORMATIONAL if problem is None else Severity.WARNING
         case RunPaused() | MachineSetAside() | MachineSilent() | MachineStrayed() | SegmentNoted() | WebhookGaveUp():
             return Severity.WARNING
+        case ApplianceNoted(kept=kept):
+            return Severity.NOTICE if kept else Severity.ERROR
         case _:
             return Severity.INFORMATIONAL
 

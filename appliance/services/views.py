@@ -38,6 +38,7 @@ from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
 from appliance.store.records import (
     AddressLeased,
+    ApplianceNoted,
     BootSeen,
     Entry,
     FactsReceived,
@@ -372,7 +373,7 @@ def describe(record: Record) -> str:
             return text
         case RequestHonoured(location=location):
             return f"a request was carried out: {location}"
-        case Noted(text=text) | SegmentNoted(text=text):
+        case Noted(text=text) | SegmentNoted(text=text) | ApplianceNoted(text=text):
             return text
         case GoalSet() | GoalAsked() | GoalEnded():
             return _of_a_goal(record)

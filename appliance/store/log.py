@@ -37,7 +37,8 @@ from appliance.store.records import Body, Entry, Record, machine_of
 from appliance.store.schema import records
 
 _LOGGER = logging.getLogger(__name__)
-_HEAD = "0002"
+REVISION = "0002"
+"""Of the tables: what `migrations` ends with."""
 _GROUP = 1000
 _INSERT_ROWS = 100
 _SELECT_ROWS = 500
@@ -278,7 +279,7 @@ def _configure(connection: object, _record: object) -> None:
 def _migrate(connection: Connection) -> None:
     if connection.dialect.has_table(connection, "alembic_version"):
         version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-        if version == _HEAD:
+        if version == REVISION:
             return
     from alembic import command
     from alembic.config import Config
@@ -288,7 +289,7 @@ def _migrate(connection: Connection) -> None:
     config.attributes["connection"] = connection
     # Python's driver would commit each statement of a migration by itself: a crash would leave half of one.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-    command.upgrade(config, _HEAD)
+    command.upgrade(config, REVISION)
     connection.commit()
 
 

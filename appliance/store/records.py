@@ -350,6 +350,15 @@ class SegmentNoted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ApplianceNoted:
+    """Of the appliance itself: a version was tried, and `kept` or not."""
+
+    text: str
+    kept: bool
+    record: Literal["appliance-noted"] = "appliance-noted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookGaveUp:
     """So many events from `first` to `last` (entry numbers), too old to be tried on, will never reach the hook."""
 
@@ -407,7 +416,7 @@ Observation = (
 )
 """Concerns one machine, whether or not a run works on it."""
 
-OfTheSite = SegmentNoted | WebhookGaveUp
+OfTheSite = SegmentNoted | WebhookGaveUp | ApplianceNoted
 """Worth a line in the timeline; concerns no machine and changes nothing."""
 
 Record = PlanStored | GoalRecord | RunRecord | Observation | OfTheSite | RequestHonoured
@@ -436,7 +445,7 @@ def machine_of(record: Record) -> MachineName | None:
     match record:
         case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded():
             return None
-        case SegmentNoted() | WebhookGaveUp() | RequestHonoured():
+        case SegmentNoted() | WebhookGaveUp() | ApplianceNoted() | RequestHonoured():
             return None
         case GoalSet() | GoalAsked() | GoalEnded():
             return None

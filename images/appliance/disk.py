@@ -2,7 +2,8 @@
 
 LBA 0     protective MBR with GRUB's boot code, then the GPT
 1 MiB     BIOS boot partition: GRUB core.img
-2 MiB     EFI system partition, FAT32: shim and GRUB as Debian signed them; below /a and /b kernel and ramdisk of a slot
+2 MiB     EFI system partition, FAT32: shim and GRUB as Debian signed them, GRUB's environment; below /a and /b kernel,
+          ramdisk and what GRUB is told of a slot
  ...      root of slot a: SquashFS, read-only
 
 Slot b and the data partition are made on the first boot, in whatever room the disk or stick has (`grow` in the image).
@@ -10,12 +11,15 @@ Slot b and the data partition are made on the first boot, in whatever room the d
 
 import shutil
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from images import grub
+from images import grub, grubenv
 from images.archive import Archive
+from images.bundle import KERNEL, MENU, RAMDISK, ROOT
 from images.epoch import EPOCH, at_epoch
+from images.grubenv import Environment, Slot
 from images.ports import Processes
 from images.processes import check
 
@@ -29,7 +33,11 @@ _BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
 _HERE = Path(__file__).parent
 # Where Debian's signed GRUB looks for its configuration, on the partition that it was started from.
 _CONFIGURATION = "EFI/debian/grub.cfg"
+_ENVIRONMENT = "EFI/debian/grubenv"
 _PREFIX = "(,gpt2)/EFI/debian"
+_MODULES = ("fat", "loadenv", "search", "sleep", "reboot")
+MANIFEST = "manifest.json"
+"""In a slot's folder on the ESP: what stands in the slot."""
 _SIGNED = {
     "EFI/BOOT/BOOTX64.EFI": "usr/lib/shim/shimx64.efi.signed",
     "EFI/BOOT/mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
@@ -53,35 +61,46 @@ class Layout:
         return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self.identity}/{name}"))
 
 
-def build(tree: Path, boot: Path, identity: str, work: Path, archive: Archive) -> Path:
-    """The raw disk, `work`/disk.raw. `boot` holds the files of the signed loaders. Raises BuildError, ToolError."""
-    processes = archive.processes
-    esp = _stage_esp(tree, boot, work / "esp")
+def take_parts(tree: Path, work: Path, archive: Archive) -> Mapping[str, Path]:
+    """A slot's parts, by name. Kernel and ramdisk are moved out of the tree. Raises ToolError."""
+    slot = work / "esp" / Slot.A.value
+    slot.mkdir(parents=True)
+    for name in (KERNEL, RAMDISK):
+        (found,) = (tree / "boot").glob(f"{name}-*")
+        shutil.move(found, slot / name)
+    shutil.copyfile(_HERE / "slot.cfg", slot / MENU)
     archive.progress("packing the root file system")
-    root = _pack(tree, work / "root.squashfs", processes)
+    return {name: slot / name for name in (KERNEL, RAMDISK, MENU)} | {
+        ROOT: _pack(tree, work / "root.squashfs", archive.processes)
+    }
+
+
+def build(root: Path, boot: Path, manifest: bytes, identity: str, work: Path, archive: Archive) -> Path:
+    """The raw disk, `work`/disk.raw, of what `take_parts` took. `boot` holds the files of the signed loaders. Raises
+    BuildError, ToolError."""
+    processes = archive.processes
     layout = Layout(root_size=-(-root.stat().st_size // _MIB), identity=identity)
-    (esp / _CONFIGURATION).write_text(_menu(layout))
+    esp = _stage_esp(layout, boot, work / "esp")
+    (esp / Slot.A.value / MANIFEST).write_bytes(manifest)
     raw = work / "disk.raw"
     with raw.open("wb") as file:
         file.truncate(layout.size)
     _partition(raw, layout, processes)
     _place(root, raw)
     _write_esp(raw, esp, layout, processes)
-    core = grub.core_of("i386-pc", _PREFIX, ("fat", "loadenv", "search"), work, processes)
+    core = grub.core_of("i386-pc", _PREFIX, _MODULES, work, processes)
     grub.write_boot_code(raw, core, _CORE_LBA, _MIB // grub.SECTOR)
     return raw
 
 
-def _stage_esp(tree: Path, boot: Path, esp: Path) -> Path:
+def _stage_esp(layout: Layout, boot: Path, esp: Path) -> Path:
     for name, source in _SIGNED.items():
         (esp / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(boot / source, esp / name)
     (esp / _CONFIGURATION).parent.mkdir()
-    slot = esp / "a"
-    slot.mkdir()
-    for name in ("vmlinuz", "initrd.img"):
-        (kernel,) = (tree / "boot").glob(f"{name}-*")
-        shutil.move(kernel, slot / name)
+    (esp / _CONFIGURATION).write_text(menu(layout))
+    (esp / _ENVIRONMENT).write_bytes(grubenv.block(Environment()))
+    (esp / Slot.B.value).mkdir()
     return esp
 
 
@@ -91,8 +110,12 @@ def _pack(tree: Path, image: Path, processes: Processes) -> Path:
     return image
 
 
-def _menu(layout: Layout) -> str:
-    return (_HERE / "grub.cfg").read_text("utf-8").replace("@ROOT_A@", layout.id_of("root-a"))
+def menu(layout: Layout) -> str:
+    """GRUB's configuration for a disk with these partitions, those that the first boot makes included."""
+    text = (_HERE / "grub.cfg").read_text("utf-8")
+    for word, name in (("@ROOT_A@", "root-a"), ("@ROOT_B@", "root-b"), ("@ESP@", "esp")):
+        text = text.replace(word, layout.id_of(name))
+    return text
 
 
 def _partition(raw: Path, layout: Layout, processes: Processes) -> None:

@@ -1,24 +1,28 @@
 """The appliance in three recipes: Debian's packages and the Python packages, which take downloads, and the disk."""
 
+import json
 import shutil
 import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from images import rootfs, wheels
+from images import bundle, rootfs, wheels
 from images.appliance import disk
 from images.archive import SUITE, Archive
 from images.build import STANDARD, ensure_all
 from images.epoch import at_epoch, settle
+from images.errors import BuildError
 from images.processes import check
 from images.ramdisk.modules import KERNELS, Variant
 from images.recipe import Recipe, ensure, hashes
+from images.signature import PublicKey, SecretKey
 from images.store import Entry, Store
 
 NAME = "appliance"
 DISK = "appliance.raw.zst"
 WHEELS = "wheels.json"
+BUNDLE = "appliance.upgrade"
 _PYTHON = "python.tar"
 _PACKAGES = (
     "busybox",
@@ -47,6 +51,9 @@ _ENABLED = (
     "innervate.service",
     "innervate-disk.service",
     "innervate-network.service",
+    "innervate-slot.service",
+    "innervate-trial.service",
+    "innervate-upgrade.path",
     "innervate-console@tty1.service",
     "innervate-console@ttyS0.service",
     "systemd-networkd.service",
@@ -63,24 +70,27 @@ _PARTS = ("appliance", "pxe", "images", "templates")
 _LOCK = _HERE / "requirements.lock"
 _LIBRARY = "usr/lib/innervate/site-packages"
 _STORE = "usr/share/innervate/images"
+_KEY = "usr/share/innervate/innervate.pub"
+_BUILD_DIGITS = 12
 _PYTHON_VERSION = "3.13"
 _COMPILED = "__pycache__"
 _OWNED = ("--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0")
 _PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
-def recipe_of(variant: Variant) -> Recipe:
-    """Every file of the product counts, those of the images inside included: they decide what is in its store."""
+def recipe_of(variant: Variant, key: PublicKey) -> Recipe:
+    """Every file of the product counts, those of the images inside included: they decide what is in its store. So does
+    the key, whose bundles the image takes."""
     named = (*_PARTS, *_beside())
     patterns = (f"{name}/**/*" if (_PRODUCT / name).is_dir() else name for name in named)
     sources = {name: found for name, found in hashes(_PRODUCT, patterns).items() if _COMPILED not in name}
-    options = (base_recipe(variant).key, python_recipe().key)
+    options = (base_recipe(variant).key, python_recipe().key, key.text)
     return Recipe(name=f"{NAME}-{variant}", suite=SUITE, options=options, packages=BOOT_PACKAGES, sources=sources)
 
 
-def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
-    """Artefact: the raw disk in one zstd frame. Raises ImagesError."""
-    recipe = recipe_of(variant)
+def ensure_appliance(variant: Variant, store: Store, archive: Archive, key: SecretKey) -> Entry:
+    """Artefacts: the raw disk in one zstd frame, and the upgrade bundle of the same parts. Raises ImagesError."""
+    recipe = recipe_of(variant, key.public)
 
     def build(work: Path) -> Mapping[str, Path]:
         tree, signed = work / "tree", work / "boot"
@@ -92,15 +102,36 @@ def ensure_appliance(variant: Variant, store: Store, archive: Archive) -> Entry:
             rootfs.unpack(entry, tree, store, archive)
         _add_product(tree, archive)
         _add_stock(tree, variant, store, archive)
-        _configure(tree, archive)
+        _configure(tree, archive, key.public)
+        spoken = _spoken(tree, archive)
         settle(tree, began)
         boot = archive.unpack(BOOT_PACKAGES, signed)
-        raw = disk.build(tree, boot, recipe.key, work, archive)
+        parts = disk.take_parts(tree, work, archive)
+        manifest = manifest_of(spoken, recipe.key, parts)
+        raw = disk.build(parts[bundle.ROOT], boot, manifest.to_json(), recipe.key, work, archive)
+        with (work / BUNDLE).open("wb") as out:
+            bundle.pack(manifest, key, parts, out)
         archive.progress(f"{recipe.name}: compressing {raw.stat().st_size >> 20} MiB")
         check(archive.processes, ["zstd", "-q", "-T0", "-1", str(raw), "-o", str(work / DISK)], timeout=900)
-        return {DISK: work / DISK}
+        return {DISK: work / DISK, BUNDLE: work / BUNDLE}
 
     return ensure(recipe, store, build, archive.progress)
+
+
+def manifest_of(spoken: bytes, build: str, parts: Mapping[str, Path]) -> bundle.Manifest:
+    """`spoken` is what the product says of itself: `python -m appliance.upgrade.state`. Raises BuildError."""
+    value: object = json.loads(spoken)
+    match value:
+        case {"version": str(version), "form": int(form), "schema": str(schema), "kinds": list(kinds)}:
+            state = bundle.StateForm(form=form, schema=schema, kinds=tuple(map(str, kinds)))
+        case _:
+            raise BuildError("the product does not say what it is", evidence=spoken[:300].decode("utf-8", "replace"))
+    described = tuple(bundle.describe(parts[name], name) for name in bundle.PARTS)
+    return bundle.Manifest(version=version, build=build[:_BUILD_DIGITS], state=state, parts=described)
+
+
+def _spoken(tree: Path, archive: Archive) -> bytes:
+    return check(archive.processes, ["chroot", str(tree), "/usr/bin/python3", "-B", "-m", "appliance.upgrade.state"])
 
 
 def base_recipe(variant: Variant) -> Recipe:
@@ -182,7 +213,8 @@ def _add_stock(tree: Path, variant: Variant, store: Store, archive: Archive) -> 
         inside.record(entry)
 
 
-def _configure(tree: Path, archive: Archive) -> None:
+def _configure(tree: Path, archive: Archive, key: PublicKey) -> None:
+    (tree / _KEY).write_text(key.text)
     rootfs.lay_over(_HERE / "files", tree)
     rootfs.make_anonymous(tree, "innervate")
     (tree / "data").mkdir()

@@ -53,7 +53,7 @@ def recipe_of(variant: Variant, disk: Entry, key: PublicKey) -> Recipe:
 def ensure_release(variant: Variant, store: Store, archive: Archive, key: SecretKey) -> Entry:
     """Artefacts: qcow2, ISO, SBOM (CycloneDX 1.6), SHA256SUMS of these and of the raw disk, and who signed them. Raises
     ImagesError."""
-    disk = appliance.ensure_appliance(variant, store, archive)
+    disk = appliance.ensure_appliance(variant, store, archive, key)
     recipe = recipe_of(variant, disk, key.public)
 
     def build(work: Path) -> Mapping[str, Path]:

@@ -52,6 +52,12 @@ def _entries() -> dict[str, dict[str, dict[str, str]]]:
 
 
 @pytest.fixture(scope="session")
+def packed() -> Path:
+    """The upgrade bundle of the same build."""
+    return built("appliance-generic", "appliance.upgrade")
+
+
+@pytest.fixture(scope="session")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The raw disk."""
     packed = built("appliance-generic", "appliance.raw.zst")

@@ -100,7 +100,9 @@ PURE = (
     "images/agent/keys.py",
     "images/agent/methods.py",
     "images/agent/tasks.py",
+    "images/grubenv.py",
     "images/signature.py",
+    *(f"appliance/upgrade/{name}.py" for name in ("boot", "decision", "fat", "health", "state", "writing")),
     "appliance/services/views.py",
     "appliance/bmc/redfish_codec.py",
 )

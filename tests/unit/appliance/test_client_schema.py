@@ -66,6 +66,7 @@ UNUSED = {
     ("GET /v1/audit", "before"): "for pages; a program reads the log from its beginning",
 }
 _WORD = "a" * 12
+_BYTES = "application/octet-stream"
 _SAMPLES: Mapping[str, object] = {
     "digest": "a" * 64,
     "url": "https://10.0.0.9",
@@ -81,6 +82,7 @@ _SAMPLES: Mapping[str, object] = {
     "change": UserChangeRequest(role=Role.OPERATOR, enabled=False),
     "entry": VaultEntryRequest(scope=VaultScope.SITE, value="x", user="root", password=_WORD),
     "code": "123456",
+    "bundle": Path("/dev/null"),
     "then": Consent(destroys=Destroys.BLANK, disks=("DISK0001",)),
 }
 
@@ -283,8 +285,9 @@ def shape(model: object) -> object:
 
 
 def content(said: object) -> object:
+    """None for what is no document, but bytes."""
     documents = said.get("content", {}) if isinstance(said, dict) else {}
-    return next((one["schema"] for one in documents.values() if "schema" in one), None)
+    return next((one["schema"] for kind, one in documents.items() if "schema" in one and kind != _BYTES), None)
 
 
 def resolved(schema: object) -> dict[str, object]:

@@ -1,13 +1,23 @@
 """What the appliance image is made of, without building it."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
-from appliance.manual.reading import Manual, own
-from images.appliance.disk import Layout
-from images.appliance.recipe import add_documentation, recipe_of
-from images.ramdisk.modules import Variant
+import pytest
 
+from appliance import __version__
+from appliance.manual.reading import Manual, own
+from appliance.upgrade.state import own as own_form
+from images import bundle
+from images.appliance.disk import Layout, menu
+from images.appliance.recipe import add_documentation, manifest_of, recipe_of
+from images.errors import BuildError
+from images.ramdisk.modules import Variant
+from images.signature import make_key
+
+KEY = make_key(bytes(40)).public
 ROOT = Path(__file__).parents[3]
 FILES = ROOT / "images" / "appliance" / "files"
 PINNED = re.compile(r"^([A-Za-z0-9._-]+)==(\S+)", re.MULTILINE)
@@ -34,7 +44,7 @@ def test_the_image_installs_all_that_the_product_needs() -> None:
 
 def test_every_unit_that_is_enabled_is_there() -> None:
     recipe = (ROOT / "images" / "appliance" / "recipe.py").read_text()
-    for unit in re.findall(r'"(innervate[^"]*\.service)"', recipe):
+    for unit in re.findall(r'"(innervate[^"]*\.(?:service|path))"', recipe):
         assert (FILES / "usr/lib/systemd/system" / re.sub("@.+\\.", "@.", unit)).is_file(), unit
 
 
@@ -56,4 +66,30 @@ def test_the_documentation_is_inside(tmp_path: Path) -> None:
     inside = Manual(tmp_path / "appliance/manual/shelf")
     assert inside.paths == own().paths
     assert inside.page("/docs/stuck").html == own().page("/docs/stuck").html
-    assert own().paths <= recipe_of(Variant.GENERIC).sources.keys()
+    assert own().paths <= recipe_of(Variant.GENERIC, KEY).sources.keys()
+
+
+def test_bundles_of_the_builder_alone_are_taken() -> None:
+    other = make_key(bytes(range(40))).public
+    assert recipe_of(Variant.GENERIC, KEY).key != recipe_of(Variant.GENERIC, other).key
+
+
+def test_the_manifest_is_what_the_product_says_of_itself(tmp_path: Path) -> None:
+    parts = {name: tmp_path / name for name in bundle.PARTS}
+    for path in parts.values():
+        path.write_bytes(b"x")
+    spoken = subprocess.run(
+        [sys.executable, "-m", "appliance.upgrade.state"], cwd=ROOT, capture_output=True, check=True
+    )
+    manifest = manifest_of(spoken.stdout, "ab" * 32, parts)
+    assert (manifest.version, manifest.build, manifest.state) == (__version__, "ab" * 6, own_form())
+    with pytest.raises(BuildError):
+        manifest_of(b"{}", "ab" * 32, parts)
+
+
+def test_grub_knows_the_partitions_that_the_first_boot_makes() -> None:
+    layout = Layout(root_size=400, identity="a")
+    text = menu(layout)
+    assert "@" not in text
+    for name in ("root-a", "root-b", "esp"):
+        assert layout.id_of(name) in text

@@ -18,6 +18,7 @@ from appliance.model.words import GoalState
 from appliance.plan import Plan, Purpose
 from appliance.store.records import (
     AddressLeased,
+    ApplianceNoted,
     BootSeen,
     BootStage,
     FactsReceived,
@@ -123,6 +124,7 @@ SAMPLES: tuple[Record, ...] = (
     GoalSet(goal=GOAL, purpose=Purpose(), consent=EVERYTHING, machines=(NODE,), by="anna"),
     GoalAsked(goal=GOAL, plan=PLAN.digest),
     GoalEnded(goal=GOAL, state=GoalState.FAILED, problem=Problem(code="plan", message="no disk fits"), by="ben"),
+    ApplianceNoted(text="version 0.2.0 in slot b is healthy, and stays", kept=True),
     WebhookGaveUp(hook="chat", first=3, last=9, events=5),
     RequestHonoured(key="k" * 64, print="p" * 64, location="/v1/runs/3f2a", status=202),
 )

@@ -13,7 +13,7 @@ from images.manifest import Manifest
 from images.ramdisk.modules import Variant
 from images.store import Artifact, Entry, Store
 from pxe.boot import PROGRAM_NAMES
-from pxe.content import Content, ContentTable, FileContent
+from pxe.content import Content, ContentTable, FileContent, Mark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,8 @@ def take_stock(settings: Settings) -> Stock:
 
 def _content(artifact: Artifact, store: Store) -> FileContent:
     path = store.path_of(artifact.sha256)
-    return FileContent(path=path, size=artifact.size, media_type=artifact.media, digest=artifact.sha256)
+    mark = Mark.of(path.stat())
+    return FileContent(path=path, size=artifact.size, media_type=artifact.media, digest=artifact.sha256, mark=mark)
 
 
 def _image(entry: Entry, store: Store) -> ImageRef:

@@ -20,6 +20,7 @@ from appliance.model.cloud_init import CloudDocuments
 from appliance.model.codec import to_json
 from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
+from appliance.model.seed_secret import SeedSecret
 from appliance.model.step import STEPS, StepKind
 from appliance.model.views import Errand
 from images.agent.protocol import WipeLevel
@@ -84,13 +85,15 @@ class WriteImage:
 class WriteSeed:
     """Host name, keys and network of the installed system, in NoCloud form on a partition labelled CIDATA.
 
-    Without `cloud_init` its JSON, and so a plan's digest, is what it was before there was any: logs hold such plans."""
+    Without `cloud_init` and `secrets` its JSON, and so a plan's digest, is what it was before there were any: logs hold
+    such plans."""
 
     disk: DiskRef
     hostname: str
     domain: str
     authorized_keys: tuple[str, ...]
     cloud_init: Annotated[CloudDocuments | None, Field(exclude_if=lambda said: said is None)] = None
+    secrets: Annotated[tuple[SeedSecret, ...], Field(exclude_if=lambda named: not named)] = ()
     action: Literal["write-seed"] = "write-seed"
 
 

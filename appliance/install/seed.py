@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from appliance.errors import UsageError
 from appliance.model.cloud_init import CloudDocuments
 from appliance.model.ids import Nonce
+from appliance.model.secret import Secret
 from appliance.model.site import BootNetwork
 from appliance.plan import WriteSeed
 
@@ -31,8 +32,15 @@ _PIN = "/etc/cloud/cloud.cfg.d/90_innervate.cfg"
 _PINNED = "datasource_list: [NoCloud, None]\n"
 
 
-def seed_files(action: WriteSeed, *, nonce: Nonce, report_url: str, network: BootNetwork) -> Mapping[str, bytes]:
-    """File name -> content. Raises `UsageError` for a value that has no place in these files."""
+def seed_files(
+    action: WriteSeed,
+    *,
+    nonce: Nonce,
+    report_url: str,
+    network: BootNetwork,
+    secrets: Mapping[str, Secret] | None = None,
+) -> Mapping[str, bytes]:
+    """File name -> content. `secrets` by name. Raises `UsageError` for a value that has no place in these files."""
     _refuse_strange(action, nonce)
     _refuse_foreign(report_url, network)
     told = action.cloud_init or CloudDocuments()
@@ -47,6 +55,7 @@ def seed_files(action: WriteSeed, *, nonce: Nonce, report_url: str, network: Boo
         "10-innervate.network": _networkd().encode(),
         "report.url": f"{report_url}\n".encode(),
         "report.json": _json({"nonce": nonce}),
+        **{f"secret.{name}": secret.reveal().encode() for name, secret in (secrets or {}).items()},
     }
 
 

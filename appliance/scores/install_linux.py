@@ -17,6 +17,7 @@ from appliance.inventory.model import Inventory, MachineRecord
 from appliance.model.cloud_init import CloudInit
 from appliance.model.hardware import Disk, HardwareFacts
 from appliance.model.ids import ImageName, MachineName
+from appliance.model.seed_secret import SeedSecret
 from appliance.plan import (
     BootDisk,
     ConfirmShell,
@@ -48,7 +49,7 @@ class InstallNeeds(
 class InstallLinux:
     """`machines` None means all; where the topology gives roles, all that have one, or the one named by `role`, each on
     the disk that its role states. A machine that already runs the image is left alone, whatever `overwrite` says.
-    `cloud_init` is for images that carry cloud-init."""
+    `cloud_init` is for images that carry cloud-init. `secrets` wait until a machine has proven which one it is."""
 
     image: str
     disk: DiskPolicy = field(default_factory=SmallestDisk)
@@ -56,6 +57,7 @@ class InstallLinux:
     machines: tuple[str, ...] | None = None
     role: str | None = None
     cloud_init: CloudInit = field(default_factory=CloudInit)
+    secrets: tuple[SeedSecret, ...] = ()
     name: str = field(default=NAME, init=False)
 
     def plan(self, site: InstallNeeds, inventory: Inventory) -> Plan:
@@ -112,8 +114,16 @@ class InstallLinux:
 
     def _way(self, site: InstallNeeds, name: MachineName, image: ImageRef, disk: Disk) -> tuple[Move, ...]:
         ref, documents = DiskRef.of(disk), self.cloud_init.documents
-        seed = WriteSeed(disk=ref, hostname=name, domain=site.domain, authorized_keys=_keys(site), cloud_init=documents)
+        seed = WriteSeed(
+            disk=ref,
+            hostname=name,
+            domain=site.domain,
+            authorized_keys=_keys(site),
+            cloud_init=documents,
+            secrets=self.secrets,
+        )
         also = ", and data for cloud-init" if documents else ""
+        also += f", and {len(self.secrets)} secrets once it has proven itself" if self.secrets else ""
         return (
             boot_agent(name),
             Move(

@@ -12,7 +12,7 @@ from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.hardware import Disk, HardwareFacts, Neighbour
 from appliance.model.ids import MachineName
-from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
+from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder, TokenOrder
 from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
@@ -36,9 +36,12 @@ from appliance.model.views import (
 from appliance.model.words import SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
+from appliance.services.identity_views import describe_identity
 from appliance.store.records import (
     AddressLeased,
+    AgentBound,
     BootSeen,
+    CodeRefused,
     Entry,
     FactsReceived,
     FirstBootSeen,
@@ -49,6 +52,8 @@ from appliance.store.records import (
     HelloSeen,
     HoldPlaced,
     HoldReleased,
+    IdentityConfirmed,
+    IdentityDisputed,
     IdentityRead,
     MachineAnswers,
     MachineRetried,
@@ -70,6 +75,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    TokenPlaced,
     WebhookGaveUp,
     machine_of,
     run_of,
@@ -349,6 +355,8 @@ def describe(record: Record) -> str:
             return f"address {address} leased"
         case BootSeen(stage=stage, detail=detail):
             return f"{stage.value}: {detail}"
+        case TokenPlaced() | AgentBound() | IdentityConfirmed() | CodeRefused() | IdentityDisputed():
+            return describe_identity(record)
         case HelloSeen(detail=detail):
             return f"agent hello: {detail}"
         case FactsReceived(facts=facts):
@@ -440,6 +448,8 @@ def _order(sent: OrderSent) -> str:
             return f"power command {command.value}"
         case BootOrder(target=target):
             return f"boot once from {target.value}"
+        case TokenOrder():
+            return "put a one-time token into the BMC's drive"
         case ForgetOrder(trace=trace):
             return f"forget its {trace.value}"
         case _:

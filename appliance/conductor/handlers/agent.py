@@ -19,7 +19,9 @@ from appliance.conductor.handlers.power import first_sign_patience
 from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import SentOrder
 from appliance.model.bmc import BootTarget, PowerCommand, PowerState
-from appliance.model.orders import BootOrder, PowerOrder
+from appliance.model.identity import Rung, explained
+from appliance.model.orders import BootOrder, PowerOrder, TokenOrder
+from appliance.plan import WriteSeed
 from appliance.store.records import Problem
 from images.agent.protocol import TaskReport, TaskState
 from images.agent.tasks import BUSY
@@ -77,12 +79,13 @@ def _rungs_begun(orders: tuple[SentOrder, ...]) -> int:
 def _climb(view: View, now: float) -> Decision:
     """Where the orders of this attempt stand on the ladder: the next order, or the wait for what the last one does."""
     orders = view.attempt.orders
-    refused = next((sent.refused for sent in orders if sent.refused is not None), None)
+    told = (sent for sent in orders if not isinstance(sent.order, TokenOrder))  # without one it stands lower, and boots
+    refused = next((sent.refused for sent in told if sent.refused is not None), None)
     if refused is not None:
         return Failed(problem=refused)
     begun = _rungs_begun(orders)
     if begun == 0:
-        return _override(_LADDER[0])
+        return _prepared(view, _LADDER[0])
     powered = _since_override(orders)
     if not powered or not powered[-1].order.command.boots:
         return _power(view, _LADDER[begun - 1], powered)
@@ -91,7 +94,16 @@ def _climb(view: View, now: float) -> Decision:
     until = powered[-1].at + _patience(view)
     if now < until:
         return Wait(why=_next_sign(view.state), until=until)
-    return _override(_LADDER[begun]) if begun < len(_LADDER) else Failed(problem=silence(view.state))
+    return _prepared(view, _LADDER[begun]) if begun < len(_LADDER) else Failed(problem=silence(view.state))
+
+
+def _prepared(view: View, rung: _Rung) -> Decision:
+    """A token for each start: an older one may be out of date before this one's agent is up."""
+    last = view.attempt.orders[-1] if view.attempt.orders else None
+    is_placed = last is not None and isinstance(last.order, TokenOrder) and (last.answered or last.refused is not None)
+    if not view.tokens or view.state.boot_nonce is None or is_placed:
+        return _override(rung)
+    return Tell(order=TokenOrder(), why=f"{rung.name}: putting a one-time token into the BMC's drive")
 
 
 def _override(rung: _Rung) -> Decision:
@@ -213,7 +225,19 @@ def work(view: View, now: float) -> Decision:
     if view.work is not None:
         return exchange(view, view.work, now)
     up = boot_agent(view, now)
-    return offer(view) if isinstance(up, Done) else up
+    if not isinstance(up, Done):
+        return up
+    return _unproven(view) or offer(view)
+
+
+def _unproven(view: View) -> Wait | None:
+    """Secrets wait until the machine has proven itself; a person may be on the way to its console."""
+    do, bound = view.step.do, view.state.bound
+    if not isinstance(do, WriteSeed) or not do.secrets or (bound is not None and view.policy.suffices(bound.rung)):
+        return None
+    told = explained(view.state.name, bound, view.policy)
+    rung = bound.rung if bound is not None else Rung.L0
+    return Wait(why=f"it stands on {rung.value}, and its secrets need {view.policy.secrets.value}: {told.higher}")
 
 
 def offer(view: View) -> Wait:

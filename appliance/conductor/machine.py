@@ -233,7 +233,7 @@ def _identified(
             return amended(state, placed=Placed(nonce=nonce, number=number, at=now))
         case AgentBound(nonce=nonce, key=key, boot_id=boot_id, rung=rung, token=token):
             bound = Bound(nonce=nonce, key=key, boot_id=boot_id, rung=rung, at=now, token=token)
-            return amended(state, bound=bound)
+            return state if state.boot_nonce is None else amended(state, bound=bound)  # its boot was over by then
         case IdentityConfirmed(key=key, by=by):
             if state.bound is None or state.bound.key != key or state.bound.rung is not Rung.L0:
                 return state

@@ -135,5 +135,5 @@ def identity_text(machine: MachineView) -> tuple[str, ...]:
         return ()
     has = "may have its own secrets" if shown.secrets else f"gets no secrets: they need {shown.wanted}"
     code = f"code {shown.code[:3]} {shown.code[3:]}, until {units.clock(shown.code_until or 0)}: " if shown.code else ""
-    higher = (f"{code}{shown.higher}",) if shown.higher else ()
+    higher = (f"{code}{shown.higher}",) if shown.code or shown.higher else ()
     return (f"identity {shown.rung}, {has}: {clean(shown.why, 300)}", *(clean(text, 300) for text in higher))

@@ -106,6 +106,7 @@ class _Guesses:
 class _State:
     lines: dict[MachineName, _Line] = field(default_factory=dict)
     challenged: dict[MachineName, float] = field(default_factory=dict)
+    over: dict[MachineName, Nonce] = field(default_factory=dict)
     guesses: dict[MachineName, _Guesses] = field(default_factory=dict)
 
 
@@ -149,6 +150,7 @@ class Bonds:
                 del self._state.challenged[machine]
                 if self._clock.monotonic() - challenged < _CHALLENGE:
                     del self._state.lines[machine]
+                    self._state.over[machine] = nonce
                     return Dispute(why="two agents speak for one machine at the same time")
             if count == line.count and seal == line.seal and line.reply is not None:
                 return Spoken(count=count, again=line.reply)
@@ -225,6 +227,8 @@ class Bonds:
         return line
 
     def _judge(self, claimed: Claimed, machine: MachineName, standing: Standing) -> Verdict:
+        if self._state.over.get(machine) == claimed.nonce:  # the log may not know of it yet
+            return Turn(why="two have spoken for this boot: it is over")
         line, now = self._line(machine, standing), self._clock.monotonic()
         bound = line.bound if line is not None else standing.bound
         heard = line.seen if line is not None else self._came_up
@@ -233,6 +237,7 @@ class Bonds:
             case Turn(challenges=True):
                 self._state.challenged[machine] = now
             case Dispute():
+                self._state.over[machine] = claimed.nonce
                 self._state.lines.pop(machine, None)
                 self._state.challenged.pop(machine, None)
             case Bind():

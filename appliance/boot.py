@@ -16,6 +16,7 @@ from appliance.install.answers import kernel_words
 from appliance.inventory.bogus import real_uuid
 from appliance.inventory.identity import Identities
 from appliance.model.bmc import SystemIdentity
+from appliance.model.identity import Standing
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.phase import Phase
 from pxe.boot import BootIntent, LocalDisk, RunKernel, Wait
@@ -57,7 +58,7 @@ def intent_for(state: MachineState, ramdisk: Ramdisk) -> BootIntent:
         return Wait(reason=f"{state.name} is waiting for an approved plan", seconds=15)
     if state.installer is not None:
         return _installer(state, state.installer, ramdisk)
-    words = (f"innervate.server={ramdisk.server_url}", f"innervate.nonce={state.boot_nonce}")
+    words = (f"innervate.server={ramdisk.server_url}", f"innervate.nonce={state.boot_nonce}", *_expected(state))
     return RunKernel(
         kernel=ramdisk.kernel,
         initrd=ramdisk.initrd,
@@ -83,6 +84,12 @@ def _is_at_work(state: MachineState, installer: Installing) -> bool:
     return state.attempt is not None and state.attempt.nonce == installer.nonce and not installer.failed
 
 
+def _expected(state: MachineState) -> tuple[str, ...]:
+    """So that the agent looks for a drive that comes up late."""
+    expected = state.placed is not None and state.bound is None
+    return ("innervate.token=drive",) if expected else ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """`agents` and `seeds` say which machine may speak with which nonce. None as a name: two machines claim it.
@@ -102,6 +109,7 @@ class Snapshot:
     nonces: Mapping[MachineName, frozenset[Nonce]] = field(default_factory=dict)
     guests: Mapping[Nonce, Guest] = field(default_factory=dict)
     greeted: Mapping[MachineName, Nonce] = field(default_factory=dict)
+    standings: Mapping[MachineName, Standing] = field(default_factory=dict)
     unread: frozenset[MachineName] = frozenset()
 
     @classmethod
@@ -121,6 +129,7 @@ class Snapshot:
         identities = {**self.identities, **{s.name: s.identity for s in states if s.identity is not None}}
         moved = any(self.identities.get(s.name) is not identities.get(s.name) for s in states)
         intents, nonces = dict(self.intents), dict(self.nonces)
+        standings = {**self.standings, **{state.name: state.standing for state in states}}
         agents, seeds, greeted = dict(self.agents), dict(self.seeds), dict(self.greeted)
         guests = dict(self.guests)
         for state in states:
@@ -151,11 +160,15 @@ class Snapshot:
             guests=MappingProxyType(guests),
             nonces=MappingProxyType(nonces),
             greeted=MappingProxyType(greeted),
+            standings=MappingProxyType(standings),
             unread=self.unread.difference(state.name for state in states) | unread,
         )
 
     def _is_unread(self, state: MachineState) -> bool:
         return state.identity is None and state.name not in self.stated and state.phase is not Phase.RETIRED
+
+    def standing_of(self, machine: MachineName) -> Standing:
+        return self.standings.get(machine, Standing())
 
     def machine_of(self, client: Client) -> MachineName | None:
         """None when nobody, or more than one, could be meant."""

@@ -46,6 +46,7 @@ from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.upgrade_views import ApplianceView
 from appliance.model.views import (
     ApplyRequest,
+    ConfirmRequest,
     Errand,
     ErrandRequest,
     EventsView,
@@ -192,6 +193,11 @@ class Client(Exchange):
 
     def hold(self, name: str, reason: str) -> MachineView:
         return self._call(MachineView, "PUT", f"/v1/machines/{_part(name)}/hold", HoldRequest(reason=reason))
+
+    def confirm(self, name: str, code: str) -> MachineView:
+        """`code` is what the machine's own console shows. Raises `ConflictError` when it is another one."""
+        body = ConfirmRequest(code=code)
+        return self._call(MachineView, "POST", f"/v1/machines/{_part(name)}/identity", body)
 
     def release(self, name: str) -> MachineView:
         return self._call(MachineView, "DELETE", f"/v1/machines/{_part(name)}/hold")

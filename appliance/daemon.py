@@ -40,6 +40,10 @@ from appliance.errors import InnervateError
 from appliance.fleet.backend import Fleet, Member
 from appliance.fleet.credential import fingerprint_of, kept
 from appliance.fleet.door import Door, opened
+from appliance.identity.bonds import Bonds
+from appliance.identity.drive import Drives
+from appliance.identity.key import ApplianceKey, kept_key
+from appliance.identity.tokens import BmcTokens
 from appliance.model.ids import MachineName
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
@@ -136,8 +140,11 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
         memory.on_change(present.follow)
         segment, bmcs = SegmentState(), _opening(settings, site.topology, closing)
         meter = _measuring(settings, site.topology, log, memory, lambda: services)
-        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter)
-        hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs)
+        key = kept_key(settings.state_dir / "identity.vault", SystemRng())
+        bonds = Bonds(key, SystemClock(), SystemRng())
+        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter, bonds)
+        tokens = _proving(site.topology, memory, bmcs, key, closing)
+        hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs, key, tokens)
         application = Appliance(
             memory=memory,
             site=site,
@@ -152,6 +159,7 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
             bmc_desk=bmcs,
             doctor_desk=_examining(settings, site, stock, memory, bmcs, segment, closing),
             waiting=waiting,
+            bonds=bonds,
             ssh_key=settings.key,
             measured=meter.families,
             snapshot=partial(snapshot_of, log.copy, settings.state_dir, site.name),
@@ -311,9 +319,10 @@ def _facing_nodes(
     segment: SegmentState,
     bmcs: BmcDesk,
     meter: Meter,
+    bonds: Bonds,
 ) -> tuple[AgentDesk, BootServices]:
     senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
-    desk = AgentDesk(present.read, senses, SystemClock())
+    desk = AgentDesk(present.read, senses, SystemClock(), bonds)
     network = site.topology.boot_network
     installers = InstallDesk(
         present.read, senses, endpoints_of(network).url(""), network, SystemClock(), configs_of(site)
@@ -373,6 +382,8 @@ def _acting(
     desk: AgentDesk,
     services: BootServices,
     bmcs: BmcDesk,
+    key: ApplianceKey,
+    tokens: BmcTokens,
 ) -> tuple[Hands, Waiting]:
     clock, network = SystemClock(), site.topology.boot_network
     ensure_key(settings.key, HostProcesses())
@@ -388,14 +399,27 @@ def _acting(
             HostProcesses(),
             services.set_artifacts,
             settings.state_dir / "seeds",
+            key,
+            site.topology.identity,
+            SystemRng(),
         ),
         shells=SshShells(settings.key),
         bmc_of=bmcs.bmc_of,
         waiting=waiting,
         last_words=lambda name: last_words(_record_of(settings, name)),
         traces=ServiceTraces(site.topology, memory, services, bmcs),
+        tokens=tokens,
+        policy=site.topology.identity,
     )
     return hands, waiting
+
+
+def _proving(rack: Rack, memory: Memory, bmcs: BmcDesk, key: ApplianceKey, closing: AsyncExitStack) -> BmcTokens:
+    """How machines show which they are; never by what travels on their own network."""
+    drives = Drives(closed=rack.boot_network.networks, port=rack.identity.port, clock=SystemClock(), rng=SystemRng())
+    tokens = BmcTokens(key=key, drives=drives, memory=memory, bmc_of=bmcs.bmc_of, endpoint_of=bmcs.endpoint_of)
+    closing.callback(tokens.close)
+    return tokens
 
 
 def _examining(

@@ -22,6 +22,7 @@ from appliance.model.codec import to_json
 from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
 from appliance.model.links import MachineNetwork
+from appliance.model.seed_secret import SeedSecret
 from appliance.model.step import STEPS, StepKind
 from appliance.model.views import Errand
 from images.agent.protocol import WipeLevel
@@ -123,8 +124,8 @@ class WriteImage:
 class WriteSeed:
     """Host name, keys and network of the installed system, in NoCloud form on a partition labelled CIDATA.
 
-    Without `network`, DHCP on every port. Without it and `cloud_init` its JSON, and so a plan's digest, is what it was
-    before there were any: logs hold such plans."""
+    Without `network`, DHCP on every port. Without it, `cloud_init` and `secrets` its JSON, and so a plan's digest, is
+    what it was before there were any: logs hold such plans."""
 
     disk: DiskRef
     hostname: str
@@ -132,6 +133,7 @@ class WriteSeed:
     authorized_keys: tuple[str, ...]
     cloud_init: Annotated[CloudDocuments | None, Field(exclude_if=lambda said: said is None)] = None
     network: Annotated[MachineNetwork | None, Field(exclude_if=lambda stated: stated is None)] = None
+    secrets: Annotated[tuple[SeedSecret, ...], Field(exclude_if=lambda named: not named)] = ()
     action: Literal["write-seed"] = "write-seed"
 
 

@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from appliance.errors import NotFoundError, SiteError, UsageError
 from appliance.model.bmc import BmcEndpoint, BootTarget
 from appliance.model.host_network import HostNetwork
+from appliance.model.identity import IdentityPolicy
 from appliance.model.ids import ImageName, MachineName, machine_name
 from appliance.model.reflex import Reflexes
 from appliance.model.site import BootNetwork, RackLimits, Server, ShellAccess
@@ -31,6 +32,7 @@ class Rack:
     role_overrides: tuple[tuple[str, str], ...] = ()
     drain: ShellCheck | None = None
     reflexes: Reflexes = field(default_factory=Reflexes)
+    identity: IdentityPolicy = field(default_factory=IdentityPolicy)
 
     def __post_init__(self) -> None:
         for server in self.servers:

@@ -3,6 +3,7 @@
 A name is a key of the table and never becomes a path: what is not in the table does not exist.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,17 +15,45 @@ OCTETS = "application/octet-stream"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What tells, without hashing gigabytes, that a file is still the one that was hashed: inode(7), `st_ctime` and
+    `st_ino`. Whoever writes to it changes the first, whoever puts another one in its place the second."""
+
+    changed_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, file: os.stat_result) -> "Mark":
+        return cls(changed_ns=file.st_ctime_ns, inode=file.st_ino)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FileContent:
-    """A file that nobody changes while it is served; `digest` (hex) becomes the HTTP entity tag."""
+    """A file that nobody changes while it is served; `digest` (hex) becomes the HTTP entity tag. With a `mark` one that
+    was changed nevertheless is not served any more: firmware and iPXE check no hash."""
 
     path: Path
     size: int
     media_type: str = OCTETS
     digest: str = ""
+    mark: Mark | None = None
 
     def __post_init__(self) -> None:
         if self.size < 0:
             raise ConfigError("a file cannot have a negative size", evidence=str(self.path))
+
+
+def opened(content: FileContent) -> int:
+    """A descriptor of the file that was meant. Raises OSError."""
+    fd = os.open(content.path, os.O_RDONLY | os.O_CLOEXEC)
+    found = os.fstat(fd)
+    if found.st_size != content.size:
+        os.close(fd)
+        raise OSError(f"{content.path} is not {content.size} bytes long")
+    if content.mark is not None and Mark.of(found) != content.mark:
+        os.close(fd)
+        raise OSError(f"{content.path} was changed since it was hashed")
+    return fd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -321,6 +321,14 @@ class FakeApplication:
         self.inventory[name] = replace(self.machine(name), conditions=())
         return self.inventory[name]
 
+    async def confirm(self, name: MachineName, code: str, asked: Asked = SOMEBODY) -> MachineView:
+        view = self.machine(name)
+        if view.identity is None or view.identity.code != code:
+            raise ConflictError(f"{name} is not confirmed: its console shows another code", next_action="read it again")
+        shown = replace(view.identity, rung="L3", code="", secrets=True, why=f"{asked.by} compared the code")
+        self.inventory[name] = replace(view, identity=shown)
+        return self.inventory[name]
+
     def console(self, name: MachineName) -> Console:
         self._fail()
         return find(self.consoles, name, "console")

@@ -27,6 +27,7 @@ from appliance.model.ids import MachineName, machine_name
 from appliance.model.paging import MachinesQuery, last_of
 from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.views import (
+    ConfirmRequest,
     EventOrder,
     EventsView,
     ExplainView,
@@ -73,6 +74,14 @@ class PowerBody(PowerRequest):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldBody(HoldRequest):
     """Why nothing may touch the machine for now."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmBody(ConfirmRequest):
+    """What the machine's console shows."""
+
+    code: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
 
 
 @with_config(STRICT)
@@ -205,6 +214,11 @@ async def hold(application: App, who: Who, request: Request, name: Machine, body
 async def release(application: App, who: Who, request: Request, name: Machine) -> MachineView:
     guard(request, application.machine(name))
     return await application.release(name, who)
+
+
+@router.post("/machines/{name}/identity", dependencies=needs(Role.OPERATOR))
+async def confirm(application: App, who: Who, name: Machine, body: ConfirmBody) -> MachineView:
+    return await application.confirm(name, body.code, who)
 
 
 @router.post("/segment/take-over", status_code=202, dependencies=needs(Role.OPERATOR))

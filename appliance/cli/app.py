@@ -13,13 +13,14 @@ from appliance.cli.context import Json, Machine, arguments_of, client_of, print_
 from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow, person
 from appliance.cli.help import help_of
-from appliance.errors import InnervateError, RefusedError
+from appliance.errors import InnervateError, RefusedError, UsageError
 from appliance.model.words import Destroys, PowerAction
 
 if TYPE_CHECKING:
     from appliance.model.views import PlanView
 
 _DESTROY = "What plans that follow may destroy without asking again; anything asked for, with --yes."
+_CODE_DIGITS = 6
 _DISK = "A disk, by serial number or WWN, that they may write whatever it holds; can be given again."
 
 
@@ -41,7 +42,7 @@ def build() -> typer.Typer:
     stores.add_to(app)
     errands.add_to(app)
     inventory.add_to(app)
-    for other in (power, ssh, hold, release, take_over, console, completion):
+    for other in (power, ssh, hold, release, confirm, take_over, console, completion):
         app.command()(other)
     app.add_typer(bmc.build(), name="bmc", help="Find BMCs, and keep the vault that opens them.")
     access.add_to(app)
@@ -158,6 +159,23 @@ def release(context: typer.Context, machine: Machine, as_json: Json = False) -> 
     """End the hold on a machine."""
     view = client_of(context).release(machine)
     print_json(view) if as_json else print(f"{machine} is released")
+
+
+def confirm(
+    context: typer.Context,
+    machine: Machine,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The six digits on the machine's own console.")],
+    as_json: Json = False,
+) -> None:
+    """Say that you have read this code on a machine's console: it is the one that the appliance speaks with.
+
+    Example: innervate confirm node-0 123456
+    """
+    digits = "".join(code.split())
+    if not (len(digits) == _CODE_DIGITS and digits.isascii() and digits.isdigit()):
+        raise UsageError("a code has six digits", next_action=f"read it on the console of {machine}")
+    view = client_of(context).confirm(machine, digits)
+    print_json(view) if as_json else print(f"{machine} is confirmed: it gets what is its own")
 
 
 def take_over(context: typer.Context, as_json: Json = False) -> None:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from appliance.cli.progress import condition_text, phase_text, standing_text, summary
 from appliance.frontend import units
-from appliance.frontend.words import asking, asks, is_paused, link_text, paused_text, signed
+from appliance.frontend.words import asking, asks, identity_text, is_paused, link_text, paused_text, signed
 from appliance.model.text import clean
 from appliance.model.views import (
     CertificateView,
@@ -161,6 +161,7 @@ def machine(view: MachineView, now: float) -> RenderableType:
         *((Text(f"role: {role}"),) if (role := _role_of(view)) else ()),
         *_now(view, now),
         *_conditions(view, now),
+        *(Text(said) for said in identity_text(view)),
         *(Text(f"NIC: {link_text(link)}") for link in view.links),
         *(Text(f"{units.moment(past.since)}  {past.phase.value}") for past in view.phases),
         *(Text(f"{units.moment(e.time)}  {clean(e.what, 63)}: {clean(e.detail, 300)}") for e in view.evidence),

@@ -150,7 +150,8 @@ class Conductor:
         # The nonce belongs to a boot: an attempt that resumes another one waits for the same boot. It is also what a
         # seed holds, and an agent that wrote the seed before will say so instead of writing it again.
         kept = before if start.resumes is not None or isinstance(step.do, WriteSeed) else None
-        nonce = kept.nonce if kept else Nonce(self._rng.token(_NONCE_BYTES))
+        disputed = self._memory.world.machine(step.machine).disputed  # two have spoken with it: it is nobody's
+        nonce = kept.nonce if kept and kept.nonce != disputed else Nonce(self._rng.token(_NONCE_BYTES))
         return StepIntent(
             run=start.run,
             step=step.id,

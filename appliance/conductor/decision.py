@@ -16,6 +16,7 @@ from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import Attempt
 from appliance.inventory.identity import Conflict
 from appliance.model.bmc import PowerState, SystemIdentity
+from appliance.model.identity import IdentityPolicy
 from appliance.model.orders import Order
 from appliance.plan import ShellCheck, Step
 from appliance.store.records import Problem, Record
@@ -132,7 +133,7 @@ class Work:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """`began` is when this life of the daemon took the attempt up; `first_signs` are how long machines of this model
-    took to their first packet, in seconds, latest last."""
+    took to their first packet, in seconds, latest last. `tokens`: they can be asked for."""
 
     state: MachineState
     step: Step
@@ -143,6 +144,8 @@ class View:
     work: Work | None
     first_signs: tuple[float, ...]
     clash_of: Callable[[SystemIdentity], Conflict | None]
+    tokens: bool = False
+    policy: IdentityPolicy = field(default_factory=IdentityPolicy)
 
     def last(self, kind: type[Question]) -> Heard | None:
         return next((heard for heard in reversed(self.heard) if isinstance(heard.question, kind)), None)

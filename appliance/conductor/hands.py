@@ -1,13 +1,14 @@
 """What the outbox acts through. The daemon hands in the real ones, tests and the simulator their own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Protocol
 
 from appliance.bmc.port import Bmc
 from appliance.conductor.decision import AgentView, Wait
 from appliance.conductor.memory import Memory
+from appliance.model.identity import Bound, IdentityPolicy
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.orders import Trace
 from appliance.plan import ImageRef, WriteSeed
@@ -32,16 +33,30 @@ class Library(Protocol):
 
     def blob_path(self, image: ImageRef) -> str: ...
 
-    def publish_seed(self, do: WriteSeed, nonce: Nonce) -> "PublishedSeed":
-        """Builds and offers the seed of one machine. May block."""
+    def publish_seed(self, do: WriteSeed, nonce: Nonce, reader: Bound) -> "PublishedSeed":
+        """Builds and offers the seed of one machine, sealed for the agent that is to write it. May block.
+
+        Its secrets are in it if the reader's rung suffices; else it raises `RefusedError`.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedSeed:
+    """`sha256` and `size` are of what travels; `salt` (hex) is what the reader opens it with."""
+
     path: str
     sha256: str
     size: int
+    salt: str
+
+
+class Tokens(Protocol):
+    """One-time tokens, carried to machines on a way that the boot network does not share."""
+
+    async def place(self, machine: MachineName, nonce: Nonce, number: int) -> str:
+        """For the boot with this nonce. Returns what shows it. Raises `InnervateError` where the BMC cannot."""
+        ...
 
 
 class Shells(Protocol):
@@ -94,3 +109,5 @@ class Hands:
     traces: Traces
     waiting: Waiting
     last_words: Callable[[MachineName], str] = _no_console
+    tokens: Tokens | None = None
+    policy: IdentityPolicy = field(default_factory=IdentityPolicy)

@@ -12,6 +12,7 @@ from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.amend import amended
 from appliance.model.bmc import SystemIdentity
 from appliance.model.hardware import HardwareFacts
+from appliance.model.identity import Bound, Placed, Rung, Standing
 from appliance.model.ids import MachineName, Nonce, RunId
 from appliance.model.links import MachineNetwork
 from appliance.model.orders import Trace
@@ -40,13 +41,17 @@ from appliance.plan import (
 )
 from appliance.store.records import (
     AddressLeased,
+    AgentBound,
     BootSeen,
     BootStage,
+    CodeRefused,
     FactsReceived,
     FirstBootSeen,
     HelloSeen,
     HoldPlaced,
     HoldReleased,
+    IdentityConfirmed,
+    IdentityDisputed,
     IdentityRead,
     InstallerSeen,
     InstallerStage,
@@ -59,6 +64,7 @@ from appliance.store.records import (
     Problem,
     StepIntent,
     StepResult,
+    TokenPlaced,
 )
 
 _EVIDENCE_KEPT = 60
@@ -127,6 +133,21 @@ class MachineState:
     stray: Stray | None = None
     returns: tuple[float, ...] = ()
     certificates: tuple[Certificate, ...] = ()
+    placed: Placed | None = None
+    bound: Bound | None = None
+    disputed: Nonce | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """What the node-facing services judge its agent by."""
+        return Standing(
+            bound=self.bound,
+            placed=self.placed,
+            powered=self.power_on or 0.0,
+            disk=self.boots_disk,
+            active=self.phase is Phase.ACTIVE and self.boots_disk,
+            disputed=self.disputed,
+        )
 
     @property
     def reached_at(self) -> IPv4Address | None:
@@ -184,7 +205,7 @@ def powered(state: MachineState, now: float) -> MachineState:
     if state.phase is Phase.RESCUE and state.installed is not None:  # it boots its own disk, and has to prove itself
         unproven = replace(state.installed, confirmed=False)
         state = amended(_enter(state, Phase.CONFIGURING, now), installed=unproven)
-    return amended(state, power_on=now, stages={}, hello=None, first_boot=None, rescue_keys=())
+    return amended(state, power_on=now, stages={}, hello=None, first_boot=None, rescue_keys=(), bound=None)
 
 
 def observed(state: MachineState, record: Observation, now: float) -> MachineState:
@@ -210,6 +231,8 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
             return _stage(state, stage.value, detail, now)
         case HelloSeen() as hello:
             return amended(_stage(state, "hello", hello.detail, now), hello=hello, hello_at=now)
+        case TokenPlaced() | AgentBound() | IdentityConfirmed() | CodeRefused() | IdentityDisputed():
+            return _identified(state, record, now)
         case FactsReceived(facts=facts, nonce=nonce):
             known = amended(state, facts=facts, facts_nonce=nonce, facts_current=True)
             return _proof(known, "facts", _describe(facts), now)
@@ -226,6 +249,41 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
             assert_never(record)
 
 
+def _identified(
+    state: MachineState,
+    record: TokenPlaced | AgentBound | IdentityConfirmed | CodeRefused | IdentityDisputed,
+    now: float,
+) -> MachineState:
+    match record:
+        case TokenPlaced(nonce=nonce, number=number):
+            return amended(state, placed=Placed(nonce=nonce, number=number, at=now))
+        case AgentBound(nonce=nonce, key=key, boot_id=boot_id, rung=rung, token=token):
+            bound = Bound(nonce=nonce, key=key, boot_id=boot_id, rung=rung, at=now, token=token)
+            return state if state.boot_nonce is None else amended(state, bound=bound)  # its boot was over by then
+        case IdentityConfirmed(key=key, by=by):
+            if state.bound is None or state.bound.key != key or state.bound.rung is not Rung.L0:
+                return state
+            return amended(state, bound=replace(state.bound, rung=Rung.L3, by=by))
+        case IdentityDisputed(why=why):
+            hold = Condition(kind=ConditionKind.HOLD, since=now, reason=why, next_action=_find_out(state), by=_LADDER)
+            over = state.boot_nonce
+            return amended(state, bound=None, placed=None, hello=None, boot_nonce=None, disputed=over, hold=hold)
+        case CodeRefused():
+            return state
+        case _:
+            assert_never(record)
+
+
+_LADDER = "the identity ladder"
+
+
+def _find_out(state: MachineState) -> str:
+    return (
+        f"find the other one by its address and switch port: innervate events --machine {state.name}; "
+        f"then innervate release {state.name}, and start it anew"
+    )
+
+
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     match action:
         case Enrol():
@@ -233,7 +291,8 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
             return wanted if state.phase is Phase.AVAILABLE else _enter(wanted, Phase.ENROLLING, now)
         case BootAgent():
             kept = state.forgotten if errand is Errand.DECOMMISSION else frozenset[Trace]()
-            fresh = amended(state, boots_disk=False, boot_nonce=intent.nonce, forgotten=kept)
+            placed = state.placed if intent.resumes is not None else None
+            fresh = amended(state, boots_disk=False, boot_nonce=intent.nonce, forgotten=kept, placed=placed)
             return _enter(fresh, _coming(state.phase, errand), now)
         case Inspect():
             return amended(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
@@ -342,6 +401,7 @@ def _rescued(state: MachineState, result: StepResult, now: float) -> MachineStat
 def _retired(state: MachineState, now: float) -> MachineState:
     """What was observed stays; what the machine could boot or be reached by is gone."""
     gone = amended(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
+    gone = amended(gone, placed=None, bound=None)
     return _enter(amended(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
 
 

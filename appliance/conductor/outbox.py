@@ -34,9 +34,9 @@ from appliance.conductor.runs import Attempt
 from appliance.conductor.tasks import task_of
 from appliance.errors import BmcSilentError, InnervateError, MachineryError, UnreachableError
 from appliance.model.ids import MachineName
-from appliance.model.orders import BootOrder, ForgetOrder, Order, PowerOrder
+from appliance.model.orders import BootOrder, ForgetOrder, Order, PowerOrder, TokenOrder
 from appliance.plan import Step
-from appliance.store.records import OrderAnswered, OrderSent, Problem
+from appliance.store.records import OrderAnswered, OrderSent, Problem, TokenPlaced
 from images.agent.protocol import TaskState
 
 
@@ -109,6 +109,8 @@ class _Outbox:
             work=self._work,
             first_signs=world.first_signs(self._machine),
             clash_of=partial(world.identities.clash, self._machine),
+            tokens=self._hands.tokens is not None,
+            policy=self._hands.policy,
         )
 
     def _say(self, wait: Wait) -> None:
@@ -126,7 +128,7 @@ class _Outbox:
                 order=order,
             )
         )
-        shown, problem, lost = await self._deliver(order)
+        shown, problem, lost = await self._deliver(order, number)
         await self._hands.memory.remember(
             OrderAnswered(
                 run=self._attempt.run,
@@ -139,7 +141,7 @@ class _Outbox:
             )
         )
 
-    async def _deliver(self, order: Order) -> tuple[str, Problem | None, bool]:
+    async def _deliver(self, order: Order, number: int) -> tuple[str, Problem | None, bool]:
         """What a read-back shows, why it was refused, and whether nobody knows."""
         try:
             match order:
@@ -148,6 +150,8 @@ class _Outbox:
                     return "", None, False
                 case BootOrder(target=target):
                     return (await self._bmc().set_boot_once(target)).value, None, False
+                case TokenOrder():
+                    return await self._place(number), None, False
                 case ForgetOrder(trace=trace):
                     return await self._hands.traces.forget(self._machine, trace), None, False
                 case _:
@@ -158,6 +162,15 @@ class _Outbox:
             return "", problem_of(error), isinstance(order, PowerOrder)
         except InnervateError as error:
             return "", problem_of(error), False
+
+    async def _place(self, number: int) -> str:
+        """Recorded when it lies there, and before the machine starts: a hello may come at any moment after that."""
+        nonce = self._hands.memory.world.machine(self._machine).boot_nonce
+        assert nonce is not None and self._hands.tokens is not None  # noqa: S101, PT018  the handler orders only then
+        placed = TokenPlaced(machine=self._machine, nonce=nonce, number=number)
+        shown = await self._hands.tokens.place(self._machine, nonce, number)
+        await self._hands.memory.remember(placed)
+        return shown
 
     async def _ask(self, question: Question) -> None:
         answer: Answer | None = None
@@ -206,6 +219,6 @@ class _Outbox:
 
     async def _offer(self, view: View) -> None:
         now = self._hands.clock.now()
-        task = await task_of(self._hands, self._step, view.attempt)
+        task = await task_of(self._hands, self._step, view.attempt, view.state.bound)
         self._work = Work(task=task.id, life=view.agent.life, since=now)
         self._hands.agents.assign(self._machine, task)

@@ -5,6 +5,8 @@ from typing import assert_never
 
 from appliance.conductor.hands import Hands
 from appliance.conductor.runs import Attempt
+from appliance.errors import RefusedError
+from appliance.model.identity import Bound
 from appliance.plan import (
     BootAgent,
     BootDisk,
@@ -25,7 +27,8 @@ from appliance.plan import (
 from images.agent import protocol
 
 
-async def task_of(hands: Hands, step: Step, attempt: Attempt) -> protocol.Task:
+async def task_of(hands: Hands, step: Step, attempt: Attempt, reader: Bound | None) -> protocol.Task:
+    """`reader` is the agent that is to do it. Raises `RefusedError` where it may not have what the task needs."""
     match step.do:
         case WriteImage(image=image, disk=disk):
             return protocol.WriteImage(
@@ -37,8 +40,10 @@ async def task_of(hands: Hands, step: Step, attempt: Attempt) -> protocol.Task:
                 expect_contents=disk.contents,
             )
         case WriteSeed(disk=disk) as do:
-            seed = await asyncio.to_thread(hands.library.publish_seed, do, attempt.nonce)
-            file = protocol.SeedFile(path=seed.path, sha256=seed.sha256, size=seed.size)
+            if reader is None:
+                raise RefusedError("no agent is known that this seed could be sealed for", next_action="plan again")
+            seed = await asyncio.to_thread(hands.library.publish_seed, do, attempt.nonce, reader)
+            file = protocol.SeedFile(path=seed.path, sha256=seed.sha256, size=seed.size, salt=seed.salt)
             return protocol.WriteSeed(id=attempt.task, fence=attempt.fence, disk=_disk(disk), seed=file)
         case BootDisk(disk=disk):
             return protocol.BootDisk(id=attempt.task, fence=attempt.fence, disk=_disk(disk))

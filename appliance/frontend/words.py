@@ -127,3 +127,13 @@ def _standing(machine: MachineView) -> tuple[object, ...]:
     step = None if machine.step is None else (machine.step.id, machine.step.state)
     tenth = None if machine.progress is None else units.percent(machine.progress.done, machine.progress.total) // _TENTH
     return machine.phase, step, tenth, tuple((c.kind, c.reason) for c in machine.conditions)
+
+
+def identity_text(machine: MachineView) -> tuple[str, ...]:
+    """On which rung of the identity ladder it stands, why, and what would raise it; the code to compare, if any."""
+    if (shown := machine.identity) is None:
+        return ()
+    has = "may have its own secrets" if shown.secrets else f"gets no secrets: they need {shown.wanted}"
+    code = f"code {shown.code[:3]} {shown.code[3:]}, until {units.clock(shown.code_until or 0)}: " if shown.code else ""
+    higher = (f"{code}{shown.higher}",) if shown.code or shown.higher else ()
+    return (f"identity {shown.rung}, {has}: {clean(shown.why, 300)}", *(clean(text, 300) for text in higher))

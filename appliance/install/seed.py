@@ -15,6 +15,7 @@ from appliance.install.netplan import netplan_document
 from appliance.install.networkd import PREFIX, networkd_files, resolv_conf
 from appliance.model.cloud_init import CloudDocuments
 from appliance.model.ids import Nonce
+from appliance.model.secret import Secret
 from appliance.model.site import BootNetwork
 from appliance.plan import WriteSeed
 
@@ -33,8 +34,15 @@ _PIN = "/etc/cloud/cloud.cfg.d/90_innervate.cfg"
 _PINNED = "datasource_list: [NoCloud, None]\n"
 
 
-def seed_files(action: WriteSeed, *, nonce: Nonce, report_url: str, network: BootNetwork) -> Mapping[str, bytes]:
-    """File name -> content. Raises `UsageError` for a value that has no place in these files."""
+def seed_files(
+    action: WriteSeed,
+    *,
+    nonce: Nonce,
+    report_url: str,
+    network: BootNetwork,
+    secrets: Mapping[str, Secret] | None = None,
+) -> Mapping[str, bytes]:
+    """File name -> content. `secrets` by name. Raises `UsageError` for a value that has no place in these files."""
     _refuse_strange(action, nonce)
     _refuse_foreign(report_url, network)
     told = action.cloud_init or CloudDocuments()
@@ -49,6 +57,7 @@ def seed_files(action: WriteSeed, *, nonce: Nonce, report_url: str, network: Boo
         **_plain_network(action),
         "report.url": f"{report_url}\n".encode(),
         "report.json": _json({"nonce": nonce}),
+        **{f"secret.{name}": secret.reveal().encode() for name, secret in (secrets or {}).items()},
     }
 
 

@@ -24,6 +24,13 @@ class BootOrder:
     order: Literal["boot-once"] = "boot-once"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenOrder:
+    """A one-time token into the drive of the BMC: whoever boots and has it is the machine that the BMC belongs to."""
+
+    order: Literal["token"] = "token"
+
+
 class Trace(Enum):
     """What the appliance keeps of a machine for its service, in the order in which it goes."""
 
@@ -38,4 +45,4 @@ class ForgetOrder:
     order: Literal["forget"] = "forget"
 
 
-Order = PowerOrder | BootOrder | ForgetOrder
+Order = PowerOrder | BootOrder | TokenOrder | ForgetOrder

@@ -111,6 +111,23 @@ class LinkView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityView:
+    """On which rung (L0 to L3) of the identity ladder a machine stands, why, and what would raise it.
+
+    `secrets`: it may have its own; `wanted` is the rung from which on. `code`: the six digits that its console shows
+    until `code_until` (seconds since the epoch), to be compared by a person; empty where there are none.
+    """
+
+    rung: str
+    why: str
+    higher: str = ""
+    secrets: bool = False
+    wanted: str = ""
+    code: str = ""
+    code_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
     """`stages` maps dhcp, tftp, script, hello, written, first_boot, ssh to seconds from power-on (None: not seen).
 
@@ -145,6 +162,7 @@ class MachineView:
     links: tuple[LinkView, ...] = ()
     step_number: int = 0
     step_count: int = 0
+    identity: IdentityView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -409,6 +427,13 @@ class RunMachineRequest:
 
     machine: str
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmRequest:
+    """`code`: the six digits on the machine's own console."""
+
+    code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

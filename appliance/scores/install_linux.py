@@ -21,6 +21,7 @@ from appliance.model.hardware import Disk, HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.ignition import Config
 from appliance.model.links import MachineNetwork, described
+from appliance.model.seed_secret import SeedSecret
 from appliance.plan import (
     BootDisk,
     ConfigRef,
@@ -59,8 +60,8 @@ class InstallLinux:
     """`machines` None means all; where the topology gives roles, all that have one, or the one named by `role`, each on
     the disk that its role states. A machine that already runs the image is left alone, whatever `overwrite` says.
     `cloud_init` is for images that carry cloud-init, `ignition` for images that need nothing: of its configs the later
-    ones count more. Whether an image is written or an installer is run, is said by
-    what `image` names."""
+    ones count more. `secrets` wait until a machine has proven which one it is. Whether an image is written or an
+    installer is run, is said by what `image` names."""
 
     image: str
     disk: DiskPolicy = field(default_factory=SmallestDisk)
@@ -69,6 +70,7 @@ class InstallLinux:
     role: str | None = None
     cloud_init: CloudInit = field(default_factory=CloudInit)
     ignition: tuple[Config, ...] = ()
+    secrets: tuple[SeedSecret, ...] = ()
     name: str = field(default=NAME, init=False)
 
     def plan(self, site: InstallNeeds, inventory: Inventory) -> Plan:
@@ -209,8 +211,10 @@ class InstallLinux:
             authorized_keys=_keys(site),
             cloud_init=documents,
             network=network,
+            secrets=self.secrets,
         )
         also = f"{', and data for cloud-init' if documents else ''}{_says(network)}"
+        also += f", and {len(self.secrets)} secrets once it has proven itself" if self.secrets else ""
         return (
             *self._written(name, image, disk),
             Move(do=seed, summary=f"write host name, keys and network of {name}{also}", budget=SEED_SECONDS),

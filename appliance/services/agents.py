@@ -11,19 +11,21 @@ from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from ipaddress import IPv4Address
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, assert_never
 from uuid import UUID
 
 from appliance.boot import Snapshot
 from appliance.conductor.decision import AgentView
+from appliance.identity.bonds import Bonds, Foreign
 from appliance.inventory.bogus import real_text, real_uuid
 from appliance.inventory.identity import Conflict, Evidence, Match, Unknown, identify
 from appliance.inventory.nics import INFINIBAND
 from appliance.model.bmc import SystemIdentity
+from appliance.model.identity import Bind, Bound, Dispute, Turn
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.text import clean
 from appliance.services.reports import FirstBoot, parse_report
-from images.agent import protocol
+from images.agent import bond, protocol
 from images.agent.errors import ProtocolError
 from images.agent.protocol import Hello, Task, TaskReport
 from pxe.client import Mac
@@ -52,6 +54,14 @@ class Listener(Protocol):
     def first_boot(self, machine: MachineName, report: FirstBoot, client: IPv4Address) -> None: ...
 
     def refused(self, client: IPv4Address, why: str) -> None: ...
+
+    def bound(self, machine: MachineName, bound: Bound, client: IPv4Address, why: str) -> None:
+        """This agent speaks for the machine from now on; `why` is what was strange about it, or empty."""
+        ...
+
+    def disputed(self, machine: MachineName, nonce: Nonce, client: IPv4Address, why: str) -> None:
+        """Two claim to be this machine."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +99,15 @@ class _Desk:
 
 
 class AgentDesk:
-    def __init__(self, current: Callable[[], Snapshot], listener: Listener, clock: Clock) -> None:
+    def __init__(self, current: Callable[[], Snapshot], listener: Listener, clock: Clock, bonds: Bonds) -> None:
+        self._bonds = bonds
         self._current = current
         self._listener = listener
         self._clock = clock
         self._desk = _Desk()
         self._lock = Lock()
         self._routes: Mapping[str, Callable[[HttpRequest, MachineName, Nonce], HttpReply]] = {
-            "/agent/hello": self._hello,
+            bond.CODE: self._code,
             "/agent/facts": self._facts,
             "/agent/poll": self._poll,
             "/agent/log": self._log,
@@ -129,33 +140,88 @@ class AgentDesk:
             if request.path == "/report":
                 return self._report(request)
             route = self._routes.get(request.path)
-            return self._admitted(request, route) if route else _say(HTTPStatus.NOT_FOUND, "no such call")
+            if route is None and request.path != bond.HELLO:
+                return _say(HTTPStatus.NOT_FOUND, "no such call")
+            return self._admitted(request, route)
         except (ProtocolError, PacketError) as error:
             self._listener.refused(request.client, f"{request.path}: {clean(str(error), 200)}")
             return _say(HTTPStatus.BAD_REQUEST, str(error))
 
     def _admitted(
-        self, request: HttpRequest, route: Callable[[HttpRequest, MachineName, Nonce], HttpReply]
+        self, request: HttpRequest, route: Callable[[HttpRequest, MachineName, Nonce], HttpReply] | None
     ) -> HttpReply:
         nonce = Nonce(request.headers.get(protocol.NONCE_HEADER.lower(), ""))
         machine = self._current().agents.get(nonce)
         if machine is None:
             self._listener.refused(request.client, f"{request.path}: the nonce is of no boot that we wait for")
             return _say(HTTPStatus.FORBIDDEN, "this boot is not expected: boot again from the network")
-        return route(request, machine, nonce)
+        if route is None:
+            return self._hello(request, machine, nonce)
+        spoken = self._bonds.hear(request, machine, nonce, self._current().standing_of(machine))
+        match spoken:
+            case Foreign(why=why):
+                self._listener.refused(request.client, f"{request.path} for {machine}: {why}")
+                return _say(HTTPStatus.UNAUTHORIZED, "say hello first")
+            case Dispute(why=why):
+                return self._dispute(request, machine, nonce, why)
+            case _ if self._bonds.is_spent(machine) and machine not in self._desk.tasks:
+                return _say(HTTPStatus.UNAUTHORIZED, "say hello again, and show another code")
+            case _:
+                return spoken.again or self._bonds.answer(machine, spoken, self._routed(request, machine, nonce, route))
+
+    def _routed(
+        self,
+        request: HttpRequest,
+        machine: MachineName,
+        nonce: Nonce,
+        route: Callable[[HttpRequest, MachineName, Nonce], HttpReply],
+    ) -> HttpReply:
+        try:
+            return route(request, machine, nonce)
+        except (ProtocolError, PacketError) as error:
+            self._listener.refused(request.client, f"{request.path}: {clean(str(error), 200)}")
+            return _say(HTTPStatus.BAD_REQUEST, str(error))
 
     def _hello(self, request: HttpRequest, machine: MachineName, nonce: Nonce) -> HttpReply:
-        hello = protocol.parse_hello(request.body)
-        if why := _contradiction(hello, machine, self._current()):
+        hello, current = protocol.parse_hello(request.body), self._current()
+        if why := _contradiction(hello, machine, current):
             self._listener.refused(request.client, why)
             return _say(HTTPStatus.FORBIDDEN, why)
+        greeted = self._bonds.greet(request, machine, nonce, clean(hello.boot_id, 64), current.standing_of(machine))
+        match greeted.verdict:
+            case Dispute(why=why):
+                return self._dispute(request, machine, nonce, why)
+            case Turn(why=why):
+                self._listener.refused(request.client, f"hello for {machine}: {why}")
+                return _say(HTTPStatus.FORBIDDEN, why)
+            case Bind(bound=bound, why=why):
+                self._meet(machine, nonce, hello)
+                self._listener.hello(machine, nonce, hello, request.client)
+                if why or bound != current.standing_of(machine).bound:
+                    self._listener.bound(machine, bound, request.client, why)
+            case _:
+                assert_never(greeted.verdict)
+        body = protocol.encode(protocol.Welcome(machine=machine, poll_after=_POLL_BUSY))
+        return HttpReply(status=HTTPStatus.OK, body=body, media_type=_JSON, headers=greeted.seals(body))
+
+    def _meet(self, machine: MachineName, nonce: Nonce, hello: Hello) -> None:
         now = self._clock.monotonic()
         with self._lock:
             before = self._desk.sessions.get(machine)
             hellos = before.hellos + 1 if before and before.boot_id == hello.boot_id else 1
             self._desk.meet(machine, Session(nonce=nonce, boot_id=hello.boot_id, seen=now, hellos=hellos))
-        self._listener.hello(machine, nonce, hello, request.client)
-        return _json(protocol.encode(protocol.Welcome(machine=machine, poll_after=_POLL_BUSY)))
+
+    def _dispute(self, request: HttpRequest, machine: MachineName, nonce: Nonce, why: str) -> HttpReply:
+        """At once, before the log knows of it: neither of the two is to get another word."""
+        with self._lock:
+            self._desk.sessions.pop(machine, None)
+            self._desk.tasks.pop(machine, None)
+        self._listener.disputed(machine, nonce, request.client, why)
+        return _say(HTTPStatus.FORBIDDEN, why)
+
+    def _code(self, request: HttpRequest, machine: MachineName, _nonce: Nonce) -> HttpReply:
+        self._bonds.reveal(machine, request.body)
+        return HttpReply(status=HTTPStatus.NO_CONTENT)
 
     def _facts(self, request: HttpRequest, machine: MachineName, nonce: Nonce) -> HttpReply:
         self._listener.facts(machine, nonce, request.body)

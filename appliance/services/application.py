@@ -16,6 +16,7 @@ from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
 from appliance.errors import ConflictError, MachineryError, NotFoundError
+from appliance.identity.bonds import Bonds
 from appliance.inventory.model import Inventory
 from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
@@ -50,11 +51,13 @@ from appliance.services.views import (
 )
 from appliance.site import Site, plan_purpose
 from appliance.store.records import (
+    CodeRefused,
     GoalAsked,
     GoalEnded,
     GoalSet,
     HoldPlaced,
     HoldReleased,
+    IdentityConfirmed,
     MachineRetried,
     MachineSetAside,
     PlanStored,
@@ -100,6 +103,7 @@ class Appliance(Looking):
         bmc_desk: Bmcs,
         doctor_desk: Doctor,
         waiting: Waiting,
+        bonds: Bonds,
         ssh_key: Path,
         measured: Callable[[], Iterable[Family]] = tuple,
         snapshot: Callable[[], Future[SnapshotView]] | None = None,
@@ -108,7 +112,8 @@ class Appliance(Looking):
         leaving_desk: Leaving | None = None,
         upgrades: Upgrades | None = None,
     ) -> None:
-        super().__init__(memory, site, clock, session_of, segment, waiting, measured)
+        super().__init__(memory, site, clock, session_of, segment, waiting, measured, bonds.code)
+        self._bonds = bonds
         self.bmc_desk = bmc_desk
         self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self.doctor_desk = doctor_desk
@@ -301,6 +306,21 @@ class Appliance(Looking):
 
     async def release(self, name: MachineName, asked: Asked = SOMEBODY) -> MachineView:
         await self._memory.remember(HoldReleased(machine=self._known(name), by=asked.by))
+        return self._view(name)
+
+    async def confirm(self, name: MachineName, code: str, asked: Asked = SOMEBODY) -> MachineView:
+        state, shows = self._memory.world.machine(self._known(name)), self._bonds.code(name) is not None
+        bound = self._bonds.compare(name, code)
+        if bound is None or state.bound is None or state.bound.key != bound.key:
+            why = "its console shows another code" if shows else "its console shows no code that still counts"
+            await self._memory.remember(CodeRefused(machine=name, why=why, by=asked.by))
+            raise ConflictError(
+                f"{name} is not confirmed: {why}",
+                evidence=f"rung {state.bound.rung.value}" if state.bound is not None else "no agent speaks for it",
+                next_action=f"read its console again, a new code comes by itself: innervate status {name}",
+            )
+        self._bonds.rise(name, bound, asked.by)
+        await self._memory.remember(IdentityConfirmed(machine=name, nonce=bound.nonce, key=bound.key, by=asked.by))
         return self._view(name)
 
     def console(self, name: MachineName) -> Console:

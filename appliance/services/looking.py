@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from appliance import __version__
@@ -12,6 +13,7 @@ from appliance.conductor.machine import MachineState
 from appliance.conductor.memory import Memory
 from appliance.conductor.runs import RunStatus
 from appliance.errors import NotFoundError
+from appliance.identity.bonds import Code
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
 from appliance.metrics.model import Family, by_label
@@ -36,6 +38,7 @@ from appliance.model.views import (
 from appliance.plan import Plan
 from appliance.ports import Clock
 from appliance.services.agents import Session
+from appliance.services.identity_views import identity_view
 from appliance.services.program import Running
 from appliance.services.segment_state import SegmentState
 from appliance.services.views import (
@@ -62,7 +65,9 @@ class Looking:
         segment: SegmentState,
         waiting: Waiting,
         measured: Callable[[], Iterable[Family]],
+        code_of: Callable[[MachineName], Code | None],
     ) -> None:
+        self._code_of = code_of
         self._memory = memory
         self._running_site = Running(site)
         self._servers = {server.name: server for server in site.topology.servers}
@@ -200,7 +205,8 @@ class Looking:
         state = self._memory.world.machine(name)
         run = self._run_of(state)
         session, wait, usual = self._session_of(name), self._waiting.of(name), self._usual(state)
-        return machine_view(state, run, session, wait, usual, self._clock.now(), self._around(name))
+        shown = machine_view(state, run, session, wait, usual, self._clock.now(), self._around(name))
+        return replace(shown, identity=identity_view(state, self._code_of(name), self._site.topology.identity))
 
     def _card(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)

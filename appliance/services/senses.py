@@ -18,6 +18,7 @@ from appliance.conductor.memory import Memory
 from appliance.errors import AgentError
 from appliance.inventory.facts import parse_facts
 from appliance.model.hardware import Firmware
+from appliance.model.identity import Bound
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.text import clean
 from appliance.ports import Clock
@@ -26,11 +27,13 @@ from appliance.services.reports import FirstBoot
 from appliance.services.segment_state import SegmentState, Told, told
 from appliance.store.records import (
     AddressLeased,
+    AgentBound,
     BootSeen,
     BootStage,
     FactsReceived,
     FirstBootSeen,
     HelloSeen,
+    IdentityDisputed,
     InstallerSeen,
     InstallerStage,
     Noted,
@@ -57,6 +60,7 @@ from pxe.tftp.server import TftpEvent
 _LOGGER = logging.getLogger(__name__)
 _LOG_KEPT = 4 << 20
 _ONE_BOOT = 60.0
+_ELSEWHERE = "somebody asked for its boot script from another address than its own, while it runs its system"
 
 
 class Senses:
@@ -116,7 +120,31 @@ class Senses:
     def refused(self, client: IPv4Address, why: str) -> None:
         self._inbox.put(self._refused, client, why)
 
+    def bound(self, machine: MachineName, bound: Bound, client: IPv4Address, why: str) -> None:
+        self._inbox.put(self._bound, machine, bound, client, why)
+
+    def disputed(self, machine: MachineName, nonce: Nonce, client: IPv4Address, why: str) -> None:
+        self._inbox.put(self._disputed, machine, nonce, client, why)
+
     # on the loop ---------------------------------------------------------------------------------------------
+
+    def _bound(self, machine: MachineName, bound: Bound, client: IPv4Address, why: str) -> None:
+        self._memory.note(
+            AgentBound(
+                machine=machine,
+                nonce=bound.nonce,
+                key=bound.key,
+                boot_id=bound.boot_id,
+                rung=bound.rung,
+                client=client,
+                token=bound.token,
+                why=why,
+            )
+        )
+
+    def _disputed(self, machine: MachineName, nonce: Nonce | None, client: IPv4Address, why: str) -> None:
+        _LOGGER.warning("machine=%s client=%s held: %s", machine, client, why)
+        self._memory.note(IdentityDisputed(machine=machine, nonce=nonce, why=why, client=client))
 
     def _boot_event(self, event: PxeEvent) -> None:
         match event:
@@ -176,10 +204,19 @@ class Senses:
 
     def _script(self, event: ScriptEvent) -> None:
         machine = self._current().machine_of(Client(mac=event.mac, stage=Stage.IPXE, uuid=event.uuid))
-        if event.intent is RunKernel:
+        if machine is not None and self._is_elsewhere(machine, event.address):
+            self._disputed(machine, None, event.address, _ELSEWHERE)
+        elif event.intent is RunKernel:
             self._stage(machine, BootStage.SCRIPT, f"boot script to {event.address}")
         elif event.intent is LocalDisk and machine is not None:
             self._returned(machine, f"{event.address} asked what to boot: its own disk")
+
+    def _is_elsewhere(self, machine: MachineName, address: IPv4Address) -> bool:
+        """A machine asks for its script from the address that its MAC has, a borrower of the MAC from its own.
+        Where another server gives the addresses nothing can be told."""
+        state = self._memory.world.machine(machine)
+        settled = state.standing.active and state.hold is None and state.address is not None
+        return settled and address != state.address and self._address_of.get(address) != machine
 
     def _returned(self, machine: MachineName, detail: str) -> None:
         """A firmware that asks several times in one boot has come once."""

@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, StatusCode, Tracer
 from appliance.conductor.memory import Memory
 from appliance.conductor.runs import RunStatus
 from appliance.model.ids import MachineName, RunId, StepId
-from appliance.model.orders import BootOrder, ForgetOrder, Order, PowerOrder
+from appliance.model.orders import BootOrder, ForgetOrder, Order, PowerOrder, TokenOrder
 from appliance.model.views import RunState
 from appliance.services.views import describe
 from appliance.store.records import (
@@ -124,6 +124,8 @@ def _called(order: Order) -> str:
             return f"power {command.value}"
         case BootOrder():
             return "boot order"
+        case TokenOrder():
+            return "token"
         case ForgetOrder():
             return "forget"
 

@@ -17,7 +17,7 @@ from images.manifest import Manifest
 from images.ramdisk.modules import KERNELS, Variant
 from images.store import Artifact, Entry, Store
 from pxe.boot import PROGRAM_NAMES
-from pxe.content import Content, ContentTable, FileContent
+from pxe.content import Content, ContentTable, FileContent, Mark
 
 _INSTALLED_BYTES = 3 << 30
 """What Debian takes up with its boot partition, and some room."""
@@ -112,7 +112,8 @@ def files_of(image: OsRef) -> Mapping[str, str]:
 
 def _content(artifact: Artifact, store: Store) -> FileContent:
     path = store.path_of(artifact.sha256)
-    return FileContent(path=path, size=artifact.size, media_type=artifact.media, digest=artifact.sha256)
+    mark = Mark.of(path.stat())
+    return FileContent(path=path, size=artifact.size, media_type=artifact.media, digest=artifact.sha256, mark=mark)
 
 
 def _image(entry: Entry, store: Store) -> ImageRef:

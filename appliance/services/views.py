@@ -12,7 +12,7 @@ from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.hardware import Disk, HardwareFacts, Neighbour
 from appliance.model.ids import MachineName
-from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
+from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder, TokenOrder
 from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
@@ -36,10 +36,13 @@ from appliance.model.views import (
 from appliance.model.words import SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
+from appliance.services.identity_views import describe_identity
 from appliance.store.records import (
     AddressLeased,
+    AgentBound,
     ApplianceNoted,
     BootSeen,
+    CodeRefused,
     Entry,
     FactsReceived,
     FirstBootSeen,
@@ -50,6 +53,8 @@ from appliance.store.records import (
     HelloSeen,
     HoldPlaced,
     HoldReleased,
+    IdentityConfirmed,
+    IdentityDisputed,
     IdentityRead,
     InstallerSeen,
     MachineAnswers,
@@ -72,6 +77,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    TokenPlaced,
     WebhookGaveUp,
     machine_of,
     run_of,
@@ -351,6 +357,8 @@ def describe(record: Record) -> str:
             return f"address {address} leased"
         case BootSeen(stage=stage, detail=detail):
             return f"{stage.value}: {detail}"
+        case TokenPlaced() | AgentBound() | IdentityConfirmed() | CodeRefused() | IdentityDisputed():
+            return describe_identity(record)
         case HelloSeen(detail=detail):
             return f"agent hello: {detail}"
         case FactsReceived(facts=facts):
@@ -444,6 +452,8 @@ def _order(sent: OrderSent) -> str:
             return f"power command {command.value}"
         case BootOrder(target=target):
             return f"boot once from {target.value}"
+        case TokenOrder():
+            return "put a one-time token into the BMC's drive"
         case ForgetOrder(trace=trace):
             return f"forget its {trace.value}"
         case _:

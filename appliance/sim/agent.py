@@ -5,12 +5,14 @@ disks bit by bit, and its end is told when the last of it has. Whoever ends the 
 """
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Protocol
 
+from appliance.sim.chance import Stream
 from appliance.sim.client import Bound, Nic
 from appliance.sim.disk import Disk, Op, Worksheet
 from appliance.sim.faults import Character, MachineFault
@@ -19,9 +21,11 @@ from appliance.sim.invariants import How
 from appliance.sim.network import request_of
 from appliance.sim.partitioning import sfdisk
 from images.agent import protocol
+from images.agent.channel import Channel
 from images.agent.errors import LinkError, TaskError
 from images.agent.link import Link
 from images.agent.log import Log
+from images.agent.medium import Medium
 from images.agent.ports import BlockDevice, Finished, Ports, Reply
 from images.agent.protocol import DiskFacts, Failure, Task
 from images.agent.tally import Tally
@@ -40,6 +44,10 @@ class After(Enum):
 
 class Host(Protocol):
     """The machine that the agent runs on."""
+
+    def look(self) -> Medium | None:
+        """What is in its drive."""
+        ...
 
     @property
     def name(self) -> str: ...
@@ -139,7 +147,8 @@ class _Http:
             raise LinkError(f"the server answered {reply.status}")
         if path == "/agent/poll" and reply.status == HTTPStatus.OK:
             self._note_offer(protocol.parse_poll_reply(reply.body))
-        return Reply(status=reply.status, body=reply.body)
+        headers = {name.lower(): value for name, value in reply.headers}
+        return Reply(status=reply.status, body=reply.body, headers=headers)
 
     def _note_offer(self, offer: protocol.Offer) -> None:
         if offer.task is not None and not isinstance(offer.task, protocol.BadTask):
@@ -203,6 +212,14 @@ class Agent:
         self._boot_id = boot_id
         self._stream = ground.chance.stream("agent", host.name)
         self._http = _Http(ground=ground, nic=nic, bound=bound, nonce=nonce, machine=host.name)
+        self._channel = Channel(
+            http=ground.agent.http(self._http),
+            nonce=nonce,
+            key=hashlib.sha256(f"key of {boot_id}".encode()).digest(),
+            look=host.look,
+            entropy=_Entropy(ground.chance.stream("reveals", host.name)),
+            say=lambda _line: None,
+        )
         self._worker = _Worker()
         self._job: Job | None = None
         self._leaving: After | None = None
@@ -211,7 +228,7 @@ class Agent:
         self._woken = asyncio.Event()
         self._link = Link(
             hello=protocol.Hello(boot_id=boot_id, agent_version="1", evidence=host.evidence()),
-            http=ground.agent.http(self._http),
+            http=self._channel,
             clock=_LoopClock(ground.loop),
             rng=self._stream,
             log=Log(_LoopClock(ground.loop), lambda _line: None),
@@ -306,6 +323,7 @@ class Agent:
             processes=sheets,
             files=sheets,
             uefi=self._host.character.uefi,
+            envelope=self._channel,
         )
 
     def _inspect(self) -> Evidence:
@@ -367,6 +385,16 @@ class Agent:
                 self._ground.watch.wrote(self._host.name, disk, op, job.task)
                 disk.do(op)
         job.plan = []
+
+
+class _Entropy:
+    """Implements `images.agent.channel.Entropy`: the same for the same seed."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+
+    def bytes(self, size: int) -> bytes:
+        return bytes.fromhex(self._stream.token(size))
 
 
 class _LoopClock:

@@ -14,6 +14,9 @@ from appliance.conductor.hands import Agents, Hands, Library, Waiting
 from appliance.conductor.memory import Memory
 from appliance.conductor.outbox import carry_out
 from appliance.config import Settings
+from appliance.identity.bonds import Bonds
+from appliance.identity.key import ApplianceKey
+from appliance.identity.tokens import BmcTokens
 from appliance.model.ids import MachineName
 from appliance.model.orders import Trace
 from appliance.services.agents import AgentDesk
@@ -23,6 +26,7 @@ from appliance.services.segment import endpoints_of, service_config, stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
 from appliance.services.stock import Stock
+from appliance.sim.chance import Stream
 from appliance.sim.dhcp import DhcpDesk, LeaseDisk, SimLeases
 from appliance.sim.ground import AgentParts, Ground
 from appliance.sim.installed import unreachable
@@ -39,6 +43,7 @@ from pxe.dhcp.subnet import DhcpConfig
 from pxe.http.responder import HttpReply, HttpRequest
 from pxe.service import PxeEvent
 
+_KEY = bytes(range(32))
 RAMDISK = Ramdisk(kernel="/artifact/kernel", initrd="/artifact/initrd", server_url="http://10.80.0.1")
 
 
@@ -90,6 +95,24 @@ class Shells:
         raise unreachable(address)
 
 
+class SimDrives:
+    """Implements `appliance.identity.tokens.Drives`: what was fetched into a drive stays there."""
+
+    def __init__(self, media: dict[str, bytes], rng: Stream) -> None:
+        self._media, self._rng = media, rng
+
+    def offer(self, host: str, data: bytes) -> str:
+        url = f"http://10.81.0.1:8069/identity/{self._rng.token(32)}.iso"
+        self._media[url] = data
+        return url
+
+    def withdraw(self, url: str) -> None:
+        return
+
+    def close(self) -> None:
+        return
+
+
 class Traces:
     """Implements `appliance.conductor.hands.Traces`: the simulated services keep nothing that matters later."""
 
@@ -114,12 +137,15 @@ class Life:
         self._senses = Senses(
             self.memory, lambda: self._snapshot, segment, ground.clock, storage.folder, lambda _suspect: None
         )
-        self._desk = AgentDesk(lambda: self._snapshot, self._senses, ground.clock)
+        key, salts = ApplianceKey(_KEY), ground.chance.stream("salts")
+        self._bonds = Bonds(key, ground.clock, salts)
+        self._desk = AgentDesk(lambda: self._snapshot, self._senses, ground.clock, self._bonds)
+        self._tokens = self._proving(machines, key, salts)
         self._agents = parts.agents(self._desk)
         self._leases = parts.leases(storage.leases, ground)
         self._dhcp = self._serving()
         endpoints = endpoints_of(site.topology.boot_network)
-        self._library = SimLibrary(ground.image, site.topology.boot_network, endpoints.url("/report"))
+        self._library = SimLibrary(ground.image, site.topology.boot_network, endpoints.url("/report"), key, salts)
         waiting = Waiting()
         hands = self._hands(self._library, machines, waiting)
         self.application = Appliance(
@@ -135,6 +161,7 @@ class Life:
             bmc_desk=FakeBmcs(),
             doctor_desk=FakeDoctor(),
             waiting=waiting,
+            bonds=self._bonds,
             ssh_key=storage.folder / "key",
         )
         conductor = Conductor(hands, carry_out, ground.chance.stream("nonces"))
@@ -152,6 +179,15 @@ class Life:
     def _working(self) -> "tuple[asyncio.Task[None], ...]":
         return self._conducting, self._pursuing
 
+    def _proving(self, machines: Mapping[str, Machine], key: ApplianceKey, salts: Stream) -> BmcTokens:
+        return BmcTokens(
+            key=key,
+            drives=SimDrives(self._ground.media, salts),
+            memory=self.memory,
+            bmc_of=lambda name: machines[name].bmc,
+            endpoint_of=self._site.topology.bmc_of,
+        )
+
     def _hands(self, library: Library, machines: Mapping[str, Machine], waiting: Waiting) -> Hands:
         return Hands(
             memory=self.memory,
@@ -162,6 +198,8 @@ class Life:
             bmc_of=lambda name: machines[name].bmc,
             traces=Traces(),
             waiting=waiting,
+            tokens=self._tokens,
+            policy=self._site.topology.identity,
         )
 
     def _serving(self) -> DhcpDesk:
@@ -220,6 +258,7 @@ class Life:
         self._ground.watch.check_world(self.memory.world, always=True)
         for task in self._working:
             task.cancel()
+        self._tokens.close()
         await asyncio.wait(self._working)
 
     @property

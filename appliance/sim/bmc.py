@@ -5,12 +5,13 @@ What it was told travels by itself: that the appliance dies or gives up waiting 
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
-from appliance.bmc.port import Bmc
-from appliance.errors import BmcError, BmcSilentError
-from appliance.model.bmc import BootOverride, BootTarget, BootTerm, PowerCommand, PowerState, SystemIdentity
+from appliance.bmc.port import Bmc, MediaControl
+from appliance.errors import BmcError, BmcSilentError, BmcUnsupportedError
+from appliance.model.bmc import BootOverride, BootTarget, BootTerm, MediaSlot, PowerCommand, PowerState, SystemIdentity
 from appliance.sim.faults import Character, MachineFault
 from appliance.sim.trace import Trace
 
@@ -20,6 +21,7 @@ _PATIENCE = 30.0
 """Seconds after which a driver gives up on a BMC that does not answer."""
 
 _HUNG = 25.0
+_DISCS = frozenset({"CD"})
 _DISABLED = BootOverride(target=BootTarget.NONE, term=BootTerm.DISABLED)
 
 
@@ -57,8 +59,13 @@ _MANNERS = {
 }
 
 
-class SimBmc(Bmc):
-    def __init__(self, body: Body, character: Character, loop: asyncio.AbstractEventLoop, trace: Trace) -> None:
+class SimBmc(Bmc, MediaControl):
+    """`has_drive`: it can carry a medium; others know what IPMI knows."""
+
+    def __init__(
+        self, body: Body, character: Character, loop: asyncio.AbstractEventLoop, trace: Trace, *, has_drive: bool
+    ) -> None:
+        self._slot = MediaSlot(id="Cd", media_types=_DISCS, image="", inserted=False) if has_drive else None
         self._body, self._character, self._loop, self._trace = body, character, loop, trace
         self._override = _DISABLED
         self._forgotten = 0
@@ -82,8 +89,31 @@ class SimBmc(Bmc):
     async def set_boot(self, override: BootOverride) -> BootOverride:
         return await self._exchange(f"boot {override.target.value}", lambda: self._set(override), changes=True)
 
+    async def media(self) -> tuple[MediaSlot, ...]:
+        return await self._exchange("media?", lambda: (self._drive(),))
+
+    async def insert(self, slot: str, image: str) -> MediaSlot:
+        return await self._exchange("insert", lambda: self._load(image), changes=True)
+
+    async def eject(self, slot: str) -> MediaSlot:
+        return await self._exchange("eject", lambda: self._load(""), changes=True)
+
+    @property
+    def image(self) -> str:
+        """The URL of what is in its drive."""
+        return self._slot.image if self._slot is not None else ""
+
     async def close(self) -> None:
         return
+
+    def _drive(self) -> MediaSlot:
+        if self._slot is None:
+            raise BmcUnsupportedError("this BMC has no virtual media")
+        return self._slot
+
+    def _load(self, image: str) -> MediaSlot:
+        self._slot = replace(self._drive(), image=image, inserted=bool(image))
+        return self._slot
 
     def _power(self) -> PowerState:
         lies = self._character.fault is MachineFault.BMC_LIES and self._is_struck()
@@ -118,7 +148,12 @@ class SimBmc(Bmc):
 
     def _arrive(self, what: str, effect: Callable[[], T], done: "asyncio.Future[T]") -> None:
         self._trace.say("bmc", self._body.name, what)
-        answer = effect()
+        try:
+            answer = effect()
+        except BmcError as error:
+            if not done.done():
+                done.set_exception(error)
+            return
         if not done.done():
             done.set_result(answer)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from appliance.sim.chance import Chance
 from appliance.sim.image import Image
@@ -31,6 +31,8 @@ class AgentParts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
+    """`media`: what BMCs can fetch, by URL; one that is in a drive stays what it was."""
+
     loop: asyncio.AbstractEventLoop
     clock: SimClock
     chance: Chance
@@ -39,3 +41,4 @@ class Ground:
     watch: Watch
     image: Image
     agent: AgentParts
+    media: dict[str, bytes] = field(default_factory=dict)

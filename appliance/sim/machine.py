@@ -20,6 +20,7 @@ from appliance.sim.network import Cable
 from appliance.sim.topology import mac_of
 from images.agent import protocol
 from images.agent.errors import LinkError
+from images.agent.medium import DESCRIPTOR_AT, SECTOR, Medium, parse
 from images.agent.protocol import Task
 from pxe.boot import BootIntent, LocalDisk, RunKernel, Wait
 from pxe.client import Arch, Client, Stage
@@ -43,7 +44,7 @@ class Machine:
         self.serial = f"SN{shown:05d}"
         self.uuid = UUID(f"00000080-0000-4000-8000-{shown:012d}")
         self.disks = self._new_disks()
-        self.bmc = SimBmc(self, character, ground.loop, ground.trace)
+        self.bmc = SimBmc(self, character, ground.loop, ground.trace, has_drive=number % 2 == 0)
         self.is_on = False
         self.system: System | None = None
         self._ground = ground
@@ -150,6 +151,10 @@ class Machine:
 
     def facts(self, boot_id: str) -> protocol.Facts:
         return facts_of(self, boot_id)
+
+    def look(self) -> Medium | None:
+        data = self._ground.media.get(self.bmc.image, b"")
+        return parse(data[DESCRIPTOR_AT : DESCRIPTOR_AT + SECTOR])
 
     def boots_disk_first(self) -> None:
         self._boots_disk_first = True

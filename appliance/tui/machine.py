@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from appliance.frontend import units
 from appliance.frontend.timeline import Stage, stages
-from appliance.frontend.words import link_text, signed
+from appliance.frontend.words import identity_text, link_text, signed
 from appliance.model.phase import Condition
 from appliance.model.views import CertificateView, ExplainLine, ExplainView, MachineView, RunView, StepView
 from appliance.tui.figures import badge, bar, bytes_done, outlook, phase_text, position, word
@@ -37,6 +37,8 @@ def _body(machine: MachineView, data: Data, now: float, width: int) -> Iterator[
         yield from condition_lines(condition, now, width)
         yield EMPTY
     yield from _now(machine, _run_of(machine, data), now, width)
+    for said in identity_text(machine):
+        yield from wrapped(said, width, rest="  ")
     if (why := data.explained) is not None and why.machine == machine.name:
         yield from section("Why it is where it is")
         yield from explanation(why, width)

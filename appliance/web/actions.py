@@ -24,6 +24,7 @@ from appliance.web.pages import Pages, Result, is_of_site, to_type
 from appliance.web.port import Doors
 
 _SEE_OTHER = 303
+_CODE_DIGITS = 6
 _SOON_SECONDS = 1.0
 
 
@@ -41,6 +42,7 @@ class Actions:
             Route("/machines/{name}/power", self.power, methods=["POST"]),
             Route("/machines/{name}/hold", self.hold, methods=["POST"]),
             Route("/machines/{name}/release", self.release, methods=["POST"]),
+            Route("/machines/{name}/confirm", self.confirm, methods=["POST"]),
             Route("/runs/{run}/{verb}", self.steer, methods=["POST"]),
         ]
 
@@ -109,6 +111,11 @@ class Actions:
         await form_of(request, self._doors)
         name = _machine(request)
         await self._appliance.release(name, asked_of(request))
+        return _see(f"/machines/{quote(name)}")
+
+    async def confirm(self, request: Request) -> Response:
+        name, code = _machine(request), one(await form_of(request, self._doors), "code")
+        await self._appliance.confirm(name, "".join(code.split())[:_CODE_DIGITS], asked_of(request))
         return _see(f"/machines/{quote(name)}")
 
     async def many(self, request: Request) -> Response:

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from appliance.frontend import units
 from appliance.frontend.pace import pace, place_text
-from appliance.frontend.words import lease_left, link_text, pool_text
+from appliance.frontend.words import identity_text, lease_left, link_text, pool_text
 from appliance.manual import help as manual
 from appliance.model.standing import STANDINGS, Standing, standing
 from appliance.model.text import clean
@@ -62,6 +62,7 @@ def _environment() -> Environment:
         pool_text=pool_text,
         lease_left=lease_left,
         standing=standing,
+        identity_text=identity_text,
         link_text=link_text,
         standings=STANDINGS,
         glyphs=GLYPHS,

@@ -6,12 +6,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from .cmdline import parse_cmdline
+from .channel import Channel
+from .cmdline import Endpoint, parse_cmdline
 from .connection import HttpConnection
 from .errors import AgentError
 from .facts import MAX_OUTPUT, Survey, read_identity
 from .link import Link
-from .linux import LinuxDisks, LinuxFiles, LinuxPower, LinuxProcesses, SystemClock, SystemRng
+from .linux import (
+    LinuxDisks,
+    LinuxFiles,
+    LinuxMedia,
+    LinuxPower,
+    LinuxProcesses,
+    SystemClock,
+    SystemRng,
+    kept_key,
+)
 from .lldp import Listener
 from .log import Log
 from .ports import Ports
@@ -20,6 +30,8 @@ from .work import Evidence, Work
 
 VERSION = "1"
 _LATE_LLDP = 35.0  # seconds: one interval of LLDP and a bit
+_TOKEN_PATIENCE = 45.0  # seconds until a BMC's drive shows what is in it
+_KEY = Path("/run/innervate/agent.key")
 _SYS, _PROC, _DEV = Path("/sys"), Path("/proc"), Path("/dev")
 
 
@@ -45,15 +57,16 @@ def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
     processes = LinuxProcesses(MAX_OUTPUT)
     disks = LinuxDisks(processes, sys=_SYS, dev=_DEV)
     survey = Survey(boot_id=boot_id, processes=processes, disks=disks, proc=_PROC, sys=_SYS)
-    http = HttpConnection(endpoint.host, endpoint.port, endpoint.nonce)
+    channel = _bind(endpoint, clock, log)
     ports = Ports(
         clock=clock,
         rng=SystemRng(),
-        http=http,
+        http=channel,
         disks=disks,
         processes=processes,
         files=LinuxFiles(),
         uefi=_has_boot_entries(_SYS / "firmware/efi/efivars"),
+        envelope=channel,
     )
     listener = _listen(log)
 
@@ -75,7 +88,7 @@ def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
 
     link = Link(
         hello=Hello(boot_id=boot_id, agent_version=VERSION, evidence=read_identity(_SYS)),
-        http=http,
+        http=channel,
         clock=clock,
         rng=ports.rng,
         log=log,
@@ -84,6 +97,20 @@ def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
         spawn=_spawn,
     )
     return link, first_look
+
+
+def _bind(endpoint: Endpoint, clock: SystemClock, log: Log) -> Channel:
+    """The connection, and the key of this boot that all is bound to."""
+    media = LinuxMedia(clock, sys=_SYS, dev=_DEV, patience=_TOKEN_PATIENCE if endpoint.token else 0.0)
+    rng = SystemRng()
+    return Channel(
+        http=HttpConnection(endpoint.host, endpoint.port, endpoint.nonce),
+        nonce=endpoint.nonce,
+        key=kept_key(LinuxFiles(), _KEY, rng),
+        look=media.look,
+        entropy=rng,
+        say=log.say,
+    )
 
 
 def _has_boot_entries(efivars: Path) -> bool:

@@ -11,9 +11,12 @@ _NONCE = re.compile(r"[0-9A-Za-z_-]{1,128}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
+    """`token`: one was put into the BMC's drive. Nobody vouches for that: it only says how long to look for it."""
+
     host: str
     port: int
     nonce: str
+    token: bool = False
 
 
 def parse_cmdline(text: str) -> Endpoint:
@@ -27,4 +30,5 @@ def parse_cmdline(text: str) -> Endpoint:
         )
     if not _NONCE.fullmatch(nonce):
         raise ProtocolError("no usable innervate.nonce=TEXT")
-    return Endpoint(host=server[1].strip("[]"), port=int(server[2] or 80), nonce=nonce)
+    token = words.get("innervate.token") == "drive"
+    return Endpoint(host=server[1].strip("[]"), port=int(server[2] or 80), nonce=nonce, token=token)

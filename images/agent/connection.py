@@ -76,7 +76,8 @@ class HttpConnection:
             self._messages = connection
         else:
             connection.close()
-        return Reply(status=response.status, body=data)
+        told = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(status=response.status, body=data, headers=told)
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout)

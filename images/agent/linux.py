@@ -11,8 +11,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from .bond import SIZE
 from .disks import FINGERPRINT_BYTES, fingerprint, parse_blkid, read_disks
-from .ports import Finished, Processes
+from .medium import DESCRIPTOR_AT, SECTOR, Medium, parse
+from .ports import Clock, Files, Finished, Processes
 from .protocol import DiskFacts
 
 # linux/fs.h
@@ -24,6 +26,7 @@ _MAX_WRITE = 16 << 20
 _ALIGNED = 4096
 # Never written, so that all of it is the kernel's one page of zeros.
 _ZEROS = mmap.mmap(-1, _MAX_WRITE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+_MEDIA_PAUSE = 0.5
 
 
 class SystemClock:
@@ -37,6 +40,9 @@ class SystemClock:
 class SystemRng:
     def fraction(self) -> float:
         return int.from_bytes(os.urandom(4), "big") / 2**32
+
+    def bytes(self, size: int) -> bytes:
+        return os.urandom(size)
 
 
 class LinuxDisk:
@@ -130,6 +136,39 @@ def _open_direct(path: str) -> int | None:
         return os.open(path, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
     except OSError:
         return None
+
+
+class LinuxMedia:
+    """Looks for the medium in every drive; a BMC's is a CD drive or a USB stick, and may come up late."""
+
+    def __init__(self, clock: Clock, *, sys: Path, dev: Path, patience: float) -> None:
+        self._clock, self._sys, self._dev = clock, sys, dev
+        self._until = clock.monotonic() + patience
+
+    def look(self) -> Medium | None:
+        """Waits for it as long as `patience` lasts from the start on, in seconds."""
+        while (found := self._find()) is None and self._clock.monotonic() < self._until:
+            self._clock.sleep(_MEDIA_PAUSE)
+        return found
+
+    def _find(self) -> Medium | None:
+        names = sorted(path.name for path in (self._sys / "block").glob("s[rd]*"))
+        return next((found for name in names if (found := parse(self._descriptor(name))) is not None), None)
+
+    def _descriptor(self, name: str) -> bytes:
+        try:
+            with (self._dev / name).open("rb") as drive:
+                drive.seek(DESCRIPTOR_AT)
+                return drive.read(SECTOR)
+        except OSError:  # no medium in it
+            return b""
+
+
+def kept_key(files: Files, path: Path, rng: SystemRng) -> bytes:
+    """The private key of this boot: an agent that was started again is the same one. Raises OSError."""
+    if not path.exists():
+        files.write_private(str(path), rng.bytes(SIZE))
+    return path.read_bytes()
 
 
 class LinuxDisks:

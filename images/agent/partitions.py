@@ -3,6 +3,7 @@
 Both look first and may run twice: the second time changes nothing.
 """
 
+import zlib
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from .tools import run_tool
 _MIB = 1 << 20
 _SEED_NAME = "cidata"
 _SEED_MIN = 4 * _MIB
+_SEED_MAX = 64 * _MIB
 _LINUX_DATA = "0FC63DAF-8483-4772-8E79-3D69D8477DE4"
 _ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
 _LABEL = "Innervate"
@@ -84,7 +86,8 @@ def seed_place(table: Table, size: int) -> tuple[int, int]:
 
 def write_seed(task: WriteSeed, ports: Ports) -> dict[str, str | int]:
     """Returns the evidence; raises TaskError, ProtocolError or OSError. The root file system is not touched."""
-    seed = fetch_file(ports, task.seed.path, sha256=task.seed.sha256, limit=task.seed.size)
+    packed = fetch_file(ports, task.seed.path, sha256=task.seed.sha256, limit=task.seed.size)
+    seed = unpacked(ports.envelope.unsealed(task.seed.salt, packed))
     disk = find_disk(task.disk, ports.disks.read())
     partition = _ensure_seed_partition(ports.processes, disk.path, len(seed))
     with closing(ports.disks.open(disk.path)) as device:
@@ -98,6 +101,18 @@ def write_seed(task: WriteSeed, ports: Ports) -> dict[str, str | int]:
         "bytes": len(seed),
         "sha256": task.seed.sha256,
     }
+
+
+def unpacked(data: bytes) -> bytes:
+    """Most of a seed is zeros: it travels compressed (RFC 1950). Raises ProtocolError."""
+    stream = zlib.decompressobj()
+    try:
+        seed = stream.decompress(data, _SEED_MAX)
+    except zlib.error as error:
+        raise ProtocolError("the seed does not expand", evidence=str(error)) from error
+    if not stream.eof:
+        raise ProtocolError("the seed is cut off or too large", evidence=f"{len(seed)} bytes, at most {_SEED_MAX}")
+    return seed
 
 
 def _ensure_seed_partition(processes: Processes, disk: str, size: int) -> Partition:

@@ -1,9 +1,10 @@
 """The world, as the agent sees it. `__main__` hands in the real one, tests their own."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from .errors import TaskError
 from .protocol import DiskFacts
 
 
@@ -21,8 +22,11 @@ class Rng(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
+    """Header names are lower case."""
+
     status: int
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stream(Protocol):
@@ -117,6 +121,21 @@ class Power(Protocol):
     def power_off(self) -> None: ...
 
 
+class Envelope(Protocol):
+    """What is sealed for this boot's key alone."""
+
+    def unsealed(self, salt: str, data: bytes) -> bytes:
+        """Raises ProtocolError if it was sealed for somebody else, or changed."""
+        ...
+
+
+class NoEnvelope:
+    """Of an agent without a key."""
+
+    def unsealed(self, salt: str, data: bytes) -> bytes:
+        raise TaskError("this agent has no key to open what is sealed", evidence=f"{len(data)} bytes, salt {salt[:16]}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     clock: Clock
@@ -126,3 +145,4 @@ class Ports:
     processes: Processes
     files: Files
     uefi: bool
+    envelope: Envelope = field(default_factory=NoEnvelope)

@@ -189,6 +189,7 @@ class SeedFile:
     path: str
     sha256: str
     size: int
+    salt: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -495,6 +496,6 @@ def _parse_disk(fields: Fields) -> DiskName:
 
 
 def _parse_seed(fields: Fields) -> SeedFile:
-    seed = fields.child("seed").only("path", "sha256", "size")
+    seed = fields.child("seed").only("path", "sha256", "size", "salt")
     size = seed.number("size", low=1, high=64 << 20)
-    return SeedFile(path=seed.path("path"), sha256=seed.sha256("sha256"), size=size)
+    return SeedFile(path=seed.path("path"), sha256=seed.sha256("sha256"), size=size, salt=seed.sha256("salt"))

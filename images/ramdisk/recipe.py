@@ -28,6 +28,8 @@ _PACKAGES = (
     "nvme-cli",
     "pci.ids",
     "python3",
+    "python3-cffi-backend",
+    "python3-cryptography",
     "python3-zstandard",
     "smartmontools",
     "util-linux",

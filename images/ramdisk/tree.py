@@ -71,6 +71,9 @@ _NO_PYTHON = frozenset(
     )
 )
 _NO_EXTENSION = re.compile(r"_test|_ctypes_test|_xx|xx|_codecs_|_multibytecodec|_curses|_dbm|_sqlite3|readline")
+_SITE = "usr/lib/python3/dist-packages"
+_PACKAGES = ("zstandard", "cryptography")
+_NO_PACKAGE = shutil.ignore_patterns("_cffi*", "*cffi.py", "*.pyi", "x509")
 _ENCODINGS = frozenset(
     (
         "__init__",
@@ -144,10 +147,12 @@ def _copy_python(source: Path, target: Path) -> list[Path]:
     """Returns the extension modules that were copied, as found in `source`."""
     library = source / "usr/lib" / PYTHON
     shutil.copytree(library, target / "usr/lib" / PYTHON, ignore=_ignore_python)
-    package = "usr/lib/python3/dist-packages/zstandard"
-    shutil.copytree(source / package, target / package, ignore=shutil.ignore_patterns("_cffi*", "*cffi.py", "*.pyi"))
+    for package in _PACKAGES:
+        shutil.copytree(source / _SITE / package, target / _SITE / package, ignore=_NO_PACKAGE)
+    for module in (source / _SITE).glob("_cffi_backend*.so"):
+        shutil.copy2(module, target / _SITE / module.name)
     (target / "usr/bin/python3").symlink_to(PYTHON)
-    found = [*target.glob(f"usr/lib/{PYTHON}/lib-dynload/*.so"), *(target / package).glob("*.so")]
+    found = [*target.glob(f"usr/lib/{PYTHON}/lib-dynload/*.so"), *(target / _SITE).rglob("*.so")]
     return [source / path.relative_to(target) for path in found]
 
 

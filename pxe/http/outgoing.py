@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from pxe.content import BytesContent, FileContent
+from pxe.content import BytesContent, FileContent, opened
 from pxe.http.packet import pack_head
 from pxe.http.responder import Response
 from pxe.http.stream import Stream
@@ -98,13 +98,7 @@ def packed(response: Response, date: str, *, keep_alive: bool) -> tuple[bytes, b
 def open_content(response: Response) -> int:
     """-1 for bytes. HEAD opens the file too: what cannot be had should not be promised. Raises OSError."""
     content = response.content
-    if not isinstance(content, FileContent):
-        return -1
-    fd = os.open(content.path, os.O_RDONLY | os.O_CLOEXEC)
-    if os.fstat(fd).st_size != content.size:
-        os.close(fd)
-        raise OSError(f"{content.path} is not {content.size} bytes long")
-    return fd
+    return opened(content) if isinstance(content, FileContent) else -1
 
 
 def _read_ahead(fd: int, start: int, size: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pxe.batch import Peer
-from pxe.content import BytesContent, Content
+from pxe.content import BytesContent, Content, FileContent, opened
 from pxe.tftp.packet import pack_blocks
 from pxe.tftp.sender import Memory, Run
 
@@ -63,13 +63,10 @@ class _BytesSource:
 
 
 class _FileSource:
-    def __init__(self, path: os.PathLike[str], size: int) -> None:
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def __init__(self, content: FileContent) -> None:
+        self._fd = opened(content)
         seen = os.fstat(self._fd)
         self._key: Key = (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
-        if seen.st_size != size:
-            self.close()
-            raise OSError(f"{path} is not {size} bytes long")
 
     @property
     def key(self) -> Key:
@@ -139,7 +136,7 @@ class Bodies:
         if isinstance(content, BytesContent):
             source: _Source = _BytesSource(content.data)
         else:
-            source = _FileSource(content.path, content.size)
+            source = _FileSource(content)
         if content.size > self._limit // _SHARE or block_size < _SMALLEST_BLOCK:
             return _ReadBody(source, content.size, block_size, self._hold)
         try:

@@ -21,6 +21,8 @@ from appliance.api.server import serve
 from appliance.backup.snapshot import snapshot_of
 from appliance.conductor.hands import Waiting
 from appliance.conductor.memory import Memory
+from appliance.identity.bonds import Bonds
+from appliance.identity.key import ApplianceKey
 from appliance.lab.topology import lab_rack
 from appliance.scores.discover import Discover
 from appliance.services.application import Appliance
@@ -89,6 +91,7 @@ async def main(folder: Path, moment: Moment) -> None:
         bmc_desk=FakeBmcs(),
         doctor_desk=FakeDoctor(),
         waiting=Waiting(),
+        bonds=Bonds(ApplianceKey(bytes(range(32))), clock, rng),
         ssh_key=folder / "key",
         snapshot=partial(snapshot_of, log.copy, folder, "lab"),
     )

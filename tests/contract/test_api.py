@@ -62,6 +62,7 @@ from appliance.model.views import (
     ExplainLine,
     ExplainView,
     GoalState,
+    IdentityView,
     MachinesView,
     MachineView,
     PhaseView,
@@ -502,6 +503,16 @@ def test_power_and_hold(application: FakeApplication, client: Client) -> None:
     assert (held.kind, held.by) == (ConditionKind.HOLD, "local:root")
     assert client.release("node-0").conditions == ()
     assert (client.take_over(), application.took_over) == (client.machines(), True)
+
+
+def test_confirm(application: FakeApplication, client: Client) -> None:
+    shown = IdentityView(rung="L0", why="names and numbers", code="402913", code_until=0.0)
+    application.inventory["node-0"] = replace(application.inventory["node-0"], identity=shown)
+    with pytest.raises(ConflictError, match="another code"):
+        client.confirm("node-0", "402914")
+    confirmed = client.confirm("node-0", "402913").identity
+    assert confirmed is not None
+    assert (confirmed.rung, confirmed.why) == ("L3", "local:root compared the code")
 
 
 def test_snapshot(application: FakeApplication, client: Client) -> None:

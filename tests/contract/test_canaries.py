@@ -37,6 +37,8 @@ from appliance.conductor.hands import Hands, Waiting
 from appliance.conductor.memory import Memory
 from appliance.conductor.outbox import carry_out
 from appliance.errors import BmcError, InnervateError
+from appliance.identity.bonds import Bonds
+from appliance.identity.key import ApplianceKey
 from appliance.lab.certificate import self_signed
 from appliance.lab.topology import lab_rack
 from appliance.model.access_views import PasswordRequest, Role, SetupRequest, TokenRequest, UserRequest
@@ -260,7 +262,8 @@ class Daemon:
         self.bmcs = BmcDesk(rack, Finder(clock, rng, limits), self.vault, self.dialler, clock, rng)
         closing.push_async_callback(self.bmcs.close)
         senses = Senses(self.memory, lambda: seen, segment, clock, state, self.bmcs.suspect)
-        desk = AgentDesk(lambda: seen, senses, clock)
+        bonds = Bonds(ApplianceKey(bytes(range(32))), clock, SystemRng())
+        desk = AgentDesk(lambda: seen, senses, clock, bonds)
         waiting = Waiting()
         key = state / "ssh" / "id_ed25519"
         ensure_key(key, HostProcesses())
@@ -287,6 +290,7 @@ class Daemon:
             bmc_desk=self.bmcs,
             doctor_desk=FakeDoctor(),
             waiting=waiting,
+            bonds=bonds,
             ssh_key=key,
             stores=StoreDesk(rack, self.memory, segment, clock, shelf=Shelf(state / "images", ())),
         )

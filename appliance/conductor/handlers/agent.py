@@ -14,6 +14,8 @@ from appliance.conductor.decision import (
 )
 from appliance.conductor.handlers.ladder import LADDER, Awaited, climb, rungs_begun
 from appliance.conductor.machine import MachineState
+from appliance.model.identity import Rung, explained
+from appliance.plan import WriteSeed
 from appliance.store.records import Problem
 from images.agent.protocol import TaskReport, TaskState
 from images.agent.tasks import BUSY
@@ -35,7 +37,7 @@ def boot_agent(view: View, now: float) -> Decision:
         return Done(evidence=_how_it_came(view))
     if view.state.hello is not None and now < (until := view.began + RETURN_PATIENCE):
         return Wait(why="waiting for the agent that was running to poll again", until=until)
-    return climb(view, Awaited(budget=view.step.budget, next_sign=_next_sign, silence=silence), now)
+    return climb(view, Awaited(budget=view.step.budget, reads_token=True, next_sign=_next_sign, silence=silence), now)
 
 
 def _how_it_came(view: View) -> dict[str, str]:
@@ -114,7 +116,19 @@ def work(view: View, now: float) -> Decision:
     if view.work is not None:
         return exchange(view, view.work, now)
     up = boot_agent(view, now)
-    return offer(view) if isinstance(up, Done) else up
+    if not isinstance(up, Done):
+        return up
+    return _unproven(view) or offer(view)
+
+
+def _unproven(view: View) -> Wait | None:
+    """Secrets wait until the machine has proven itself; a person may be on the way to its console."""
+    do, bound = view.step.do, view.state.bound
+    if not isinstance(do, WriteSeed) or not do.secrets or (bound is not None and view.policy.suffices(bound.rung)):
+        return None
+    told = explained(view.state.name, bound, view.policy)
+    rung = bound.rung if bound is not None else Rung.L0
+    return Wait(why=f"it stands on {rung.value}, and its secrets need {view.policy.secrets.value}: {told.higher}")
 
 
 def offer(view: View) -> Wait:

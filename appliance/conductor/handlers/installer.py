@@ -26,7 +26,7 @@ def run_installer(view: View, now: float) -> Decision:
     if installer is not None and _speaks(view, installer) and now < (until := installer.heard + _SILENCE):
         return Wait(why=f"the installer works; its last word: {installer.word}", until=until)
     budget = min(view.step.budget, _START_SECONDS)
-    decision = climb(view, Awaited(budget=budget, next_sign=_next_sign, silence=_silence), now)
+    decision = climb(view, Awaited(budget=budget, reads_token=False, next_sign=_next_sign, silence=_silence), now)
     return _with_console(view, decision.problem) if isinstance(decision, Failed) else decision
 
 

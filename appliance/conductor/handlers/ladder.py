@@ -8,7 +8,7 @@ from appliance.conductor.handlers.power import first_sign_patience
 from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import SentOrder
 from appliance.model.bmc import BootTarget, PowerCommand, PowerState
-from appliance.model.orders import BootOrder, PowerOrder
+from appliance.model.orders import BootOrder, PowerOrder, TokenOrder
 from appliance.store.records import Problem
 
 
@@ -34,9 +34,10 @@ LADDER = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Awaited:
     """What a start has to bring, within `budget` seconds in all: what is to be seen next, and the verdict when it is
-    not."""
+    not. `reads_token`: what is started knows what to do with a token in the BMC's drive."""
 
     budget: float
+    reads_token: bool
     next_sign: Callable[[MachineState], str]
     silence: Callable[[MachineState], Problem]
 
@@ -48,12 +49,13 @@ def rungs_begun(orders: tuple[SentOrder, ...]) -> int:
 def climb(view: View, awaited: Awaited, now: float) -> Decision:
     """Where the orders of this attempt stand on the ladder: the next order, or the wait for what the last one does."""
     orders = view.attempt.orders
-    refused = next((sent.refused for sent in orders if sent.refused is not None), None)
+    told = (sent for sent in orders if not isinstance(sent.order, TokenOrder))  # without one it stands lower, and boots
+    refused = next((sent.refused for sent in told if sent.refused is not None), None)
     if refused is not None:
         return Failed(problem=refused)
     begun = rungs_begun(orders)
     if begun == 0:
-        return _override(LADDER[0])
+        return _prepared(view, awaited, LADDER[0])
     powered = _since_override(orders)
     if not powered or not powered[-1].order.command.boots:
         return _power(view, LADDER[begun - 1], powered)
@@ -62,7 +64,18 @@ def climb(view: View, awaited: Awaited, now: float) -> Decision:
     until = powered[-1].at + _patience(view, awaited.budget)
     if now < until:
         return Wait(why=awaited.next_sign(view.state), until=until)
-    return _override(LADDER[begun]) if begun < len(LADDER) else Failed(problem=awaited.silence(view.state))
+    if begun < len(LADDER):
+        return _prepared(view, awaited, LADDER[begun])
+    return Failed(problem=awaited.silence(view.state))
+
+
+def _prepared(view: View, awaited: Awaited, rung: Rung) -> Decision:
+    """A token for each start: an older one may be out of date before this one's agent is up."""
+    last = view.attempt.orders[-1] if view.attempt.orders else None
+    is_placed = last is not None and isinstance(last.order, TokenOrder) and (last.answered or last.refused is not None)
+    if not (awaited.reads_token and view.tokens) or view.state.boot_nonce is None or is_placed:
+        return _override(rung)
+    return Tell(order=TokenOrder(), why=f"{rung.name}: putting a one-time token into the BMC's drive")
 
 
 def _override(rung: Rung) -> Decision:

@@ -5,13 +5,23 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from appliance.api.fake import FakeApplication, Served
 from appliance.model.codec import from_json, to_json
-from appliance.model.views import ExplainLine, ExplainView, MachinesView, MachineView, PlanView, PowerAction, RunView
+from appliance.model.views import (
+    ExplainLine,
+    ExplainView,
+    IdentityView,
+    MachinesView,
+    MachineView,
+    PlanView,
+    PowerAction,
+    RunView,
+)
 
 Run = Callable[..., tuple[int, str, str]]
 HEAVY = (
@@ -95,6 +105,16 @@ def test_power_hold_release_take_over(run: Run, application: FakeApplication) ->
     assert application.inventory["node-0"].conditions == ()
     assert run("take-over")[0] == 0
     assert application.took_over
+
+
+def test_confirm(run: Run, application: FakeApplication) -> None:
+    shown = IdentityView(rung="L0", why="names and numbers", code="402913", code_until=0.0)
+    application.inventory["node-0"] = replace(application.inventory["node-0"], identity=shown)
+    assert run("confirm", "node-0", "40291")[0] == 2
+    assert run("confirm", "node-0", "402914")[0] == 5
+    assert "402 913" in run("status", "node-0")[1]
+    assert run("confirm", "node-0", "402 913")[0] == 0
+    assert "identity L3, may have its own secrets" in run("status", "node-0")[1]
 
 
 def test_what_changes_something_tells_it_as_json(run: Run) -> None:

@@ -24,8 +24,11 @@ from appliance.conductor.hands import Hands, PublishedSeed, Waiting
 from appliance.conductor.memory import Memory
 from appliance.conductor.outbox import carry_out
 from appliance.errors import UnreachableError
+from appliance.identity.bonds import Bonds
+from appliance.identity.key import ApplianceKey
 from appliance.lab.topology import lab_rack
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
+from appliance.model.identity import Bound
 from appliance.model.ids import ImageName, MachineName, Nonce, RunId
 from appliance.model.orders import Trace
 from appliance.model.place import Place
@@ -49,6 +52,8 @@ from appliance.store.records import Entry, StepIntent
 from appliance.topology import Rack
 from images.agent import protocol
 from images.agent.disks import FINGERPRINT_BYTES
+from images.agent.errors import LinkError
+from images.agent.ports import Reply
 from images.agent.protocol import BadTask, Task
 from images.agent.tasks import Ledger, answer, finish, report
 from pxe.boot import LocalDisk, RunKernel, Wait
@@ -61,6 +66,7 @@ from pxe.routes import ScriptEvent
 from pxe.tftp.responder import Outcome
 from pxe.tftp.server import TftpEvent
 from tests.unit.appliance.conductor.virtual import VirtualLog, virtual_loop
+from tests.unit.appliance.services.bound import Wire, channel
 
 GOLDEN = Path(__file__).parents[3] / "golden/facts/qemu"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ1Ctl0oCSIvIZYbtdxvWEjYC3x5mDSbKKzLkSKSSPX operator@desk"
@@ -189,16 +195,17 @@ class Machine:
         )
 
     async def _agent(self, boot_id: str, nonce: str) -> None:
-        """The agent's conversation, on the agent's own ledger."""
+        """The agent's conversation, on the agent's own ledger and channel."""
+        self._channel = channel(Wire(self._handled, nonce, self.address), boot_id)
         await asyncio.sleep(15)
         ledger, greeted, told, left, leaving = Ledger(), False, False, 0, False
         while True:
             if not greeted:
-                greeted = self._post("/agent/hello", self._hello(boot_id), nonce).status == 200
+                greeted = self._say("/agent/hello", self._hello(boot_id)).status == 200
             if greeted and not told:
-                told = self._post("/agent/facts", self._facts(), nonce).status == 204
+                told = self._say("/agent/facts", self._facts()).status == 204
             said = report(ledger, protocol.Progress(done=(WORK_SECONDS - left) << 20, total=WORK_SECONDS << 20))
-            reply = self._post("/agent/poll", protocol.encode(protocol.Poll(boot_id=boot_id, task=said)), nonce)
+            reply = self._say("/agent/poll", protocol.encode(protocol.Poll(boot_id=boot_id, task=said)))
             greeted = greeted and not 400 <= reply.status < 500
             if reply.status == 200:
                 ledger, begun = answer(ledger, said, protocol.parse_poll_reply(reply.body).task)
@@ -268,16 +275,28 @@ class Machine:
             "serial": self.serial,
             "ssh_host_keys": [HOST_KEY],
         }
-        while self._post("/report", json.dumps(body).encode()).status != 204:  # noqa: ASYNC110  virtual time
+        while self._report(json.dumps(body).encode()).status != 204:  # noqa: ASYNC110  virtual time
             await asyncio.sleep(5)
 
     def _post(
         self, path: str, body: bytes, nonce: str = "", query: Mapping[str, str] = MappingProxyType({})
     ) -> HttpReply:
         headers = {protocol.NONCE_HEADER.lower(): nonce}
-        net = self.rack.net
         request = HttpRequest(client=self.address, method="POST", path=path, query=query, headers=headers, body=body)
-        return net.front.handle(request) if net is not None else DOWN
+        return self._handled(request)
+
+    def _say(self, path: str, body: bytes) -> Reply:
+        """As the link does: whatever goes wrong is no answer."""
+        try:
+            return self._channel.post(path, body, {})
+        except LinkError:
+            return Reply(status=503, body=b"")
+
+    def _report(self, body: bytes) -> HttpReply:
+        return self._post("/report", body)
+
+    def _handled(self, request: HttpRequest) -> HttpReply:
+        return self.rack.net.front.handle(request) if self.rack.net is not None else DOWN
 
     def _hello(self, boot_id: str) -> bytes:
         evidence = protocol.Identity(
@@ -304,8 +323,9 @@ class FakeLibrary:
     def blob_path(self, image: ImageRef) -> str:
         return f"/artifact/{image.blob_sha256}"
 
-    def publish_seed(self, do: WriteSeed, nonce: Nonce) -> PublishedSeed:
-        return PublishedSeed(path=f"/artifact/seed/{do.hostname}/{nonce}", sha256="cc" * 32, size=1 << 20)
+    def publish_seed(self, do: WriteSeed, nonce: Nonce, reader: Bound) -> PublishedSeed:
+        path = f"/artifact/seed/{do.hostname}/{nonce}"
+        return PublishedSeed(path=path, sha256="cc" * 32, size=1 << 20, salt="dd" * 32)
 
 
 class FakeShells:
@@ -380,7 +400,8 @@ class Net:
         self.senses = Senses(
             self.memory, lambda: self.snapshot, self.segment, clock, rack.folder, self.bmcs_seen.append
         )
-        self.desk = AgentDesk(lambda: self.snapshot, self.senses, clock)
+        self.bonds = Bonds(ApplianceKey(bytes(range(32))), clock, rack.salts)
+        self.desk = AgentDesk(lambda: self.snapshot, self.senses, clock, self.bonds)
         network = rack.site.topology.boot_network
         installers = InstallDesk(lambda: self.snapshot, self.senses, RAMDISK.server_url, network, clock)
         self.front = FrontDesk(self.desk, installers)
@@ -409,6 +430,7 @@ class Net:
             bmc_desk=FakeBmcs(),
             doctor_desk=FakeDoctor(),
             waiting=self.waiting,
+            bonds=self.bonds,
             ssh_key=rack.folder / "key",
         )
         self.conductor = asyncio.create_task(Conductor(self.hands, carry_out, rack.rng).run(), name="conductor")
@@ -471,7 +493,7 @@ class FakeRack:
         self.folder = folder
         self.site = site(machines, image)
         self.site = replace(self.site, topology=replace(self.site.topology, **topology))  # type: ignore[arg-type]
-        self.rng = Rng()
+        self.rng, self.salts = Rng(), Rng()
         self.net: Net | None = None
         self.taken_over = asyncio.Event()
         servers = self.site.topology.servers

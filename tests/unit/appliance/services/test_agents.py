@@ -8,14 +8,21 @@ import pytest
 
 from appliance.boot import Snapshot
 from appliance.conductor.decision import AgentView
+from appliance.identity.bonds import Bonds
+from appliance.identity.key import ApplianceKey
 from appliance.inventory.identity import Identities
+from appliance.model.identity import Bound, Rung
 from appliance.model.ids import MachineName, Nonce
 from appliance.services.agents import AgentDesk
 from appliance.services.reports import FirstBoot
+from appliance.system import SystemRng
 from images.agent import protocol
+from images.agent.bond import HELLO
+from images.agent.channel import Channel
 from images.agent.protocol import Hello, Progress, TaskReport, TaskState
 from pxe.client import Mac
 from pxe.http.responder import HttpReply, HttpRequest
+from tests.unit.appliance.services.bound import Wire, channel
 from tests.unit.appliance.store.samples import IDENTITY, NODE
 
 CLIENT = IPv4Address("10.77.0.51")
@@ -45,6 +52,8 @@ class Listener:
     def __init__(self) -> None:
         self.heard: list[str] = []
         self.why: list[str] = []
+        self.bounds: list[tuple[MachineName, Rung]] = []
+        self.disputes: list[str] = []
         self.report: FirstBoot | None = None
 
     def hello(self, machine: MachineName, nonce: Nonce, hello: Hello, client: IPv4Address) -> None:
@@ -67,16 +76,37 @@ class Listener:
         self.heard.append("refused")
         self.why.append(why)
 
+    def bound(self, machine: MachineName, bound: Bound, client: IPv4Address, why: str) -> None:
+        self.bounds.append((machine, bound.rung))
+
+    def disputed(self, machine: MachineName, nonce: Nonce, client: IPv4Address, why: str) -> None:
+        self.disputes.append(why)
+
 
 class Desk:
     def __init__(self) -> None:
         self.snapshot, self.clock, self.listener = NOW, Clock(), Listener()
-        self.desk = AgentDesk(lambda: self.snapshot, self.listener, self.clock)
+        bonds = Bonds(ApplianceKey(bytes(range(32))), self.clock, SystemRng())
+        self.desk = AgentDesk(lambda: self.snapshot, self.listener, self.clock, bonds)
+        self.channels: dict[str, Channel] = {}
 
     def post(
         self, path: str, body: bytes = b"", nonce: str | None = GOOD, method: str = "POST", **more: str
     ) -> HttpReply:
-        headers = {**({} if nonce is None else {"innervate-nonce": nonce}), **more}
+        """As the agent with this nonce, where there is to be one: what it has to say before stays unheard."""
+        if nonce not in (GOOD, "next") or method != "POST" or not path.startswith("/agent/"):
+            return self.raw(path, body, nonce, method)
+        if nonce not in self.channels:
+            self.channels[nonce] = channel(Wire(self.desk.handle, nonce), nonce)
+            if path != HELLO:
+                self.channels[nonce].post(HELLO, hello(), {})
+                self.listener.heard.clear()
+        headers = {protocol.LOG_OFFSET_HEADER: more["innervate-log-offset"]} if more else {}
+        reply = self.channels[nonce].post(path, body, headers)
+        return HttpReply(status=reply.status, body=reply.body)
+
+    def raw(self, path: str, body: bytes = b"", nonce: str | None = GOOD, method: str = "POST") -> HttpReply:
+        headers = {} if nonce is None else {"innervate-nonce": nonce}
         return self.desk.handle(
             HttpRequest(client=CLIENT, method=method, path=path, query={}, headers=headers, body=body)
         )
@@ -213,17 +243,21 @@ def test_alive_until_it_was_silent(desk: Desk) -> None:
     assert not desk.desk.heard(OTHER).alive
 
 
-def test_a_poll_before_any_hello_is_that_of_an_agent_that_outlived_us(desk: Desk) -> None:
-    assert desk.post("/agent/poll", poll(task=working(5))).status == 200
-    assert (desk.desk.heard(NODE).alive, desk.desk.heard(NODE).life) == (True, "boot.0")
-    assert desk.desk.heard(NODE).report == working(5)
-
-
-def test_a_poll_of_an_agent_whose_hello_was_lost_with_us_is_asked_to_say_it_again(desk: Desk) -> None:
-    desk.snapshot = replace(NOW, greeted={})
-    assert desk.post("/agent/poll", poll()).status == 401
+def test_a_poll_before_any_hello_is_of_an_agent_that_outlived_us_and_has_to_say_it_again(desk: Desk) -> None:
     desk.post("/agent/hello", hello())
-    assert desk.post("/agent/poll", poll()).status == 200
+    reborn = Desk()
+    reborn.channels = desk.channels
+    desk.channels[GOOD]._http.handle = reborn.desk.handle  # type: ignore[attr-defined]
+    assert reborn.post("/agent/poll", poll(task=working(5))).status == 401
+    assert reborn.post("/agent/hello", hello()).status == 200
+    assert reborn.post("/agent/poll", poll(task=working(5))).status == 200
+    assert (reborn.desk.heard(NODE).alive, reborn.desk.heard(NODE).report) == (True, working(5))
+
+
+@pytest.mark.parametrize("path", ["/agent/hello", "/agent/poll", "/agent/facts", "/agent/log", "/agent/code"])
+def test_whoever_shows_no_key_is_not_heard(path: str, desk: Desk) -> None:
+    assert desk.raw(path, hello()).status == 400
+    assert desk.listener.heard == ["refused"]
 
 
 def test_a_superseded_nonce_counts_no_more(desk: Desk) -> None:

@@ -8,8 +8,9 @@ from appliance.model.bmc import BootTarget, PowerCommand, PowerState, SystemIden
 from appliance.model.codec import from_json
 from appliance.model.goal import EVERYTHING
 from appliance.model.hardware import Firmware, HardwareFacts
+from appliance.model.identity import Rung
 from appliance.model.ids import Fence, GoalId, MachineName, Nonce, RunId, StepId
-from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder, Trace
+from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder, TokenOrder, Trace
 from appliance.model.reflex import Stray
 from appliance.model.rollout import Rollout
 from appliance.model.step import StepKind
@@ -18,9 +19,11 @@ from appliance.model.words import GoalState
 from appliance.plan import Plan, Purpose
 from appliance.store.records import (
     AddressLeased,
+    AgentBound,
     ApplianceNoted,
     BootSeen,
     BootStage,
+    CodeRefused,
     FactsReceived,
     FirstBootSeen,
     GoalAsked,
@@ -29,6 +32,8 @@ from appliance.store.records import (
     HelloSeen,
     HoldPlaced,
     HoldReleased,
+    IdentityConfirmed,
+    IdentityDisputed,
     IdentityRead,
     MachineAnswers,
     MachineRetried,
@@ -50,6 +55,7 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
+    TokenPlaced,
     WebhookGaveUp,
 )
 from pxe.client import Mac
@@ -94,6 +100,7 @@ SAMPLES: tuple[Record, ...] = (
     OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=1, order=PowerOrder(command=PowerCommand.ON)),
     OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=2, order=BootOrder(target=BootTarget.NETWORK)),
     OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=3, order=ForgetOrder(trace=Trace.LEASE)),
+    OrderSent(run=RUN, step=STEP, machine=NODE, fence=Fence(1), number=4, order=TokenOrder()),
     OrderAnswered(run=RUN, step=STEP, machine=NODE, number=2, shown="none"),
     OrderAnswered(
         run=RUN, step=STEP, machine=NODE, number=1, problem=Problem(code="bmc", message="silence"), lost=True
@@ -104,6 +111,13 @@ SAMPLES: tuple[Record, ...] = (
     AddressLeased(machine=NODE, address=ADDRESS),
     BootSeen(machine=NODE, stage=BootStage.TFTP, detail="snponly.efi"),
     HelloSeen(machine=NODE, nonce=NONCE, boot_id="b", firmware=Firmware.UEFI, detail="serial SN0001"),
+    TokenPlaced(machine=NODE, nonce=NONCE, number=1),
+    AgentBound(
+        machine=NODE, nonce=NONCE, key="aa" * 32, boot_id="b", rung=Rung.L1, client=ADDRESS, token="n.1", why="strange"
+    ),
+    IdentityConfirmed(machine=NODE, nonce=NONCE, key="aa" * 32, by="ann"),
+    CodeRefused(machine=NODE, why="its console shows another code", by="ann"),
+    IdentityDisputed(machine=NODE, nonce=NONCE, why="two agents speak for one machine", client=ADDRESS),
     FactsReceived(machine=NODE, nonce=NONCE, facts=FACTS, raw_sha256="00" * 32),
     FirstBootSeen(
         machine=NODE,

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from images.agent.bond import sealed, unsealed
 from images.agent.connection import HttpConnection
 from images.agent.linux import LinuxDisk, LinuxFiles, LinuxProcesses
 from images.agent.manifest import Block, Manifest
@@ -22,6 +23,7 @@ from images.agent.tally import Tally
 
 BLOCK = 64 << 10
 NONCE = "n0nce"
+SHARED, SALT = bytes(range(32)), "5a" * 32
 
 
 class FakeClock:
@@ -151,6 +153,13 @@ def server() -> Iterator[Server]:
     real.server_close()
 
 
+class KeyHolder:
+    """Implements `images.agent.ports.Envelope`."""
+
+    def unsealed(self, salt: str, data: bytes) -> bytes:
+        return unsealed(SHARED, bytes.fromhex(salt), NONCE, data)
+
+
 class PowerCutError(OSError):
     pass
 
@@ -252,6 +261,7 @@ class Bench:
             processes=self.processes,
             files=LinuxFiles(),
             uefi=True,
+            envelope=KeyHolder(),
         )
         self.serve(*make_image(self.raw))
 
@@ -267,6 +277,12 @@ class Bench:
             disk=DiskName(serial="S1", wwn=self.disk.wwn, size_bytes=self.disk.size_bytes),
             expect_contents="blank",
         )
+
+    @staticmethod
+    def seal(data: bytes) -> bytes:
+        return sealed(SHARED, bytes.fromhex(SALT), NONCE, data)
+
+    SALT = SALT
 
     def blob_gets(self) -> list[int]:
         return [start for path, start in self.server.gets if path == "/image.blob"]

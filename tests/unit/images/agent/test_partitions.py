@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -33,8 +34,9 @@ def disk_name():
 
 
 def seed_task(bench, seed=SEED):
-    bench.server.files["/seed"] = seed
-    file = SeedFile(path="/seed", sha256=hashlib.sha256(seed).hexdigest(), size=len(seed))
+    data = bench.seal(zlib.compress(seed))
+    bench.server.files["/seed"] = data
+    file = SeedFile(path="/seed", sha256=hashlib.sha256(data).hexdigest(), size=len(data), salt=bench.SALT)
     return WriteSeed(id="s", fence=1, disk=disk_name(), seed=file)
 
 
@@ -68,7 +70,7 @@ def test_seed_that_outgrew_its_partition_gets_a_larger_one(installed):
 
 def test_wrong_seed_is_not_written(installed):
     task = seed_task(installed)
-    installed.server.files["/seed"] = b"S" + SEED[1:]
+    installed.server.files["/seed"] = bytes(task.seed.size)
     before = installed.path.read_bytes()
     with pytest.raises(TaskError, match="not the file that was planned"):
         write_seed(task, installed.ports)

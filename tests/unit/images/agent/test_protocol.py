@@ -48,7 +48,7 @@ WRITE = WriteImage(
     disk=DISK,
     expect_contents="blank",
 )
-SEED = WriteSeed(id="t", fence=1, disk=DISK, seed=SeedFile(path="/s", sha256=SHA, size=1))
+SEED = WriteSeed(id="t", fence=1, disk=DISK, seed=SeedFile(path="/s", sha256=SHA, size=1, salt=SHA))
 BOOT = BootDisk(id="t", fence=1, disk=DISK)
 WIPE = Wipe(id="t", fence=7, disk=DISK, expect_contents="gpt:1", level=WipeLevel.ERASE)
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEajzJdTWJQ/meIQERsvANxZ8SjSENimHcyVwgP5HoWo"

@@ -10,6 +10,8 @@ On a stick, in the file `innervate-setup.toml` of a volume labelled INNERVSETUP:
     password = "..."
     keys     = ["ssh-ed25519 AAAA..."]    optional; who may enter installed machines as root
     rack     = "r12"                      optional; how the rack is called
+    disk     = "tpm"                      optional; "passphrase" or "plain"; left out: the TPM, or who is there is asked
+    passphrase = "..."                    with disk = "passphrase"
 """
 
 import re
@@ -23,6 +25,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from appliance.bmc.discovery import Suspect, targets
 from appliance.errors import UsageError
 from appliance.model.secret import Secret
+from appliance.setup.sealing import Sealing, sealing_of
 
 DEFAULT_ADDRESS = IPv4Interface("10.77.0.1/24")
 _SMALLEST_PREFIX, _LARGEST_PREFIX = 28, 16
@@ -67,7 +70,9 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _File:
+class Stick:
+    """What `innervate-setup.toml` may hold, as it is written."""
+
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     bmcs: tuple[str, ...]
@@ -77,21 +82,22 @@ class _File:
     password: str = ""
     keys: tuple[str, ...] = ()
     rack: str = "rack"
+    disk: str = ""
+    passphrase: str = ""
 
 
-_ADAPTER = TypeAdapter(_File)
+_ADAPTER = TypeAdapter(Stick)
+
+
+def sealing_in(text: str) -> Sealing | None:
+    """What a stick says of the data partition; None where that is nothing. Raises `UsageError` that names the key."""
+    file = _file(text)
+    return sealing_of(file.disk, file.passphrase) if file.disk or file.passphrase else None
 
 
 def read_file(text: str, nics: Sequence[Nic]) -> Answers:
     """The answers of a stick. Raises `UsageError` that names the key."""
-    try:
-        file = _ADAPTER.validate_python(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, ValidationError) as error:
-        first = error.errors(include_url=False, include_input=False)[0] if isinstance(error, ValidationError) else None
-        said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
-        raise UsageError(
-            "the answers on the stick cannot be read", evidence=said, next_action="correct innervate-setup.toml"
-        ) from error
+    file = _file(text)
     bmcs = tuple(" ".join(file.bmcs).split())
     targets_of(bmcs)
     return Answers(
@@ -103,6 +109,17 @@ def read_file(text: str, nics: Sequence[Nic]) -> Answers:
         keys=tuple(key_of(key) for key in file.keys),
         rack=rack_of(file.rack),
     )
+
+
+def _file(text: str) -> Stick:
+    try:
+        return _ADAPTER.validate_python(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        first = error.errors(include_url=False, include_input=False)[0] if isinstance(error, ValidationError) else None
+        said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else str(error)
+        raise UsageError(
+            "the answers on the stick cannot be read", evidence=said, next_action="correct innervate-setup.toml"
+        ) from error
 
 
 def suggested(nics: Sequence[Nic]) -> str:

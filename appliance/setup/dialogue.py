@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from appliance.errors import UsageError
+from appliance.errors import InnervateError, UsageError
 from appliance.model.secret import Secret
 from appliance.setup.answers import DEFAULT_ADDRESS, Answers, Nic, address_of, device_of, suggested, targets_of
 
@@ -60,7 +60,7 @@ def _until_right(terminal: Terminal, question: str, read: Callable[[str], T]) ->
             complain(terminal, error, margin="     ")
 
 
-def complain(terminal: Terminal, error: UsageError, margin: str = "") -> None:
+def complain(terminal: Terminal, error: InnervateError, margin: str = "") -> None:
     for line in (str(error), error.evidence, error.next_action):
         if line:
             terminal.say(f"{margin}{line}")

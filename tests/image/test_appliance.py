@@ -19,9 +19,11 @@ ASKED, READY = 900.0, 900.0
 
 
 def answer(at: Bench) -> None:
-    """The five questions."""
+    """The five questions, and that of a computer without a TPM."""
     bmcs = " ".join(node.bmc.url for node in at.servers)
     for question, answer in (
+        (r"Passphrase, .*: ", ""),
+        (r"Type unencrypted .*: ", "unencrypted"),
         (r"1/5 .*: ", "1"),
         (r"2/5 .*\]: ", f"{ADDRESS}/23"),
         (r"3/5 .*\): ", bmcs),

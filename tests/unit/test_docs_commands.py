@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from appliance.config import Settings
 from appliance.model.webhook import Webhook
-from appliance.setup.answers import Answers
+from appliance.setup.answers import Stick
 from appliance.site import summary
 from appliance.store.records import Record
 from appliance.verbs import whole
@@ -157,7 +157,7 @@ def test_configuration_keys_exist() -> None:
     assert {key for row in rows for key in _SPAN.findall(row)} == known
     for name, body in fences("toml"):
         table = tomllib.loads(body)
-        assert set(table) <= known or set(table) <= {field.name for field in fields(Answers)}, name
+        assert set(table) <= known or set(table) <= {field.name for field in fields(Stick)}, name
         assert {key for hook in table.get("webhooks", ()) for key in hook} <= {field.name for field in fields(Webhook)}
     set_in_sentences = {key for _, span in spans() for key in re.findall(r"^([a-z_]+_(?:port|hosts|dir)) = ", span)}
     assert set_in_sentences <= known

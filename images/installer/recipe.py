@@ -30,10 +30,12 @@ _NETBOOT_INITRD, _PARTS = "netboot.gz", "parts.gz"
 _NETBOOT = "debian-installer-13-netboot-amd64"
 _BOOT = "usr/lib/debian-installer/images/13/amd64/text/debian-installer/amd64"
 _INDEX = "main/binary-amd64/Packages.xz"
+_CHECKED = "main/binary-amd64/Release"  # choose-mirror looks there for the architecture, and verifies nothing
 _SYSTEM = (
     "busybox",
     "console-setup",
     "dhcpcd-base",
+    "dosfstools",
     "ifupdown",
     "initramfs-tools",
     "keyboard-configuration",
@@ -133,8 +135,13 @@ class _Signed:
         if _INDEX not in table:
             raise BuildError("the archive's Release file names no index of packages", evidence=_INDEX)
         indices = archive.fetch({f"{top}/{_INDEX}": table[_INDEX]}, folder)
+        checked = folder / top / _CHECKED
+        checked.write_text("Component: main\nArchitecture: amd64\n")
         text = lzma.decompress(indices[f"{top}/{_INDEX}"].read_bytes()).decode()
-        return cls(packages=index.parse_packages(text), files={f"{top}/Release": plain, **release, **indices})
+        return cls(
+            packages=index.parse_packages(text),
+            files={f"{top}/Release": plain, f"{top}/{_CHECKED}": checked, **release, **indices},
+        )
 
 
 def _by_hash(digests: Mapping[str, str]) -> Mapping[str, str]:

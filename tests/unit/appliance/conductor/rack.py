@@ -32,12 +32,13 @@ from appliance.model.place import Place
 from appliance.model.site import Server, ShellAccess
 from appliance.model.views import RunState, RunView
 from appliance.model.words import GoalState
-from appliance.plan import ImageRef, WriteSeed
+from appliance.plan import AnswerKind, ImageRef, InstallerRef, WriteSeed
 from appliance.scores.discover import Discover
 from appliance.scores.install_linux import InstallLinux
 from appliance.scores.smoke_test import SmokeTest
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
+from appliance.services.installers import FrontDesk, InstallDesk
 from appliance.services.pursuit import Pursuit
 from appliance.services.segment import stated_macs
 from appliance.services.segment_state import SegmentState
@@ -47,6 +48,7 @@ from appliance.site import Site
 from appliance.store.records import Entry, StepIntent
 from appliance.topology import Rack
 from images.agent import protocol
+from images.agent.disks import FINGERPRINT_BYTES
 from images.agent.protocol import BadTask, Task
 from images.agent.tasks import Ledger, answer, finish, report
 from pxe.boot import LocalDisk, RunKernel, Wait
@@ -64,6 +66,15 @@ GOLDEN = Path(__file__).parents[3] / "golden/facts/qemu"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBQ1Ctl0oCSIvIZYbtdxvWEjYC3x5mDSbKKzLkSKSSPX operator@desk"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0Wq3f0m2zHj9m0Pp0t1oH8l4b7n2yQ9c3u5v6w7x8y"
 IMAGE = ImageRef(name=ImageName("debian-13"), manifest_sha256="a1" * 32, blob_sha256="b2" * 32, raw_bytes=2 << 30)
+INSTALLER = InstallerRef(
+    name=ImageName("debian-13-installer"),
+    answers=AnswerKind.PRESEED,
+    kernel_sha256="c3" * 32,
+    initrd_sha256="d4" * 32,
+    files_sha256="e5" * 32,
+    raw_bytes=2 << 30,
+    kernel_package="linux-image-amd64",
+)
 RAMDISK = Ramdisk(kernel="/artifact/k", initrd="/artifact/i", server_url="http://10.77.0.1")
 WORK_SECONDS = 12
 DOWN = HttpReply(status=503)
@@ -80,18 +91,19 @@ def _server(like: Server, number: int) -> Server:
     )
 
 
-def site(machines: int) -> Site[Rack]:
-    rack = lab_rack()
+def site(machines: int, image: ImageName = IMAGE.name) -> Site[Rack]:
+    rack = replace(lab_rack(), image_names=(image,))
     servers = tuple(_server(rack.servers[0], number) for number in range(machines))
     rack = replace(rack, servers=servers, shell=ShellAccess(authorized_keys=(KEY,)))
-    return Site(name="lab", topology=rack, scores=[Discover(), InstallLinux(image="debian-13"), SmokeTest()])
+    return Site(name="lab", topology=rack, scores=[Discover(), InstallLinux(image=image), SmokeTest()])
 
 
 class Machine:
     """One server. `started` are the tasks that its agent began, with what the fence was then.
 
     `dies_at` names a boot stage after which nothing more comes; `crashes` is how many tasks end in a reboot halfway,
-    `falls` how many end with the agent's own process, which then starts anew in the same boot.
+    `falls` how many end with the agent's own process, which then starts anew in the same boot. `installed` are the
+    nonces with which an installer came to its end; `cuts` is how many installations end in a power cut halfway.
     """
 
     def __init__(self, name: MachineName, mac: Mac, number: int, rack: "FakeRack") -> None:
@@ -116,6 +128,9 @@ class Machine:
         self.started: list[Task] = []
         self.seed_nonce = ""
         self.boots = 0
+        self.installed: list[str] = []
+        self.begun = False
+        self.cuts = 0
         self._life: asyncio.Task[None] | None = None
 
     def stop(self) -> None:
@@ -148,7 +163,9 @@ class Machine:
             await asyncio.sleep(intent.seconds)
         if self.dies_at == "script":
             return
-        if isinstance(intent, RunKernel):
+        if isinstance(intent, RunKernel) and intent.kernel.endswith(INSTALLER.kernel_sha256):
+            await self._installer(next(word for word in intent.arguments if word.startswith("url=")))
+        elif isinstance(intent, RunKernel):
             nonce = next(word for word in intent.arguments if word.startswith("innervate.nonce=")).partition("=")[2]
             await self._agent(boot_id, nonce)
         else:
@@ -209,6 +226,39 @@ class Machine:
             self.seed_nonce = task.seed.path.rpartition("/")[2]
         return WORK_SECONDS
 
+    async def _installer(self, word: str) -> None:
+        """What the scripts in its ramdisk ask and say."""
+        await asyncio.sleep(30)
+        base = f"/install/{word.split('/')[-2]}"
+        while (answers := await self._get(f"{base}/preseed.cfg")).status != 200:
+            assert answers.status != 410
+        serial, wwn, size = (await self._get(f"{base}/disk")).body.decode().splitlines()
+        start = (b"\1" if self.begun else b"\0") * FINGERPRINT_BYTES
+        await self._until_recorded(f"{base}/disk", start, {"serial": serial, "wwn": wwn, "size": size})
+        self.begun = True
+        for item in ("partman-base", "bootstrap-base", "pkgsel"):
+            self._post(f"{base}/word", f"{item}: works".encode())
+            await asyncio.sleep(100)
+            if self.cuts:
+                self.cuts -= 1
+                self.restart()
+                await asyncio.sleep(1)  # the power is gone, and all this with it
+        self.seed_nonce = json.loads((await self._get(f"{base}/report.json")).body)["nonce"]
+        await self._until_recorded(f"{base}/done", b"installed", {})
+        self.installed.append(self.seed_nonce)
+        self.restart()
+
+    async def _get(self, path: str) -> HttpReply:
+        net = await self.rack.up()
+        return net.front.handle(
+            HttpRequest(client=self.address, method="GET", path=path, query={}, headers={}, body=b"")
+        )
+
+    async def _until_recorded(self, path: str, body: bytes, query: Mapping[str, str]) -> None:
+        while (status := self._post(path, body, query=query).status) != 204:
+            assert status == 503
+            await asyncio.sleep(2)
+
     async def _system(self, boot_id: str) -> None:
         await asyncio.sleep(25)
         body = {
@@ -221,11 +271,13 @@ class Machine:
         while self._post("/report", json.dumps(body).encode()).status != 204:  # noqa: ASYNC110  virtual time
             await asyncio.sleep(5)
 
-    def _post(self, path: str, body: bytes, nonce: str = "") -> HttpReply:
+    def _post(
+        self, path: str, body: bytes, nonce: str = "", query: Mapping[str, str] = MappingProxyType({})
+    ) -> HttpReply:
         headers = {protocol.NONCE_HEADER.lower(): nonce}
         net = self.rack.net
-        request = HttpRequest(client=self.address, method="POST", path=path, query={}, headers=headers, body=body)
-        return net.desk.handle(request) if net is not None else DOWN
+        request = HttpRequest(client=self.address, method="POST", path=path, query=query, headers=headers, body=body)
+        return net.front.handle(request) if net is not None else DOWN
 
     def _hello(self, boot_id: str) -> bytes:
         evidence = protocol.Identity(
@@ -329,6 +381,9 @@ class Net:
             self.memory, lambda: self.snapshot, self.segment, clock, rack.folder, self.bmcs_seen.append
         )
         self.desk = AgentDesk(lambda: self.snapshot, self.senses, clock)
+        network = rack.site.topology.boot_network
+        installers = InstallDesk(lambda: self.snapshot, self.senses, RAMDISK.server_url, network, clock)
+        self.front = FrontDesk(self.desk, installers)
         self.said: list[tuple[MachineName, str]] = []
         self.waiting = Recorded(self.said)
         self.hands = Hands(
@@ -344,7 +399,7 @@ class Net:
         self.application = Appliance(
             memory=self.memory,
             site=rack.site,
-            images={IMAGE.name: IMAGE},
+            images={IMAGE.name: IMAGE, INSTALLER.name: INSTALLER},
             clock=clock,
             rng=rack.rng,
             session_of=self.desk.session,
@@ -405,10 +460,16 @@ class Net:
 
 
 class FakeRack:
-    def __init__(self, folder: Path, machines: int = 1, topology: Mapping[str, object] = MappingProxyType({})) -> None:
-        """`topology` are fields of `Rack` that are not as usual."""
+    def __init__(
+        self,
+        folder: Path,
+        machines: int = 1,
+        topology: Mapping[str, object] = MappingProxyType({}),
+        image: ImageName = IMAGE.name,
+    ) -> None:
+        """`topology` are fields of `Rack` that are not as usual, `image` what is installed."""
         self.folder = folder
-        self.site = site(machines)
+        self.site = site(machines, image)
         self.site = replace(self.site, topology=replace(self.site.topology, **topology))  # type: ignore[arg-type]
         self.rng = Rng()
         self.net: Net | None = None

@@ -63,17 +63,17 @@ class Stick:
         self.line.expect(words, seconds)
 
 
-def order(disk: Path, content: Path | None = None) -> None:
-    """An upgrade, as the daemon orders it; the appliance is off. Without `content` of the bundle that lies there."""
+def order(disk: Path, content: Path) -> None:
+    """An upgrade with that bundle, as the daemon orders it; the appliance is off."""
     table = subprocess.run(["sfdisk", "-d", disk], capture_output=True, text=True, check=True).stdout
     data = re.search(r'start= *(\d+),.*name="innervate-data"', table)
     assert data is not None, table
     volume, folder, wish = f"{disk}?offset={int(data[1]) * 512}", f"/state/{FOLDER}", disk.with_name("order")
     subprocess.run(["e2fsck", "-p", volume], check=False, capture_output=True)
     wish.write_text(Order.UPGRADE.value)
-    commands = [f"mkdir {folder}", f"rm {folder}/{ORDER}", f"write {wish} {folder}/{ORDER}"]
-    if content is not None:
-        commands += [f"rm {folder}/{BUNDLE}", f"write {content} {folder}/{BUNDLE}"]
+    commands = [f"mkdir {folder}"]
+    for source, name in ((content, BUNDLE), (wish, ORDER)):
+        commands += [f"rm {folder}/{name}", f"write {source} {folder}/{name}"]
     subprocess.run(["debugfs", "-w", "-f", "-", volume], input="\n".join(commands).encode(), check=True)
 
 
@@ -142,14 +142,15 @@ def test_a_version_that_does_not_work_falls_back(prepared: Path, packed: Path, t
 
 def test_a_version_comes_in_however_often_it_is_killed(prepared: Path, packed: Path, tmp_path: Path) -> None:
     """At each step; at last in the middle of its trial."""
-    order(prepared, changed(packed, tmp_path / "new", "9.0.0", same))
+    new = changed(packed, tmp_path / "new", "9.0.0", same)
+    order(prepared, new)
     with bench(prepared, tmp_path / "r", Firmware.BIOS, UefiKind.PXE) as at:
         stick = Stick(at)
         for step in STEPS:
             assert stick.boots("a") == ""
             stick.says(step)
             stick.kill()
-            order(stick.disk)
+            order(stick.disk, new)
             stick.start()
         assert stick.boots("a") == ""
         stick.says(r"9\.0\.0 \(\w+\) in slot b, on trial")

@@ -213,7 +213,7 @@ class Agent:
         self._stream = ground.chance.stream("agent", host.name)
         self._http = _Http(ground=ground, nic=nic, bound=bound, nonce=nonce, machine=host.name)
         self._channel = Channel(
-            http=ground.agent.http(self._http),
+            http=self._http,
             nonce=nonce,
             key=hashlib.sha256(f"key of {boot_id}".encode()).digest(),
             look=host.look,
@@ -228,7 +228,7 @@ class Agent:
         self._woken = asyncio.Event()
         self._link = Link(
             hello=protocol.Hello(boot_id=boot_id, agent_version="1", evidence=host.evidence()),
-            http=self._channel,
+            http=ground.agent.http(self._channel),
             clock=_LoopClock(ground.loop),
             rng=self._stream,
             log=Log(_LoopClock(ground.loop), lambda _line: None),

@@ -110,6 +110,7 @@ def it_is_reached_where_it_is(scene: Scene) -> None:
 
 
 def its_links_are_as_stated(scene: Scene) -> None:
+    scene.until(lambda: "10.20.0.50" in scene.there("ip", "address"), "the VLAN has its address", 30)
     links = {link["ifname"]: link for link in json.loads(scene.there("ip", "-j", "-d", "address"))}
     assert set(links) == {"lo", "bond0", "bond0p0", "bond0p1", "storage"}
     addresses = {

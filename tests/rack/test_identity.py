@@ -1,5 +1,6 @@
 """The identity ladder on real firmware: a token that the BMC carried, and a code that a person compared."""
 
+import asyncio
 import os
 import re
 import subprocess
@@ -8,16 +9,27 @@ from pathlib import Path
 
 import pytest
 
+from appliance.bmc.dialler import Dialler
+from appliance.conductor.memory import Memory
+from appliance.errors import BmcUnsupportedError
+from appliance.identity.drive import Drives
+from appliance.identity.key import kept_key
+from appliance.identity.tokens import BmcTokens
 from appliance.lab.demo import daemon, daemon_config, make_key, wait_until_ready
 from appliance.lab.rack import Rack
 from appliance.lab.spec import BmcKind, RackFirmware, RackNode, RackSpec
+from appliance.lab.topology import lab_rack
 from appliance.model.hardware import Firmware
+from appliance.model.ids import Nonce
 from appliance.model.views import RunState
+from appliance.store.log import Log
+from appliance.store.records import HoldPlaced, TokenPlaced
+from appliance.system import SystemClock, SystemRng
+from images.agent.medium import DESCRIPTOR_AT, SECTOR, parse
 from tests.rack.fleet import Fleet
 
 pytestmark = [
     pytest.mark.rack,
-    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.skipif(os.geteuid() != 0, reason="a rack needs root"),
 ]
@@ -79,6 +91,48 @@ def shown_on_its_console(fleet: Fleet, node: RackNode) -> str:
     return b"".join(found[-1]).decode()
 
 
+async def place_and_take_out(folder: Path) -> None:
+    rack, clock, rng = lab_rack(folder), SystemClock(), SystemRng()
+    log = Log(folder / "records.db", clock)
+    memory = Memory(log)
+    memory.open()
+    key, dialler = kept_key(folder / "identity.vault", rng), Dialler(clock, rng)
+    tokens = BmcTokens(
+        key=key,
+        drives=Drives(closed=rack.boot_network.networks, port=rack.identity.port, clock=clock, rng=rng),
+        memory=memory,
+        bmc_of=lambda name: dialler.dial(rack.bmc_of(name)),
+        endpoint_of=rack.bmc_of,
+    )
+    redfish, ipmi = rack.machines
+    drive, nonce = folder / redfish / "cd.iso", Nonce("n" * 32)
+    try:
+        assert await tokens.place(redfish, nonce, 1) == "in drive Cd, for 15 minutes"
+        assert parse(drive.read_bytes()[DESCRIPTOR_AT : DESCRIPTOR_AT + SECTOR]) == key.medium(redfish, nonce, 1)
+        await tokens.place(redfish, nonce, 2)
+        assert parse(drive.read_bytes()[DESCRIPTOR_AT : DESCRIPTOR_AT + SECTOR]) == key.medium(redfish, nonce, 2)
+        placed = TokenPlaced(machine=redfish, nonce=nonce, number=2)
+        await memory.remember(placed, HoldPlaced(machine=redfish, reason="enough"))
+        bmc = dialler.dial(rack.bmc_of(redfish))
+        while any(slot.inserted for slot in await bmc.media()):  # noqa: ASYNC110  each turn asks the BMC
+            await asyncio.sleep(0)
+        assert not drive.exists()
+        with pytest.raises(BmcUnsupportedError, match="no virtual media"):
+            await tokens.place(ipmi, nonce, 1)
+    finally:
+        tokens.close()
+        await dialler.close()
+        log.close()
+
+
+def test_a_redfish_bmc_fetches_the_medium_into_its_drive_and_an_ipmi_bmc_has_none(tmp_path: Path) -> None:
+    """With the machines off: what they make of it is the next test's matter."""
+    spec = RackSpec(nodes=2, firmware=Firmware.BIOS, workdir=tmp_path, bmcs=(BmcKind.REDFISH, BmcKind.IPMI))
+    with Rack.start(spec) as rack:
+        rack.inside(lambda: asyncio.run(asyncio.wait_for(place_and_take_out(tmp_path), 60)))
+
+
+@pytest.mark.long
 def test_a_token_through_virtual_media_and_a_code_over_serial(rack_firmware: RackFirmware, tmp_path: Path) -> None:
     site = tmp_path / "site.py"
     site.write_text(SITE.format(folder=tmp_path))

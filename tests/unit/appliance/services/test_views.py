@@ -34,6 +34,7 @@ SENTENCES = (
     "power command on",
     "boot once from network",
     "forget its lease",
+    "put a one-time token into the BMC's drive",
     "accepted; a look afterwards shows: none",
     "no answer: silence; the machine itself shows whether it was done",
     "refused: login refused",
@@ -42,6 +43,11 @@ SENTENCES = (
     "address 10.77.0.51 leased",
     "tftp: snponly.efi",
     "agent hello: serial SN0001",
+    "one-time token 1 lies in the BMC's drive",
+    "agent key aaaaaaaaaaaaaaaa from 10.77.0.51 speaks for it, rung L1; strange",
+    "the code of agent key aaaaaaaaaaaaaaaa was compared by ann: rung L3",
+    "code refused by ann: its console shows another code",
+    "held: two agents speak for one machine; the last to speak was 10.77.0.51",
     "hardware known: serial SN0001, 1 disks, 1 NICs",
     "installed system reports: node-0 at 10.77.0.51, nonce 01234567",
     "held: fan",
@@ -77,7 +83,7 @@ def test_results_without_details(problem: Problem | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("index", "machine", "run", "fields"),
-    [(0, "", "", {}), (1, "", RUN, {}), (8, NODE, RUN, {"serial": "SN0001"}), (10, NODE, RUN, {}), (16, NODE, "", {})],
+    [(0, "", "", {}), (1, "", RUN, {}), (8, NODE, RUN, {"serial": "SN0001"}), (10, NODE, RUN, {}), (17, NODE, "", {})],
 )
 def test_events(index: int, machine: str, run: str, fields: dict[str, str]) -> None:
     view = event_view(Entry(seq=7, time=2.0, record=SAMPLES[index]))

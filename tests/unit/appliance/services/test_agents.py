@@ -11,7 +11,7 @@ from appliance.conductor.decision import AgentView
 from appliance.identity.bonds import Bonds
 from appliance.identity.key import ApplianceKey
 from appliance.inventory.identity import Identities
-from appliance.model.identity import Bound, Rung
+from appliance.model.identity import Bound, Rung, Standing
 from appliance.model.ids import MachineName, Nonce
 from appliance.services.agents import AgentDesk
 from appliance.services.reports import FirstBoot
@@ -262,7 +262,8 @@ def test_whoever_shows_no_key_is_not_heard(path: str, desk: Desk) -> None:
 
 def test_a_superseded_nonce_counts_no_more(desk: Desk) -> None:
     desk.post("/agent/hello", hello())
-    desk.snapshot = replace(NOW, agents={Nonce("next"): NODE})
+    started_anew = {NODE: Standing(powered=desk.clock.time + 1)}
+    desk.snapshot = replace(NOW, agents={Nonce("next"): NODE}, standings=started_anew)
     assert (desk.desk.heard(NODE).alive, desk.desk.heard(NODE).life, desk.desk.session(NODE)) == (False, "", None)
     assert desk.post("/agent/poll", poll()).status == 403
     desk.post("/agent/hello", hello("boot-2"), "next")

@@ -130,7 +130,9 @@ def lay_over(files: Path, tree: Path) -> None:
 
 
 def lay_file(path: Path, target: Path) -> None:
+    """In place of what stood there: an absolute link in a tree leads out of it."""
     _make_folder(target.parent)
+    target.unlink(missing_ok=True)
     shutil.copyfile(path, target)
     target.chmod(0o755 if path.read_bytes().startswith(b"#!") else 0o644)
 

@@ -19,12 +19,6 @@ Confirm = Annotated[str, typer.Option(metavar="SITE", help="The site's name; wit
 _LINE = 1000
 
 
-def add_to(app: typer.Typer) -> None:
-    appliance = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-    appliance.command()(reset)
-    app.add_typer(appliance, name="appliance", help="The appliance itself.")
-
-
 def leave(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the sealed log-ins are put.")],

@@ -1,4 +1,4 @@
-"""`innervate appliance`: the two slots of the appliance image, and the way from one to the other."""
+"""`innervate appliance`: the two slots of the appliance image, the way from one to the other, and the end of both."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,15 +6,16 @@ from typing import Annotated
 import typer
 
 from appliance.cli.context import Json, client_of, print_json
+from appliance.cli.leaving import reset
 
 Bundle = Annotated[Path, typer.Argument(metavar="FILE", help="The upgrade bundle.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    slots = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-    for verb in (status, upgrade, rollback):
-        slots.command()(verb)
-    app.add_typer(slots, name="appliance", help="Upgrade the appliance image, and go back.")
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    for verb in (status, upgrade, rollback, reset):
+        group.command()(verb)
+    app.add_typer(group, name="appliance", help="The appliance itself: upgrade it, go back, make it forget.")
 
 
 def status(context: typer.Context, as_json: Json = False) -> None:

@@ -39,19 +39,16 @@ from appliance.plan import (
     WriteImage,
     WriteSeed,
 )
+from appliance.store.identity_records import AgentBound, CodeRefused, IdentityConfirmed, IdentityDisputed, TokenPlaced
 from appliance.store.records import (
     AddressLeased,
-    AgentBound,
     BootSeen,
     BootStage,
-    CodeRefused,
     FactsReceived,
     FirstBootSeen,
     HelloSeen,
     HoldPlaced,
     HoldReleased,
-    IdentityConfirmed,
-    IdentityDisputed,
     IdentityRead,
     InstallerSeen,
     InstallerStage,
@@ -64,7 +61,6 @@ from appliance.store.records import (
     Problem,
     StepIntent,
     StepResult,
-    TokenPlaced,
 )
 
 _EVIDENCE_KEPT = 60

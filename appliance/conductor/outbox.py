@@ -36,7 +36,12 @@ from appliance.errors import BmcSilentError, InnervateError, MachineryError, Unr
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ForgetOrder, Order, PowerOrder, TokenOrder
 from appliance.plan import Step
-from appliance.store.records import OrderAnswered, OrderSent, Problem, TokenPlaced
+from appliance.store.identity_records import TokenPlaced
+from appliance.store.records import (
+    OrderAnswered,
+    OrderSent,
+    Problem,
+)
 from images.agent.protocol import TaskState
 
 

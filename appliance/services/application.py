@@ -50,14 +50,13 @@ from appliance.services.views import (
     plan_view,
 )
 from appliance.site import Site, plan_purpose
+from appliance.store.identity_records import CodeRefused, IdentityConfirmed
 from appliance.store.records import (
-    CodeRefused,
     GoalAsked,
     GoalEnded,
     GoalSet,
     HoldPlaced,
     HoldReleased,
-    IdentityConfirmed,
     MachineRetried,
     MachineSetAside,
     PlanStored,

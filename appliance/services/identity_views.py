@@ -6,7 +6,7 @@ from appliance.conductor.machine import MachineState
 from appliance.identity.bonds import Code
 from appliance.model.identity import IdentityPolicy, Rung, explained
 from appliance.model.views import IdentityView
-from appliance.store.records import AgentBound, CodeRefused, IdentityConfirmed, IdentityDisputed, TokenPlaced
+from appliance.store.identity_records import AgentBound, CodeRefused, IdentityConfirmed, IdentityDisputed, TokenPlaced
 
 IdentityRecord = TokenPlaced | AgentBound | IdentityConfirmed | CodeRefused | IdentityDisputed
 

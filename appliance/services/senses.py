@@ -25,15 +25,14 @@ from appliance.ports import Clock
 from appliance.services.inbox import Inbox
 from appliance.services.reports import FirstBoot
 from appliance.services.segment_state import SegmentState, Told, told
+from appliance.store.identity_records import AgentBound, IdentityDisputed
 from appliance.store.records import (
     AddressLeased,
-    AgentBound,
     BootSeen,
     BootStage,
     FactsReceived,
     FirstBootSeen,
     HelloSeen,
-    IdentityDisputed,
     InstallerSeen,
     InstallerStage,
     Noted,

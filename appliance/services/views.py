@@ -37,12 +37,11 @@ from appliance.model.words import SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
 from appliance.services.identity_views import describe_identity
+from appliance.store.identity_records import AgentBound, CodeRefused, IdentityConfirmed, IdentityDisputed, TokenPlaced
 from appliance.store.records import (
     AddressLeased,
-    AgentBound,
     ApplianceNoted,
     BootSeen,
-    CodeRefused,
     Entry,
     FactsReceived,
     FirstBootSeen,
@@ -53,8 +52,6 @@ from appliance.store.records import (
     HelloSeen,
     HoldPlaced,
     HoldReleased,
-    IdentityConfirmed,
-    IdentityDisputed,
     IdentityRead,
     InstallerSeen,
     MachineAnswers,
@@ -77,7 +74,6 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
-    TokenPlaced,
     WebhookGaveUp,
     machine_of,
     run_of,

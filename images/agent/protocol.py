@@ -488,14 +488,11 @@ def _parse_keys(fields: Fields) -> tuple[str, ...]:
 
 def _parse_disk(fields: Fields) -> DiskName:
     disk = fields.child("disk").only("serial", "wwn", "size_bytes")
-    return DiskName(
-        serial=disk.text_or_empty("serial"),
-        wwn=disk.text_or_empty("wwn"),
-        size_bytes=disk.number("size_bytes", low=1),
-    )
+    size = disk.number("size_bytes", low=1)
+    return DiskName(serial=disk.text_or_empty("serial"), wwn=disk.text_or_empty("wwn"), size_bytes=size)
 
 
 def _parse_seed(fields: Fields) -> SeedFile:
     seed = fields.child("seed").only("path", "sha256", "size", "salt")
-    size = seed.number("size", low=1, high=64 << 20)
-    return SeedFile(path=seed.path("path"), sha256=seed.sha256("sha256"), size=size, salt=seed.sha256("salt"))
+    path, size = seed.path("path"), seed.number("size", low=1, high=64 << 20)
+    return SeedFile(path=path, sha256=seed.sha256("sha256"), size=size, salt=seed.sha256("salt"))

@@ -18,7 +18,7 @@ import pytest
 from appliance.errors import ConflictError, RefusedError
 from appliance.identity.drive import Drives
 from appliance.model.identity import Rung
-from appliance.store.records import CodeRefused, IdentityConfirmed
+from appliance.store.identity_records import CodeRefused, IdentityConfirmed
 from appliance.system import SystemRng
 from images.agent.bond import KEY_HEADER, PROOF_HEADER, SALT_HEADER, SEAL_HEADER, SIZE, Bond, agree, public_of
 from images.agent.errors import LinkError, ProtocolError

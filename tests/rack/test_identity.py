@@ -22,8 +22,9 @@ from appliance.lab.topology import lab_rack
 from appliance.model.hardware import Firmware
 from appliance.model.ids import Nonce
 from appliance.model.views import RunState
+from appliance.store.identity_records import TokenPlaced
 from appliance.store.log import Log
-from appliance.store.records import HoldPlaced, TokenPlaced
+from appliance.store.records import HoldPlaced
 from appliance.system import SystemClock, SystemRng
 from images.agent.medium import DESCRIPTOR_AT, SECTOR, parse
 from tests.rack.fleet import Fleet

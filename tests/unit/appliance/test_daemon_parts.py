@@ -21,9 +21,9 @@ from appliance.daemon import (
     _Present,
     _remembering,
     _surroundings,
-    _telling,
     _until_stopped,
     main,
+    tell,
 )
 from appliance.errors import MachineryError
 from appliance.lab.topology import lab_rack
@@ -89,7 +89,7 @@ def test_webhooks_syslog_and_metrics_are_wired(tmp_path: Path) -> None:
             meter = Meter(lab_rack(), memory, SystemClock(), _surroundings(given, tuple))
             log.time_commits(meter.committed)
             access = _guarding(given, "lab", closing)
-            _telling(given, "lab", memory, access, meter, closing)
+            tell(given, "lab", memory, access, meter, closing)
             position = tmp_path / "webhooks" / "chat.position"
             async with asyncio.timeout(20):
                 while not position.exists():  # noqa: ASYNC110  a new hook begins with what comes

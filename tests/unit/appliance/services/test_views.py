@@ -48,6 +48,7 @@ SENTENCES = (
     "the code of agent key aaaaaaaaaaaaaaaa was compared by ann: rung L3",
     "code refused by ann: its console shows another code",
     "held: two agents speak for one machine; the last to speak was 10.77.0.51",
+    "installer, word: partman: works",
     "hardware known: serial SN0001, 1 disks, 1 NICs",
     "installed system reports: node-0 at 10.77.0.51, nonce 01234567",
     "held: fan",
@@ -60,6 +61,7 @@ SENTENCES = (
     "goal 1badcafe by anna: provision the site; may destroy without asking: anything",
     f"goal 1badcafe waits for approval of plan {PLAN.digest[:12]}: innervate apply --digest {PLAN.digest}",
     "goal 1badcafe failed by ben: no disk fits",
+    "version 0.2.0 in slot b is healthy, and stays",
     "webhook chat gave up 5 events, from 3 to 9: its receiver did not take them",
     "a request was carried out: /v1/runs/3f2a",
 )

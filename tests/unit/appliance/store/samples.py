@@ -17,13 +17,12 @@ from appliance.model.step import StepKind
 from appliance.model.views import RunState
 from appliance.model.words import GoalState
 from appliance.plan import Plan, Purpose
+from appliance.store.identity_records import AgentBound, CodeRefused, IdentityConfirmed, IdentityDisputed, TokenPlaced
 from appliance.store.records import (
     AddressLeased,
-    AgentBound,
     ApplianceNoted,
     BootSeen,
     BootStage,
-    CodeRefused,
     FactsReceived,
     FirstBootSeen,
     GoalAsked,
@@ -32,9 +31,9 @@ from appliance.store.records import (
     HelloSeen,
     HoldPlaced,
     HoldReleased,
-    IdentityConfirmed,
-    IdentityDisputed,
     IdentityRead,
+    InstallerSeen,
+    InstallerStage,
     MachineAnswers,
     MachineRetried,
     MachineSetAside,
@@ -55,7 +54,6 @@ from appliance.store.records import (
     SegmentNoted,
     StepIntent,
     StepResult,
-    TokenPlaced,
     WebhookGaveUp,
 )
 from pxe.client import Mac
@@ -118,6 +116,7 @@ SAMPLES: tuple[Record, ...] = (
     IdentityConfirmed(machine=NODE, nonce=NONCE, key="aa" * 32, by="ann"),
     CodeRefused(machine=NODE, why="its console shows another code", by="ann"),
     IdentityDisputed(machine=NODE, nonce=NONCE, why="two agents speak for one machine", client=ADDRESS),
+    InstallerSeen(machine=NODE, nonce=NONCE, stage=InstallerStage.WORD, detail="partman: works"),
     FactsReceived(machine=NODE, nonce=NONCE, facts=FACTS, raw_sha256="00" * 32),
     FirstBootSeen(
         machine=NODE,

@@ -54,6 +54,7 @@ SENTENCES = (
     "goal 1badcafe by anna: provision the site; may destroy without asking: anything",
     f"goal 1badcafe waits for approval of plan {PLAN.digest[:12]}: innervate apply --digest {PLAN.digest}",
     "goal 1badcafe failed by ben: no disk fits",
+    "version 0.2.0 in slot b is healthy, and stays",
     "webhook chat gave up 5 events, from 3 to 9: its receiver did not take them",
     "a request was carried out: /v1/runs/3f2a",
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from images import grub
 from images.archive import Archive
-from images.epoch import EPOCH, at_epoch
+from images.epoch import EPOCH, at_epoch, date_back
 from images.ports import Processes
 from images.processes import check
 
@@ -30,7 +30,7 @@ _HERE = Path(__file__).parent
 # Where Debian's signed GRUB looks for its configuration, on the partition that it was started from.
 _CONFIGURATION = "EFI/debian/grub.cfg"
 _PREFIX = "(,gpt2)/EFI/debian"
-_SIGNED = {
+SIGNED = {
     "EFI/BOOT/BOOTX64.EFI": "usr/lib/shim/shimx64.efi.signed",
     "EFI/BOOT/mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
     "EFI/BOOT/grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
@@ -56,7 +56,7 @@ class Layout:
 def build(tree: Path, boot: Path, identity: str, work: Path, archive: Archive) -> Path:
     """The raw disk, `work`/disk.raw. `boot` holds the files of the signed loaders. Raises BuildError, ToolError."""
     processes = archive.processes
-    esp = _stage_esp(tree, boot, work / "esp")
+    esp = stage_esp(tree, boot, work / "esp")
     archive.progress("packing the root file system")
     root = _pack(tree, work / "root.squashfs", processes)
     layout = Layout(root_size=-(-root.stat().st_size // _MIB), identity=identity)
@@ -72,8 +72,8 @@ def build(tree: Path, boot: Path, identity: str, work: Path, archive: Archive) -
     return raw
 
 
-def _stage_esp(tree: Path, boot: Path, esp: Path) -> Path:
-    for name, source in _SIGNED.items():
+def stage_esp(tree: Path, boot: Path, esp: Path) -> Path:
+    for name, source in SIGNED.items():
         (esp / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(boot / source, esp / name)
     (esp / _CONFIGURATION).parent.mkdir()
@@ -82,6 +82,7 @@ def _stage_esp(tree: Path, boot: Path, esp: Path) -> Path:
     for name in ("vmlinuz", "initrd.img"):
         (kernel,) = (tree / "boot").glob(f"{name}-*")
         shutil.move(kernel, slot / name)
+    date_back(tree / "boot")
     return esp
 
 

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 from appliance.manual.reading import Manual, own
+from images.appliance import disk
 from images.appliance.disk import Layout
 from images.appliance.recipe import add_documentation, recipe_of
+from images.epoch import EPOCH
 from images.ramdisk.modules import Variant
 
 ROOT = Path(__file__).parents[3]
@@ -48,6 +50,19 @@ def test_ids_follow_from_what_is_in_it() -> None:
     one, two = Layout(root_size=400, identity="a"), Layout(root_size=400, identity="b")
     assert one.id_of("root-a") == Layout(root_size=9, identity="a").id_of("root-a") != two.id_of("root-a")
     assert one.size == 913 << 20
+
+
+def test_taking_the_kernel_out_leaves_no_date_behind(tmp_path: Path) -> None:
+    tree, boot = tmp_path / "tree", tmp_path / "loaders"
+    (tree / "boot").mkdir(parents=True)
+    for name in ("vmlinuz-6.12", "initrd.img-6.12"):
+        (tree / "boot" / name).write_text(name)
+    for source in disk.SIGNED.values():
+        (boot / source).parent.mkdir(parents=True, exist_ok=True)
+        (boot / source).write_text("signed")
+    esp = disk.stage_esp(tree, boot, tmp_path / "esp")
+    assert (esp / "a/vmlinuz").read_text() == "vmlinuz-6.12"
+    assert (tree / "boot").stat().st_mtime == EPOCH
 
 
 def test_the_documentation_is_inside(tmp_path: Path) -> None:

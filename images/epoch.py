@@ -22,8 +22,8 @@ def settle(tree: Path, since_ns: int) -> None:
     for folder, _, names in os.walk(tree, topdown=False):
         for path in (*(Path(folder, name) for name in names), Path(folder)):
             if path.lstat().st_mtime_ns >= since_ns:
-                _date_back(path)
+                date_back(path)
 
 
-def _date_back(path: Path) -> None:
+def date_back(path: Path) -> None:
     os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)

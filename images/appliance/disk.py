@@ -18,7 +18,7 @@ from pathlib import Path
 from images import grub, grubenv
 from images.archive import Archive
 from images.bundle import KERNEL, MENU, RAMDISK, ROOT
-from images.epoch import EPOCH, at_epoch
+from images.epoch import EPOCH, at_epoch, date_back
 from images.grubenv import Environment, Slot
 from images.ports import Processes
 from images.processes import check
@@ -64,15 +64,21 @@ class Layout:
 def take_parts(tree: Path, work: Path, archive: Archive) -> Mapping[str, Path]:
     """A slot's parts, by name. Kernel and ramdisk are moved out of the tree. Raises ToolError."""
     slot = work / "esp" / Slot.A.value
-    slot.mkdir(parents=True)
-    for name in (KERNEL, RAMDISK):
-        (found,) = (tree / "boot").glob(f"{name}-*")
-        shutil.move(found, slot / name)
+    take_kernel(tree, slot)
     shutil.copyfile(_HERE / "slot.cfg", slot / MENU)
     archive.progress("packing the root file system")
     return {name: slot / name for name in (KERNEL, RAMDISK, MENU)} | {
         ROOT: _pack(tree, work / "root.squashfs", archive.processes)
     }
+
+
+def take_kernel(tree: Path, slot: Path) -> None:
+    """And the ramdisk with it, out of the tree; `slot` is made."""
+    slot.mkdir(parents=True)
+    for name in (KERNEL, RAMDISK):
+        (found,) = (tree / "boot").glob(f"{name}-*")
+        shutil.move(found, slot / name)
+    date_back(tree / "boot")
 
 
 def build(root: Path, boot: Path, manifest: bytes, identity: str, work: Path, archive: Archive) -> Path:

@@ -11,8 +11,9 @@ from appliance import __version__
 from appliance.manual.reading import Manual, own
 from appliance.upgrade.state import own as own_form
 from images import bundle
-from images.appliance.disk import Layout, menu
+from images.appliance.disk import Layout, menu, take_kernel
 from images.appliance.recipe import add_documentation, manifest_of, recipe_of
+from images.epoch import EPOCH
 from images.errors import BuildError
 from images.ramdisk.modules import Variant
 from images.signature import make_key
@@ -58,6 +59,16 @@ def test_ids_follow_from_what_is_in_it() -> None:
     one, two = Layout(root_size=400, identity="a"), Layout(root_size=400, identity="b")
     assert one.id_of("root-a") == Layout(root_size=9, identity="a").id_of("root-a") != two.id_of("root-a")
     assert one.size == 913 << 20
+
+
+def test_taking_the_kernel_out_leaves_no_date_behind(tmp_path: Path) -> None:
+    tree, slot = tmp_path / "tree", tmp_path / "esp/a"
+    (tree / "boot").mkdir(parents=True)
+    for name in ("vmlinuz-6.12", "initrd.img-6.12"):
+        (tree / "boot" / name).write_text(name)
+    take_kernel(tree, slot)
+    assert (slot / "vmlinuz").read_text() == "vmlinuz-6.12"
+    assert (tree / "boot").stat().st_mtime == EPOCH
 
 
 def test_the_documentation_is_inside(tmp_path: Path) -> None:

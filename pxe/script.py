@@ -95,15 +95,15 @@ def attempt_path(path: str, attempt: str, client: Client) -> str:
 
 
 def _words(intent: RunKernel, client: Client) -> tuple[str, ...]:
-    """The paths of the kernel and of the initrd, then the arguments; the last says which NIC boots, as PXELINUX does:
-    of several the system asks for an address on that one alone."""
+    """The paths of the kernel and of the initrd, then the arguments; the first says which NIC boots, as PXELINUX does:
+    of several the system asks for an address on that one alone. (What is last may be what an installer passes on.)"""
     kernel, initrd = intent.kernel, intent.initrd
     for path in (kernel, initrd):
         if not path.startswith("/"):
             raise ConfigError("not an absolute path", evidence=path[:80], next_action="start it with a slash")
     own = attempt_path("", intent.attempt, client) if intent.attempt else ""
     boots = f"BOOTIF={_ETHERNET}-{client.mac.text.replace(':', '-')}"
-    words = (own + kernel, own + initrd, *intent.arguments, boots)
+    words = (own + kernel, own + initrd, boots, *intent.arguments)
     if not all(map(_WORD.fullmatch, words)):
         bad = next(word for word in words if not _WORD.fullmatch(word))
         raise ConfigError(

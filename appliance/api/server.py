@@ -7,13 +7,14 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from websockets.exceptions import InvalidState
 
 from appliance.api.gate import Peer
 from appliance.errors import MachineryError
@@ -86,7 +87,8 @@ async def _serve(config: uvicorn.Config, listener: socket.socket, stop: asyncio.
     server = _Server(config)
     async with asyncio.TaskGroup() as tasks:
         stopping = tasks.create_task(_exit_after(server, stop))
-        await server.serve(sockets=[listener])
+        with suppress(InvalidState):  # uvicorn bids WebSockets farewell that are on their way out already
+            await server.serve(sockets=[listener])
         stopping.cancel()
     stop.set()
 

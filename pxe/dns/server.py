@@ -7,6 +7,7 @@ cost one look-up, and random names, spellings and cookies merely the preparation
 import logging
 import secrets
 import select
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ from pxe.dns.responder import Zone, respond, table_of
 from pxe.dns.streams import Streams
 from pxe.dns.table import Table
 from pxe.dns.upstream import Upstreams
+from pxe.errors import ServiceError
 from pxe.ports import Clock
 from pxe.sockets import Loop, bind, deepen
 
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 PORT = 53
 
 _TICK = 1.0
+_TRIES = 8
 _TICK_FORWARDING = 0.25
 _QUERY_SIZE = 1232
 _KNOWN = 16_384
@@ -78,13 +81,8 @@ class DnsServer:
         self._recursive = forwarding is not None
         self._snapshot = self._prepared(zone)
         self._second = clock.monotonic()
-        self._udp = bind("udp", address, port)
+        self._udp, tcp = _both(address, port)
         deepen(self._udp)
-        try:
-            tcp = bind("tcp", address, self.port)
-        except Exception:
-            self._udp.close()
-            raise
         self._datagrams = datagrams(self._udp, size=_QUERY_SIZE)
         self._loop = Loop(name="dns", tick=self._tick, period=_TICK_FORWARDING if forwarding else _TICK)
         self._loop.watch(self._udp.fileno(), select.EPOLLIN, self._on_datagrams)
@@ -183,3 +181,17 @@ class DnsServer:
             self._streams.tick()
         if self._upstreams is not None:
             self._upstreams.tick()
+
+
+def _both(address: IPv4Address, port: int) -> tuple[socket.socket, socket.socket]:
+    """UDP and TCP on one port; for port 0 on one that is free for both."""
+    tries = 1 if port else _TRIES
+    while True:
+        tries -= 1
+        udp = bind("udp", address, port)
+        try:
+            return udp, bind("tcp", address, udp.getsockname()[1])
+        except ServiceError:
+            udp.close()
+            if not tries:
+                raise

@@ -32,7 +32,6 @@ def test_goals_name_what_is_measured(name: str, size: Size) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_goals_are_the_same_in_both_sizes(name: str) -> None:
-    full, quick = (CASES[name](size).goals for size in Size)
-    assert [(goal.id, goal.metric, goal.bound) for goal in full] == [
-        (goal.id, goal.metric, goal.bound) for goal in quick
-    ]
+    """Or there are none, where the quick one shows only that it runs."""
+    full, quick = ([(goal.id, goal.metric, goal.bound) for goal in CASES[name](size).goals] for size in Size)
+    assert quick in (full, [])

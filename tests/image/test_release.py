@@ -81,7 +81,8 @@ def test_others_find_the_release_whole(tmp_path: Path) -> None:
     names = ("appliance.qcow2", "appliance.iso", "appliance.cdx.json", "SHA256SUMS", "SHA256SUMS.minisig")
     for name in (*names, "innervate.pub"):
         (tmp_path / name).symlink_to(built("appliance-release-generic", name))
-    (tmp_path / "appliance.raw.zst").symlink_to(built("appliance-generic", "appliance.raw.zst"))
+    for name in ("appliance.raw.zst", "appliance.upgrade"):
+        (tmp_path / name).symlink_to(built("appliance-generic", name))
     subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path, check=True, capture_output=True)
     subprocess.run(["minisign", "-Vm", "SHA256SUMS", "-p", "innervate.pub"], cwd=tmp_path, check=True)
 

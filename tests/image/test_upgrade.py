@@ -17,7 +17,7 @@ from images.bundle import MENU
 from images.keys import DEFAULT, ensure_key
 from tests.image.conftest import APPLIANCE, Bench, bench, power
 from tests.image.serial_line import SerialLine
-from tests.image.test_appliance import answered
+from tests.image.test_appliance import answer, greeted
 
 pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.timeout(6000)]
 
@@ -82,7 +82,8 @@ def prepared(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The disk of an appliance that was set up and has lost its power."""
     folder = tmp_path_factory.mktemp("prepared")
     with bench(image, folder / "r", Firmware.UEFI, UefiKind.PXE) as at:
-        answered(at)
+        answer(at)
+        greeted(at)
         stick = Stick(at)
         stick.kill()
         subprocess.run(["cp", "--sparse=always", stick.disk, folder / "disk"], check=True)

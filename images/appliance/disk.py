@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from images import grub, grubenv
+from images.appliance import loaders
 from images.archive import Archive
 from images.bundle import KERNEL, MENU, RAMDISK, ROOT
 from images.epoch import EPOCH, at_epoch, date_back
@@ -38,11 +39,6 @@ _PREFIX = "(,gpt2)/EFI/debian"
 _MODULES = ("fat", "loadenv", "search", "sleep", "reboot")
 MANIFEST = "manifest.json"
 """In a slot's folder on the ESP: what stands in the slot."""
-_SIGNED = {
-    "EFI/BOOT/BOOTX64.EFI": "usr/lib/shim/shimx64.efi.signed",
-    "EFI/BOOT/mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
-    "EFI/BOOT/grubx64.efi": "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +96,7 @@ def build(root: Path, boot: Path, manifest: bytes, identity: str, work: Path, ar
 
 
 def _stage_esp(layout: Layout, boot: Path, esp: Path) -> Path:
-    for name, source in _SIGNED.items():
-        (esp / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(boot / source, esp / name)
+    loaders.stage(loaders.FOR_DISKS, boot, esp)
     (esp / _CONFIGURATION).parent.mkdir()
     (esp / _CONFIGURATION).write_text(menu(layout))
     (esp / _ENVIRONMENT).write_bytes(grubenv.block(Environment()))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from images import grub
+from images.appliance import loaders
 from images.epoch import EPOCH, at_epoch
 from images.ports import Processes
 from images.processes import check
@@ -23,11 +24,6 @@ _ESP_SIZE = 8 << 20
 _BIOS = "boot/grub/eltorito.img"
 _BIOS_MODULES = ("part_msdos", "search", "search_fs_file")
 _HYBRID = "/usr/lib/grub/i386-pc/boot_hybrid.img"
-_SIGNED = {
-    "EFI/BOOT/BOOTX64.EFI": "usr/lib/shim/shimx64.efi.signed",
-    "EFI/BOOT/mmx64.efi": "usr/lib/shim/mmx64.efi.signed",
-    "EFI/BOOT/grubx64.efi": "usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +65,7 @@ def _write_bios_image(content: Path, work: Path, processes: Processes) -> None:
 
 
 def _write_esp(image: Path, boot: Path, staged: Path, identity: str, processes: Processes) -> None:
-    for name, source in _SIGNED.items():
-        (staged / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(boot / source, staged / name)
+    loaders.stage(loaders.FOR_CDS, boot, staged)
     with image.open("wb") as file:
         file.truncate(_ESP_SIZE)
     sectors, serial = str(_ESP_SIZE // grub.SECTOR), identity[:8]

@@ -29,7 +29,14 @@ _RELEASE = f"{appliance.NAME}-release"
 _QCOW2_SIZE = "16G"  # room for the second slot and the data; what is not written takes none
 _HERE = Path(__file__).parent
 _PACKAGE = _HERE.parent
-_SOURCES = ("appliance/release.py", "appliance/iso.*", "appliance/sbom.py", "grub.py", *rootfs.SHARED)
+_SOURCES = (
+    "appliance/release.py",
+    "appliance/iso.*",
+    "appliance/loaders.py",
+    "appliance/sbom.py",
+    "grub.py",
+    *rootfs.SHARED,
+)
 _ROOT_SIZE = slice(40, 48)  # bytes_used of the SquashFS superblock, little-endian
 _SQUASHFS_PAD = 4096
 _SECTOR = 512

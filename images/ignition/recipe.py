@@ -44,7 +44,7 @@ _OURS = "usr/lib/dracut/modules.d/60innervate"
 
 def recipe_of(variant: Variant) -> Recipe:
     options = (_base_recipe(variant).key, *_MODULES, _LEVEL)
-    sources = hashes(_PACKAGE, ("ignition/recipe.py", "ignition/module/*", "cpio.py"))
+    sources = hashes(_PACKAGE, ("ignition/recipe.py", "ignition/module/*", "cpio.py", "rootfs.py"))
     return Recipe(name=f"{NAME}-{variant}", suite=SUITE, options=options, sources=sources)
 
 
@@ -55,7 +55,7 @@ def ensure_ignition(variant: Variant, store: Store, archive: Archive) -> Entry:
         base, tree = _ensure_base(variant, store, archive), work / "tree"
         tree.mkdir()
         rootfs.unpack(base, tree, store, archive)
-        _add_module(tree / _OURS)
+        rootfs.lay_over(_HERE / "module", tree / _OURS)
         kernel = kernel_of(tree)
         archive.progress("dracut picks what Ignition needs")
         root = _run_dracut(tree, kernel.name.removeprefix("vmlinuz-"), archive)
@@ -80,12 +80,6 @@ def _ensure_base(variant: Variant, store: Store, archive: Archive) -> Entry:
         return {_BASE: tarball}
 
     return ensure(recipe, store, build, archive.progress)
-
-
-def _add_module(target: Path) -> None:
-    shutil.copytree(_HERE / "module", target)
-    for path in target.iterdir():
-        path.chmod(0o755 if path.read_bytes().startswith(b"#!") else 0o644)
 
 
 def _run_dracut(tree: Path, version: str, archive: Archive) -> Path:

@@ -44,7 +44,7 @@ def parse_packages(text: str) -> Mapping[str, Package]:
     for stanza in text.split("\n\n"):
         fields = dict(_FIELD.findall(stanza))
         name, path, digest = fields.get("Package", ""), fields.get("Filename", ""), fields.get("SHA256", "")
-        if name and _PATH.fullmatch(path) and _SHA256.fullmatch(digest):
+        if name and is_file(path, digest):
             packages[name] = Package(name=name, path=path, sha256=digest, priority=fields.get("Priority", ""))
     return packages
 
@@ -66,7 +66,7 @@ def parse_lock(text: str) -> Mapping[str, str]:
     """SHA-256 by path, of lines `SHA256 PATH`. Raises BuildError."""
     rows = [tuple(line.split()) for line in text.splitlines() if line and not line.startswith("#")]
     for row in rows:
-        if len(row) != 2 or not (_SHA256.fullmatch(row[0]) and _PATH.fullmatch(row[1])):
+        if len(row) != 2 or not is_file(row[1], row[0]):
             raise BuildError("a line of the lock file is none", evidence=" ".join(row)[:200])
     return {path: digest for digest, path in rows}
 
@@ -77,3 +77,8 @@ def kernel_version(image: bytes) -> str:
         raise BuildError("the installer's kernel is no bzImage", evidence=image[_MAGIC_AT : _MAGIC_AT + 4].hex())
     start = int.from_bytes(image[_VERSION_AT : _VERSION_AT + 2], "little") + _SETUP
     return image[start : start + 256].partition(b"\0")[0].decode("ascii", "replace").partition(" ")[0]
+
+
+def is_file(path: str, digest: str) -> bool:
+    """Whether these can be a path in the archive and a SHA-256."""
+    return bool(_PATH.fullmatch(path) and _SHA256.fullmatch(digest))

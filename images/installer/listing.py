@@ -1,13 +1,10 @@
 """Which file of the archive has which content: names are keys of this list and never become paths of ours."""
 
 import json
-import re
 from collections.abc import Mapping
 
 from images.errors import ImageFormatError
-
-_PATH = re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9][A-Za-z0-9._+~:/-]{0,300}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+from images.installer.index import is_file
 
 
 def to_json(files: Mapping[str, str]) -> str:
@@ -29,5 +26,4 @@ def parse(data: bytes) -> Mapping[str, str]:
 
 
 def _is_row(path: object, digest: object) -> bool:
-    whole = isinstance(path, str) and isinstance(digest, str)
-    return whole and bool(_PATH.fullmatch(str(path)) and _SHA256.fullmatch(str(digest)))
+    return isinstance(path, str) and isinstance(digest, str) and is_file(path, digest)

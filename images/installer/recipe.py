@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from images import cpio
+from images import cpio, rootfs
 from images.archive import SUITE, Archive
 from images.errors import BuildError
 from images.installer import index, listing
@@ -58,7 +58,7 @@ _REPORT = ("usr/lib/innervate/report", "usr/lib/systemd/system/innervate-report.
 
 def recipe_of(variant: Variant) -> Recipe:
     shared = (f"debian/files/{path}" for path in _REPORT)
-    sources = hashes(_PACKAGE, ("installer/files/**/*", "cpio.py", *shared))
+    sources = hashes(_PACKAGE, ("installer/files/**/*", "cpio.py", "rootfs.py", *shared))
     return Recipe(name=_name(NAME, variant), suite=SUITE, options=(_base_recipe(variant).key,), sources=sources)
 
 
@@ -152,12 +152,9 @@ def _by_hash(digests: Mapping[str, str]) -> Mapping[str, str]:
 
 def _scripts(work: Path) -> Path:
     tree = work / "scripts"
-    shutil.copytree(_HERE / "files", tree)
+    rootfs.lay_over(_HERE / "files", tree)
     for path in _REPORT:
-        shutil.copyfile(_PACKAGE / "debian/files" / path, tree / "innervate" / Path(path).name)
-    for file in tree.rglob("*"):
-        executable = file.is_dir() or file.read_bytes().startswith(b"#!")
-        file.chmod(0o755 if executable else 0o644)
+        rootfs.lay_file(_PACKAGE / "debian/files" / path, tree / "innervate" / Path(path).name)
     return tree
 
 

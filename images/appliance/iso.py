@@ -9,11 +9,12 @@ Debian's GRUB for CDs looks for the file /.disk/info and reads /boot/grub/grub.c
 
 import shutil
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from images import grub
 from images.appliance import loaders
+from images.bundle import KERNEL, RAMDISK, ROOT
 from images.epoch import EPOCH, at_epoch
 from images.ports import Processes
 from images.processes import check
@@ -26,22 +27,14 @@ _BIOS_MODULES = ("part_msdos", "search", "search_fs_file")
 _HYBRID = "/usr/lib/grub/i386-pc/boot_hybrid.img"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What starts, the same on every medium."""
-
-    kernel: Path
-    ramdisk: Path
-    root: Path
-
-
 def label_of(identity: str) -> str:
     """The volume's, by which the ramdisk finds its medium among others. `identity` starts with 8 hex digits."""
     return f"INNERVATE_{identity[:8].upper()}"
 
 
-def build(parts: Parts, boot: Path, identity: str, work: Path, processes: Processes) -> Path:
-    """`work`/appliance.iso. `boot` holds the files of the signed loaders. Raises ToolError."""
+def build(parts: Mapping[str, Path], boot: Path, identity: str, work: Path, processes: Processes) -> Path:
+    """`work`/appliance.iso. `parts` by their names in a bundle; `boot` holds the files of the signed loaders. Raises
+    ToolError."""
     content, esp, iso = work / "content", work / "esp.img", work / "appliance.iso"
     _stage(parts, content, label_of(identity))
     _write_bios_image(content, work, processes)
@@ -50,11 +43,11 @@ def build(parts: Parts, boot: Path, identity: str, work: Path, processes: Proces
     return iso
 
 
-def _stage(parts: Parts, content: Path, label: str) -> None:
+def _stage(parts: Mapping[str, Path], content: Path, label: str) -> None:
     for folder in ("a", "boot/grub", ".disk"):
         (content / folder).mkdir(parents=True)
-    for name, source in (("vmlinuz", parts.kernel), ("initrd.img", parts.ramdisk), ("root.squashfs", parts.root)):
-        shutil.copyfile(source, content / "a" / name)
+    for name in (KERNEL, RAMDISK, ROOT):
+        shutil.copyfile(parts[name], content / "a" / name)
     (content / ".disk/info").write_text(f"{label}\n")
     (content / "boot/grub/grub.cfg").write_text((_HERE / "iso.cfg").read_text("utf-8").replace("@LABEL@", label))
 

@@ -1,13 +1,11 @@
 """What is handed on of one version: the disk as raw image, as qcow2 and as ISO, what is in it, and the sums of all."""
 
-import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from images import firmware, packages, rootfs, wheels
+from images import bundle, firmware, packages, rootfs, wheels
 from images.appliance import iso
 from images.appliance import recipe as appliance
 from images.appliance.sbom import Contents, Inside, document
@@ -37,18 +35,7 @@ _SOURCES = (
     "grub.py",
     *rootfs.SHARED,
 )
-_ROOT_SIZE = slice(40, 48)  # bytes_used of the SquashFS superblock, little-endian
-_SQUASHFS_PAD = 4096
-_SECTOR = 512
 _BIOS_GRUB = "grub-pc-bin"  # of the machine that builds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """In bytes, on the raw disk."""
-
-    start: int
-    size: int
 
 
 def recipe_of(variant: Variant, disk: Entry, key: PublicKey) -> Recipe:
@@ -71,7 +58,7 @@ def ensure_release(variant: Variant, store: Store, archive: Archive, key: Secret
         archive.progress(f"{recipe.name}: writing {QCOW2} and {ISO}")
         made = {
             QCOW2: _qcow2(raw, work / QCOW2, archive.processes),
-            ISO: iso.build(parts_of(raw, work, archive.processes), boot, disk.key, work, archive.processes),
+            ISO: iso.build(parts_of(disk, store, key.public, work), boot, disk.key, work, archive.processes),
             SBOM: work / SBOM,
         }
         loaders = rootfs.list_packages(sorted(signed.glob("*.deb")), boot, work, archive)
@@ -94,44 +81,14 @@ def _qcow2(raw: Path, target: Path, processes: Processes) -> Path:
     return target
 
 
-def parts_of(raw: Path, work: Path, processes: Processes) -> iso.Parts:
-    """Copied out of the raw disk: what an ISO starts is what the disk starts. Raises BuildError, ToolError."""
-    table = partitions(check(processes, ["sfdisk", "--json", str(raw)]).decode())
-    esp = f"{raw}@@{table['esp'].start}"
-    for name in ("vmlinuz", "initrd.img"):
-        check(processes, ["mcopy", "-i", esp, f"::a/{name}", str(work / name)])
-    root = _root(raw, table["root-a"], work / "root.squashfs")
-    return iso.Parts(kernel=work / "vmlinuz", ramdisk=work / "initrd.img", root=root)
-
-
-def partitions(text: str) -> Mapping[str, Partition]:
-    """By name, from sfdisk(8)'s JSON. Raises BuildError."""
-    match json.loads(text):
-        case {"partitiontable": {"partitions": list(rows)}}:
-            return dict(_partition(row) for row in rows)
-        case _:
-            raise BuildError("sfdisk shows no partitions", evidence=text[:200])
-
-
-def _partition(row: object) -> tuple[str, Partition]:
-    match row:
-        case {"name": str(name), "start": int(start), "size": int(size)}:
-            return name, Partition(start=start * _SECTOR, size=size * _SECTOR)
-        case _:
-            raise BuildError("a partition without a name", evidence=repr(row)[:200])
-
-
-def _root(raw: Path, partition: Partition, target: Path) -> Path:
-    with raw.open("rb") as disk, target.open("wb") as file:
-        disk.seek(partition.start)
-        used = int.from_bytes(disk.read(_ROOT_SIZE.stop)[_ROOT_SIZE], "little")
-        if not 0 < used <= partition.size:
-            raise BuildError("the root is no SquashFS", evidence=f"{used} bytes used of {partition.size}")
-        disk.seek(partition.start)
-        left = -(-used // _SQUASHFS_PAD) * _SQUASHFS_PAD
-        while piece := disk.read(min(left, 1 << 20)):
-            left -= file.write(piece)
-    return target
+def parts_of(disk: Entry, store: Store, key: PublicKey, folder: Path) -> Mapping[str, Path]:
+    """Of the disk's own upgrade bundle: what an ISO starts is what the disk starts. Raises BundleError,
+    SignatureError."""
+    with store.path_of(disk.artifact(appliance.BUNDLE).sha256).open("rb") as file:
+        for part in bundle.open_bundle(file, key).parts:
+            with (folder / part.name).open("wb") as out:
+                out.writelines(bundle.chunks(file, part))
+    return {name: folder / name for name in bundle.PARTS}
 
 
 def contents_of(

@@ -1,36 +1,21 @@
 """The release around the disk: what it is read from, how it is put into a folder, and what building it needs."""
 
 import hashlib
+import io
 from pathlib import Path
 
 import pytest
 
+from images import bundle
 from images.appliance.iso import label_of
-from images.appliance.release import KEY, SBOM, SIGNATURE, SUMS, last_sbom, partitions, place, recipe_of
-from images.appliance.release import Partition as Part
-from images.errors import BuildError
+from images.appliance.release import KEY, SBOM, SIGNATURE, SUMS, last_sbom, parts_of, place, recipe_of
+from images.errors import SignatureError
 from images.means import lacking
 from images.ramdisk.modules import Variant
 from images.signature import make_key, read_public, verify
 from images.store import Entry, Store
 
-TABLE = """{"partitiontable": {"label": "gpt", "partitions": [
- {"node": "disk.raw1", "start": 2048, "size": 2048, "type": "21", "name": "bios"},
- {"node": "disk.raw3", "start": 1048576, "size": 8, "type": "0F", "name": "root-a"}]}}"""
 SECRET = make_key(bytes(range(40)))
-
-
-def test_partitions_are_found_by_name() -> None:
-    assert partitions(TABLE) == {
-        "bios": Part(start=1 << 20, size=1 << 20),
-        "root-a": Part(start=512 << 20, size=4096),
-    }
-
-
-@pytest.mark.parametrize("text", ["{}", '{"partitiontable": {"partitions": [{"start": 1, "size": 2}]}}'])
-def test_a_disk_without_named_partitions_is_refused(text: str) -> None:
-    with pytest.raises(BuildError):
-        partitions(text)
 
 
 def test_the_label_of_the_medium_is_of_its_version() -> None:
@@ -47,6 +32,26 @@ def stored(store: Store, recipe: str, files: dict[str, bytes]) -> Entry:
     entry = Entry(recipe=recipe, key="ab" * 32, artifacts=tuple(artifacts))
     store.record(entry)
     return entry
+
+
+def test_an_iso_starts_the_parts_of_the_disks_own_bundle(tmp_path: Path) -> None:
+    store, given = Store(tmp_path / "store"), {name: tmp_path / f"given.{name}" for name in bundle.PARTS}
+    for name, path in given.items():
+        path.write_bytes(name.encode() * 1000)
+    described = tuple(bundle.describe(path, name) for name, path in given.items())
+    state = bundle.StateForm(form=1, schema="0001", kinds=())
+    manifest = bundle.Manifest(version="0.1.0", build="0" * 12, state=state, parts=described)
+    out = io.BytesIO()
+    bundle.pack(manifest, SECRET, given, out)
+    disk = stored(store, "appliance-generic", {"appliance.upgrade": out.getvalue()})
+
+    parts = parts_of(disk, store, SECRET.public, tmp_path)
+
+    assert {name: path.read_bytes() for name, path in parts.items()} == {
+        name: path.read_bytes() for name, path in given.items()
+    }
+    with pytest.raises(SignatureError):
+        parts_of(disk, store, make_key(bytes(40)).public, tmp_path)
 
 
 def test_a_release_in_a_folder_can_be_checked_by_its_sums_and_its_key(tmp_path: Path) -> None:

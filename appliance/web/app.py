@@ -170,7 +170,8 @@ class _Looks:
         draw, drawn = draw_of(self._pages, page), dict[str, str]()
         for key in sorted(update.keys):
             drawn.update(self._hub.drawn(page, key, draw))
-        log = [self._pages.event(event) for event in update.events if _is_shown(page, event.machine)]
+        shown = (event for event in update.events if _is_shown(page, event.machine))
+        log = [self._hub.line(event, self._pages.event) for event in shown]
         body = json.dumps({"parts": drawn, "log": log, "said": update.said})
         return f"id: {update.mark}\ndata: {body}\n\n"
 

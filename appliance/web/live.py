@@ -6,7 +6,7 @@ the same. It lags behind, it never piles up: what is not sent yet is a version n
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -69,6 +69,7 @@ class Hub:
         self._reader: asyncio.Task[None] | None = None
         self._changed: dict[str, int] = {}
         self._drawn: dict[tuple[str, str], tuple[int, Mapping[str, str]]] = {}
+        self._lines: dict[int, str] = {}
 
     def mark(self) -> str:
         """Of what a page that is drawn now shows."""
@@ -81,7 +82,7 @@ class Hub:
         """The latest event that was read."""
         return self._seen or 0
 
-    async def watch(self, mark: str) -> AsyncIterator[Update | None]:
+    async def watch(self, mark: str) -> AsyncGenerator[Update | None, None]:
         """What changed since `mark`; None now and then when nothing did, so that a dead connection is noticed."""
         self._enter()
         try:
@@ -107,6 +108,14 @@ class Hub:
         if kept is None or kept[0] != changed:
             kept = self._drawn[page, key] = (changed, draw(key))
         return kept[1]
+
+    def line(self, event: EventView, draw: Callable[[EventView], str]) -> str:
+        """Drawn once, whoever asks: what happened does not change."""
+        if len(self._lines) > _KEPT:
+            self._lines.clear()
+        if (kept := self._lines.get(event.seq)) is None:
+            kept = self._lines[event.seq] = draw(event)
+        return kept
 
     def _version_of(self, mark: str) -> int:
         life, _, version = mark.rpartition("-")
@@ -146,6 +155,7 @@ class Hub:
             self._reader.cancel()
             self._reader = None
             self._drawn.clear()
+            self._lines.clear()
 
     def _look_at_all(self) -> None:
         """What happened while nobody looked is told to pages that were drawn meanwhile, unless it is too much."""

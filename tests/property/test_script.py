@@ -4,7 +4,7 @@ import re
 import shlex
 from ipaddress import IPv4Address
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pxe.boot import Endpoints, RunKernel, Wait
@@ -27,6 +27,7 @@ def operators(script: str) -> int:
     return sum(word in {"&&", "||"} for word in script.split())
 
 
+@example("", "", ["0", "---"])
 @given(values, values, st.lists(values, max_size=4))
 def test_run_kernel_has_its_own_commands_only(kernel: str, initrd: str, arguments: list[str]) -> None:
     intent = RunKernel(kernel="/" + kernel, initrd="/" + initrd, arguments=tuple(arguments))
@@ -38,7 +39,7 @@ def test_run_kernel_has_its_own_commands_only(kernel: str, initrd: str, argument
     assert operators(script) == 6
     assert "${" not in script.split(":retry")[0]
     line = script.splitlines()[2].split()
-    words = [f"http://10.20.0.1/{kernel}", "initrd=initrd", *arguments, BOOTS]
+    words = [f"http://10.20.0.1/{kernel}", "initrd=initrd", BOOTS, *arguments]
     assert line == ["kernel", *words, "||", "goto", "retry"]
 
 
@@ -54,6 +55,7 @@ def test_wait_has_its_own_commands_only(reason: str, seconds: int) -> None:
     assert script.isascii()
 
 
+@example("", "", ["0", "---"])
 @given(values, values, st.lists(values, max_size=4))
 def test_grub_reads_every_value_in_quotes_as_itself(kernel: str, initrd: str, arguments: list[str]) -> None:
     """shlex quotes as GRUB does: nothing is special between single quotes, and nothing but they ends them."""
@@ -63,7 +65,7 @@ def test_grub_reads_every_value_in_quotes_as_itself(kernel: str, initrd: str, ar
     except ConfigError:
         return
     _, linux, initrd_line, end = config.splitlines()
-    assert shlex.split(linux) == ["if", "linux", *_last_ends([f"(http,10.20.0.1)/{kernel}", *arguments, BOOTS]), "then"]
+    assert shlex.split(linux) == ["if", "linux", *_last_ends([f"(http,10.20.0.1)/{kernel}", BOOTS, *arguments]), "then"]
     assert shlex.split(initrd_line) == ["if", "initrd", f"(http,10.20.0.1)/{initrd};", "then", "boot;", "fi"]
     assert end == "fi"
 

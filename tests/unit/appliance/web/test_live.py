@@ -7,7 +7,7 @@ from dataclasses import replace
 from appliance.api.fake import FakeApplication
 from appliance.model.network_views import HistoryView, SampleView
 from appliance.model.phase import Phase
-from appliance.model.views import MachineView, ProgressView, StepView
+from appliance.model.views import EventView, MachineView, ProgressView, StepView
 from appliance.web.live import METER, SITE, Hub, Update
 from tests.unit.appliance.conductor.virtual import run
 
@@ -145,3 +145,22 @@ def test_pages_that_viewers_make_up_are_not_kept_for_ever() -> None:
         assert hub.drawn("networks/0", SITE, lambda _key: {"part": "second"}) == {"part": "second"}
 
     play(scene)
+
+
+def test_a_line_is_drawn_once_for_all_viewers_and_anew_for_the_next_ones() -> None:
+    drawn: list[int] = []
+
+    def draw(event: EventView) -> str:
+        drawn.append(event.seq)
+        return event.text
+
+    async def scene(_application: FakeApplication, hub: Hub) -> None:
+        first, second = (EventView(seq=seq, time=0.0, machine="", run="", kind="k", text=f"{seq}") for seq in (1, 2))
+        watch = hub.watch("")
+        await anext(watch)
+        assert [hub.line(event, draw) for event in (first, second, first)] == ["1", "2", "1"]
+        await watch.aclose()
+        assert hub.line(first, draw) == "1"
+
+    play(scene)
+    assert drawn == [1, 2, 1]

@@ -46,5 +46,9 @@ class BundleError(ImagesError):
     pass
 
 
+class SetError(ImagesError):
+    pass
+
+
 class ImageFormatError(ImagesError):
     pass

@@ -70,6 +70,7 @@ bmcs     = ["10.77.1.10", "10.77.1.11"]
 user     = "admin"
 password = "as-delivered"
 rack     = "r12"
+disk     = "plain"
 """
 
 

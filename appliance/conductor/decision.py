@@ -11,6 +11,7 @@ what was heard in this life of the daemon) and names one next thing; the outbox 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 
 from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import Attempt
@@ -52,7 +53,12 @@ class AskConsole:
     """The last lines of the machine's serial console, as one line; "" where nothing records it."""
 
 
-Question = AskIdentity | AskPower | AskShell | AskConsole
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskCluster:
+    """How far the step's work on a cluster is."""
+
+
+Question = AskIdentity | AskPower | AskShell | AskConsole | AskCluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +101,26 @@ class Failed:
 Outcome = Done | Retry | Failed
 Decision = Tell | Ask | Wait | Outcome
 
-Answer = SystemIdentity | PowerState | str
+
+class Progress(Enum):
+    NOT_BEGUN = "not begun"
+    AT_WORK = "at work"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSight:
+    """What a look at node or cluster shows. `words` is one sentence; `evidence` counts where it is done, `problem`
+    where it failed."""
+
+    progress: Progress
+    words: str
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    problem: Problem | None = None
+
+
+Answer = SystemIdentity | PowerState | ClusterSight | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

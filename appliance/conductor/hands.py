@@ -6,8 +6,9 @@ from ipaddress import IPv4Address
 from typing import Protocol
 
 from appliance.bmc.port import Bmc
-from appliance.conductor.decision import AgentView, Wait
+from appliance.conductor.decision import AgentView, ClusterSight, Wait
 from appliance.conductor.memory import Memory
+from appliance.model.cluster import ClusterAction
 from appliance.model.identity import Bound, IdentityPolicy
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.orders import Trace
@@ -76,6 +77,21 @@ class Traces(Protocol):
         ...
 
 
+class Clusters(Protocol):
+    """Clusters and their nodes, whatever engine they are of."""
+
+    async def look(self, machine: MachineName, do: ClusterAction) -> ClusterSight:
+        """How far the step is. Changes nothing.
+
+        Raises `UnreachableError` while node or cluster may still come up, another `InnervateError` for good.
+        """
+        ...
+
+    async def begin(self, machine: MachineName, do: ClusterAction) -> str:
+        """Gets it going and returns at once, with what was begun. What is at work already is left at work."""
+        ...
+
+
 class Waiting:
     """What each machine waits for now: said by the outbox, shown by the views, kept nowhere else."""
 
@@ -111,3 +127,4 @@ class Hands:
     last_words: Callable[[MachineName], str] = _no_console
     tokens: Tokens | None = None
     policy: IdentityPolicy = field(default_factory=IdentityPolicy)
+    clusters: Clusters | None = None

@@ -11,6 +11,15 @@ from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.amend import amended
 from appliance.model.bmc import SystemIdentity
+from appliance.model.cluster import (
+    ClusterSpec,
+    ConfirmCluster,
+    FoundCluster,
+    JoinCluster,
+    Member,
+    NodeRole,
+    PrepareNode,
+)
 from appliance.model.hardware import HardwareFacts
 from appliance.model.identity import Bound, Placed, Rung, Standing
 from appliance.model.ids import MachineName, Nonce, RunId
@@ -132,6 +141,7 @@ class MachineState:
     placed: Placed | None = None
     bound: Bound | None = None
     disputed: Nonce | None = None
+    member: Member | None = None
 
     @property
     def standing(self) -> Standing:
@@ -180,6 +190,7 @@ class MachineState:
             spare_of=self.spare_of,
             replaced=self.replaced is not None,
             drained=self.drained,
+            member=self.member,
         )
 
 
@@ -293,7 +304,7 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Inspect():
             return amended(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
         case WriteImage():
-            state = amended(state, installed=None, facts_current=False, drained=False)
+            state = amended(state, installed=None, facts_current=False, drained=False, member=None)
             return amended(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce)
         case WriteSeed(network=network):
             state = _enter(state, Phase.DEPLOYING, now)
@@ -308,9 +319,11 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Drain():
             return _enter(state, Phase.RELEASING, now)
         case Wipe():
-            state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce)
+            state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce, member=None)
             return _enter(state, _emptying(errand), now)
         case Rescue() | SetPower() | Retire():
+            return state
+        case PrepareNode() | FoundCluster() | JoinCluster() | ConfirmCluster():
             return state
         case _:
             assert_never(action)
@@ -320,7 +333,7 @@ def _installs(state: MachineState, do: RunInstaller, intent: StepIntent, now: fl
     """A step that is taken up again finds the installer where it is, perhaps done: the disk then stays what boots."""
     assert state.attempt is not None  # noqa: S101  the intent made it
     installer = installing.begun(state.installing, do, state.attempt)
-    state = amended(state, installed=None, facts_current=False, drained=False, installing=installer)
+    state = amended(state, installed=None, facts_current=False, drained=False, installing=installer, member=None)
     nonces = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce, boots_disk=installer.done)
     return _enter(nonces, Phase.DEPLOYING, now)
 
@@ -381,10 +394,23 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
             return _rescued(_proof(state, "rescue", detail, now), result, now)
         case Retire():
             return _retired(_proof(state, "retired", detail, now), now)
+        case FoundCluster(cluster=cluster):
+            return _joined(_proof(state, "cluster founded", detail, now), cluster, NodeRole.CONTROL_PLANE, now)
+        case JoinCluster(cluster=cluster, role=role):
+            return _joined(_proof(state, "cluster joined", detail, now), cluster, role, now)
+        case PrepareNode():
+            return _proof(state, "node prepared", detail, now)
+        case ConfirmCluster():
+            member = replace(state.member, confirmed=True) if state.member is not None else None
+            return _proof(amended(state, member=member), "cluster ready", detail, now)
         case BootAgent() | WriteSeed() | SetPower():
             return state
         case _:
             assert_never(step.do)
+
+
+def _joined(state: MachineState, cluster: ClusterSpec, role: NodeRole, now: float) -> MachineState:
+    return amended(state, member=Member(cluster=cluster.name, role=role, set=cluster.set, since=now))
 
 
 def _rescued(state: MachineState, result: StepResult, now: float) -> MachineState:
@@ -397,7 +423,7 @@ def _rescued(state: MachineState, result: StepResult, now: float) -> MachineStat
 def _retired(state: MachineState, now: float) -> MachineState:
     """What was observed stays; what the machine could boot or be reached by is gone."""
     gone = amended(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
-    gone = amended(gone, placed=None, bound=None)
+    gone = amended(gone, placed=None, bound=None, member=None)
     return _enter(amended(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
 
 

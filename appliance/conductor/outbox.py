@@ -13,6 +13,7 @@ from appliance.bmc.port import Bmc
 from appliance.conductor.decision import (
     Answer,
     Ask,
+    AskCluster,
     AskConsole,
     AskIdentity,
     AskPower,
@@ -29,12 +30,13 @@ from appliance.conductor.decision import (
     Work,
 )
 from appliance.conductor.handlers import decide
-from appliance.conductor.hands import Hands
+from appliance.conductor.hands import Clusters, Hands
 from appliance.conductor.runs import Attempt
 from appliance.conductor.tasks import task_of
 from appliance.errors import BmcSilentError, InnervateError, MachineryError, UnreachableError
+from appliance.model.cluster import ClusterAction
 from appliance.model.ids import MachineName
-from appliance.model.orders import BootOrder, ForgetOrder, Order, PowerOrder, TokenOrder
+from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, Order, PowerOrder, TokenOrder
 from appliance.plan import Step
 from appliance.store.identity_records import TokenPlaced
 from appliance.store.records import (
@@ -159,6 +161,8 @@ class _Outbox:
                     return await self._place(number), None, False
                 case ForgetOrder(trace=trace):
                     return await self._hands.traces.forget(self._machine, trace), None, False
+                case ClusterOrder():
+                    return await self._clusters().begin(self._machine, self._cluster_action()), None, False
                 case _:
                     assert_never(order)
         except MachineryError:
@@ -200,10 +204,20 @@ class _Outbox:
                 return await self._bmc().power_state()
             case AskShell():
                 return await self._enter(question)
+            case AskCluster():
+                return await self._clusters().look(self._machine, self._cluster_action())
             case AskConsole():
                 return await asyncio.to_thread(self._hands.last_words, self._machine)
             case _:
                 assert_never(question)
+
+    def _clusters(self) -> Clusters:
+        assert self._hands.clusters is not None  # noqa: S101  such plans are made where there are any
+        return self._hands.clusters
+
+    def _cluster_action(self) -> ClusterAction:
+        assert isinstance(self._step.do, ClusterAction)  # noqa: S101  no other handler asks
+        return self._step.do
 
     def _bmc(self) -> Bmc:
         return self._hands.bmc_of(self._machine)

@@ -6,6 +6,7 @@ from typing import assert_never
 from appliance.conductor.hands import Hands
 from appliance.conductor.runs import Attempt
 from appliance.errors import RefusedError
+from appliance.model.cluster import ConfirmCluster, FoundCluster, JoinCluster, PrepareNode
 from appliance.model.identity import Bound
 from appliance.plan import (
     BootAgent,
@@ -56,6 +57,8 @@ async def task_of(hands: Hands, step: Step, attempt: Attempt, reader: Bound | No
         case Inspect():
             return protocol.Inspect(id=attempt.task, fence=attempt.fence)
         case Enrol() | BootAgent() | ConfirmShell() | SetPower() | Drain() | Retire() | RunInstaller():
+            raise AssertionError(f"{step.id} is no work of the agent's")
+        case PrepareNode() | FoundCluster() | JoinCluster() | ConfirmCluster():
             raise AssertionError(f"{step.id} is no work of the agent's")
         case _:
             assert_never(step.do)

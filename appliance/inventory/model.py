@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from appliance.model.bmc import SystemIdentity
+from appliance.model.cluster import Member, SetRef
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.links import MachineNetwork
@@ -53,6 +54,7 @@ class MachineRecord:
     spare_of: str = ""
     replaced: bool = False
     drained: bool = False
+    member: Member | None = None
 
     @property
     def in_hand(self) -> bool:
@@ -67,13 +69,15 @@ class MachineRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """With `by_role` only machines that have a role are installed, each on the disk that `disks` states for it.
-    `ignition` is the ramdisk that configures an image on a disk, None where it was not built."""
+    `ignition` is the ramdisk that configures an image on a disk, None where it was not built. `sets` are artifact sets
+    whose files and images are all at hand, by their names (`kubeadm v1.20.2`)."""
 
     machines: Mapping[MachineName, MachineRecord]
     images: Mapping[ImageName, OsRef]
     ignition: InstallerRef | None = None
     by_role: bool = False
     disks: Mapping[str, tuple[DiskPolicy, Overwrite]] = field(default_factory=dict)
+    sets: Mapping[str, SetRef] = field(default_factory=dict)
 
     def record(self, name: MachineName) -> MachineRecord:
         """A machine of which nothing was seen yet has the empty record."""

@@ -45,4 +45,11 @@ class ForgetOrder:
     order: Literal["forget"] = "forget"
 
 
-Order = PowerOrder | BootOrder | TokenOrder | ForgetOrder
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterOrder:
+    """The step's work on a cluster is begun, on the node or by the cluster's API."""
+
+    order: Literal["cluster"] = "cluster"
+
+
+Order = PowerOrder | BootOrder | TokenOrder | ForgetOrder | ClusterOrder

@@ -109,4 +109,28 @@ STEPS: dict[str, StepRule] = {
         evidence="power is off; lease, name and BMC log-in looked for and not found",
         costs=Cost.BMC,
     ),
+    "prepare-node": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the installed system has been confirmed; the set's files and images are at hand, each by its hash",
+        evidence="the node's own word that all of it is in place, and that its container runtime runs",
+        costs=Cost.UPLINK,
+    ),
+    "found-cluster": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the node is prepared",
+        evidence="the cluster's API answers on the node, with keys that are in the vault",
+        costs=Cost.NOTHING,
+    ),
+    "join-cluster": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the node is prepared; the cluster was founded",
+        evidence="the cluster lists the node under the machine's own name and address",
+        costs=Cost.NOTHING,
+    ),
+    "confirm-cluster": StepRule(
+        kind=StepKind.READ,
+        before="every node has joined",
+        evidence="the API answers at the cluster's endpoint; every node is ready, in its version and role",
+        costs=Cost.NOTHING,
+    ),
 }

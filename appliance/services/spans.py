@@ -11,7 +11,7 @@ from opentelemetry.trace import Span, StatusCode, Tracer
 from appliance.conductor.memory import Memory
 from appliance.conductor.runs import RunStatus
 from appliance.model.ids import MachineName, RunId, StepId
-from appliance.model.orders import BootOrder, ForgetOrder, Order, PowerOrder, TokenOrder
+from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, Order, PowerOrder, TokenOrder
 from appliance.model.views import RunState
 from appliance.services.views import describe
 from appliance.store.records import (
@@ -128,6 +128,8 @@ def _called(order: Order) -> str:
             return "token"
         case ForgetOrder():
             return "forget"
+        case ClusterOrder():
+            return "cluster"
 
 
 def _ns(seconds: float) -> int:

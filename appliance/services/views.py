@@ -12,7 +12,7 @@ from appliance.conductor.position import step_state
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.hardware import Disk, HardwareFacts, Neighbour
 from appliance.model.ids import MachineName
-from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder, TokenOrder
+from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, PowerOrder, TokenOrder
 from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
@@ -452,6 +452,8 @@ def _order(sent: OrderSent) -> str:
             return "put a one-time token into the BMC's drive"
         case ForgetOrder(trace=trace):
             return f"forget its {trace.value}"
+        case ClusterOrder():
+            return "begin this step's work on the cluster"
         case _:
             assert_never(sent.order)
 

@@ -4,12 +4,14 @@ from typing import assert_never
 
 from appliance.conductor.decision import Decision, View
 from appliance.conductor.handlers.agent import boot_agent, read_facts, work
+from appliance.conductor.handlers.cluster import cluster_step
 from appliance.conductor.handlers.enrol import enrol
 from appliance.conductor.handlers.install import boot_disk
 from appliance.conductor.handlers.installer import run_installer
 from appliance.conductor.handlers.power import set_power
 from appliance.conductor.handlers.release import drain, retire
 from appliance.conductor.handlers.shell import confirm
+from appliance.model.cluster import ConfirmCluster, FoundCluster, JoinCluster, PrepareNode
 from appliance.plan import (
     BootAgent,
     BootDisk,
@@ -49,5 +51,7 @@ def decide(view: View, now: float) -> Decision:
             return drain(view, do, now)
         case Retire():
             return retire(view, now)
+        case PrepareNode() | FoundCluster() | JoinCluster() | ConfirmCluster():
+            return cluster_step(view, now)
         case _:
             assert_never(view.step.do)

@@ -1,0 +1,114 @@
+"""Clusters: what is wanted of one, and as what a machine belongs to it. No engine's own words stand here."""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Network
+from typing import Literal, NewType
+
+from appliance.errors import SiteError
+from appliance.model.ids import MachineName
+from images.artifact_set import Engine
+
+ClusterName = NewType("ClusterName", str)
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_REGISTRY = re.compile(r"[a-z0-9.-]{1,253}:\d{1,5}")
+API_PORT = 6443
+
+
+class NodeRole(Enum):
+    CONTROL_PLANE = "control-plane"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetRef:
+    """A version of an engine: the artifact set whose description has this SHA-256."""
+
+    engine: Engine
+    version: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not _SHA256.fullmatch(self.sha256):
+            raise SiteError(
+                f"{self.sha256[:70]!r} is no SHA-256", next_action="name the set as innervate set list does"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterSpec:
+    """What every node of a cluster is told. `endpoint` is where its API answers, whichever control plane runs;
+    `names` are others that its certificate shall hold. `registry` is HOST:PORT of where its images come from."""
+
+    name: ClusterName
+    set: SetRef
+    endpoint: IPv4Address
+    registry: str
+    pods: IPv4Network
+    services: IPv4Network
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _LABEL.fullmatch(self.name):
+            raise SiteError(
+                f"{self.name[:70]!r} cannot be a cluster's name",
+                next_action="use lower-case letters, digits and dashes, at most 40 characters",
+            )
+        if not _REGISTRY.fullmatch(self.registry):
+            raise SiteError(f"{self.registry[:70]!r} is no registry", next_action="state it as HOST:PORT")
+        if self.pods.overlaps(self.services) or self.endpoint in self.pods or self.endpoint in self.services:
+            raise SiteError(
+                f"{self.name}: its networks overlap",
+                evidence=f"pods {self.pods}, services {self.services}, endpoint {self.endpoint}",
+                next_action="give pods and services networks of their own that nothing else on the site uses",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """As what a machine belongs to a cluster since `since` (seconds since the epoch). `confirmed`: the cluster said
+    of all its nodes that they are ready; noted with the control plane that was asked."""
+
+    cluster: ClusterName
+    role: NodeRole
+    set: SetRef
+    since: float
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareNode:
+    """Whatever a node of this version needs before it can begin: programs, container runtime, kernel settings."""
+
+    cluster: ClusterSpec
+    role: NodeRole
+    action: Literal["prepare-node"] = "prepare-node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundCluster:
+    """The machine becomes the first control plane; the cluster's keys come to be there."""
+
+    cluster: ClusterSpec
+    action: Literal["found-cluster"] = "found-cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinCluster:
+    cluster: ClusterSpec
+    role: NodeRole
+    action: Literal["join-cluster"] = "join-cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmCluster:
+    """Its API answers at the endpoint, and these nodes are ready; asked of the cluster itself."""
+
+    cluster: ClusterSpec
+    nodes: tuple[MachineName, ...]
+    action: Literal["confirm-cluster"] = "confirm-cluster"
+
+
+ClusterAction = PrepareNode | FoundCluster | JoinCluster | ConfirmCluster

@@ -20,6 +20,7 @@ InnervateError
 |   |   |-- BmcSessionsFullError   others hold all of its sessions
 |   |   +-- BmcTaskError           it began, and then failed or lost, a task
 |   |-- AgentError       the agent in the ramdisk refused or failed
+|   |-- ClusterError     a cluster, or a node on its way into one, refused or failed
 |   +-- ShellError       the installed system refused
 +-- MachineryError       our own disk, socket or process failed
 """
@@ -124,6 +125,10 @@ class BmcTaskError(BmcError):
 
 class AgentError(StepError):
     code = "agent"
+
+
+class ClusterError(StepError):
+    code = "cluster"
 
 
 class ShellError(StepError):

@@ -56,19 +56,17 @@ def _on(view: View, sight: ClusterSight, seen: float, now: float) -> Decision:
 
 
 def _told(view: View, sent: SentOrder | None, seen: float, words: str, now: float) -> Decision:
-    """An order that was refused is given again, as is one that the appliance did not live to see answered; one that
-    was taken has to show itself."""
-    if sent is None or (not sent.answered and len(view.attempt.orders) < _ORDERS):
+    """Ordered once more where it was refused, where the appliance did not live to see the answer, and where nothing
+    shows of it: a machine that lost its power has forgotten it."""
+    if sent is None:
         return Tell(order=ClusterOrder(), why=words)
-    if sent.problem is not None:
-        if len(view.attempt.orders) >= _ORDERS:
-            return Failed(problem=sent.problem)
-        if now >= sent.at + _LOOK_EVERY:
-            return Tell(order=ClusterOrder(), why=f"again: {sent.problem.message}")
-        return Wait(why=sent.problem.message, until=sent.at + _LOOK_EVERY)
-    if now > sent.at + _BEGINS_WITHIN and seen > sent.at:
-        return Failed(problem=_not_begun(words))
-    return _again(seen, words, now)
+    wait = _LOOK_EVERY if sent.problem is not None else _BEGINS_WITHIN if sent.answered else 0.0
+    why = sent.problem.message if sent.problem is not None else words
+    if now < sent.at + wait or seen <= sent.at:
+        return _again(seen, why, now)
+    if len(view.attempt.orders) >= _ORDERS:
+        return Failed(problem=sent.problem or _not_begun(words))
+    return Tell(order=ClusterOrder(), why=why)
 
 
 def _sent(view: View) -> SentOrder | None:
@@ -100,7 +98,7 @@ def _unexplained(sight: ClusterSight) -> Problem:
 def _not_begun(words: str) -> Problem:
     return Problem(
         code="cluster",
-        message=f"the machine took the order and has done nothing of it in {_BEGINS_WITHIN:.0f} s",
+        message=f"the machine took the order {_ORDERS} times and shows nothing of it",
         evidence=words,
         next_action="enter the machine with innervate ssh and look at its journal; then plan again",
     )

@@ -1,4 +1,4 @@
-"""A step towards a cluster looks first, orders once, and knows what to think of silence. Seconds since it was taken up."""
+"""A step towards a cluster looks first, orders once, and knows what to think of silence. In seconds since it began."""
 
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
@@ -86,6 +86,8 @@ DONE = Done(evidence={"node": "v1"})
         (2, saw(1, Progress.FAILED, BROKEN), (ordered(1),), Wait(why="words", until=BEGAN + 3)),
         (5, saw(4, Progress.FAILED, BROKEN), (ordered(1),), Failed(problem=BROKEN)),
         (2, saw(1, Progress.NOT_BEGUN), (ordered(1, problem=UNREACHED),), Wait(why=UNREACHED.message, until=BEGAN + 3)),
+        (40, saw(39, Progress.NOT_BEGUN), (ordered(1),), TELL),
+        (40, saw(39, Progress.NOT_BEGUN), (ordered(20),), Wait(why="words", until=BEGAN + 41)),
         (4, silent(3, unreachable=True), (), Wait(why=UNREACHED.message, until=BEGAN + 5)),
         (5, silent(3, unreachable=True), (), Ask(question=AskCluster(), why=UNREACHED.message)),
         (1700, silent(1699, unreachable=True), (), Failed(problem=UNREACHED)),
@@ -103,10 +105,10 @@ def test_an_order_that_is_refused_again_and_again_fails_for_its_reason() -> None
     assert at(9, saw(8, Progress.NOT_BEGUN), *refused) == Failed(problem=UNREACHED)
 
 
-def test_an_order_that_was_taken_and_shows_nothing_fails_with_what_was_seen() -> None:
-    decision = at(40, saw(39, Progress.NOT_BEGUN), ordered(1))
+def test_an_order_that_was_taken_thrice_and_shows_nothing_fails_with_what_was_seen() -> None:
+    decision = at(99, saw(98, Progress.NOT_BEGUN), *(ordered(20 * number, number=number) for number in (1, 2, 3)))
     assert isinstance(decision, Failed)
-    assert "done nothing" in decision.problem.message
+    assert "shows nothing" in decision.problem.message
     assert decision.problem.next_action
 
 

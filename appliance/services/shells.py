@@ -11,6 +11,7 @@ import paramiko
 from paramiko.pkey import UnknownKeyType
 
 from appliance.errors import MachineryError, ShellError, UnreachableError
+from appliance.model.secret import Secret
 from appliance.model.text import clean
 from images.errors import ImagesError
 from images.ports import Processes
@@ -52,10 +53,18 @@ class SshShells:
         self._key = key
 
     def run(self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...]) -> str:
+        return clean(self.feed(address, user, host_keys, argv, Secret("")), _OUTPUT)
+
+    def feed(
+        self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...], fed: Secret
+    ) -> str:
+        """The same, with `fed` on the command's standard input; its output as it came, which is hostile text."""
         with paramiko.SSHClient() as client:
             self._connect(client, address, user, host_keys)
             try:
-                _, output, _ = client.exec_command(shlex.join(argv), timeout=_COMMAND)
+                given, output, _ = client.exec_command(shlex.join(argv), timeout=_COMMAND)
+                given.write(fed.reveal())
+                given.channel.shutdown_write()
                 text = output.read(_OUTPUT).decode(errors="replace").strip()
                 # recv_exit_status has no timeout, and a host that never tells would keep this thread for good.
                 if not output.channel.status_event.wait(_COMMAND):
@@ -69,7 +78,7 @@ class SshShells:
                 evidence=clean(text, 300),
                 next_action="enter the machine with innervate ssh and run it by hand",
             )
-        return clean(text, _OUTPUT)
+        return text
 
     def _connect(self, client: paramiko.SSHClient, address: IPv4Address, user: str, host_keys: tuple[str, ...]) -> None:
         for key in _usable(host_keys):

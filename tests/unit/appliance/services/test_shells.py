@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import MachineryError, ShellError, UnreachableError
+from appliance.model.secret import Secret
 from appliance.services.shells import SshShells, ensure_key
 from images.ports import Finished
 from images.processes import HostProcesses
@@ -99,6 +100,14 @@ def test_the_right_key_both_ways(host: Host) -> None:
     assert shells.run(HERE, "root", (host.host_key,), ("echo", "a b;", "$HOME")) == "a b; $HOME"
     odd = ("ssh-nonsense " + "A" * 44, "ssh-ed25519 " + "A" * 45, "ssh-ed25519 AAAA", RSA, host.host_key)
     assert shells.run(HERE, "root", odd, ("true",)) == ""
+
+
+@needs_sshd
+def test_what_is_fed_comes_in_and_comes_back_as_it_is(host: Host) -> None:
+    text = "one\ntwo \x1b[31m é\n" + "x" * 200_000
+    argv = ("sh", "-c", "head -n 2; cat >/dev/null")
+    fed = SshShells(host.key).feed(HERE, "root", (host.host_key,), argv, Secret(text))
+    assert fed == "one\ntwo \x1b[31m é"
 
 
 @needs_sshd

@@ -1,0 +1,90 @@
+"""What the appliance may do in the clusters that it made, and who was given which join token; sealed on the disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from appliance.errors import MachineryError, UsageError
+from appliance.kubernetes.objects import Access
+from appliance.kubernetes.tokens import JoinToken
+from appliance.model.cluster import ClusterName
+from appliance.model.codec import from_json, to_json
+from appliance.model.ids import MachineName
+from appliance.model.secret import Secret
+from appliance.store.secrets import SecretFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """The id of a token, and when it ends (seconds since the epoch)."""
+
+    id: str
+    expires: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    """`key` in the clear: this is what the file seals."""
+
+    ca: str = ""
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+    tokens: Mapping[MachineName, Issued] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Book:
+    clusters: Mapping[ClusterName, _Kept] = field(default_factory=dict)
+
+
+class ClusterKeys:
+    """Raises `MachineryError` where the file cannot be used."""
+
+    def __init__(self, file: SecretFile) -> None:
+        self._file = file
+        raw = file.load()
+        try:
+            self._book = _Book() if raw is None else from_json(_Book, raw)
+        except UsageError as error:
+            raise MachineryError(
+                "the clusters' keys cannot be read",
+                evidence="what the file holds is of another form",
+                next_action="restore the state folder from a backup of this version",
+            ) from error
+
+    def access(self, cluster: ClusterName) -> Access | None:
+        """None before the cluster was founded."""
+        kept = self._of(cluster)
+        return Access(ca=kept.ca, certificate=kept.certificate, key=Secret(kept.key)) if kept.key else None
+
+    def keep(self, cluster: ClusterName, access: Access) -> None:
+        kept = self._of(cluster)
+        opened = replace(kept, ca=access.ca, certificate=access.certificate, key=access.key.reveal())
+        self._save(cluster, opened)
+
+    def issued(self, cluster: ClusterName, now: float) -> Mapping[MachineName, Issued]:
+        """Those that are good still."""
+        return {name: one for name, one in self._of(cluster).tokens.items() if one.expires > now}
+
+    def issue(self, cluster: ClusterName, token: JoinToken, now: float) -> None:
+        """Known before it can be used: whoever comes with it is judged by this."""
+        tokens = {**self.issued(cluster, now), token.machine: Issued(id=token.id, expires=token.expires)}
+        self._save(cluster, replace(self._of(cluster), tokens=tokens))
+
+    def revoke(self, cluster: ClusterName, machine: MachineName) -> None:
+        tokens = {name: one for name, one in self._of(cluster).tokens.items() if name != machine}
+        self._save(cluster, replace(self._of(cluster), tokens=tokens))
+
+    def forget(self, cluster: ClusterName) -> None:
+        self._write({name: kept for name, kept in self._book.clusters.items() if name != cluster})
+
+    def _of(self, cluster: ClusterName) -> _Kept:
+        return self._book.clusters.get(cluster) or _Kept()
+
+    def _save(self, cluster: ClusterName, kept: _Kept) -> None:
+        if kept != self._of(cluster):
+            self._write({**self._book.clusters, cluster: kept})
+
+    def _write(self, clusters: Mapping[ClusterName, _Kept]) -> None:
+        book = _Book(clusters=clusters)
+        self._file.save(to_json(book))
+        self._book = book

@@ -410,7 +410,7 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
 
 
 def _joined(state: MachineState, cluster: ClusterSpec, role: NodeRole, now: float) -> MachineState:
-    return amended(state, member=Member(cluster=cluster.name, role=role, set=cluster.set, since=now))
+    return amended(state, member=Member(cluster=cluster, role=role, since=now))
 
 
 def _rescued(state: MachineState, result: StepResult, now: float) -> MachineState:

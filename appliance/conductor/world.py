@@ -28,6 +28,7 @@ from appliance.plan import (
 )
 from appliance.store.records import (
     ApplianceNoted,
+    ClusterNoted,
     Entry,
     GoalAsked,
     GoalEnded,
@@ -138,7 +139,7 @@ class World:
                 self._send(sent, entry.time)
             case OrderAnswered() as answered:
                 self._answer(answered)
-            case SegmentNoted() | WebhookGaveUp() | ApplianceNoted():
+            case SegmentNoted() | WebhookGaveUp() | ApplianceNoted() | ClusterNoted():
                 pass
             case RequestHonoured() as honoured:
                 self._honour(honoured)

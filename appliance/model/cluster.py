@@ -71,9 +71,8 @@ class Member:
     """As what a machine belongs to a cluster since `since` (seconds since the epoch). `confirmed`: the cluster said
     of all its nodes that they are ready; noted with the control plane that was asked."""
 
-    cluster: ClusterName
+    cluster: ClusterSpec
     role: NodeRole
-    set: SetRef
     since: float
     confirmed: bool = False
 

@@ -116,17 +116,17 @@ def _check(spec: ClusterSpec, servers: Sequence[MachineRecord], agents: Sequence
 
 
 def _check_member(spec: ClusterSpec, record: MachineRecord) -> None:
-    member = record.member
-    if member is None:
+    if record.member is None:
         return
-    if member.cluster != spec.name:
+    has = record.member.cluster
+    if has.name != spec.name:
         raise PlanError(
-            f"{record.name} belongs to the cluster {member.cluster}",
+            f"{record.name} belongs to the cluster {has.name}",
             next_action=f"take it out of one of the two; {spec.name} gets it when it is free",
         )
-    if member.set != spec.set:
+    if has.set != spec.set:
         raise PlanError(
-            f"{record.name} runs {member.set.engine} {member.set.version}; {spec.set.version} is wanted",
+            f"{record.name} runs {has.set.engine} {has.set.version}; {spec.set.version} is wanted",
             next_action="state the version that the cluster has: there is no plan yet that upgrades one",
         )
 

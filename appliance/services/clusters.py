@@ -153,7 +153,7 @@ class ClusterDesk:
             await api.unbind(_AUTO_APPROVAL)
             if lacks := await api.ready():
                 return _at_work(f"its API is not ready yet: {lacks}")
-        return _done("founded", {"API": _url(do.cluster), "version": do.cluster.set.version})
+        return _done("founded", {"API": url_of(do.cluster), "version": do.cluster.set.version})
 
     async def _joined(self, machine: MachineName, do: JoinCluster) -> ClusterSight:
         sight = await self._job(machine, self._engine.joined(do))
@@ -176,12 +176,12 @@ class ClusterDesk:
     async def _confirmed(self, do: ConfirmCluster) -> ClusterSight:
         async with self._open(do.cluster) as api:
             if lacks := await api.ready():
-                return _at_work(f"the API at {_url(do.cluster)} is not ready: {lacks}")
+                return _at_work(f"the API at {url_of(do.cluster)} is not ready: {lacks}")
             nodes = {node.name: node for node in await api.nodes()}
         if waits := [why for name in do.nodes if (why := _lacks(nodes.get(name), name, do.cluster))]:
             return _at_work("; ".join(waits))
         ready = ", ".join(f"{name} {nodes[name].version}" for name in do.nodes)
-        return _done("ready", {"API": _url(do.cluster), "ready nodes": ready})
+        return _done("ready", {"API": url_of(do.cluster), "ready nodes": ready})
 
     async def _ticket(self, machine: MachineName, do: JoinCluster) -> Ticket:
         now, name = self._around.clock.now(), do.cluster.name
@@ -242,10 +242,10 @@ class ClusterDesk:
                 f"the appliance has no access to the cluster {cluster.name}",
                 next_action="plan again: the cluster has to be founded first",
             )
-        return self._around.connect(_url(cluster), access)
+        return self._around.connect(url_of(cluster), access)
 
 
-def _url(cluster: ClusterSpec) -> str:
+def url_of(cluster: ClusterSpec) -> str:
     return f"https://{cluster.endpoint}:{API_PORT}"
 
 

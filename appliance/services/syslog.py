@@ -20,6 +20,7 @@ from appliance.ports import Clock
 from appliance.services.views import event_view
 from appliance.store.records import (
     ApplianceNoted,
+    ClusterNoted,
     Entry,
     MachineSetAside,
     MachineSilent,
@@ -155,6 +156,8 @@ def severity_of(record: Record) -> Severity:
             return Severity.INFORMATIONAL if problem is None else Severity.WARNING
         case RunPaused() | MachineSetAside() | MachineSilent() | MachineStrayed() | SegmentNoted() | WebhookGaveUp():
             return Severity.WARNING
+        case ClusterNoted(refused=refused):
+            return Severity.WARNING if refused else Severity.INFORMATIONAL
         case ApplianceNoted(kept=kept):
             return Severity.NOTICE if kept else Severity.ERROR
         case _:

@@ -42,6 +42,7 @@ from appliance.store.records import (
     AddressLeased,
     ApplianceNoted,
     BootSeen,
+    ClusterNoted,
     Entry,
     FactsReceived,
     FirstBootSeen,
@@ -377,7 +378,7 @@ def describe(record: Record) -> str:
             return text
         case RequestHonoured(location=location):
             return f"a request was carried out: {location}"
-        case Noted(text=text) | SegmentNoted(text=text) | ApplianceNoted(text=text):
+        case Noted(text=text) | SegmentNoted(text=text) | ApplianceNoted(text=text) | ClusterNoted(text=text):
             return text
         case GoalSet() | GoalAsked() | GoalEnded():
             return _of_a_goal(record)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field
 
 from appliance.model.bmc import SystemIdentity
+from appliance.model.cluster import ClusterName
 from appliance.model.goal import Consent
 from appliance.model.hardware import Firmware, HardwareFacts
 from appliance.model.ids import Fence, GoalId, MachineName, Nonce, PlanDigest, RunId, StepId
@@ -360,6 +361,16 @@ class ApplianceNoted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterNoted:
+    """Of a cluster as a whole. `refused`: somebody asked of it what was not his."""
+
+    cluster: ClusterName
+    text: str
+    refused: bool
+    record: Literal["cluster-noted"] = "cluster-noted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookGaveUp:
     """So many events from `first` to `last` (entry numbers), too old to be tried on, will never reach the hook."""
 
@@ -418,7 +429,7 @@ Observation = (
 )
 """Concerns one machine, whether or not a run works on it."""
 
-OfTheSite = SegmentNoted | WebhookGaveUp | ApplianceNoted
+OfTheSite = SegmentNoted | WebhookGaveUp | ApplianceNoted | ClusterNoted
 """Worth a line in the timeline; concerns no machine and changes nothing."""
 
 Record = PlanStored | GoalRecord | RunRecord | Observation | OfTheSite | RequestHonoured
@@ -447,7 +458,7 @@ def machine_of(record: Record) -> MachineName | None:
     match record:
         case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded():
             return None
-        case SegmentNoted() | WebhookGaveUp() | ApplianceNoted() | RequestHonoured():
+        case SegmentNoted() | WebhookGaveUp() | ApplianceNoted() | ClusterNoted() | RequestHonoured():
             return None
         case GoalSet() | GoalAsked() | GoalEnded():
             return None

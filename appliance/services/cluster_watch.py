@@ -1,0 +1,92 @@
+"""Stands by every cluster for ever: kubelets ask for certificates when they join, and again before those end."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from appliance.conductor.memory import Memory
+from appliance.errors import InnervateError
+from appliance.kubernetes.api import Kubernetes
+from appliance.kubernetes.csr import NodeIdentity, Request, Ruling, judge
+from appliance.kubernetes.objects import Access
+from appliance.model.cluster import ClusterName, ClusterSpec
+from appliance.model.ids import MachineName
+from appliance.model.text import clean
+from appliance.ports import Clock
+from appliance.services.cluster_keys import ClusterKeys
+from appliance.services.clusters import Opened, url_of
+from appliance.store.records import ClusterNoted
+
+_EVERY = 2.0
+_NAME, _USER = 80, 80
+
+Connect = Callable[[str, Access], Opened]
+
+
+class ClusterWatch:
+    """`domain` is that of the machines' names."""
+
+    def __init__(self, memory: Memory, keys: ClusterKeys, connect: Connect, domain: str, clock: Clock) -> None:
+        self._memory, self._keys, self._connect, self._domain, self._clock = memory, keys, connect, domain, clock
+        self._silent: dict[ClusterName, str] = {}
+
+    async def run(self) -> None:
+        """Forever."""
+        while True:
+            await self._clock.sleep(_EVERY)
+            for cluster in self._clusters().values():
+                await self.look(cluster)
+
+    async def look(self, cluster: ClusterSpec) -> None:
+        """Decides on what was asked since the last look. A cluster that does not answer is asked again."""
+        if (access := self._keys.access(cluster.name)) is None:
+            return
+        try:
+            async with self._connect(url_of(cluster), access) as api:
+                for request in await api.requests():
+                    await self._decide(cluster, api, request)
+        except InnervateError as error:
+            self._tell_silence(cluster.name, str(error))
+        else:
+            self._silent.pop(cluster.name, None)
+
+    async def _decide(self, cluster: ClusterSpec, api: Kubernetes, request: Request) -> None:
+        judgement = judge(request, self._nodes(cluster))
+        if judgement.ruling is Ruling.LEAVE:
+            return
+        await api.decide(request, judgement)
+        refused = judgement.ruling is Ruling.DENY
+        verb = "refused" if refused else "approved"
+        asked = f"{clean(request.name, _NAME)} of {clean(request.user, _USER)}"
+        text = f"{cluster.name}: certificate {asked} {verb}: {judgement.why}"
+        self._memory.note(ClusterNoted(cluster=cluster.name, text=text, refused=refused))
+
+    def _clusters(self) -> Mapping[ClusterName, ClusterSpec]:
+        members = (state.member for state in self._memory.world.machines.values())
+        return {member.cluster.name: member.cluster for member in members if member is not None}
+
+    def _nodes(self, cluster: ClusterSpec) -> Mapping[str, NodeIdentity]:
+        """Its members, and who was given a token to join."""
+        found = {
+            str(name): self._identity(name)
+            for name, state in self._memory.world.machines.items()
+            if state.member is not None and state.member.cluster.name == cluster.name
+        }
+        for name, issued in self._keys.issued(cluster.name, self._clock.now()).items():
+            found[name] = replace(found.get(name) or self._identity(name), token=issued.id)
+        return found
+
+    def _identity(self, name: MachineName) -> NodeIdentity:
+        state = self._memory.world.machine(name)
+        stated = (state.reached_at, state.installed.address if state.installed is not None else None)
+        return NodeIdentity(
+            name=name,
+            names=frozenset({name, f"{name}.{self._domain}"}),
+            addresses=frozenset(address for address in stated if address is not None),
+            member=state.member is not None,
+        )
+
+    def _tell_silence(self, cluster: ClusterName, why: str) -> None:
+        """Once for each reason."""
+        if self._silent.get(cluster) != why:
+            self._silent[cluster] = why
+            self._memory.note(ClusterNoted(cluster=cluster, text=f"{cluster} cannot be watched: {why}", refused=False))

@@ -22,10 +22,10 @@ _DISK_NAME = re.compile(r"[ -~]{0,128}")
 
 
 def words(url: str, do: RunInstaller) -> tuple[str, ...]:
-    """Kernel arguments. Those behind `---` become those of the installed system, too; the name is asked for before the
-    answers can be fetched."""
-    names = (f"hostname={do.hostname}", f"domain={do.domain}")
-    return ("auto=true", "priority=critical", "DEBIAN_FRONTEND=text", "interface=auto", *names, f"url={url}", "---")
+    """Kernel arguments. Those behind `---` become those of the installed system, too. What is asked for before the
+    answers can be fetched: the name, and whether a network that leads nowhere else will do."""
+    network = ("interface=auto", "netcfg/no_default_route=true", f"hostname={do.hostname}", f"domain={do.domain}")
+    return ("auto=true", "priority=critical", "DEBIAN_FRONTEND=text", *network, f"url={url}", "---")
 
 
 def files(do: RunInstaller, origin: str) -> Mapping[str, bytes]:

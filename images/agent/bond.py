@@ -94,6 +94,7 @@ class Bond:
     appliance: bytes
     salt: bytes
     shared: bytes = field(repr=False)
+    _keys: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def welcome(self, commit: str, body: bytes) -> str:
         return _mac(self._key("welcome"), commit.encode(), self.salt, self.appliance, body)
@@ -111,7 +112,11 @@ class Bond:
         return f"{int.from_bytes(digest, 'big') % 10**6:06d}"
 
     def _key(self, purpose: str) -> bytes:
-        return derived(self.shared, f"{purpose} {self.nonce}", self.salt + self.agent + self.appliance)
+        """Derived once: each word of a long conversation needs two."""
+        if (key := self._keys.get(purpose)) is None:
+            key = derived(self.shared, f"{purpose} {self.nonce}", self.salt + self.agent + self.appliance)
+            self._keys[purpose] = key
+        return key
 
 
 def sealed(shared: bytes, salt: bytes, nonce: str, data: bytes) -> bytes:
@@ -128,7 +133,7 @@ def unsealed(shared: bytes, salt: bytes, nonce: str, data: bytes) -> bytes:
 
 
 def _mac(key: bytes, *parts: bytes) -> str:
-    return hmac.new(key, b"".join(map(_framed, parts)), hashlib.sha256).hexdigest()
+    return hmac.digest(key, b"".join(map(_framed, parts)), "sha256").hex()
 
 
 def _framed(part: bytes) -> bytes:

@@ -8,13 +8,12 @@
 Every request carries `Innervate-Nonce`. A task's `fence` grows when its owner changes.
 """
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
 from .errors import ProtocolError
-from .fields import Fields, Json, parse_json
+from .fields import Fields, Json, parse_json, write_json
 from .keys import MAX_LINE, check_key
 
 NONCE_HEADER = "Innervate-Nonce"
@@ -296,7 +295,7 @@ class Offer:
 
 
 def encode(message: Hello | Welcome | Facts | Poll | PollReply) -> bytes:
-    return json.dumps(asdict(message), separators=(",", ":")).encode()
+    return write_json(message)
 
 
 def parse_hello(data: bytes) -> Hello:

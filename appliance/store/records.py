@@ -23,6 +23,7 @@ from appliance.model.views import RunState
 from appliance.model.words import GoalState
 from appliance.plan import Plan, Purpose
 from appliance.store.identity_records import IdentityRecord
+from appliance.store.set_records import SetDropped, SetKept, SetRecord
 
 
 class BootStage(Enum):
@@ -421,7 +422,7 @@ Observation = (
 OfTheSite = SegmentNoted | WebhookGaveUp | ApplianceNoted
 """Worth a line in the timeline; concerns no machine and changes nothing."""
 
-Record = PlanStored | GoalRecord | RunRecord | Observation | OfTheSite | RequestHonoured
+Record = PlanStored | GoalRecord | RunRecord | Observation | OfTheSite | SetRecord | RequestHonoured
 
 RECORD_KINDS: tuple[str, ...] = tuple(sorted(kind.__dataclass_fields__["record"].default for kind in get_args(Record)))
 """What the log tells entries apart by."""
@@ -447,7 +448,7 @@ def machine_of(record: Record) -> MachineName | None:
     match record:
         case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded():
             return None
-        case SegmentNoted() | WebhookGaveUp() | ApplianceNoted() | RequestHonoured():
+        case SegmentNoted() | WebhookGaveUp() | ApplianceNoted() | SetKept() | SetDropped() | RequestHonoured():
             return None
         case GoalSet() | GoalAsked() | GoalEnded():
             return None

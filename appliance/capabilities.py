@@ -15,6 +15,7 @@ from appliance.model.bmc import BmcEndpoint, BootTarget
 from appliance.model.host_network import HostNetwork
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.site import BootNetwork, ShellAccess
+from appliance.model.site_services import Registry
 from appliance.plan import ShellCheck
 from pxe.client import Mac
 
@@ -96,6 +97,15 @@ class ImageLibrary(Capability, Protocol):
 
     @property
     def images(self) -> tuple[ImageName, ...]: ...
+
+
+@runtime_checkable
+class ContainerRegistry(Capability, Protocol):
+    """Images of containers are at hand, for whoever asks on the boot network. Which sets of them, and who has signed
+    its certificate, says the inventory."""
+
+    @property
+    def registry(self) -> Registry: ...
 
 
 @runtime_checkable

@@ -42,6 +42,7 @@ from appliance.model.goal import Consent
 from appliance.model.image_views import ImagesView, ImageView
 from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
 from appliance.model.network_views import AddressState, HistoryView, LeasesView, NetworksView
+from appliance.model.set_views import SetImportRequest, SetsView
 from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.upgrade_views import ApplianceView
 from appliance.model.views import (
@@ -210,6 +211,19 @@ class Client(Exchange):
 
     def image(self, name: str) -> ImageView:
         return self._call(ImageView, "GET", f"/v1/images/{_part(name)}")
+
+    def sets(self) -> SetsView:
+        return self._call(SetsView, "GET", "/v1/sets")
+
+    def import_set(self, folder: str) -> SetsView:
+        """Begins it; `sets` shows how far it is. So for the two that follow."""
+        return self._call(SetsView, "POST", "/v1/sets", SetImportRequest(folder=folder))
+
+    def check_set(self, name: str) -> SetsView:
+        return self._call(SetsView, "POST", f"/v1/sets/{_part(name)}/check")
+
+    def remove_set(self, name: str) -> SetsView:
+        return self._call(SetsView, "DELETE", f"/v1/sets/{_part(name)}")
 
     def networks(self) -> NetworksView:
         return self._call(NetworksView, "GET", "/v1/networks")

@@ -4,6 +4,7 @@ state_dir  = "/var/lib/innervate"          records, leases, facts, logs
 socket     = "/run/innervate/api.sock"     the control API
 site       = "/etc/innervate/site.py"      the site program
 images_dir = "/var/cache/innervate/images" the artefact store
+sets_dir   = "/srv/innervate/sets"         optional; where folders of artifact sets are put to be imported
 ramdisk    = "generic"                     discovery ramdisk: "generic", or "cloud" for virtual machines
 ssh_key    = "/var/lib/innervate/ssh/key"  optional; made in state_dir when left out
 console    = "ttyS0,115200"                optional; serial console of the ramdisk's kernel
@@ -52,6 +53,7 @@ class Settings:
     socket: Path
     site: Path
     images_dir: Path
+    sets_dir: Path | None = None
     ramdisk: RamdiskVariant = RamdiskVariant.GENERIC
     ssh_key: Path | None = None
     console: str = ""

@@ -68,6 +68,7 @@ from appliance.services.traces import ServiceTraces
 from appliance.services.upgrades import UpgradeDesk
 from appliance.services.views import macs_of
 from appliance.services.watch import Watch, answers
+from appliance.serving import ClusterServices, serve_clusters
 from appliance.setup.helper import Helper
 from appliance.site import Site, configs_of
 from appliance.site import load as load_site
@@ -144,6 +145,7 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
         bonds = Bonds(key, SystemClock(), SystemRng())
         desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter, bonds)
         tokens = _proving(site.topology, memory, bmcs, key, closing)
+        serving = serve_clusters(settings, site.name, site.topology, memory, closing)
         hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs, key, tokens)
         application = Appliance(
             memory=memory,
@@ -157,7 +159,7 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
             take_over=services.take_over,
             consoles=_listening(settings, site.topology, bmcs, closing),
             bmc_desk=bmcs,
-            doctor_desk=_examining(settings, site, stock, memory, bmcs, segment, closing),
+            doctor_desk=_examining(settings, site, stock, memory, bmcs, segment, serving, closing),
             waiting=waiting,
             bonds=bonds,
             ssh_key=settings.key,
@@ -167,6 +169,7 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
             stores=_giving(settings, site.topology, stock, memory, segment, services, meter),
             leaving_desk=_leaving(settings, site.name, memory, bmcs, forgetting.eraser(stop.set)),
             upgrades=_upgrading(settings, memory, closing),
+            sets=serving.sets,
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
@@ -175,10 +178,10 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
         bmcs.start()
         access = _guarding(settings, site.name, closing)
         tell(settings, site.name, memory, access, meter, closing)
-        serving = _answering(settings, site.name, application, access, stop, closing)
+        answering = _answering(settings, site.name, application, access, stop, closing)
         settle()
         closing.callback(services.stop)
-        await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), serving, stop)
+        await _until_stopped(Conductor(hands, carry_out, SystemRng()).run(), answering, stop)
 
 
 def _answering(
@@ -429,6 +432,7 @@ def _examining(
     memory: Memory,
     bmcs: BmcDesk,
     segment: SegmentState,
+    serving: ClusterServices,
     closing: AsyncExitStack,
 ) -> DoctorDesk:
     """The doctor, who listens to the wire from now on."""
@@ -446,6 +450,8 @@ def _examining(
         bmc_of=bmcs.bmc_of,
         macs_of=lambda name: macs_of(memory.world.machine(name)),
         troubles=lambda: segment.troubles,
+        services=serving.services,
+        sets=serving.kept,
     )
     desk = DoctorDesk(checks_of(ward), clock)
     closing.push_async_callback(desk.close)

@@ -9,6 +9,7 @@ InnervateError
 |-- ConflictError        someone else got there first
 |   |-- StaleError       the thing has changed since it was read (If-Match)
 |   +-- UnguardedError   a change that must say what it was based on (If-Match) did not
+|-- IncompleteError      parts of an artifact set are missing or changed
 |-- AccessError          the caller may not
 |   |-- LoginError       nobody known asks, or with a wrong password, token or code
 |   +-- ThrottledError   too many tries failed: wait
@@ -71,6 +72,10 @@ class StaleError(ConflictError):
 
 class UnguardedError(ConflictError):
     code = "unguarded"
+
+
+class IncompleteError(InnervateError):
+    code = "incomplete"
 
 
 class AccessError(InnervateError):

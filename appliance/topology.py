@@ -12,6 +12,7 @@ from appliance.model.ids import ImageName, MachineName, machine_name
 from appliance.model.reflex import Reflexes
 from appliance.model.site import BootNetwork, RackLimits, Server, ShellAccess
 from appliance.model.site_network import check_networks
+from appliance.model.site_services import Registry
 from appliance.plan import ShellCheck
 from appliance.roles.role import Role
 from pxe.client import Mac
@@ -96,6 +97,13 @@ class Rack:
                 evidence=f"served: {networks}; the appliance has {here.address}",
                 next_action=f"give {server.name} a free address inside {networks}",
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRack(Rack):
+    """A rack whose appliance serves clusters, too: what they pull is at hand."""
+
+    registry: Registry = field(default_factory=Registry)
 
 
 def _check_name(name: str) -> None:

@@ -94,6 +94,11 @@ class ArtifactSet:
             if len(set(names)) != len(names) or len(names) > _LIST_LIMIT:
                 raise _malformed(f"the list of {what}", "a name stands in it twice, or it is too long")
 
+    @property
+    def name(self) -> str:
+        """What people and folders call it: of two sets with one name an appliance holds one."""
+        return f"{self.engine}-{self.version}-{self.arch}"
+
     def of_role(self, role: str) -> tuple[SetFile, ...]:
         return tuple(file for file in self.files if file.role == role)
 

@@ -22,6 +22,7 @@ from appliance.api.fake_bmcs import FakeBmcs, find
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_leaving import FakeLeaving
 from appliance.api.fake_runs import left, lost, summary_of, turned
+from appliance.api.fake_sets import FakeSets
 from appliance.api.fake_stores import FakeStores
 from appliance.api.fake_upgrades import FakeUpgrades
 from appliance.api.port import Honoured
@@ -107,6 +108,7 @@ class FakeApplication:
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
     leaving_desk: FakeLeaving = field(default_factory=FakeLeaving)
+    sets: FakeSets = field(default_factory=FakeSets)
     upgrade_desk: FakeUpgrades = field(default_factory=FakeUpgrades)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 

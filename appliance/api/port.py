@@ -13,6 +13,8 @@ from appliance.metrics.model import Family
 from appliance.model.bmc_views import BmcSearchRequest, BmcsView, BmcView, VaultScope, VaultView
 from appliance.model.ids import MachineName
 from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
+from appliance.model.set_views import SetImportRequest, SetsView
+from appliance.model.site_services import RegistryPlace
 from appliance.model.upgrade_views import ApplianceView
 from appliance.model.views import (
     MachinesView,
@@ -62,6 +64,24 @@ class Leaving(Protocol):
         ...
 
 
+class Sets(Protocol):
+    """Every method raises `NotFoundError` where the site has no registry. What is begun is shown by `sets`;
+    `ConflictError` while another set is worked on."""
+
+    @property
+    def place(self) -> RegistryPlace | None:
+        """None where there is none."""
+        ...
+
+    def sets(self) -> SetsView: ...
+
+    def begin_import(self, request: SetImportRequest, by: str) -> SetsView: ...
+
+    def begin_check(self, name: str) -> SetsView: ...
+
+    def begin_removal(self, name: str, by: str) -> SetsView: ...
+
+
 class Upgrades(Protocol):
     """Every method raises `NotFoundError` where the daemon runs on no appliance image."""
 
@@ -80,6 +100,9 @@ class Application(Steering, Protocol):
 
     @property
     def upgrade_desk(self) -> Upgrades: ...
+
+    @property
+    def sets(self) -> Sets: ...
 
     @property
     def bmc_desk(self) -> Bmcs: ...

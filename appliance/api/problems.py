@@ -25,6 +25,7 @@ STATUSES: dict[str, int] = {
     "conflict": 409,
     "stale": 412,
     "unguarded": 428,
+    "incomplete": 409,
     "login": 401,
     "forbidden": 403,
     "throttled": 429,

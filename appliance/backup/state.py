@@ -17,7 +17,9 @@ SNAPSHOT = "backup"
 """The folder, in the state folder, of the record log's copy."""
 BESIDE = "restored"
 """Where what did not stand in the state folder is put."""
-_LEFT_OUT = frozenset({RECORDS, f"{RECORDS}-wal", f"{RECORDS}-shm", SNAPSHOT, "seeds", BESIDE, "upgrade"})
+CONTENT = "content"
+"""The folder with what artifact sets hold: they can be imported again."""
+_LEFT_OUT = frozenset({RECORDS, f"{RECORDS}-wal", f"{RECORDS}-shm", SNAPSHOT, "seeds", BESIDE, "upgrade", CONTENT})
 _LOCKS = ("access/access.vault.key", "bmc.vault.key")
 
 

@@ -35,6 +35,7 @@ EXITS: dict[str, Exit] = {
     "conflict": Exit.CONFLICT,
     "stale": Exit.CONFLICT,
     "unguarded": Exit.CONFLICT,
+    "incomplete": Exit.FAILURE,
     "forbidden": Exit.ACCESS,
     "login": Exit.ACCESS,
     "throttled": Exit.ACCESS,

@@ -7,7 +7,7 @@ Rules
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from appliance.conductor.goals import Goal, folded
@@ -52,8 +52,19 @@ from appliance.store.records import (
     WebhookGaveUp,
     machine_of,
 )
+from appliance.store.set_records import SetDropped, SetKept
+from images.artifact_set import ArtifactSet
 
 _HONOURED = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldSet:
+    """`size` in bytes, `since` in seconds since the epoch."""
+
+    described: ArtifactSet
+    size: int
+    since: float
 
 
 class World:
@@ -68,6 +79,7 @@ class World:
         self.identities = Identities()
         self.last_seq = 0
         self.honoured: dict[str, RequestHonoured] = {}
+        self.sets: dict[str, HeldSet] = {}
         self._runs_of: dict[MachineName, set[RunId]] = {}
         self._indices: dict[PlanDigest, PlanIndex] = {}
         self._running: dict[RunId, RunStatus] = {}
@@ -143,6 +155,10 @@ class World:
                 pass
             case RequestHonoured() as honoured:
                 self._honour(honoured)
+            case SetKept(described=described, size=size):
+                self.sets[described.name] = HeldSet(described=described, size=size, since=entry.time)
+            case SetDropped(name=name):
+                self.sets.pop(name, None)
             case record:
                 self._observe(record, entry.time)
 

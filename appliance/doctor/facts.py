@@ -125,3 +125,23 @@ class Download:
     found: str = ""
     size: int = 0
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A program that the appliance runs for clusters. `running_since` in seconds since the epoch, None while it does
+    not; `ends`: how often it has ended since the daemon started, `last` is what it said then."""
+
+    name: str
+    running_since: float | None
+    ends: int
+    last: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An artifact set, and what of it was missing or changed when it was last looked at; None for never."""
+
+    name: str
+    provenance: str
+    gaps: tuple[str, ...] | None

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from appliance.model.bmc import SystemIdentity
-from appliance.model.cluster import Member, SetRef
+from appliance.model.cluster import Member
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.links import MachineNetwork
 from appliance.model.phase import Condition, ConditionKind, Phase
+from appliance.model.site_services import RegistryPlace
 from appliance.plan import DiskRef, InstallerRef, OsRef
 from appliance.roles.disk import DiskPolicy, Overwrite
+from images.artifact_set import ArtifactSet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +71,16 @@ class MachineRecord:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
     """With `by_role` only machines that have a role are installed, each on the disk that `disks` states for it.
-    `ignition` is the ramdisk that configures an image on a disk, None where it was not built. `sets` are artifact sets
-    whose files and images are all at hand, by their names (`kubeadm v1.20.2`)."""
+    `ignition` is the ramdisk that configures an image on a disk, None where it was not built.
+    `sets` are the artifact sets that the appliance holds, by name; `registry` is where their images are."""
 
     machines: Mapping[MachineName, MachineRecord]
     images: Mapping[ImageName, OsRef]
     ignition: InstallerRef | None = None
     by_role: bool = False
     disks: Mapping[str, tuple[DiskPolicy, Overwrite]] = field(default_factory=dict)
-    sets: Mapping[str, SetRef] = field(default_factory=dict)
+    sets: Mapping[str, ArtifactSet] = field(default_factory=dict)
+    registry: RegistryPlace | None = None
 
     def record(self, name: MachineName) -> MachineRecord:
         """A machine of which nothing was seen yet has the empty record."""

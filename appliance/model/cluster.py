@@ -24,8 +24,9 @@ class NodeRole(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRef:
-    """A version of an engine: the artifact set whose description has this SHA-256."""
+    """A version of an engine: the artifact set of that name whose description has this SHA-256."""
 
+    name: str
     engine: Engine
     version: str
     sha256: str

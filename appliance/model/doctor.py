@@ -19,6 +19,8 @@ class Check(Enum):
     IMAGES = "images"
     BMCS = "bmc"
     DOWNLOAD = "download"
+    SERVICES = "services"
+    SETS = "artifact-sets"
 
 
 class Verdict(Enum):

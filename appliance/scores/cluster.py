@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
-from appliance.capabilities import BareMachines, NameService, Shell
+from appliance.capabilities import BareMachines, ContainerRegistry, NameService, Shell
 from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
 from appliance.model.cluster import (
@@ -31,19 +32,18 @@ CONFIRM_SECONDS = 1200.0
 PODS, SERVICES = IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/16")
 
 
-class ClusterNeeds(BareMachines, NameService, Shell, Protocol): ...
+class ClusterNeeds(BareMachines, NameService, ContainerRegistry, Shell, Protocol): ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesCluster:
-    """`set` names an artifact set (`kubeadm v1.20.2`), `endpoint` is where the API answers, whichever control plane
-    runs. `control_planes` and `workers` are a role of the topology, or machines by name. A machine that belongs to the
-    cluster already is left alone."""
+    """`set` names an artifact set (`kubeadm-v1.20.2-amd64`), `endpoint` is where the API answers, whichever control
+    plane runs. `control_planes` and `workers` are a role of the topology, or machines by name. A machine that belongs
+    to the cluster already is left alone."""
 
     cluster: str
     set: str
     endpoint: IPv4Address
-    registry: str
     control_planes: str | tuple[str, ...] = "control-plane"
     workers: str | tuple[str, ...] = "worker"
     pods: IPv4Network = PODS
@@ -52,7 +52,7 @@ class KubernetesCluster:
     name: str = field(default=NAME, init=False)
 
     def plan(self, site: ClusterNeeds, inventory: Inventory) -> Plan:
-        spec = self._spec(site, _known(self.set, inventory))
+        spec = self._spec(site, inventory)
         servers = _nodes(self.control_planes, site, inventory)
         agents = _nodes(self.workers, site, inventory)
         unknown = [record.name for record in (*servers, *agents) if record.facts is None]
@@ -61,12 +61,18 @@ class KubernetesCluster:
         _check(spec, servers, agents)
         return Plan(site=self.name, steps=_steps(spec, servers, agents))
 
-    def _spec(self, site: ClusterNeeds, chosen: SetRef) -> ClusterSpec:
+    def _spec(self, site: ClusterNeeds, inventory: Inventory) -> ClusterSpec:
+        place = inventory.registry
+        if place is None:
+            raise PlanError(
+                f"{self.cluster}: no registry serves this site",
+                next_action="give the site a ClusterRack(registry=Registry()) as its topology",
+            )
         return ClusterSpec(
             name=ClusterName(self.cluster),
-            set=chosen,
+            set=_known(self.set, inventory),
             endpoint=self.endpoint,
-            registry=self.registry,
+            registry=place.host,
             pods=self.pods,
             services=self.services,
             names=(f"{self.cluster}.{site.domain}", *self.names),
@@ -80,7 +86,7 @@ def _known(name: str, inventory: Inventory) -> SetRef:
             evidence=f"at hand: {', '.join(sorted(inventory.sets)) or 'none'}",
             next_action="import it: innervate set import DIR",
         )
-    return found
+    return SetRef(name=name, engine=found.engine, version=found.version, sha256=sha256(found.to_json()).hexdigest())
 
 
 def _nodes(which: str | tuple[str, ...], site: ClusterNeeds, inventory: Inventory) -> tuple[MachineRecord, ...]:

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from appliance.api.common import Doctor, Stores
-from appliance.api.port import Bmcs, Honoured, Leaving, Upgrades
+from appliance.api.port import Bmcs, Honoured, Leaving, Sets, Upgrades
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
 from appliance.conductor.machine import model_of
@@ -44,6 +44,7 @@ from appliance.services.looking import Looking
 from appliance.services.program import SiteProgram
 from appliance.services.pursuit import why_not
 from appliance.services.segment_state import SegmentState
+from appliance.services.sets import NoRegistry
 from appliance.services.stores import StoreDesk
 from appliance.services.upgrades import NoSlots
 from appliance.services.views import (
@@ -110,6 +111,7 @@ class Appliance(Looking):
         stores: Stores | None = None,
         leaving_desk: Leaving | None = None,
         upgrades: Upgrades | None = None,
+        sets: Sets | None = None,
     ) -> None:
         super().__init__(memory, site, clock, session_of, segment, waiting, measured, bonds.code)
         self._bonds = bonds
@@ -118,6 +120,7 @@ class Appliance(Looking):
         self.doctor_desk = doctor_desk
         self._leaving = leaving_desk
         self.upgrade_desk = upgrades or NoSlots()
+        self.sets = sets or NoRegistry()
         self._images = images
         self._ignition = ignition
         self._rng = rng
@@ -370,7 +373,10 @@ class Appliance(Looking):
     def _known_of(self, site: Site[Rack]) -> Inventory:
         world = self._memory.world
         machines = {name: world.machine(name).record for name in site.topology.machines}
-        return Inventory(machines=machines, images=self._images, ignition=self._ignition)
+        sets = {name: held.described for name, held in world.sets.items()}
+        return Inventory(
+            machines=machines, images=self._images, ignition=self._ignition, sets=sets, registry=self.sets.place
+        )
 
     async def _start(self, plan: Plan, asked: Asked, goal: GoalId | None = None, *before: GoalSet) -> RunId:
         """Under the lock: of two approvals at once, the second has to see the first one's run."""

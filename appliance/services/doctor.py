@@ -9,10 +9,10 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance.bmc.port import FullBmc, Timekeeping
-from appliance.doctor import bmcs, host, looks, segment, wire
+from appliance.doctor import bmcs, host, looks, segment, serving, wire
 from appliance.doctor.desk import Examine
 from appliance.doctor.device import nic, own_macs
-from appliance.doctor.facts import Answer, Claim, Download, Servers, Shelf, Time, Volume
+from appliance.doctor.facts import Answer, Claim, Download, Kept, Servers, Service, Shelf, Time, Volume
 from appliance.doctor.watch import WireWatch
 from appliance.errors import BmcLoginError, InnervateError
 from appliance.model.doctor import Check, DoctorRequest, Finding
@@ -58,6 +58,8 @@ class Ward:
     troubles: Callable[[], tuple[SegmentView, ...]]
     synchronised: Callable[[], bool | None] = looks.synchronised
     tftp_port: int = _TFTP_PORT
+    services: Callable[[], tuple[Service, ...]] = tuple
+    sets: Callable[[], tuple[Kept, ...]] = tuple
 
     @property
     def device(self) -> str:
@@ -82,7 +84,17 @@ def checks_of(ward: Ward) -> Mapping[Check, Examine]:
         Check.IMAGES: partial(_images, ward),
         Check.BMCS: partial(_bmcs, ward),
         Check.DOWNLOAD: partial(_download, ward),
+        Check.SERVICES: partial(_services, ward),
+        Check.SETS: partial(_sets, ward),
     }
+
+
+async def _services(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
+    return serving.services(ward.services(), ward.clock.now())
+
+
+async def _sets(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
+    return serving.sets(ward.sets())
 
 
 async def _dhcp(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:

@@ -79,6 +79,7 @@ from appliance.store.records import (
     machine_of,
     run_of,
 )
+from appliance.store.set_records import SetDropped, SetKept, SetRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -382,10 +383,20 @@ def describe(record: Record) -> str:
             return text
         case GoalSet() | GoalAsked() | GoalEnded():
             return _of_a_goal(record)
-        case WebhookGaveUp(hook=hook, first=first, last=last, events=events):
-            return f"webhook {hook} gave up {events} events, from {first} to {last}: its receiver did not take them"
+        case SetKept() | SetDropped() | WebhookGaveUp():
+            return _of_the_appliance(record)
         case plan_or_run:
             return _of_a_run(plan_or_run)
+
+
+def _of_the_appliance(record: SetRecord | WebhookGaveUp) -> str:
+    match record:
+        case WebhookGaveUp(hook=hook, first=first, last=last, events=events):
+            return f"webhook {hook} gave up {events} events, from {first} to {last}: its receiver did not take them"
+        case SetKept(described=described, by=by):
+            return f"the artifact set {described.name} ({described.provenance}) is here, whole{_by(by)}"
+        case SetDropped(name=name, by=by):
+            return f"the artifact set {name} was removed{_by(by)}"
 
 
 def _of_a_goal(record: GoalRecord) -> str:

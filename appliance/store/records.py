@@ -24,6 +24,7 @@ from appliance.model.views import RunState
 from appliance.model.words import GoalState
 from appliance.plan import Plan, Purpose
 from appliance.store.identity_records import IdentityRecord
+from appliance.store.set_records import SetDropped, SetKept, SetRecord
 
 
 class BootStage(Enum):
@@ -432,7 +433,7 @@ Observation = (
 OfTheSite = SegmentNoted | WebhookGaveUp | ApplianceNoted | ClusterNoted
 """Worth a line in the timeline; concerns no machine and changes nothing."""
 
-Record = PlanStored | GoalRecord | RunRecord | Observation | OfTheSite | RequestHonoured
+Record = PlanStored | GoalRecord | RunRecord | Observation | OfTheSite | SetRecord | RequestHonoured
 
 RECORD_KINDS: tuple[str, ...] = tuple(sorted(kind.__dataclass_fields__["record"].default for kind in get_args(Record)))
 """What the log tells entries apart by."""
@@ -459,6 +460,8 @@ def machine_of(record: Record) -> MachineName | None:
         case PlanStored() | RunStarted() | RunPaused() | RunResumed() | RunEnded():
             return None
         case SegmentNoted() | WebhookGaveUp() | ApplianceNoted() | ClusterNoted() | RequestHonoured():
+            return None
+        case SetKept() | SetDropped():
             return None
         case GoalSet() | GoalAsked() | GoalEnded():
             return None

@@ -34,6 +34,7 @@ KNOWN = {
     "run": "run-1",
     "goal": "goal-1",
     "image": "debian-13",
+    "set": "kubeadm-v1.20.2-amd64",
     "user": "ann",
     "token": "00000000",
     "session": "00000000",

@@ -74,7 +74,10 @@ PURE = (
     "appliance/bmc/ipmi/session.py",
     "appliance/bmc/ipmi/sol.py",
     *(f"appliance/manual/{name}.py" for name in ("code", "finding", "help", "page")),
-    *(f"appliance/doctor/{name}.py" for name in ("bmcs", "facts", "host", "say", "segment", "sighting", "wire")),
+    *(
+        f"appliance/doctor/{name}.py"
+        for name in ("bmcs", "facts", "host", "say", "segment", "serving", "sighting", "wire")
+    ),
     "appliance/metrics/catalogue.py",
     "appliance/metrics/machines.py",
     "appliance/metrics/model.py",
@@ -103,6 +106,9 @@ PURE = (
     "images/grubenv.py",
     "images/signature.py",
     *(f"appliance/upgrade/{name}.py" for name in ("boot", "decision", "fat", "health", "state", "writing")),
+    *(f"appliance/registry/{name}.py" for name in ("config", "contents")),
+    "appliance/supervision/decision.py",
+    "images/oci.py",
     "appliance/services/views.py",
     "appliance/bmc/redfish_codec.py",
 )

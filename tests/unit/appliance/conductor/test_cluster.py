@@ -32,7 +32,7 @@ from tests.unit.appliance.store.samples import ADDRESS
 
 SPEC = ClusterSpec(
     name=ClusterName("prod"),
-    set=SetRef(engine=Engine.KUBEADM, version="v1.20.2", sha256="a" * 64),
+    set=SetRef(name="kubeadm-v1.20.2-amd64", engine=Engine.KUBEADM, version="v1.20.2", sha256="a" * 64),
     endpoint=IPv4Address("10.77.0.2"),
     registry="10.77.0.1:5000",
     pods=IPv4Network("10.244.0.0/16"),

@@ -5,8 +5,21 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from appliance.doctor import bmcs, host, segment, wire
-from appliance.doctor.facts import Answer, Claim, Download, Nic, Servers, Shelf, Stored, Time, Volume, Wire
+from appliance.doctor import bmcs, host, segment, serving, wire
+from appliance.doctor.facts import (
+    Answer,
+    Claim,
+    Download,
+    Kept,
+    Nic,
+    Servers,
+    Service,
+    Shelf,
+    Stored,
+    Time,
+    Volume,
+    Wire,
+)
 from appliance.doctor.sighting import Bpdu, Lacpdu, Neighbour, Offer
 from appliance.model.doctor import Check, Finding, Verdict, ranked
 
@@ -289,3 +302,25 @@ def test_the_worst_comes_first() -> None:
         *wire.link(None, "eth0"),
     )
     assert [finding.check for finding in ranked(found)] == [Check.LINK, Check.IMAGES, Check.CLOCK, Check.SPACE]
+
+
+REGISTRY = Service(name="container registry", running_since=NOW - 7, ends=0, last="")
+
+
+def test_services_for_clusters() -> None:
+    assert serving.services((), NOW) == ()
+    assert verdicts(serving.services((REGISTRY,), NOW)) == [OK]
+    fell = replace(REGISTRY, ends=2, last="status -9: out of memory")
+    only(serving.services((fell,), NOW), WARNING, "2 times", "out of memory")
+    assert verdicts(serving.services((fell,), NOW + 3600)) == [OK]
+    absent = replace(fell, running_since=None, last="docker-registry did not start")
+    only(serving.services((absent, REGISTRY), NOW), WARNING, "does not run", "did not start")
+
+
+def test_artifact_sets() -> None:
+    whole = Kept(name="k3s-v1.33.4-amd64", provenance="genuine", gaps=())
+    assert serving.sets(()) == ()
+    assert verdicts(serving.sets((whole,))) == [OK]
+    assert verdicts(serving.sets((whole, replace(whole, gaps=None)))) == [UNKNOWN]
+    bad = replace(whole, gaps=("k8s/pause:3.2 sha256:aa: the blob is missing",))
+    only(serving.sets((whole, bad)), WARNING, "not complete", "the blob is missing", "innervate set check")

@@ -1,6 +1,6 @@
 """From machines with roles to the steps that make them one cluster, and to none once they are."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -8,39 +8,46 @@ import pytest
 from appliance.errors import PlanError, SiteError
 from appliance.inventory.model import Inventory, MachineRecord
 from appliance.lab.topology import lab_rack
-from appliance.model.cluster import ConfirmCluster, JoinCluster, Member, NodeRole, SetRef
+from appliance.model.cluster import ConfirmCluster, JoinCluster, Member, NodeRole
 from appliance.model.ids import ImageName, MachineName
-from appliance.model.site import ShellAccess
+from appliance.model.site import Server, ShellAccess
+from appliance.model.site_services import RegistryPlace
 from appliance.plan import Plan, merge
 from appliance.scores.cluster import KubernetesCluster
 from appliance.scores.install_linux import InstallLinux
 from appliance.site import Site, plan_site
-from appliance.topology import Rack
-from images.artifact_set import Engine
+from appliance.topology import ClusterRack, Rack
+from images.artifact_set import ArtifactSet, Engine, Provenance
 from tests.unit.appliance.scores.test_scores import FACTS, IMAGE, KEY, installed
 
-SET = SetRef(engine=Engine.KUBEADM, version="v1.20.2", sha256="a" * 64)
+SET = ArtifactSet(
+    engine=Engine.KUBEADM, version="v1.20.2", arch="amd64", provenance=Provenance.REBUILT, files=(), images=()
+)
+PLACE = RegistryPlace(address=IPv4Address("10.77.0.1"), port=5000, authority="PEM")
 NAMES = tuple(MachineName(f"node-{number}") for number in range(5))
 PLANES, WORKERS = NAMES[:3], NAMES[3:]
 SCORE = KubernetesCluster(
     cluster="prod",
-    set="kubeadm v1.20.2",
+    set=SET.name,
     endpoint=IPv4Address("10.77.0.2"),
-    registry="10.77.0.1:5000",
     control_planes=PLANES,
     workers=WORKERS,
 )
 
 
 @pytest.fixture
-def rack(monkeypatch: pytest.MonkeyPatch) -> Rack:
+def rack(monkeypatch: pytest.MonkeyPatch) -> ClusterRack:
     monkeypatch.delenv("INNERVATE_LAB", raising=False)
     lab = lab_rack()
     servers = tuple(
-        replace(lab.servers[0], name=name, bmc=replace(lab.servers[0].bmc, url=f"https://127.77.9.{at + 1}"), mac=None, address=None)
+        Server(name=name, bmc=replace(lab.servers[0].bmc, url=f"https://127.77.9.{at + 1}"))
         for at, name in enumerate(NAMES)
     )
-    return replace(lab, servers=servers, shell=ShellAccess(authorized_keys=(KEY,)))
+    return cluster_rack(replace(lab, servers=servers, shell=ShellAccess(authorized_keys=(KEY,))))
+
+
+def cluster_rack(rack: Rack) -> ClusterRack:
+    return ClusterRack(**{field.name: getattr(rack, field.name) for field in fields(rack)})
 
 
 def record(name: MachineName, **changes: object) -> MachineRecord:
@@ -50,11 +57,11 @@ def record(name: MachineName, **changes: object) -> MachineRecord:
 def inventory(*records: MachineRecord) -> Inventory:
     changed = {one.name: one for one in records}
     machines = {name: changed.get(name) or record(name) for name in NAMES}
-    return Inventory(machines=machines, images={ImageName(IMAGE.name): IMAGE}, sets={"kubeadm v1.20.2": SET})
+    return Inventory(machines=machines, images={ImageName(IMAGE.name): IMAGE}, sets={SET.name: SET}, registry=PLACE)
 
 
 def member(name: MachineName, role: NodeRole = NodeRole.CONTROL_PLANE, *, confirmed: bool = False) -> MachineRecord:
-    cluster = SCORE._spec(lab_rack(), SET)
+    cluster = SCORE._spec(cluster_rack(lab_rack()), inventory())
     return record(name, member=Member(cluster=cluster, role=role, since=1.0, confirmed=confirmed))
 
 
@@ -62,7 +69,7 @@ def needs(plan: Plan) -> dict[str, tuple[str, ...]]:
     return {step.id: tuple(step.needs) for step in plan.steps}
 
 
-def test_one_founds_and_the_others_join_control_planes_one_after_the_other(rack: Rack) -> None:
+def test_one_founds_and_the_others_join_control_planes_one_after_the_other(rack: ClusterRack) -> None:
     plan = plan_site(Site(name="lab", topology=rack, scores=[SCORE]), inventory())
     assert needs(plan) == {
         "cluster.node-0.prepare-node": (),
@@ -89,7 +96,7 @@ def test_one_founds_and_the_others_join_control_planes_one_after_the_other(rack:
     assert roles == {name: NodeRole.CONTROL_PLANE if name in PLANES else NodeRole.WORKER for name in NAMES[1:]}
 
 
-def test_nothing_is_left_to_do_once_it_is_confirmed(rack: Rack) -> None:
+def test_nothing_is_left_to_do_once_it_is_confirmed(rack: ClusterRack) -> None:
     whole = inventory(
         member(NAMES[0], confirmed=True),
         *(member(name) for name in NAMES[1:3]),
@@ -101,7 +108,7 @@ def test_nothing_is_left_to_do_once_it_is_confirmed(rack: Rack) -> None:
     assert step.id == "cluster.node-0.confirm-cluster"
 
 
-def test_a_machine_that_was_replaced_joins_and_the_cluster_is_looked_at_again(rack: Rack) -> None:
+def test_a_machine_that_was_replaced_joins_and_the_cluster_is_looked_at_again(rack: ClusterRack) -> None:
     here = inventory(
         member(NAMES[1]), member(NAMES[2]), member(NAMES[3], NodeRole.WORKER), member(NAMES[4], NodeRole.WORKER)
     )
@@ -113,7 +120,7 @@ def test_a_machine_that_was_replaced_joins_and_the_cluster_is_looked_at_again(ra
     }
 
 
-def test_a_machine_that_is_not_installed_yet_waits_for_that(rack: Rack) -> None:
+def test_a_machine_that_is_not_installed_yet_waits_for_that(rack: ClusterRack) -> None:
     bare = inventory(*(record(name, installed=None) for name in NAMES))
     plan = SCORE.plan(rack, bare)
     first = next(step for step in plan.steps if step.id == "cluster.node-0.prepare-node")
@@ -127,7 +134,7 @@ def test_a_machine_that_is_not_installed_yet_waits_for_that(rack: Rack) -> None:
     assert merge("lab", [both]).digest == merge("lab", [both]).digest
 
 
-def test_what_is_not_known_yet_puts_it_off(rack: Rack) -> None:
+def test_what_is_not_known_yet_puts_it_off(rack: ClusterRack) -> None:
     dark = inventory(record(NAMES[4], facts=None, installed=None))
     (deferred,) = SCORE.plan(rack, dark).deferred
     assert deferred.reason == "prod: the hardware of node-4 is not known yet"
@@ -139,7 +146,7 @@ def test_what_is_not_known_yet_puts_it_off(rack: Rack) -> None:
 @pytest.mark.parametrize(
     ("score", "here", "says"),
     [
-        (replace(SCORE, set="kubeadm v1.99.0"), inventory(), "is not at hand"),
+        (replace(SCORE, set="kubeadm-v1.99.0-amd64"), inventory(), "is not at hand"),
         (replace(SCORE, control_planes=NAMES[:2]), inventory(), "2 control planes survive no more failures than 1"),
         (replace(SCORE, workers=("node-2",)), inventory(), "node-2 cannot be control plane and worker"),
         (replace(SCORE, workers=("node-77",)), inventory(), "node-77"),
@@ -147,21 +154,21 @@ def test_what_is_not_known_yet_puts_it_off(rack: Rack) -> None:
     ],
 )
 def test_what_cannot_be_is_refused_with_what_to_do(
-    rack: Rack, score: KubernetesCluster, here: Inventory, says: str
+    rack: ClusterRack, score: KubernetesCluster, here: Inventory, says: str
 ) -> None:
     with pytest.raises(PlanError, match=says) as caught:
         score.plan(rack, here)
     assert caught.value.next_action
 
 
-def test_another_version_is_refused_loudly(rack: Rack) -> None:
-    newer = replace(SET, version="v1.21.0", sha256="b" * 64)
-    here = replace(inventory(member(NAMES[0])), sets={"kubeadm v1.20.2": newer})
+def test_another_version_is_refused_loudly(rack: ClusterRack) -> None:
+    newer = replace(SET, version="v1.21.0")
+    here = replace(inventory(member(NAMES[0])), sets={SET.name: newer})
     with pytest.raises(PlanError, match=r"node-0 runs kubeadm v1\.20\.2; v1\.21\.0 is wanted"):
         SCORE.plan(rack, here)
 
 
-def test_a_name_that_is_no_label_is_refused(rack: Rack) -> None:
+def test_a_name_that_is_no_label_is_refused(rack: ClusterRack) -> None:
     for name in ("", "Prod", "a b", "-a", "x" * 41):
         with pytest.raises(SiteError):
             replace(SCORE, cluster=name).plan(rack, inventory())

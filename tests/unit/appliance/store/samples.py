@@ -56,6 +56,8 @@ from appliance.store.records import (
     StepResult,
     WebhookGaveUp,
 )
+from appliance.store.set_records import SetDropped, SetKept
+from images.artifact_set import ArtifactSet, Engine, Provenance, SetFile, SetImage
 from pxe.client import Mac
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -65,6 +67,14 @@ GOAL = GoalId("1badcafe")
 NONCE = Nonce("0123456789abcdef")
 STEP = StepId("discover.node-0.enrol")
 ADDRESS = IPv4Address("10.77.0.51")
+SET = ArtifactSet(
+    engine=Engine.KUBEADM,
+    version="v1.20.2",
+    arch="amd64",
+    provenance=Provenance.REBUILT,
+    files=(SetFile(name="kubelet", role="kubelet", size=7, sha256="b" * 64),),
+    images=(SetImage(repository="k8s/pause", tag="3.2", digest="sha256:" + "a" * 64),),
+)
 PLAN = from_json(Plan, (GOLDEN / "plans/discovered-rack.json").read_bytes())
 FACTS = from_json(HardwareFacts, (GOLDEN / "facts/qemu/facts.json").read_bytes())
 IDENTITY = SystemIdentity(
@@ -139,5 +149,7 @@ SAMPLES: tuple[Record, ...] = (
     GoalEnded(goal=GOAL, state=GoalState.FAILED, problem=Problem(code="plan", message="no disk fits"), by="ben"),
     ApplianceNoted(text="version 0.2.0 in slot b is healthy, and stays", kept=True),
     WebhookGaveUp(hook="chat", first=3, last=9, events=5),
+    SetKept(described=SET, size=1234, by="ann"),
+    SetDropped(name=SET.name, by="ann"),
     RequestHonoured(key="k" * 64, print="p" * 64, location="/v1/runs/3f2a", status=202),
 )

@@ -1,0 +1,99 @@
+"""The daemon's part that serves clusters: what the site program states beside the boot services."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from appliance.api.port import Sets
+from appliance.backup.state import CONTENT
+from appliance.conductor.memory import Memory
+from appliance.config import Settings
+from appliance.doctor.facts import Kept, Service
+from appliance.errors import MachineryError
+from appliance.registry.secrets import kept_secrets
+from appliance.registry.service import RegistryFiles, RegistryService
+from appliance.registry.shelf import SetShelf
+from appliance.services.sets import NoRegistry, SetDesk
+from appliance.store.secrets import SecretFile
+from appliance.supervision.host import HostChildren
+from appliance.supervision.keeper import Keeper
+from appliance.system import SystemClock, SystemRng
+from appliance.topology import ClusterRack, Rack
+from images.processes import HostProcesses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterServices:
+    """`keepers` of the programs that run for them; `kept` are the artifact sets, for the doctor."""
+
+    sets: Sets
+    keepers: tuple[Keeper, ...] = ()
+    kept: Callable[[], tuple[Kept, ...]] = tuple
+
+    def services(self) -> tuple[Service, ...]:
+        """For the doctor."""
+        return tuple(
+            Service(
+                name=keeper.name,
+                running_since=keeper.standing.running_since,
+                ends=keeper.standing.ends,
+                last=keeper.standing.last,
+            )
+            for keeper in self.keepers
+        )
+
+
+def serve_clusters(
+    settings: Settings, site: str, rack: Rack, memory: Memory, closing: AsyncExitStack
+) -> ClusterServices:
+    """Raises `MachineryError` where what they have to keep cannot be kept."""
+    if not isinstance(rack, ClusterRack):
+        return ClusterServices(sets=NoRegistry())
+    registry = _registry(settings, site, rack, closing)
+    keepers = registry.keepers(HostChildren())
+    _keep(keepers, closing)
+    desk = SetDesk(
+        registry,
+        SetShelf(settings.state_dir / CONTENT / "sets"),
+        folder=settings.sets_dir,
+        memory=memory,
+        processes=HostProcesses(),
+        clock=SystemClock(),
+    )
+    closing.push_async_callback(desk.close)
+    closing.callback(asyncio.create_task(desk.run(), name="artifact sets").cancel)
+    return ClusterServices(sets=desk, keepers=keepers, kept=desk.kept)
+
+
+def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncExitStack) -> RegistryService:
+    file = SecretFile(settings.state_dir / "registry.vault", SystemRng())
+    closing.callback(file.close)
+    service = RegistryService(
+        RegistryFiles(folder=settings.state_dir / CONTENT / "registry"),
+        kept_secrets(file, site, SystemClock(), SystemRng()),
+        address=rack.boot_network.address,
+        port=rack.registry.port,
+        writing_port=rack.registry.writing_port,
+        clock=SystemClock(),
+    )
+    try:
+        service.lay_out()
+    except OSError as error:
+        raise MachineryError(
+            "the container registry's files cannot be written",
+            evidence=str(error)[:200],
+            next_action="check the disk and its permissions",
+        ) from error
+    return service
+
+
+def _keep(keepers: tuple[Keeper, ...], closing: AsyncExitStack) -> None:
+    works = [asyncio.create_task(keeper.run(), name=keeper.name) for keeper in keepers]
+
+    async def end() -> None:
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
+
+    closing.push_async_callback(end)

@@ -1,0 +1,38 @@
+"""What the two doors of the registry are told, against golden files."""
+
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from appliance.errors import SiteError
+from appliance.model.site_services import Registry
+from appliance.registry.config import Door, rendered
+
+GOLDEN = Path(__file__).parents[3] / "golden/registry"
+READING = Door(
+    address=IPv4Address("10.77.0.1"),
+    port=5000,
+    certificate=Path("/var/lib/innervate/content/registry/server.crt"),
+    key=Path("/var/lib/innervate/content/registry/server.key"),
+    store=Path("/var/lib/innervate/content/registry/store"),
+)
+WRITING = Door(
+    address=IPv4Address("127.0.0.1"),
+    port=5001,
+    certificate=READING.certificate,
+    key=READING.key,
+    store=READING.store,
+    htpasswd=Path("/var/lib/innervate/content/registry/htpasswd"),
+)
+
+
+@pytest.mark.parametrize(("name", "door"), [("reading", READING), ("writing", WRITING)], ids=["reading", "writing"])
+def test_golden(name: str, door: Door) -> None:
+    assert rendered(door) == (GOLDEN / f"{name}.yml").read_text()
+
+
+@pytest.mark.parametrize(("port", "writing"), [(80, 5001), (5000, 5000), (5000, 70000), (0, 5001)], ids=str)
+def test_ports_that_cannot_be(port: int, writing: int) -> None:
+    with pytest.raises(SiteError):
+        Registry(port=port, writing_port=writing)

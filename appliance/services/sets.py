@@ -97,6 +97,10 @@ class SetDesk:
         """Where a file lies, of a set that is held. Raises `NotFoundError`."""
         return self._shelf.path_of(self._held(name).described.name, file)
 
+    def described(self, name: str) -> ArtifactSet:
+        """Raises `NotFoundError`."""
+        return self._held(name).described
+
     async def require(self, name: str) -> None:
         """Every part of it answers, now. Raises `NotFoundError`, `IncompleteError`; `MachineryError` where that cannot
         be found out."""

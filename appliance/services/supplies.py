@@ -1,0 +1,45 @@
+"""What nodes of a cluster are made from: the files and images of an artifact set, all there before anything begins."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from appliance.errors import ClusterError, MachineryError
+from appliance.model.cluster import SetRef
+from appliance.services.sets import SetDesk
+from images.artifact_set import ArtifactSet
+
+
+class Supplies:
+    """`lend` offers files to nodes, by their SHA-256."""
+
+    def __init__(self, sets: SetDesk, lend: Callable[[Mapping[str, Path]], None]) -> None:
+        self._sets, self._lend = sets, lend
+
+    @property
+    def authority(self) -> str:
+        return self._sets.place.authority
+
+    def described(self, ref: SetRef) -> ArtifactSet:
+        """Raises `ClusterError` where the set of that name is another one now, `NotFoundError` where there is none."""
+        found = self._sets.described(ref.name)
+        if sha256(found.to_json()).hexdigest() != ref.sha256:
+            raise ClusterError(
+                f"the artifact set {ref.name} is another one than the plan was made with",
+                evidence=f"planned with {ref.sha256[:12]}",
+                next_action="plan again",
+            )
+        return found
+
+    async def ready(self, ref: SetRef) -> None:
+        """Each of its digests was asked for and answered; nodes get its files from now on. Raises `InnervateError`."""
+        described = self.described(ref)
+        await self._sets.require(ref.name)
+        files = {file.sha256: self._sets.path_of(ref.name, file) for file in described.files}
+        try:
+            await asyncio.to_thread(self._lend, files)
+        except OSError as error:
+            raise MachineryError(
+                f"files of {ref.name} cannot be read", evidence=str(error)[:200], next_action="import the set again"
+            ) from error

@@ -11,6 +11,7 @@ from images.debian import recipe as debian
 from images.errors import StoreError
 from images.ignition import recipe as ignition
 from images.installer import recipe as installer
+from images.kubernetes import recipe as kubernetes
 from images.ramdisk import recipe as ramdisk
 from images.ramdisk.modules import Variant
 from images.recipe import Recipe
@@ -23,6 +24,7 @@ class Product(StrEnum):
     DEBIAN = "debian-13"
     INSTALLER = "debian-13-installer"
     IGNITION = "ignition"
+    KUBERNETES = "kubernetes"
 
 
 STANDARD = (Product.FIRMWARE, Product.RAMDISK, Product.DEBIAN)
@@ -79,6 +81,8 @@ def _recipe(product: Product, variant: Variant) -> Recipe:
             return installer.recipe_of(variant)
         case Product.IGNITION:
             return ignition.recipe_of(variant)
+        case Product.KUBERNETES:
+            return kubernetes.recipe_of(variant)
         case _:
             assert_never(product)
 
@@ -95,5 +99,7 @@ def _ensure(product: Product, store: Store, archive: Archive, variant: Variant) 
             return installer.ensure_installer(variant, store, archive)
         case Product.IGNITION:
             return ignition.ensure_ignition(variant, store, archive)
+        case Product.KUBERNETES:
+            return kubernetes.ensure_kubernetes(variant, store, archive)
         case _:
             assert_never(product)

@@ -6,6 +6,8 @@
     |-- StoreError         the artefact store refused, or holds what it should not (the machine's)
     |-- BuildError         a recipe did not yield what it promised (ours)
     |-- SignatureError     a key or signature is malformed, or does not hold (theirs)
+    |-- SetError           an artifact set is malformed or not whole (theirs)
+    |-- LayoutError        a container image, or a layout of them, is malformed or not whole (theirs)
     |-- BundleError        an upgrade bundle is malformed, cut short or not what it says (theirs)
     +-- ImageFormatError   a blob and its manifest do not agree (theirs)
 
@@ -47,6 +49,10 @@ class BundleError(ImagesError):
 
 
 class SetError(ImagesError):
+    pass
+
+
+class LayoutError(ImagesError):
     pass
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from images.artifact_set import DESCRIPTION, LAYOUT, ArtifactSet, read_set
 from images.errors import SetError
-from images.oci import BLOBS, MANIFEST_LIMIT, Document, tree
+from images.oci.parts import BLOBS, MANIFEST_LIMIT, Document, tree
 
 _BLOCK = 1 << 20
 _DESCRIPTION_LIMIT = 8 << 20

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from images.artifact_set import DESCRIPTION, LAYOUT, ArtifactSet, Engine, Provenance, SetFile, SetImage
 from images.errors import SetError
-from images.oci import INDEX_FILE, MANIFEST_LIMIT, Part, named_images
+from images.oci.parts import INDEX_FILE, MANIFEST_LIMIT, Part, named_images
 from images.set_folder import SetFolder, hash_of
 
 

@@ -1,1 +1,2 @@
-"""Kubernetes as the appliance speaks with it: what it asks for (`csr`, `nodes`), and how (`api`)."""
+"""What makes installed machines a Kubernetes: versions, kubeadm's documents, files and commands of nodes, who gets which
+certificate; all pure but `api`, which speaks with a cluster."""

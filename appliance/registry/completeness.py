@@ -11,7 +11,7 @@ from appliance.registry.link import Registry, RegistryRefusalError
 from appliance.registry.shelf import SetShelf
 from images.artifact_set import ArtifactSet, SetImage
 from images.errors import SetError
-from images.oci import Document, Part, digest_of, tree, true_document
+from images.oci.parts import Document, Part, digest_of, tree, true_document
 
 Told = Callable[[int], None]
 _SHOWN = 5

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from images.artifact_set import ArtifactSet, SetImage
-from images.oci import Document, Part
+from images.oci.parts import Document, Part
 
 Held = Mapping[str, frozenset[str]]
 """Digests of manifests by repository."""

@@ -14,7 +14,7 @@ from appliance.registry.link import Registry
 from appliance.registry.shelf import SetShelf
 from appliance.registry.sweep import discard
 from images.artifact_set import ArtifactSet
-from images.oci import Part
+from images.oci.parts import Part
 from images.set_folder import SetFolder
 
 

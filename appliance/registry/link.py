@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from appliance.errors import MachineryError
 from appliance.model.secret import Secret
-from images.oci import INDEXES, MANIFESTS, Document, Part
+from images.oci.parts import INDEXES, MANIFESTS, Document, Part
 
 _ACCEPTED: Final = ", ".join(sorted(INDEXES | MANIFESTS))
 _ANSWER_LIMIT = 8 << 20

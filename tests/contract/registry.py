@@ -19,7 +19,7 @@ from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
 from appliance.system import SystemClock, SystemRng
 from images.artifact_set import ArtifactSet, Engine, Provenance
-from images.oci import INDEX, MANIFEST, REF_NAME
+from images.oci.parts import INDEX, MANIFEST, REF_NAME
 from images.set_folder import SetFolder
 from images.set_making import describe, write_description
 from tests.foreign import unpacked

@@ -2,7 +2,7 @@
 
 from appliance.registry.contents import Image, blobs_of, bytes_of, named_by, unnamed
 from images.artifact_set import ArtifactSet, Engine, Provenance, SetFile, SetImage
-from images.oci import Document, Part
+from images.oci.parts import Document, Part
 
 A, B, C, D = (f"sha256:{letter * 64}" for letter in "abcd")
 SHARED, OWN = Part(digest=C, size=100), Part(digest=D, size=10)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from images.errors import SetError
-from images.oci import INDEX, MANIFEST, Part, digest_of, named_images, read_document, tree
+from images.oci.parts import INDEX, MANIFEST, Part, digest_of, named_images, read_document, tree
 
 LEAF = Part(digest="sha256:" + "a" * 64, size=7)
 

@@ -1,0 +1,273 @@
+"""What one machine needs to become a node: files of ours, files of the artifact set, and commands, in this order.
+
+    files      written before anything is installed, so that each service starts with its own configuration
+    fetches    the set's files, over HTTP, each checked against its hash
+    prepare    installs packages, starts what runs on every node
+    begin      `kubeadm init`, on the first control plane
+    join       `kubeadm join`, on every other member
+
+Each part may be done twice: what has been done already stays as it is.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from appliance.errors import SiteError
+from appliance.kubernetes import kubeadm
+from appliance.kubernetes.cluster import Cluster, Member, Role, Ticket
+from appliance.model.secret import Secret
+from images.artifact_set import ArtifactSet, SetFile
+
+CONFIG = "/etc/kubernetes/innervate.yaml"
+ADMIN = "/etc/kubernetes/admin.conf"
+AUTHORITY = "/etc/kubernetes/pki/ca.crt"
+PACKAGES = "/var/cache/innervate/kubernetes"
+_PROGRAMS = ("crictl", "kubeadm", "kubectl", "kubelet")
+_BIN = "/usr/local/bin"
+_PREPARE_BUDGET, _CLUSTER_BUDGET, _SHORT_BUDGET = 600.0, 900.0, 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFile:
+    """`content` is a secret where its file is nobody else's to read."""
+
+    path: str
+    content: str | Secret
+
+    @property
+    def mode(self) -> int:
+        return 0o600 if isinstance(self.content, Secret) else 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetch:
+    """A file of the set, and where it belongs."""
+
+    file: SetFile
+    path: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """`seconds` is its budget. Nothing in `argv` is secret."""
+
+    argv: tuple[str, ...]
+    seconds: float
+
+
+def files(cluster: Cluster, member: Member) -> tuple[NodeFile, ...]:
+    found = [
+        NodeFile(path="/etc/modules-load.d/kubernetes.conf", content="br_netfilter\noverlay\n"),
+        NodeFile(path=_SYSCTL, content=_SYSCTLS),
+        NodeFile(path="/etc/containerd/config.toml", content=_containerd(cluster)),
+        NodeFile(path=f"{_hosts(cluster)}/hosts.toml", content=_registry(cluster)),
+        NodeFile(path="/etc/cni/net.d/10-innervate.conflist", content=_network(cluster, member)),
+        NodeFile(path="/etc/systemd/system/kubelet.service", content=_KUBELET),
+        NodeFile(path="/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", content=_KUBEADM),
+        NodeFile(path=f"/etc/systemd/system/{_ROUTES}", content=_routes(cluster, member)),
+    ]
+    if cluster.registry.authority:
+        found.append(NodeFile(path=f"{_hosts(cluster)}/ca.crt", content=cluster.registry.authority))
+    return tuple(found)
+
+
+def fetches(artifacts: ArtifactSet) -> tuple[Fetch, ...]:
+    """Raises SiteError for a set that lacks a program."""
+    programs = [_program(artifacts, role) for role in _PROGRAMS]
+    packages = [
+        Fetch(file=file, path=f"{PACKAGES}/{file.name}", mode=0o644) for file in artifacts.of_role(_PACKAGE_ROLE)
+    ]
+    return (*programs, *packages)
+
+
+def fetch(wanted: Sequence[Fetch], base: str) -> Command:
+    """`base` is the URL below which the set's files are, without a slash at its end. What is there already is kept."""
+    words = [word for one in wanted for word in (one.file.sha256, f"{one.mode:o}", one.path, f"{base}/{one.file.name}")]
+    return Command(argv=("sh", "-c", _FETCH, "fetch", *words), seconds=_PREPARE_BUDGET)
+
+
+def prepare(artifacts: ArtifactSet) -> tuple[Command, ...]:
+    packages = [f"{PACKAGES}/{file.name}" for file in artifacts.of_role(_PACKAGE_ROLE)]
+    # Our files are there before the packages that bring the same ones: they stay.
+    how = ("--install", "--skip-same-version", "--force-confold")
+    install = ("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", *how, *packages)
+    commands = [Command(argv=install, seconds=_PREPARE_BUDGET)] if packages else []
+    commands += [
+        Command(argv=argv, seconds=_SHORT_BUDGET)
+        for argv in (
+            ("touch", "-a", "/etc/resolv.conf"),  # a kubelet starts no pod without it, even where it is empty
+            ("systemctl", "daemon-reload"),
+            ("systemctl", "restart", "systemd-modules-load.service"),
+            ("/usr/lib/systemd/systemd-sysctl", _SYSCTL),
+            ("systemctl", "enable", "--quiet", "--now", "containerd.service", _ROUTES),
+            ("systemctl", "enable", "--quiet", "kubelet.service"),
+        )
+    ]
+    return tuple(commands)
+
+
+def reload() -> tuple[Command, ...]:
+    """For a node that runs, and of which a file has changed since: pods go on meanwhile."""
+    services = ("containerd.service", _ROUTES, "kubelet.service")
+    return tuple(
+        Command(argv=("systemctl", *words), seconds=_SHORT_BUDGET)
+        for words in (("daemon-reload",), ("restart", *services))
+    )
+
+
+def begin_files(cluster: Cluster, member: Member, ticket: Ticket) -> tuple[NodeFile, ...]:
+    return (NodeFile(path=CONFIG, content=Secret(kubeadm.first(cluster, member, ticket))),)
+
+
+def join_files(cluster: Cluster, member: Member, ticket: Ticket) -> tuple[NodeFile, ...]:
+    return (
+        NodeFile(path=CONFIG, content=Secret(kubeadm.further(cluster, member, ticket))),
+        NodeFile(path=kubeadm.DISCOVERY, content=kubeadm.discovery(cluster, ticket)),
+    )
+
+
+def begin(cluster: Cluster) -> tuple[Command, ...]:
+    """What is skipped is still pulled by some versions: then a pull that fails is no reason to stop."""
+    phases = kubeadm.skipped(cluster)
+    words = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print"]
+    if sum(member.role is Role.CONTROL_PLANE for member in cluster.members) > 1:
+        words.append("--upload-certs")
+    if phases:
+        words += [f"--skip-phases={','.join(phases)}", "--ignore-preflight-errors=ImagePull"]
+    return (Command(argv=tuple(words), seconds=_CLUSTER_BUDGET),)
+
+
+def join() -> tuple[Command, ...]:
+    return (Command(argv=("kubeadm", "join", f"--config={CONFIG}"), seconds=_CLUSTER_BUDGET),)
+
+
+_PACKAGE_ROLE = "package"
+# The image has no other client of HTTP. A file appears under its name when it is whole.
+_FETCH = """\
+set -e
+while [ $# -gt 0 ]; do
+    if ! echo "$1  $3" | sha256sum --check --status 2>/dev/null; then
+        mkdir -p "${3%/*}"
+        busybox wget -q -O "$3.new" "$4"
+        echo "$1  $3.new" | sha256sum --check --quiet
+        mv "$3.new" "$3"
+    fi
+    chmod "$2" "$3"
+    shift 4
+done
+"""
+_ROUTES = "innervate-pod-routes.service"
+_SYSCTL = "/etc/sysctl.d/90-kubernetes.conf"
+_SYSCTLS = """\
+net.bridge.bridge-nf-call-ip6tables = 1
+net.bridge.bridge-nf-call-iptables = 1
+net.ipv4.ip_forward = 1
+"""
+_KUBELET = """\
+[Unit]
+Description=Kubernetes node agent
+Wants=network-online.target
+After=network-online.target containerd.service
+
+[Service]
+ExecStart=/usr/local/bin/kubelet
+Restart=always
+StartLimitInterval=0
+RestartSec=2
+
+[Install]
+WantedBy=multi-user.target
+"""
+# Paths and variables are kubeadm's: it writes the environment file, and starts the unit when there is something to run.
+_KUBEADM = """\
+[Unit]
+ConditionPathExists=/var/lib/kubelet/config.yaml
+
+[Service]
+Environment="KUBELET_BOOTSTRAP=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf"
+Environment="KUBELET_CONFIG=--kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml"
+EnvironmentFile=-/var/lib/kubelet/kubeadm-flags.env
+EnvironmentFile=-/etc/default/kubelet
+ExecStart=
+ExecStart=/usr/local/bin/kubelet $KUBELET_BOOTSTRAP $KUBELET_CONFIG $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
+"""
+_CONTAINERD = """\
+version = 2
+
+[plugins."io.containerd.grpc.v1.cri"]
+  restrict_oom_score_adj = true
+  sandbox_image = "{pause}"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "/usr/lib/cni"
+    conf_dir = "/etc/cni/net.d"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      SystemdCgroup = true
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "/etc/containerd/certs.d"
+"""
+
+
+def _program(artifacts: ArtifactSet, role: str) -> Fetch:
+    match artifacts.of_role(role):
+        case (file,):
+            return Fetch(file=file, path=f"{_BIN}/{role}", mode=0o755)
+        case found:
+            raise SiteError(
+                f"the artifact set {artifacts.version} has {len(found)} files for {role}, not one",
+                evidence=", ".join(file.name for file in found),
+                next_action="import a set that is whole",
+            )
+
+
+def _containerd(cluster: Cluster) -> str:
+    return _CONTAINERD.format(pause=f"{cluster.registry.prefix}/pause:{cluster.tags['pause']}")
+
+
+def _hosts(cluster: Cluster) -> str:
+    """https://github.com/containerd/containerd/blob/main/docs/hosts.md"""
+    return f"/etc/containerd/certs.d/{cluster.registry.endpoint}"
+
+
+def _registry(cluster: Cluster) -> str:
+    url = f"{cluster.registry.scheme}://{cluster.registry.endpoint}"
+    authority = f'  ca = "{_hosts(cluster)}/ca.crt"\n' if cluster.registry.authority else ""
+    return f'server = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n{authority}'
+
+
+def _network(cluster: Cluster, member: Member) -> str:
+    """https://www.cni.dev/docs/spec/#section-1-network-configuration-format"""
+    share = str(cluster.pods_of(member))
+    addresses = {"type": "host-local", "ranges": [[{"subnet": share}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    bridge = {
+        "type": "bridge",
+        "bridge": "cni0",
+        "isGateway": True,
+        "hairpinMode": True,
+        "ipMasq": True,
+        "ipam": addresses,
+    }
+    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
+    return json.dumps({"cniVersion": "0.4.0", "name": "innervate", "plugins": [bridge, ports]}, indent=1) + "\n"
+
+
+def _routes(cluster: Cluster, member: Member) -> str:
+    others = [other for other in cluster.members if other != member]
+    lines = [f"ExecStart=/usr/sbin/ip route replace {cluster.pods_of(one)} via {one.address}\n" for one in others]
+    return f"""\
+[Unit]
+Description=Routes to the pods of the other nodes
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/true
+{"".join(lines)}
+[Install]
+WantedBy=multi-user.target
+"""

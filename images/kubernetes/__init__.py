@@ -1,0 +1,1 @@
+"""Kubernetes as an artifact set: programs, packages and container images for nodes that reach no other network."""

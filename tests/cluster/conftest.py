@@ -1,0 +1,63 @@
+"""What cluster tests share: the artifact set that we build of Kubernetes, and a root file system for nodes."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from appliance.lab.demo import IMAGES
+from images.__main__ import archive
+from images.artifact_set import ArtifactSet
+from images.kubernetes import recipe as kubernetes
+from images.ramdisk.modules import Variant
+from images.store import Entry, Store
+from tests.cluster.tree import base_of, ensure_base, make_tree
+
+VARIANT = Variant.CLOUD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifacts:
+    folder: Path
+    set: ArtifactSet
+
+
+def pytest_runtest_setup() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("NOT TESTED: nodes need root for their namespaces")
+
+
+@pytest.fixture(scope="session")
+def artifacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """Unpacked. `--all` builds it where it is not in the store."""
+    store, folder = Store(IMAGES), tmp_path_factory.mktemp("set") / "kubernetes"
+    entry = _found(store) or _built(store, request.config)
+    return Artifacts(folder=folder, set=kubernetes.unpack(entry, store, folder, archive()))
+
+
+@pytest.fixture(scope="session")
+def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A node's root file system. `--all` builds its packages where they are not in the store."""
+    store, folder = Store(IMAGES), tmp_path_factory.mktemp("tree") / "debian-13"
+    base = base_of(VARIANT, store)
+    if base is None and not _may_build(request.config):
+        pytest.skip("NOT TESTED: the packages of debian-13 are not in the store; build it: ./run image")
+    make_tree(base or ensure_base(VARIANT, store, archive()), folder, store, archive())
+    return folder
+
+
+def _found(store: Store) -> Entry | None:
+    recipe = kubernetes.recipe_of(VARIANT)
+    return store.find(recipe.name, recipe.key)
+
+
+def _built(store: Store, config: pytest.Config) -> Entry:
+    if not _may_build(config):
+        pytest.skip("NOT TESTED: there is no Kubernetes in the store; build it (15 minutes): ./run image kubernetes")
+    return kubernetes.ensure_kubernetes(VARIANT, store, archive())
+
+
+def _may_build(config: pytest.Config) -> bool:
+    """Under --all, which selects tests by this expression."""
+    return "long or not long" in str(config.option.markexpr)

@@ -45,16 +45,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """`number` is its place in the pod network for as long as it is a member: 0 has the first share."""
-
     name: str
     address: IPv4Address
     role: Role
-    number: int
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.number < 0:
-            raise _refused("a member", repr((self.name, self.number)))
+        if not _NAME.fullmatch(self.name):
+            raise _refused("a member", repr(self.name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +77,7 @@ class Registry:
 class Cluster:
     """`endpoint` is where every node finds the API: the balancer's, or of the only control plane.
 
-    `tags` are those of the images that the artifact set has, by name (`etcd`, `pause`): without `coredns` among them
+    `names` are others that its certificate shall hold. `tags` are those of the images that the artifact set has, by name (`etcd`, `pause`): without `coredns` among them
     there is no name service inside the cluster."""
 
     name: str
@@ -91,8 +88,11 @@ class Cluster:
     tags: Mapping[str, str]
     pods: IPv4Network = field(default=IPv4Network("10.200.0.0/16"))
     services: IPv4Network = field(default=IPv4Network("10.96.0.0/16"))
+    names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if not all(map(_HOST.fullmatch, self.names)):
+            raise _refused("a name of a cluster", repr(self.names)[:200])
         if not _NAME.fullmatch(self.name) or not all(_TAG.fullmatch(tag) for tag in self.tags.values()):
             raise _refused("a cluster", repr((self.name, dict(self.tags)))[:200])
         if lacking := {"etcd", "pause"} - self.tags.keys():
@@ -101,18 +101,15 @@ class Cluster:
             raise _refused("a network", f"pods {self.pods} and services {self.services} overlap")
         self._check_members()
 
-    def pods_of(self, member: Member) -> IPv4Network:
-        return list(self.pods.subnets(new_prefix=POD_PREFIX))[member.number]
-
     @property
     def has_names(self) -> bool:
         return "coredns" in self.tags
 
     def _check_members(self) -> None:
         shares = 1 << max(0, POD_PREFIX - self.pods.prefixlen)
-        if self.pods.prefixlen > POD_PREFIX or any(member.number >= shares for member in self.members):
+        if self.pods.prefixlen > POD_PREFIX or len(self.members) > shares:
             raise _refused("a network", f"{self.pods} has no share of /{POD_PREFIX} for every member")
-        for what in ("name", "address", "number"):
+        for what in ("name", "address"):
             values = [getattr(member, what) for member in self.members]
             if len(set(values)) != len(values):
                 raise _refused("the list of members", f"two have the same {what}")

@@ -30,8 +30,9 @@ _SCHEMED_SINCE = 24
 Document: TypeAlias = Mapping[str, object]
 
 
-def first(cluster: Cluster, member: Member, ticket: Ticket) -> str:
-    """For `kubeadm init --config` on the first control plane. It holds the ticket's secrets."""
+def first(cluster: Cluster, member: Member, ticket: Ticket | None) -> str:
+    """For `kubeadm init --config` on the first control plane. It holds the ticket's secrets; without one nobody can
+    join until a token is made."""
     _expect(member, Role.CONTROL_PLANE)
     documents = (_init(cluster, member, ticket), _cluster(cluster), _kubelet(), _proxy())
     return _text(documents)
@@ -83,16 +84,16 @@ def skipped(cluster: Cluster) -> tuple[str, ...]:
     return () if cluster.has_names else (NO_NAMES,)
 
 
-def _init(cluster: Cluster, member: Member, ticket: Ticket) -> Document:
+def _init(cluster: Cluster, member: Member, ticket: Ticket | None) -> Document:
     api = cluster.version.config_api
     document: dict[str, object] = {
         "apiVersion": api,
         "kind": "InitConfiguration",
-        "bootstrapTokens": [{"token": ticket.token.reveal(), "ttl": _TOKEN_TTL}],
+        "bootstrapTokens": [_token(ticket)],
         "localAPIEndpoint": _local(member),
         "nodeRegistration": _registration(cluster.version, member),
     }
-    if ticket.certificate_key is not None:
+    if ticket is not None and ticket.certificate_key is not None:
         document["certificateKey"] = ticket.certificate_key.reveal()
     match api:
         case ConfigApi.V1BETA2:
@@ -107,13 +108,18 @@ def _init(cluster: Cluster, member: Member, ticket: Ticket) -> Document:
     return document
 
 
+def _token(ticket: Ticket | None) -> Document:
+    """kubeadm makes one in any case: without a ticket, one that nobody can log in with."""
+    if ticket is None:
+        return {"ttl": "1m0s", "usages": ["signing"]}
+    return {"token": ticket.token.reveal(), "ttl": _TOKEN_TTL}
+
+
 def _cluster(cluster: Cluster) -> Document:
     api = cluster.version.config_api
     server: dict[str, object] = {"certSANs": _names(cluster)}
     if api is not ConfigApi.V1BETA4:
         server["timeoutForControlPlane"] = PATIENCE
-    # Each node's share of the pod network is in its own CNI configuration: a second book would only disagree.
-    manager = {"allocate-node-cidrs": "false"}
     dns = {"dns": {"imageTag": cluster.tags["coredns"]}} if cluster.has_names else {}
     return {
         "apiVersion": api,
@@ -123,7 +129,6 @@ def _cluster(cluster: Cluster) -> Document:
         "controlPlaneEndpoint": str(cluster.endpoint),
         "imageRepository": cluster.registry.prefix,
         "apiServer": server,
-        "controllerManager": {"extraArgs": _arguments(api, manager)},
         "etcd": {"local": {"imageTag": cluster.tags["etcd"]}},
         "networking": {"podSubnet": str(cluster.pods), "serviceSubnet": str(cluster.services)},
         **dns,
@@ -137,6 +142,7 @@ def _kubelet() -> Document:
         "kind": "KubeletConfiguration",
         "cgroupDriver": "systemd",
         "failSwapOn": False,
+        "serverTLSBootstrap": True,  # so that whoever speaks to a kubelet can know it, and somebody approves
     }
 
 
@@ -168,7 +174,7 @@ def _local(member: Member) -> Document:
 
 def _names(cluster: Cluster) -> Sequence[str]:
     planes = (member for member in cluster.members if member.role is Role.CONTROL_PLANE)
-    return sorted({cluster.endpoint.host, *(str(member.address) for member in planes)})
+    return sorted({cluster.endpoint.host, *cluster.names, *(str(member.address) for member in planes)})
 
 
 def _arguments(api: ConfigApi, arguments: Mapping[str, str]) -> object:

@@ -9,9 +9,9 @@
 Each part may be done twice: what has been done already stays as it is.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import resources
 
 from appliance.errors import SiteError
 from appliance.kubernetes import kubeadm
@@ -57,16 +57,16 @@ class Command:
     seconds: float
 
 
-def files(cluster: Cluster, member: Member) -> tuple[NodeFile, ...]:
+def files(cluster: Cluster) -> tuple[NodeFile, ...]:
     found = [
         NodeFile(path="/etc/modules-load.d/kubernetes.conf", content="br_netfilter\noverlay\n"),
         NodeFile(path=_SYSCTL, content=_SYSCTLS),
         NodeFile(path="/etc/containerd/config.toml", content=_containerd(cluster)),
         NodeFile(path=f"{_hosts(cluster)}/hosts.toml", content=_registry(cluster)),
-        NodeFile(path="/etc/cni/net.d/10-innervate.conflist", content=_network(cluster, member)),
         NodeFile(path="/etc/systemd/system/kubelet.service", content=_KUBELET),
         NodeFile(path="/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", content=_KUBEADM),
-        NodeFile(path=f"/etc/systemd/system/{_ROUTES}", content=_routes(cluster, member)),
+        NodeFile(path=_POD_NETWORK, content=_pod_network()),
+        NodeFile(path=f"/etc/systemd/system/{_ROUTES}", content=_ROUTING),
     ]
     if cluster.registry.authority:
         found.append(NodeFile(path=f"{_hosts(cluster)}/ca.crt", content=cluster.registry.authority))
@@ -117,7 +117,7 @@ def reload() -> tuple[Command, ...]:
     )
 
 
-def begin_files(cluster: Cluster, member: Member, ticket: Ticket) -> tuple[NodeFile, ...]:
+def begin_files(cluster: Cluster, member: Member, ticket: Ticket | None) -> tuple[NodeFile, ...]:
     return (NodeFile(path=CONFIG, content=Secret(kubeadm.first(cluster, member, ticket))),)
 
 
@@ -158,7 +158,22 @@ while [ $# -gt 0 ]; do
     shift 4
 done
 """
-_ROUTES = "innervate-pod-routes.service"
+_ROUTES = "innervate-pod-network.service"
+_POD_NETWORK = "/usr/local/lib/innervate/pod-network"
+_ROUTING = f"""\
+[Unit]
+Description=Addresses of this node's pods, and routes to those of the other nodes
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+ExecStart=sh {_POD_NETWORK}
+Restart=always
+RestartSec=5
+
+[Install]
+WantedBy=multi-user.target
+"""
 _SYSCTL = "/etc/sysctl.d/90-kubernetes.conf"
 _SYSCTLS = """\
 net.bridge.bridge-nf-call-ip6tables = 1
@@ -238,36 +253,5 @@ def _registry(cluster: Cluster) -> str:
     return f'server = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n{authority}'
 
 
-def _network(cluster: Cluster, member: Member) -> str:
-    """https://www.cni.dev/docs/spec/#section-1-network-configuration-format"""
-    share = str(cluster.pods_of(member))
-    addresses = {"type": "host-local", "ranges": [[{"subnet": share}]], "routes": [{"dst": "0.0.0.0/0"}]}
-    bridge = {
-        "type": "bridge",
-        "bridge": "cni0",
-        "isGateway": True,
-        "hairpinMode": True,
-        "ipMasq": True,
-        "ipam": addresses,
-    }
-    ports = {"type": "portmap", "capabilities": {"portMappings": True}}
-    return json.dumps({"cniVersion": "0.4.0", "name": "innervate", "plugins": [bridge, ports]}, indent=1) + "\n"
-
-
-def _routes(cluster: Cluster, member: Member) -> str:
-    others = [other for other in cluster.members if other != member]
-    lines = [f"ExecStart=/usr/sbin/ip route replace {cluster.pods_of(one)} via {one.address}\n" for one in others]
-    return f"""\
-[Unit]
-Description=Routes to the pods of the other nodes
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/bin/true
-{"".join(lines)}
-[Install]
-WantedBy=multi-user.target
-"""
+def _pod_network() -> str:
+    return (resources.files("templates") / "cluster" / "pod-network").read_text()

@@ -152,10 +152,14 @@ def _encoded(text: str) -> Sequence[str]:
 
 
 _FETCH = """\
+get() {
+    if command -v curl >/dev/null; then curl --fail --silent --show-error --output "$1" "$2"
+    else busybox wget -q -O "$1" "$2"; fi
+}
 fetch() {
     if [ -f "$3" ] && echo "$2  $3" | sha256sum --check --status; then chmod "$4" "$3"; return; fi
     mkdir -p "$(dirname "$3")"
-    curl --fail --silent --show-error --retry 5 --retry-connrefused --output "$3.part" "$1"
+    get "$3.part" "$1" || get "$3.part" "$1" # once more: the appliance may have been started anew just then
     echo "$2  $3.part" | sha256sum --check --status || { echo "$3: not what it should be"; exit 1; }
     chmod "$4" "$3.part"
     mv "$3.part" "$3"

@@ -15,9 +15,11 @@ from appliance.conductor.decision import ClusterSight, Progress
 from appliance.conductor.machine import MachineState
 from appliance.errors import ClusterError, UnreachableError
 from appliance.kubernetes.api import Kubernetes
+from appliance.kubernetes.cluster import Ticket
+from appliance.kubernetes.engine import KUBECONFIG, SHARE_KEYS, Kubeadm
 from appliance.kubernetes.objects import Access, Node
 from appliance.kubernetes.objects import access as access_of
-from appliance.kubernetes.tokens import JoinToken, fresh
+from appliance.kubernetes.tokens import fresh
 from appliance.model.cluster import (
     API_PORT,
     ClusterAction,
@@ -27,6 +29,7 @@ from appliance.model.cluster import (
     JoinCluster,
     NodeRole,
     PrepareNode,
+    SetRef,
 )
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
@@ -48,6 +51,12 @@ class Opened(Protocol):
     async def __aexit__(self, *reason: object) -> None: ...
 
 
+class Supplies(Protocol):
+    async def ready(self, ref: SetRef) -> None:
+        """Everything of the set is there, and nodes can get it. Raises `InnervateError`."""
+        ...
+
+
 class NodeShells(Protocol):
     def feed(
         self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...], fed: Secret
@@ -56,43 +65,10 @@ class NodeShells(Protocol):
         ...
 
 
-class Engine(Protocol):
-    """Which jobs make a cluster of one kind. Raises `ClusterError` where its files are not at hand."""
-
-    def prepare(self, do: PrepareNode, node: "Place") -> Job: ...
-
-    def found(self, do: FoundCluster, node: "Place") -> Job: ...
-
-    def join(self, do: JoinCluster, node: "Place", ticket: "Ticket") -> Job: ...
-
-    def joined(self, do: JoinCluster) -> Job:
-        """The same job without what is secret in it: its name and mark."""
-        ...
-
-    @property
-    def kubeconfig(self) -> tuple[str, ...]:
-        """argv that prints the founder's own access to the cluster, as JSON."""
-        ...
-
-    @property
-    def share_keys(self) -> tuple[str, ...]:
-        """argv that prints, last, the key under which a control plane may fetch the cluster's own keys."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     name: MachineName
     address: IPv4Address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """What lets a machine in. `ca` is the PEM of the cluster's CA, `keys` opens its own keys to a control plane."""
-
-    token: JoinToken
-    ca: str
-    keys: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,13 +88,13 @@ class Around:
 class ClusterDesk:
     """`files` in `around` is the URL below which nodes find files by their SHA-256."""
 
-    def __init__(self, engine: Engine, keys: ClusterKeys, around: Around) -> None:
-        self._engine, self._keys, self._around = engine, keys, around
+    def __init__(self, engine: Kubeadm, supplies: Supplies, keys: ClusterKeys, around: Around) -> None:
+        self._engine, self._supplies, self._keys, self._around = engine, supplies, keys, around
 
     async def look(self, machine: MachineName, do: ClusterAction) -> ClusterSight:
         match do:
             case PrepareNode():
-                return await self._job(machine, self._engine.prepare(do, self._place(machine)))
+                return await self._job(machine, self._engine.prepare(do))
             case FoundCluster():
                 return await self._founded(machine, do)
             case JoinCluster():
@@ -131,23 +107,24 @@ class ClusterDesk:
     async def begin(self, machine: MachineName, do: ClusterAction) -> str:
         match do:
             case PrepareNode():
-                return await self._start(machine, self._engine.prepare(do, self._place(machine)))
+                await self._supplies.ready(do.cluster.set)
+                return await self._start(machine, self._engine.prepare(do))
             case FoundCluster():
-                return await self._start(machine, self._engine.found(do, self._place(machine)))
+                return await self._start(machine, self._founding(machine, do))
             case JoinCluster():
-                ticket = await self._ticket(machine, do)
-                return await self._start(machine, self._engine.join(do, self._place(machine), ticket))
+                ticket, place = await self._ticket(machine, do), self._place(machine)
+                return await self._start(machine, self._engine.join(do, machine, place.address, ticket))
             case ConfirmCluster():
                 return "nothing has to be begun"
             case _:
                 assert_never(do)
 
     async def _founded(self, machine: MachineName, do: FoundCluster) -> ClusterSight:
-        sight = await self._job(machine, self._engine.found(do, self._place(machine)))
+        sight = await self._job(machine, self._founding(machine, do))
         if sight.progress is not Progress.DONE:
             return sight
         if self._keys.access(do.cluster.name) is None:
-            text = await self._feed(machine, self._engine.kubeconfig, Secret(""))
+            text = await self._feed(machine, KUBECONFIG, Secret(""))
             self._keys.keep(do.cluster.name, access_of(_json(text)))
         async with self._open(do.cluster) as api:
             await api.unbind(_AUTO_APPROVAL)
@@ -156,7 +133,7 @@ class ClusterDesk:
         return _done("founded", {"API": url_of(do.cluster), "version": do.cluster.set.version})
 
     async def _joined(self, machine: MachineName, do: JoinCluster) -> ClusterSight:
-        sight = await self._job(machine, self._engine.joined(do))
+        sight = await self._job(machine, self._engine.joined(do, machine))
         if sight.progress is not Progress.DONE:
             return sight
         place = self._place(machine)
@@ -196,12 +173,15 @@ class ClusterDesk:
         self._keys.issue(name, token, now)
         async with self._open(do.cluster) as api:
             await api.give_token(token)
-        return Ticket(token=token, ca=access.ca, keys=keys)
+        return Ticket(token=token.text, authority=access.ca, certificate_key=keys)
+
+    def _founding(self, machine: MachineName, do: FoundCluster) -> Job:
+        return self._engine.found(do, machine, self._place(machine).address)
 
     async def _shared_keys(self, cluster: ClusterSpec) -> Secret:
         if (founder := self._around.founder(cluster)) is None:
             raise ClusterError(f"{cluster.name} has no control plane that could share the cluster's keys")
-        text = await self._feed(founder.name, self._engine.share_keys, Secret(""))
+        text = await self._feed(founder.name, SHARE_KEYS, Secret(""))
         return Secret(text.split()[-1] if text.split() else "")
 
     async def _job(self, machine: MachineName, job: Job) -> ClusterSight:

@@ -1,0 +1,130 @@
+"""kubeadm's way into a cluster, as jobs for nodes. Pure.
+
+A job that was cut off begins anew on what it had left, and only on that: on a machine that came into a cluster in another
+way nothing is undone.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from hashlib import sha256
+from ipaddress import IPv4Address
+
+from appliance.kubernetes import node
+from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Role, Ticket
+from appliance.kubernetes.kubeadm import SOCKET
+from appliance.kubernetes.version import KubernetesVersion
+from appliance.model.cluster import ClusterSpec, FoundCluster, JoinCluster, NodeRole, PrepareNode, SetRef
+from appliance.model.codec import to_json
+from appliance.model.ids import MachineName
+from appliance.nodes.job import Act, Download, Job, TextFile, script
+from images.artifact_set import ArtifactSet
+
+KUBECONFIG = ("kubectl", f"--kubeconfig={node.ADMIN}", "config", "view", "--raw", "-o", "json")
+"""Prints the access of a control plane to its cluster, as JSON."""
+SHARE_KEYS = ("kubeadm", "init", "phase", "upload-certs", "--upload-certs", f"--config={node.CONFIG}")
+"""Prints last the key under which another control plane may fetch the cluster's own keys, for two hours."""
+
+
+class Kubeadm:
+    """`described` is the artifact set that a reference names, `authority` who has signed the registry's certificate."""
+
+    def __init__(self, described: Callable[[SetRef], ArtifactSet], authority: Callable[[], str]) -> None:
+        self._described, self._authority = described, authority
+
+    def prepare(self, do: PrepareNode) -> Job:
+        """The same for every node, so that a node whose files are others is one that has to be prepared anew."""
+        artifacts = self._described(do.cluster.set)
+        job = Job(
+            name="kubeadm-prepare",
+            mark="",
+            downloads=tuple(
+                Download(sha256=one.file.sha256, path=one.path, mode=f"{one.mode:o}") for one in node.fetches(artifacts)
+            ),
+            files=_files(node.files(self._cluster(do.cluster))),
+            acts=tuple(Act(argv=one.argv, says=_says(one.argv)) for one in node.prepare(artifacts)),
+        )
+        return replace(job, mark=sha256(script(job, "").reveal().encode()).hexdigest())
+
+    def found(self, do: FoundCluster, name: MachineName, address: IPv4Address) -> Job:
+        member = Member(name=name, address=address, role=Role.CONTROL_PLANE)
+        cluster = self._cluster(do.cluster, member)
+        (init,) = node.begin(cluster)
+        return Job(
+            name="kubeadm-found",
+            mark=_mark(do, name),
+            files=_files(node.begin_files(cluster, member, None)),
+            acts=(_once("kubeadm-found", init.argv, f"founding {do.cluster.name}"),),
+        )
+
+    def join(self, do: JoinCluster, name: MachineName, address: IPv4Address, ticket: Ticket) -> Job:
+        member = Member(name=name, address=address, role=_role(do.role))
+        cluster = self._cluster(do.cluster, member)
+        (join,) = node.join()
+        return replace(
+            self.joined(do, name),
+            files=_files(node.join_files(cluster, member, ticket)),
+            acts=(_once("kubeadm-join", join.argv, f"joining {do.cluster.name}"),),
+        )
+
+    def joined(self, do: JoinCluster, name: MachineName) -> Job:
+        """The same job without what it does: its name and mark, to look at it by."""
+        return Job(name="kubeadm-join", mark=_mark(do, name))
+
+    def _cluster(self, spec: ClusterSpec, *members: Member) -> Cluster:
+        artifacts = self._described(spec.set)
+        host, _, port = spec.registry.rpartition(":")
+        repositories = {image.repository.rpartition("/")[0] for image in artifacts.images}
+        return Cluster(
+            name=spec.name,
+            version=KubernetesVersion.parse(spec.set.version),
+            endpoint=Endpoint(host=str(spec.endpoint)),
+            registry=Registry(
+                endpoint=Endpoint(host=host, port=int(port)),
+                repository=min(repositories, default=""),
+                authority=self._authority(),
+            ),
+            members=members,
+            tags={image.repository.rpartition("/")[2]: image.tag for image in artifacts.images},
+            pods=spec.pods,
+            services=spec.services,
+            names=spec.names,
+        )
+
+
+def _role(role: NodeRole) -> Role:
+    return Role(role.value)
+
+
+def _mark(do: FoundCluster | JoinCluster, name: MachineName) -> str:
+    return sha256(name.encode() + b"\n" + to_json(do)).hexdigest()
+
+
+def _files(files: Iterable[node.NodeFile]) -> tuple[TextFile, ...]:
+    return tuple(TextFile(path=file.path, text=file.content, mode=f"{file.mode:o}") for file in files)
+
+
+def _says(argv: tuple[str, ...]) -> str:
+    return "installing packages" if "dpkg" in argv else " ".join(argv)
+
+
+def _once(name: str, argv: tuple[str, ...], says: str) -> Act:
+    return Act(argv=("sh", "-c", _ONCE, "sh", f"/var/lib/innervate/jobs/{name}.begun", SOCKET, *argv), says=says)
+
+
+_ONCE = """\
+set -eu
+begun="$1" socket="$2"
+shift 2
+if [ -e /etc/kubernetes/kubelet.conf ] || [ -e /var/lib/etcd/member ] || [ -e /etc/kubernetes/manifests/etcd.yaml ]; then
+    if ! [ -e "$begun" ] || [ -e "${begun%.begun}" ]; then
+        echo "this machine is a node of a cluster already, and not by this step: nothing was undone"
+        exit 1
+    fi
+    kubeadm reset --force --cri-socket "$socket"
+fi
+mkdir -p "${begun%/*}"
+touch "$begun"
+sync "$begun"
+exec "$@"
+"""
+# The mark of the job, `begun` without its end, comes after: what has one was finished, and is somebody's cluster.

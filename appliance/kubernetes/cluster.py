@@ -75,9 +75,10 @@ class Registry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """`endpoint` is where every node finds the API: the balancer's, or of the only control plane.
+    """`endpoint` is where every node finds the API: the balancer's, or of the only control plane; `names` are others
+    that its certificate shall hold.
 
-    `names` are others that its certificate shall hold. `tags` are those of the images that the artifact set has, by name (`etcd`, `pause`): without `coredns` among them
+    `tags` are those of the images that the artifact set has, by name (`etcd`, `pause`): without `coredns` among them
     there is no name service inside the cluster."""
 
     name: str

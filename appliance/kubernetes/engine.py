@@ -1,7 +1,7 @@
 """kubeadm's way into a cluster, as jobs for nodes. Pure.
 
-A job that was cut off begins anew on what it had left, and only on that: on a machine that came into a cluster in another
-way nothing is undone.
+A job that was cut off begins anew on what it had left, and only on that: on a machine that came into a cluster in
+another way nothing is undone.
 """
 
 from collections.abc import Callable, Iterable
@@ -115,7 +115,8 @@ _ONCE = """\
 set -eu
 begun="$1" socket="$2"
 shift 2
-if [ -e /etc/kubernetes/kubelet.conf ] || [ -e /var/lib/etcd/member ] || [ -e /etc/kubernetes/manifests/etcd.yaml ]; then
+etc=/etc/kubernetes
+if [ -e $etc/kubelet.conf ] || [ -e $etc/manifests/etcd.yaml ] || [ -e /var/lib/etcd/member ]; then
     if ! [ -e "$begun" ] || [ -e "${begun%.begun}" ]; then
         echo "this machine is a node of a cluster already, and not by this step: nothing was undone"
         exit 1

@@ -68,7 +68,7 @@ from appliance.services.traces import ServiceTraces
 from appliance.services.upgrades import UpgradeDesk
 from appliance.services.views import macs_of
 from appliance.services.watch import Watch, answers
-from appliance.serving import ClusterServices, serve_clusters
+from appliance.serving import ClusterServices, serve_clusters, with_clusters
 from appliance.setup.helper import Helper
 from appliance.site import Site, configs_of
 from appliance.site import load as load_site
@@ -146,7 +146,9 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
         desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter, bonds)
         tokens = _proving(site.topology, memory, bmcs, key, closing)
         serving = serve_clusters(settings, site.name, site.topology, memory, closing)
-        hands, waiting = _acting(settings, site, stock, memory, desk, services, bmcs, key, tokens)
+        library = _lending(settings, site, stock, services, key)
+        hands, waiting = _acting(settings, site, memory, desk, services, bmcs, library, tokens)
+        hands = with_clusters(settings, site.topology, hands, serving.held, library.lend, closing)
         application = Appliance(
             memory=memory,
             site=site,
@@ -377,35 +379,31 @@ def _listening(settings: Settings, rack: Rack, bmcs: BmcDesk, closing: AsyncExit
     return consoles
 
 
+def _lending(settings: Settings, site: Site[Rack], stock: Stock, services: BootServices, key: ApplianceKey) -> Library:
+    network, identity = site.topology.boot_network, site.topology.identity
+    report, seeds = endpoints_of(network).url("/report"), settings.state_dir / "seeds"
+    return Library(
+        stock.artifacts, network, report, HostProcesses(), services.set_artifacts, seeds, key, identity, SystemRng()
+    )
+
+
 def _acting(
     settings: Settings,
     site: Site[Rack],
-    stock: Stock,
     memory: Memory,
     desk: AgentDesk,
     services: BootServices,
     bmcs: BmcDesk,
-    key: ApplianceKey,
+    library: Library,
     tokens: BmcTokens,
 ) -> tuple[Hands, Waiting]:
-    clock, network = SystemClock(), site.topology.boot_network
     ensure_key(settings.key, HostProcesses())
     waiting = Waiting()
     hands = Hands(
         memory=memory,
-        clock=clock,
+        clock=SystemClock(),
         agents=desk,
-        library=Library(
-            stock.artifacts,
-            network,
-            endpoints_of(network).url("/report"),
-            HostProcesses(),
-            services.set_artifacts,
-            settings.state_dir / "seeds",
-            key,
-            site.topology.identity,
-            SystemRng(),
-        ),
+        library=library,
         shells=SshShells(settings.key),
         bmc_of=bmcs.bmc_of,
         waiting=waiting,

@@ -1,12 +1,14 @@
 """The daemon's part that serves clusters: what the site program states beside the boot services."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from appliance.api.port import Sets
 from appliance.backup.state import CONTENT
+from appliance.conductor.hands import Hands
 from appliance.conductor.memory import Memory
 from appliance.config import Settings
 from appliance.doctor.facts import Kept, Service
@@ -14,7 +16,11 @@ from appliance.errors import MachineryError
 from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
+from appliance.services.clustering import Ground, clustering
+from appliance.services.library import artifact_path
+from appliance.services.segment import endpoints_of
 from appliance.services.sets import NoRegistry, SetDesk
+from appliance.services.shells import SshShells
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
 from appliance.supervision.keeper import Keeper
@@ -25,9 +31,11 @@ from images.processes import HostProcesses
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterServices:
-    """`keepers` of the programs that run for them; `kept` are the artifact sets, for the doctor."""
+    """`held` are the sets, where there is a registry for them. `keepers` of the programs that run for them; `kept` are
+    the artifact sets, for the doctor."""
 
     sets: Sets
+    held: SetDesk | None = None
     keepers: tuple[Keeper, ...] = ()
     kept: Callable[[], tuple[Kept, ...]] = tuple
 
@@ -63,7 +71,36 @@ def serve_clusters(
     )
     closing.push_async_callback(desk.close)
     closing.callback(asyncio.create_task(desk.run(), name="artifact sets").cancel)
-    return ClusterServices(sets=desk, keepers=keepers, kept=desk.kept)
+    return ClusterServices(sets=desk, held=desk, keepers=keepers, kept=desk.kept)
+
+
+def with_clusters(
+    settings: Settings,
+    rack: Rack,
+    hands: Hands,
+    held: SetDesk | None,
+    lend: Callable[[Mapping[str, Path]], None],
+    closing: AsyncExitStack,
+) -> Hands:
+    """Hands that can make clusters, too, where the site has what they are made from."""
+    if held is None:
+        return hands
+    secrets = SecretFile(settings.state_dir / "clusters.vault", SystemRng())
+    closing.callback(secrets.close)
+    ground = Ground(
+        memory=hands.memory,
+        sets=held,
+        lend=lend,
+        shells=SshShells(settings.key),
+        files=endpoints_of(rack.boot_network).url(artifact_path("")),
+        user=rack.shell.user,
+        domain=rack.domain,
+        clock=SystemClock(),
+        rng=SystemRng(),
+    )
+    desk, watch = clustering(ground, secrets)
+    closing.callback(asyncio.create_task(watch.run(), name="clusters").cancel)
+    return replace(hands, clusters=desk)
 
 
 def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncExitStack) -> RegistryService:

@@ -109,9 +109,9 @@ def _init(cluster: Cluster, member: Member, ticket: Ticket | None) -> Document:
 
 
 def _token(ticket: Ticket | None) -> Document:
-    """kubeadm makes one in any case: without a ticket, one that nobody can log in with."""
+    """kubeadm makes one in any case: without a ticket, one that nobody knows and that is gone soon."""
     if ticket is None:
-        return {"ttl": "1m0s", "usages": ["signing"]}
+        return {"ttl": "1m0s"}
     return {"token": ticket.token.reveal(), "ttl": _TOKEN_TTL}
 
 

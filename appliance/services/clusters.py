@@ -7,9 +7,10 @@ the node. Neither is believed about the other.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
-from typing import Protocol, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
 from appliance.conductor.decision import ClusterSight, Progress
 from appliance.conductor.machine import MachineState
@@ -43,12 +44,8 @@ _AUTO_APPROVAL = "kubeadm:node-autoapprove-bootstrap"
 """kubeadm's own rule that whoever has a join token gets any node's certificate."""
 
 
-class Opened(Protocol):
-    """A conversation with a cluster's API."""
-
-    async def __aenter__(self) -> Kubernetes: ...
-
-    async def __aexit__(self, *reason: object) -> None: ...
+Opened: TypeAlias = AbstractAsyncContextManager[Kubernetes]
+"""A conversation with a cluster's API."""
 
 
 class Supplies(Protocol):

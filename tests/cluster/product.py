@@ -1,0 +1,285 @@
+"""The product's own parts around a cluster, on the ground: log, conductor, registry, cluster desk and watch.
+
+Machines are nodes without a BMC that are installed already; all else is what the daemon wires.
+"""
+
+import asyncio
+import http.server
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from appliance.conductor.conductor import Conductor
+from appliance.conductor.decision import AgentView
+from appliance.conductor.hands import Hands, Waiting
+from appliance.conductor.machine import MachineState
+from appliance.conductor.memory import Memory
+from appliance.conductor.outbox import carry_out
+from appliance.conductor.runs import RunStatus
+from appliance.inventory.model import Installed, Inventory
+from appliance.model.bmc import BmcEndpoint
+from appliance.model.ids import ImageName, MachineName, RunId
+from appliance.model.phase import Phase
+from appliance.model.secret import Secret
+from appliance.model.set_views import SetImportRequest, WorkState
+from appliance.model.site import BootNetwork, Server, ShellAccess
+from appliance.model.views import RunState
+from appliance.plan import ImageRef, Plan
+from appliance.registry.secrets import kept_secrets
+from appliance.registry.service import RegistryFiles, RegistryService
+from appliance.registry.shelf import SetShelf
+from appliance.scores.cluster import KubernetesCluster
+from appliance.services import clustering
+from appliance.services.sets import SetDesk
+from appliance.services.shells import SshShells
+from appliance.site import Site, plan_site
+from appliance.store.log import Log
+from appliance.store.records import PlanStored, RunStarted
+from appliance.store.secrets import SecretFile
+from appliance.supervision.host import HostChildren
+from appliance.system import SystemClock, SystemRng
+from appliance.topology import ClusterRack
+from images.processes import HostProcesses
+from tests.cluster.nodes import GATEWAY, Ground, Node
+from tests.contract.registry import program
+from tests.unit.appliance.store.samples import FACTS
+
+T = TypeVar("T")
+REGISTRY_PORT, WRITING_PORT, FILES_PORT = 5000, 5001, 8001
+FILES = f"http://{GATEWAY.ip}:{FILES_PORT}"
+DOMAIN = "lab.test"
+IMAGE = ImageRef(name=ImageName("debian-13"), manifest_sha256="a1" * 32, blob_sha256="b2" * 32, raw_bytes=2 << 30)
+_IMPORT_SECONDS = 180.0
+
+
+def rack_of(machines: tuple[Node, ...]) -> ClusterRack:
+    servers = tuple(
+        Server(
+            name=MachineName(one.name),
+            bmc=BmcEndpoint(url=f"ipmi://127.77.9.{at}", user="", password=Secret(""), fingerprint=""),
+        )
+        for at, one in enumerate(machines, 1)
+    )
+    network = GATEWAY.network
+    boot = BootNetwork(
+        device="br0",
+        network=network,
+        address=GATEWAY.ip,
+        first=network[100],
+        last=network[200],
+        domain=DOMAIN,
+    )
+    return ClusterRack(name="rack", servers=servers, boot_network=boot, shell=ShellAccess(authorized_keys=()))
+
+
+@dataclass(slots=True)
+class Lent:
+    """Files by their SHA-256, as the boot services serve them."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+
+    def lend(self, more: Mapping[str, Path]) -> None:
+        self.files |= more
+
+
+class Life:
+    """One life of the appliance, in the loop of whoever made it."""
+
+    def __init__(self, memory: Memory, sets: SetDesk, rack: ClusterRack, desk_of: "Callable[[Life], Hands]") -> None:
+        self.memory, self.sets, self.rack = memory, sets, rack
+        self.hands = desk_of(self)
+
+    def plan(self, score: KubernetesCluster) -> Plan:
+        world = self.memory.world
+        inventory = Inventory(
+            machines={name: state.record for name, state in world.machines.items()},
+            images={IMAGE.name: IMAGE},
+            sets={name: held.described for name, held in world.sets.items()},
+            registry=self.sets.place,
+        )
+        return plan_site(Site(name="site", topology=self.rack, scores=[score]), inventory)
+
+    async def apply(self, plan: Plan) -> RunId:
+        run = RunId(SystemRng().token(4))
+        await self.memory.remember(PlanStored(plan=plan), RunStarted(run=run, plan=plan.digest))
+        return run
+
+    async def ended(self, run: RunId) -> RunStatus:
+        while (status := self.memory.world.runs[run]).state is RunState.RUNNING:
+            await self.memory.changed(self.memory.tick, 1.0)
+        return status
+
+
+@asynccontextmanager
+async def living(ground: Ground, machines: tuple[Node, ...], lent: Lent) -> AsyncIterator[Life]:
+    """Its state is in `ground.folder`; what is installed on machines it is told, as no BMC is there to be asked."""
+    state, clock = ground.folder / "state", SystemClock()
+    async with AsyncExitStack() as closing:
+        log = Log(state / "records.db", clock)
+        closing.callback(log.close)
+        memory = Memory(log)
+        memory.open()
+        for machine in machines:
+            told(memory, ground, machine)
+        registry = closing.enter_context(_registry(state))
+        works = [asyncio.create_task(keeper.run()) for keeper in registry.keepers(HostChildren())]
+        closing.push_async_callback(_over, works)
+        shelf = SetShelf(state / "shelf")
+        sets = SetDesk(registry, shelf, folder=state / "sets", memory=memory, processes=HostProcesses(), clock=clock)
+        closing.push_async_callback(sets.close)
+        await sets.run()
+        secrets = SecretFile(state / "clusters.vault", SystemRng())
+        closing.callback(secrets.close)
+        rack, shells = rack_of(machines), SshShells(ground.key)
+        stands = clustering.Ground(
+            memory=memory,
+            sets=sets,
+            lend=lent.lend,
+            shells=shells,
+            files=FILES,
+            user="root",
+            domain=DOMAIN,
+            clock=clock,
+            rng=SystemRng(),
+        )
+        desk, watch = clustering.clustering(stands, secrets)
+        hands = Hands(
+            memory=memory,
+            clock=clock,
+            agents=_Nobody(),
+            library=_Nobody(),
+            shells=shells,
+            bmc_of=_no_bmc,
+            traces=_Nobody(),
+            waiting=Waiting(),
+            clusters=desk,
+        )
+        conductor = asyncio.create_task(Conductor(hands, carry_out, SystemRng()).run())
+        closing.push_async_callback(_over, [conductor, asyncio.create_task(watch.run())])
+        yield Life(memory, sets, rack, lambda _life: hands)
+
+
+def told(memory: Memory, ground: Ground, machine: Node) -> None:
+    name = MachineName(machine.name)
+    installed = Installed(
+        image=IMAGE, hostname=name, address=machine.address, host_keys=(ground.host_key,), confirmed=True
+    )
+    before = memory.world.machine(name)
+    memory.world.machines[name] = MachineState(
+        name=name,
+        phase=Phase.ACTIVE,
+        since=1.0,
+        facts=FACTS,
+        installed=installed,
+        member=before.member,
+    )
+
+
+async def imported(sets: SetDesk, name: str) -> None:
+    """From the folder of sets."""
+    sets.begin_import(SetImportRequest(folder=name), "test")
+    async with asyncio.timeout(_IMPORT_SECONDS):
+        while (job := sets.sets().job) is None or job.state is WorkState.RUNNING:  # noqa: ASYNC110  a thread works
+            await asyncio.sleep(0.05)
+    assert job.state is WorkState.DONE, job.fault
+
+
+def on(ground: Ground, work: Callable[[], Coroutine[object, object, T]]) -> T:
+    """Runs it in a thread that is on the ground, and whose threads and programs are, too."""
+    found: list[T] = []
+    failed: list[BaseException] = []
+
+    def inside() -> None:
+        with ground.inside():
+            try:
+                found.append(asyncio.run(work()))
+            except BaseException as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return found[0]
+
+
+@contextmanager
+def serving(ground: Ground, lent: Lent) -> Iterator[None]:
+    with ground.inside():
+        server = http.server.ThreadingHTTPServer((str(GATEWAY.ip), FILES_PORT), partial(_Files, lent=lent))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Files(http.server.BaseHTTPRequestHandler):
+    def __init__(self, *args: object, lent: Lent) -> None:
+        self._lent = lent
+        super().__init__(*args)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        path = self._lent.files.get(self.path.rpartition("/")[2])
+        if path is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Length", str(path.stat().st_size))
+        self.end_headers()
+        with path.open("rb") as file:
+            while piece := file.read(1 << 20):
+                self.wfile.write(piece)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its base class's word
+        pass
+
+
+@contextmanager
+def _registry(state: Path) -> Iterator[RegistryService]:
+    file = SecretFile(state / "registry.vault", SystemRng())
+    secrets = kept_secrets(file, "site", SystemClock(), SystemRng())
+    file.close()
+    service = RegistryService(
+        RegistryFiles(folder=state / "registry"),
+        secrets,
+        address=GATEWAY.ip,
+        port=REGISTRY_PORT,
+        writing_port=WRITING_PORT,
+        clock=SystemClock(),
+        program=program(),
+    )
+    service.lay_out()
+    yield service
+
+
+async def _over(works: list[asyncio.Task[None]]) -> None:
+    for work in works:
+        work.cancel()
+    await asyncio.gather(*works, return_exceptions=True)
+
+
+def _no_bmc(name: MachineName) -> NoReturn:
+    raise AssertionError(f"{name} has no BMC")
+
+
+class _Nobody:
+    """No agent, no library, no traces: none of these steps needs one."""
+
+    def heard(self, machine: MachineName) -> AgentView:
+        return AgentView()
+
+    def assign(self, machine: MachineName, task: object) -> None:
+        assert task is None, machine
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(name)

@@ -28,7 +28,9 @@ class Product(StrEnum):
 
 
 STANDARD = (Product.FIRMWARE, Product.RAMDISK, Product.DEBIAN)
-"""What every site needs. The others are built when they are named, and offered where they are built."""
+"""What every site needs. The others are built when they are named."""
+OFFERED = (Product.INSTALLER, Product.IGNITION)
+"""What machines can start from, too, where it is built."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +55,8 @@ def find_all(store: Store, variant: Variant) -> Catalogue:
 
 
 def find_extras(store: Store, variant: Variant) -> Catalogue:
-    """What was built beside that. Raises StoreError where it cannot be told."""
-    extras = ((product, _recipe(product, variant)) for product in Product if product not in STANDARD)
+    """What was built beside that for machines to start from. Raises StoreError where it cannot be told."""
+    extras = ((product, _recipe(product, variant)) for product in OFFERED)
     looked = ((product, store.find(recipe.name, recipe.key)) for product, recipe in extras)
     return Catalogue(entries={product: entry for product, entry in looked if entry is not None})
 

@@ -58,6 +58,7 @@ def further(cluster: Cluster, member: Member, ticket: Ticket) -> str:
 
 def discovery(cluster: Cluster, ticket: Ticket) -> str:
     """What `DISCOVERY` is to hold: where the API is, and the certificate that it must show. Nothing in it is secret.
+    In the form of the cluster's own ConfigMap `cluster-info`: one cluster without a name, and no user.
 
     The whole certificate, not its hash: kubeadm gives it the serial number 0, which libraries begin to refuse.
 
@@ -72,9 +73,10 @@ def discovery(cluster: Cluster, ticket: Ticket) -> str:
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": cluster.name, "cluster": place}],
-        "contexts": [{"name": cluster.name, "context": {"cluster": cluster.name, "user": ""}}],
-        "current-context": cluster.name,
+        "clusters": [{"name": "", "cluster": place}],
+        "contexts": [],
+        "users": [],
+        "current-context": "",
     }
     return _text((document,))
 

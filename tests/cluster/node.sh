@@ -1,12 +1,14 @@
 #!/bin/sh
 # Becomes a node: node.sh enter NAME TREE SCRATCH GROUPS SEED, on the ground (see nodes.py).
 #
-# NAME is also its network namespace's. TREE stays as it is: what the node writes is in memory, and gone with it.
+# NAME is also its network namespace's. TREE stays as it is: what the node writes is in SCRATCH, its disk, which is in
+# memory and the ground's: a node that starts again finds it there.
 # SEED is laid over it. GROUPS lists this node's control groups, and how it is to mount them: FOLDER KIND OPTIONS PLACE.
 set -eu
 step=$1 name=$2 tree=$3 scratch=$4 groups=$5 seed=$6
 
 if [ "$step" = enter ]; then
+    mountpoint -q "$scratch" || mount -t tmpfs node "$scratch"
     while read -r folder _; do echo 0 >"$folder/cgroup.procs"; done <"$groups"
     exec nsenter "--net=/run/netns/$name" \
         unshare --cgroup --mount --uts --ipc --pid --fork --kill-child \
@@ -14,8 +16,7 @@ if [ "$step" = enter ]; then
 fi
 
 mount --make-rprivate /
-mount -t tmpfs node "$scratch"
-mkdir "$scratch/upper" "$scratch/work" "$scratch/root" "$scratch/containerd" "$scratch/sysctl"
+mkdir -p "$scratch/upper" "$scratch/work" "$scratch/root" "$scratch/containerd" "$scratch/sysctl"
 root=$scratch/root
 mount -t overlay node -o "lowerdir=$tree,upperdir=$scratch/upper,workdir=$scratch/work" "$root"
 # An overlay cannot lie on an overlay: containers' files lie beside it.

@@ -88,10 +88,14 @@ class Ground:
         self._await(node)
 
     def cut(self, node: Node) -> None:
-        """As when its power fails: nothing of it runs any more, and what it wrote is gone."""
+        """As when its power fails: nothing of it runs any more. What it wrote is there when it is started again."""
         running = self._running.pop(node.name)
         running.kill()
         running.wait()
+
+    def replace_disk(self, node: Node) -> None:
+        """Of a node that does not run: it starts as on its first day."""
+        assert self.run("umount", "--lazy", str(self.folder / node.name), log=f"{node.name}.log").wait(10) == 0
 
     def stop(self) -> None:
         """Cuts every node."""

@@ -18,10 +18,11 @@ from appliance.kubernetes.version import KubernetesVersion
 from appliance.model.secret import Secret
 from appliance.services.shells import SshShells
 from tests.cluster.conftest import Artifacts
-from tests.cluster.nodes import Ground, Node, ground, nodes
+from tests.cluster.nodes import CommandError, Ground, Node, ground, nodes
 from tests.cluster.registry import FILES, REGISTRY, WEB, files, push, registry, write_web
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+# Every wait in it has a deadline of its own; this one is for building the set.
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(2400)]
 PLANE, WORKER = nodes("plane", "worker")
 TICKET = Ticket(token=token_of("5f4dcc3b5aa765d61d8327deb882cf99"))
 KUBECTL = ("kubectl", f"--kubeconfig={node.ADMIN}")
@@ -154,6 +155,23 @@ def test_what_was_done_may_be_done_again(lab: Lab, artifacts: Artifacts) -> None
     _do(lab.ground, WORKER, (node.fetch(node.fetches(artifacts.set), FILES), *node.prepare(artifacts.set)))
     assert lab.ground.ssh(WORKER, "sha256sum", *_files_of(lab.cluster)) == before
     lab.until(lambda: all(map(_is_ready, lab.objects("nodes"))) and lab.page(WORKER) == "web v1\n", "get", "nodes")
+
+
+@pytest.mark.long
+def test_nodes_come_back_by_themselves_after_a_power_cut(lab: Lab) -> None:
+    for machine in (WORKER, PLANE):
+        lab.ground.cut(machine)
+    for machine in (PLANE, WORKER):
+        lab.ground.start(machine)
+    lab.until(lambda: _answers(lab) and lab.page(PLANE) == "web v1\n", "get", "pods,nodes", "-o", "wide")
+
+
+def _answers(lab: Lab) -> bool:
+    """Does the API, and are all nodes ready?"""
+    try:
+        return all(map(_is_ready, lab.objects("nodes")))
+    except CommandError:
+        return False
 
 
 def _files_of(cluster: Cluster) -> list[str]:

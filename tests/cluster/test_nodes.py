@@ -1,15 +1,18 @@
 """Nodes are machines to whoever enters them, and leave nothing behind."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cluster.groups import PREFIX, Hierarchy, hierarchies
+from tests.cluster.groups import PREFIX, Groups, Hierarchy, hierarchies
 from tests.cluster.nodes import GATEWAY, CommandError, Ground, ground, nodes
 
-pytestmark = [pytest.mark.alone]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 ONE, OTHER = nodes("one", "other")
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 _DEADLINE = 20.0
@@ -66,26 +69,67 @@ def test_a_service_has_a_control_group_below_the_nodes_own(pair: Ground) -> None
     assert any(path.name == "idle.service" for top in _groups() for path in top.glob(f"{ONE.name}/system.slice/*"))
 
 
-def test_a_node_whose_power_was_cut_is_gone_and_starts_afresh(pair: Ground) -> None:
-    pair.ssh(OTHER, "touch", "/root/written")
+def test_a_power_cut_ends_everything_but_the_disk(pair: Ground) -> None:
+    pair.ssh(OTHER, "sh", "-c", "echo kept >/root/disk; echo lost >/run/memory; sync")
     pair.cut(OTHER)
     pair.start(OTHER)
-    with pytest.raises(CommandError):
-        pair.ssh(OTHER, "test", "-e", "/root/written")
+    assert pair.ssh(OTHER, "cat", "/root/disk") == "kept\n"
+    with pytest.raises(CommandError, match="No such file"):
+        pair.ssh(OTHER, "cat", "/run/memory")
+
+
+def test_a_new_disk_is_as_on_the_first_day(pair: Ground) -> None:
+    pair.ssh(OTHER, "touch", "/root/disk")
+    pair.cut(OTHER)
+    pair.replace_disk(OTHER)
+    pair.start(OTHER)
+    with pytest.raises(CommandError, match="No such file"):
+        pair.ssh(OTHER, "cat", "/root/disk")
 
 
 def test_nothing_is_left_of_a_ground(tree: Path, tmp_path: Path) -> None:
     (node,) = nodes("gone")
-    mounts, groups = Path("/proc/self/mounts").read_text(), _groups()
+    groups = _groups()
     with ground(tmp_path, tree, (node,)) as made:
         made.start(node)
         made.ssh(node, "systemd-run", "--unit=idle", "sleep", "600")
         inside = {process for process in Path("/proc").glob("[0-9]*") if _is_of(process, node.name)}
     assert len(inside) > 5, "systemd, its journal, sshd, the sleep"
     assert not [process for process in inside if process.exists()]
-    assert Path("/proc/self/mounts").read_text() == mounts
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
     assert [path for path in _groups() if path not in groups] == []
     assert not (tmp_path / node.name / "root").exists(), "what it wrote was in memory"
+
+
+def test_all_of_it_ends_with_a_process_that_was_killed(tree: Path, tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", _MAKER, str(tree), str(tmp_path)]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, cwd=_ROOT, env={**os.environ, "PYTHONPATH": str(_ROOT)}
+    ) as maker:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == b"up\n"
+        inside = {process for process in Path("/proc").glob("[0-9]*") if _is_of(process, "killed")}
+        maker.kill()
+    deadline = time.monotonic() + _DEADLINE
+    while left := [process for process in inside if process.exists()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+    Groups("sweeper").sweep()
+    assert not [path for path in _groups() if path.name.startswith(f"{PREFIX}{maker.pid}-")]
+
+
+_ROOT = Path(__file__).parents[2]
+_MAKER = """\
+import sys, time
+from pathlib import Path
+from tests.cluster.nodes import ground, nodes
+tree, folder = map(Path, sys.argv[1:])
+(node,) = nodes("killed")
+with ground(folder, tree, (node,)) as made:
+    made.start(node)
+    print("up", flush=True)
+    time.sleep(600)
+"""
 
 
 def _is_of(process: Path, node: str) -> bool:

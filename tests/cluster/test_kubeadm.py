@@ -33,8 +33,8 @@ _READY_SECONDS = 120.0
 def _cluster(artifacts: Artifacts) -> Cluster:
     host, _, port = REGISTRY.partition(":")
     members = (
-        Member(name=PLANE.name, address=PLANE.address, role=Role.CONTROL_PLANE, number=0),
-        Member(name=WORKER.name, address=WORKER.address, role=Role.WORKER, number=1),
+        Member(name=PLANE.name, address=PLANE.address, role=Role.CONTROL_PLANE),
+        Member(name=WORKER.name, address=WORKER.address, role=Role.WORKER),
     )
     return Cluster(
         name="lab",
@@ -58,9 +58,9 @@ def _do(ground: Ground, machine: Node, commands: Iterable[node.Command]) -> None
         ground.ssh(machine, *command.argv, seconds=command.seconds)
 
 
-def _prepare(ground: Ground, machine: Node, cluster: Cluster, member: Member, artifacts: Artifacts) -> None:
+def _prepare(ground: Ground, machine: Node, cluster: Cluster, artifacts: Artifacts) -> None:
     ground.start(machine)
-    _write(ground, machine, node.files(cluster, member))
+    _write(ground, machine, node.files(cluster))
     _do(ground, machine, (node.fetch(node.fetches(artifacts.set), FILES), *node.prepare(artifacts.set)))
 
 
@@ -101,13 +101,9 @@ def lab(artifacts: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFacto
         push(made, artifacts.folder / "oci")
         push(made, folder / "web")
         with ThreadPoolExecutor() as both:
-            list(both.map(lambda pair: _prepare(made, *pair, artifacts), _pairs(cluster)))
+            list(both.map(lambda machine: _prepare(made, machine, cluster, artifacts), (PLANE, WORKER)))
         _form(made, cluster)
         yield Lab(made, cluster)
-
-
-def _pairs(cluster: Cluster) -> list[tuple[Node, Cluster, Member]]:
-    return [(machine, cluster, member) for machine, member in zip((PLANE, WORKER), cluster.members, strict=True)]
 
 
 def _form(made: Ground, cluster: Cluster) -> None:
@@ -151,7 +147,7 @@ def test_an_application_of_the_registry_answers_on_every_node(lab: Lab) -> None:
 
 def test_what_was_done_may_be_done_again(lab: Lab, artifacts: Artifacts) -> None:
     before = lab.ground.ssh(WORKER, "sha256sum", *_files_of(lab.cluster))
-    _write(lab.ground, WORKER, node.files(lab.cluster, lab.cluster.members[1]))
+    _write(lab.ground, WORKER, node.files(lab.cluster))
     _do(lab.ground, WORKER, (node.fetch(node.fetches(artifacts.set), FILES), *node.prepare(artifacts.set)))
     assert lab.ground.ssh(WORKER, "sha256sum", *_files_of(lab.cluster)) == before
     lab.until(lambda: all(map(_is_ready, lab.objects("nodes"))) and lab.page(WORKER) == "web v1\n", "get", "nodes")
@@ -175,7 +171,7 @@ def _answers(lab: Lab) -> bool:
 
 
 def _files_of(cluster: Cluster) -> list[str]:
-    return [file.path for file in node.files(cluster, cluster.members[1])]
+    return [file.path for file in node.files(cluster)]
 
 
 def _is_ready(machine: Any) -> bool:

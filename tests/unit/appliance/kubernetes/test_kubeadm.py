@@ -16,9 +16,9 @@ from appliance.model.secret import Secret
 from images.artifact_set import ArtifactSet, Engine, Provenance, SetFile
 
 GOLDEN = Path(__file__).parents[3] / "golden/kubernetes"
-FIRST = Member(name="cp-0", address=IPv4Address("10.0.0.10"), role=Role.CONTROL_PLANE, number=0)
-SECOND = Member(name="cp-1", address=IPv4Address("10.0.0.11"), role=Role.CONTROL_PLANE, number=1)
-WORKER = Member(name="w-0", address=IPv4Address("10.0.0.20"), role=Role.WORKER, number=2)
+FIRST = Member(name="cp-0", address=IPv4Address("10.0.0.10"), role=Role.CONTROL_PLANE)
+SECOND = Member(name="cp-1", address=IPv4Address("10.0.0.11"), role=Role.CONTROL_PLANE)
+WORKER = Member(name="w-0", address=IPv4Address("10.0.0.20"), role=Role.WORKER)
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
 TICKET = Ticket(token=Secret("abcdef.0123456789abcdef"), authority=AUTHORITY, certificate_key=Secret("0f" * 32))
 CLUSTER = Cluster(
@@ -61,7 +61,7 @@ def test_documents_are_the_golden_ones(
 
 def test_discovery_and_files_are_the_golden_ones() -> None:
     _golden("discovery.yaml", kubeadm.discovery(CLUSTER, TICKET))
-    for file in node.files(CLUSTER, SECOND):
+    for file in node.files(CLUSTER):
         assert isinstance(file.content, str)
         _golden(f"files/{file.path.strip('/').replace('/', '_').replace(':', '_')}", file.content)
 
@@ -144,30 +144,24 @@ def test_nobody_joins_a_cluster_whose_certificate_is_not_known() -> None:
         node.join_files(CLUSTER, WORKER, replace(TICKET, authority=""))
 
 
-def test_each_member_has_a_share_of_the_pods_and_a_route_to_the_others() -> None:
-    shares = [CLUSTER.pods_of(member) for member in CLUSTER.members]
-    assert [str(share) for share in shares] == ["10.200.0.0/24", "10.200.1.0/24", "10.200.2.0/24"]
-    unit = next(file for file in node.files(CLUSTER, WORKER) if file.path.endswith("routes.service"))
-    assert isinstance(unit.content, str)
-    routes = [line for line in unit.content.splitlines() if line.startswith("ExecStart=")]
-    assert routes == [
-        "ExecStart=/usr/bin/true",
-        "ExecStart=/usr/sbin/ip route replace 10.200.0.0/24 via 10.0.0.10",
-        "ExecStart=/usr/sbin/ip route replace 10.200.1.0/24 via 10.0.0.11",
-    ]
-
-
-def test_a_lone_node_has_routes_to_nobody_and_a_unit_that_starts() -> None:
+def test_nothing_of_a_nodes_files_is_its_own_so_that_who_comes_later_changes_none() -> None:
     alone = replace(CLUSTER, members=(FIRST,))
-    unit = next(file for file in node.files(alone, FIRST) if file.path.endswith("routes.service"))
-    assert isinstance(unit.content, str)
-    assert "ExecStart=" in unit.content, "systemd refuses a unit that starts nothing"
+    assert node.files(alone) == node.files(CLUSTER)
+    paths = {file.path for file in node.files(CLUSTER)}
+    assert {"/usr/local/lib/innervate/pod-network", "/etc/systemd/system/innervate-pod-network.service"} <= paths
+
+
+def test_without_a_ticket_nobody_is_let_in() -> None:
+    init = json.loads(kubeadm.first(CLUSTER, FIRST, None).partition("---")[0])
+    assert init["bootstrapTokens"] == [{"ttl": "1m0s"}]
+    assert "certificateKey" not in init
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {"name": "Site"},
+        {"names": ("a b",)},
         {"tags": {"etcd": "3.4.23"}},
         {"tags": {"etcd": "3.4.23", "pause": "../x"}},
         {"services": IPv4Network("10.200.64.0/18")},
@@ -175,7 +169,6 @@ def test_a_lone_node_has_routes_to_nobody_and_a_unit_that_starts() -> None:
         {"pods": IPv4Network("10.200.0.0/23")},
         {"members": (FIRST, replace(WORKER, name="cp-0"))},
         {"members": (FIRST, replace(WORKER, address=FIRST.address))},
-        {"members": (FIRST, replace(WORKER, number=0))},
     ],
     ids=range(9),
 )
@@ -197,9 +190,8 @@ def test_a_cluster_that_cannot_be_is_refused(change: dict[str, object]) -> None:
         lambda: Registry(endpoint=Endpoint(host="a"), repository="K8S"),
         lambda: Registry(endpoint=Endpoint(host="a"), repository="k8s", scheme="ftp"),
         lambda: replace(WORKER, name="w_0"),
-        lambda: replace(WORKER, number=-1),
     ],
-    ids=range(10),
+    ids=range(9),
 )
 def test_values_that_no_document_may_hold_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(SiteError) as caught:

@@ -11,10 +11,9 @@ Each part may be done twice: what has been done already stays as it is.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
 from appliance.errors import SiteError
-from appliance.kubernetes import kubeadm
+from appliance.kubernetes import contents, kubeadm
 from appliance.kubernetes.cluster import Cluster, Member, Role, Ticket
 from appliance.model.secret import Secret
 from images.artifact_set import ArtifactSet, SetFile
@@ -25,6 +24,21 @@ AUTHORITY = "/etc/kubernetes/pki/ca.crt"
 PACKAGES = "/var/cache/innervate/kubernetes"
 _PROGRAMS = ("crictl", "kubeadm", "kubectl", "kubelet")
 _BIN = "/usr/local/bin"
+_PACKAGE_ROLE = "package"
+# The image has no other client of HTTP. A file appears under its name when it is whole.
+_FETCH = """\
+set -e
+while [ $# -gt 0 ]; do
+    if ! echo "$1  $3" | sha256sum --check --status 2>/dev/null; then
+        mkdir -p "${3%/*}"
+        busybox wget -q -O "$3.new" "$4"
+        echo "$1  $3.new" | sha256sum --check --quiet
+        mv "$3.new" "$3"
+    fi
+    chmod "$2" "$3"
+    shift 4
+done
+"""
 _PREPARE_BUDGET, _CLUSTER_BUDGET, _SHORT_BUDGET = 600.0, 900.0, 60.0
 
 
@@ -58,19 +72,19 @@ class Command:
 
 
 def files(cluster: Cluster) -> tuple[NodeFile, ...]:
-    found = [
-        NodeFile(path="/etc/modules-load.d/kubernetes.conf", content="br_netfilter\noverlay\n"),
-        NodeFile(path=_SYSCTL, content=_SYSCTLS),
-        NodeFile(path="/etc/containerd/config.toml", content=_containerd(cluster)),
-        NodeFile(path=f"{_hosts(cluster)}/hosts.toml", content=_registry(cluster)),
-        NodeFile(path="/etc/systemd/system/kubelet.service", content=_KUBELET),
-        NodeFile(path="/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", content=_KUBEADM),
-        NodeFile(path=_POD_NETWORK, content=_pod_network()),
-        NodeFile(path=f"/etc/systemd/system/{_ROUTES}", content=_ROUTING),
-    ]
+    texts = {
+        "/etc/modules-load.d/kubernetes.conf": contents.MODULES,
+        contents.SYSCTL: contents.SYSCTLS,
+        "/etc/containerd/config.toml": contents.containerd(cluster),
+        f"{contents.hosts(cluster)}/hosts.toml": contents.registry(cluster),
+        "/etc/systemd/system/kubelet.service": contents.KUBELET,
+        "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf": contents.KUBEADM,
+        contents.POD_NETWORK: contents.pod_network(),
+        f"/etc/systemd/system/{contents.ROUTES}": contents.ROUTING,
+    }
     if cluster.registry.authority:
-        found.append(NodeFile(path=f"{_hosts(cluster)}/ca.crt", content=cluster.registry.authority))
-    return tuple(found)
+        texts[f"{contents.hosts(cluster)}/ca.crt"] = cluster.registry.authority
+    return tuple(NodeFile(path=path, content=text) for path, text in texts.items())
 
 
 def fetches(artifacts: ArtifactSet) -> tuple[Fetch, ...]:
@@ -100,8 +114,8 @@ def prepare(artifacts: ArtifactSet) -> tuple[Command, ...]:
             ("touch", "-a", "/etc/resolv.conf"),  # a kubelet starts no pod without it, even where it is empty
             ("systemctl", "daemon-reload"),
             ("systemctl", "restart", "systemd-modules-load.service"),
-            ("/usr/lib/systemd/systemd-sysctl", _SYSCTL),
-            ("systemctl", "enable", "--quiet", "--now", "containerd.service", _ROUTES),
+            ("/usr/lib/systemd/systemd-sysctl", contents.SYSCTL),
+            ("systemctl", "enable", "--quiet", "--now", "containerd.service", contents.ROUTES),
             ("systemctl", "enable", "--quiet", "kubelet.service"),
         )
     ]
@@ -110,7 +124,7 @@ def prepare(artifacts: ArtifactSet) -> tuple[Command, ...]:
 
 def reload() -> tuple[Command, ...]:
     """For a node that runs, and of which a file has changed since: pods go on meanwhile."""
-    services = ("containerd.service", _ROUTES, "kubelet.service")
+    services = ("containerd.service", contents.ROUTES, "kubelet.service")
     return tuple(
         Command(argv=("systemctl", *words), seconds=_SHORT_BUDGET)
         for words in (("daemon-reload",), ("restart", *services))
@@ -143,89 +157,6 @@ def join() -> tuple[Command, ...]:
     return (Command(argv=("kubeadm", "join", f"--config={CONFIG}"), seconds=_CLUSTER_BUDGET),)
 
 
-_PACKAGE_ROLE = "package"
-# The image has no other client of HTTP. A file appears under its name when it is whole.
-_FETCH = """\
-set -e
-while [ $# -gt 0 ]; do
-    if ! echo "$1  $3" | sha256sum --check --status 2>/dev/null; then
-        mkdir -p "${3%/*}"
-        busybox wget -q -O "$3.new" "$4"
-        echo "$1  $3.new" | sha256sum --check --quiet
-        mv "$3.new" "$3"
-    fi
-    chmod "$2" "$3"
-    shift 4
-done
-"""
-_ROUTES = "innervate-pod-network.service"
-_POD_NETWORK = "/usr/local/lib/innervate/pod-network"
-_ROUTING = f"""\
-[Unit]
-Description=Addresses of this node's pods, and routes to those of the other nodes
-Wants=network-online.target
-After=network-online.target
-
-[Service]
-ExecStart=sh {_POD_NETWORK}
-Restart=always
-RestartSec=5
-
-[Install]
-WantedBy=multi-user.target
-"""
-_SYSCTL = "/etc/sysctl.d/90-kubernetes.conf"
-_SYSCTLS = """\
-net.bridge.bridge-nf-call-ip6tables = 1
-net.bridge.bridge-nf-call-iptables = 1
-net.ipv4.ip_forward = 1
-"""
-_KUBELET = """\
-[Unit]
-Description=Kubernetes node agent
-Wants=network-online.target
-After=network-online.target containerd.service
-
-[Service]
-ExecStart=/usr/local/bin/kubelet
-Restart=always
-StartLimitInterval=0
-RestartSec=2
-
-[Install]
-WantedBy=multi-user.target
-"""
-# Paths and variables are kubeadm's: it writes the environment file, and starts the unit when there is something to run.
-_KUBEADM = """\
-[Unit]
-ConditionPathExists=/var/lib/kubelet/config.yaml
-
-[Service]
-Environment="KUBELET_BOOTSTRAP=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf"
-Environment="KUBELET_CONFIG=--kubeconfig=/etc/kubernetes/kubelet.conf --config=/var/lib/kubelet/config.yaml"
-EnvironmentFile=-/var/lib/kubelet/kubeadm-flags.env
-EnvironmentFile=-/etc/default/kubelet
-ExecStart=
-ExecStart=/usr/local/bin/kubelet $KUBELET_BOOTSTRAP $KUBELET_CONFIG $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
-"""
-_CONTAINERD = """\
-version = 2
-
-[plugins."io.containerd.grpc.v1.cri"]
-  restrict_oom_score_adj = true
-  sandbox_image = "{pause}"
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "/etc/cni/net.d"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      SystemdCgroup = true
-  [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "/etc/containerd/certs.d"
-"""
-
-
 def _program(artifacts: ArtifactSet, role: str) -> Fetch:
     match artifacts.of_role(role):
         case (file,):
@@ -236,22 +167,3 @@ def _program(artifacts: ArtifactSet, role: str) -> Fetch:
                 evidence=", ".join(file.name for file in found),
                 next_action="import a set that is whole",
             )
-
-
-def _containerd(cluster: Cluster) -> str:
-    return _CONTAINERD.format(pause=f"{cluster.registry.prefix}/pause:{cluster.tags['pause']}")
-
-
-def _hosts(cluster: Cluster) -> str:
-    """https://github.com/containerd/containerd/blob/main/docs/hosts.md"""
-    return f"/etc/containerd/certs.d/{cluster.registry.endpoint}"
-
-
-def _registry(cluster: Cluster) -> str:
-    url = f"{cluster.registry.scheme}://{cluster.registry.endpoint}"
-    authority = f'  ca = "{_hosts(cluster)}/ca.crt"\n' if cluster.registry.authority else ""
-    return f'server = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n{authority}'
-
-
-def _pod_network() -> str:
-    return (resources.files("templates") / "cluster" / "pod-network").read_text()

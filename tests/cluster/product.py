@@ -8,7 +8,7 @@ import http.server
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
@@ -17,7 +17,6 @@ from typing import NoReturn, TypeVar
 from appliance.conductor.conductor import Conductor
 from appliance.conductor.decision import AgentView
 from appliance.conductor.hands import Hands, Waiting
-from appliance.conductor.machine import MachineState
 from appliance.conductor.memory import Memory
 from appliance.conductor.outbox import carry_out
 from appliance.conductor.runs import RunStatus
@@ -109,6 +108,16 @@ class Life:
         await self.memory.remember(PlanStored(plan=plan), RunStarted(run=run, plan=plan.digest))
         return run
 
+    async def begun(self, run: RunId, action: str) -> None:
+        """Until the step's work is under way on its machine."""
+        while True:
+            attempts = self.memory.world.runs[run].attempts
+            mine = (one for step, one in attempts.items() if step.endswith(f".{action}"))
+            if any(sent.answered for one in mine for sent in one.orders):
+                return
+            assert self.memory.world.runs[run].state is RunState.RUNNING, action
+            await self.memory.changed(self.memory.tick, 1.0)
+
     async def ended(self, run: RunId) -> RunStatus:
         while (status := self.memory.world.runs[run]).state is RunState.RUNNING:
             await self.memory.changed(self.memory.tick, 1.0)
@@ -170,14 +179,7 @@ def told(memory: Memory, ground: Ground, machine: Node) -> None:
         image=IMAGE, hostname=name, address=machine.address, host_keys=(ground.host_key,), confirmed=True
     )
     before = memory.world.machine(name)
-    memory.world.machines[name] = MachineState(
-        name=name,
-        phase=Phase.ACTIVE,
-        since=1.0,
-        facts=FACTS,
-        installed=installed,
-        member=before.member,
-    )
+    memory.world.machines[name] = replace(before, phase=Phase.ACTIVE, since=1.0, facts=FACTS, installed=installed)
 
 
 async def imported(sets: SetDesk, name: str) -> None:

@@ -153,6 +153,19 @@ def test_what_was_done_may_be_done_again(lab: Lab, artifacts: Artifacts) -> None
     lab.until(lambda: all(map(_is_ready, lab.objects("nodes"))) and lab.page(WORKER) == "web v1\n", "get", "nodes")
 
 
+def test_pods_go_on_while_a_nodes_services_start_again(lab: Lab) -> None:
+    before = _restarts(lab)
+    _do(lab.ground, WORKER, node.reload())
+    lab.until(lambda: all(map(_is_ready, lab.objects("nodes"))) and lab.page(WORKER) == "web v1\n", "get", "nodes")
+    assert _restarts(lab) == before
+
+
+def _restarts(lab: Lab) -> dict[str, list[str]]:
+    """The containers of each pod on the worker: another start is another id."""
+    pods = lab.objects("pods", "--all-namespaces", f"--field-selector=spec.nodeName={WORKER.name}")
+    return {pod["metadata"]["name"]: [one["containerID"] for one in pod["status"]["containerStatuses"]] for pod in pods}
+
+
 @pytest.mark.long
 def test_nodes_come_back_by_themselves_after_a_power_cut(lab: Lab) -> None:
     for machine in (WORKER, PLANE):

@@ -32,6 +32,7 @@ STATUSES: dict[str, int] = {
     "step": 502,
     "bmc": 502,
     "agent": 502,
+    "cluster": 502,
     "shell": 502,
     "unreachable": 502,
     "machinery": 500,

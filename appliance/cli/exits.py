@@ -42,6 +42,7 @@ EXITS: dict[str, Exit] = {
     "step": Exit.FAILURE,
     "bmc": Exit.FAILURE,
     "agent": Exit.FAILURE,
+    "cluster": Exit.FAILURE,
     "shell": Exit.FAILURE,
     "machinery": Exit.FAILURE,
     "unreachable": Exit.UNREACHABLE,

@@ -146,9 +146,7 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
         desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter, bonds)
         tokens = _proving(site.topology, memory, bmcs, key, closing)
         serving = serve_clusters(settings, site.name, site.topology, memory, closing)
-        library = _lending(settings, site, stock, services, key)
-        hands, waiting = _acting(settings, site, memory, desk, services, bmcs, library, tokens)
-        hands = with_clusters(settings, site.topology, hands, serving.held, library.lend, closing)
+        hands = _acting(settings, site, stock, memory, desk, services, bmcs, key, tokens, serving, closing)
         application = Appliance(
             memory=memory,
             site=site,
@@ -162,7 +160,7 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
             consoles=_listening(settings, site.topology, bmcs, closing),
             bmc_desk=bmcs,
             doctor_desk=_examining(settings, site, stock, memory, bmcs, segment, serving, closing),
-            waiting=waiting,
+            waiting=hands.waiting,
             bonds=bonds,
             ssh_key=settings.key,
             measured=meter.families,
@@ -390,15 +388,18 @@ def _lending(settings: Settings, site: Site[Rack], stock: Stock, services: BootS
 def _acting(
     settings: Settings,
     site: Site[Rack],
+    stock: Stock,
     memory: Memory,
     desk: AgentDesk,
     services: BootServices,
     bmcs: BmcDesk,
-    library: Library,
+    key: ApplianceKey,
     tokens: BmcTokens,
-) -> tuple[Hands, Waiting]:
+    serving: ClusterServices,
+    closing: AsyncExitStack,
+) -> Hands:
     ensure_key(settings.key, HostProcesses())
-    waiting = Waiting()
+    library = _lending(settings, site, stock, services, key)
     hands = Hands(
         memory=memory,
         clock=SystemClock(),
@@ -406,13 +407,13 @@ def _acting(
         library=library,
         shells=SshShells(settings.key),
         bmc_of=bmcs.bmc_of,
-        waiting=waiting,
+        waiting=Waiting(),
         last_words=lambda name: last_words(_record_of(settings, name)),
         traces=ServiceTraces(site.topology, memory, services, bmcs),
         tokens=tokens,
         policy=site.topology.identity,
     )
-    return hands, waiting
+    return with_clusters(settings, site.topology, hands, serving.held, library.lend, closing)
 
 
 def _proving(rack: Rack, memory: Memory, bmcs: BmcDesk, key: ApplianceKey, closing: AsyncExitStack) -> BmcTokens:

@@ -30,6 +30,7 @@ from tests.cluster.product import Lent, imported, living, on, serving
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 PLANE, WORKER = MACHINES = nodes("plane", "worker")
+KUBELET = "/etc/kubernetes/kubelet.conf"
 KUBECTL = ("kubectl", f"--kubeconfig={node.ADMIN}")
 
 
@@ -126,26 +127,39 @@ spec:
 
 
 def test_a_forged_request_is_refused_and_told(place: Place) -> None:
-    """By who may do everything in the cluster: not even he gets a node's certificate."""
-    request = b64encode(pem("worker")).decode()
+    """Of a node in another's name; and of who has a join token that the appliance did not give."""
+    place.ground.ssh(
+        WORKER, "kubectl", f"--kubeconfig={KUBELET}", "create", "-f", "-", stdin=forged("neighbour", "plane")
+    )
+    token = place.ground.ssh(PLANE, "kubeadm", "token", "create", f"--kubeconfig={node.ADMIN}").strip()
+    server = (f"--server=https://{PLANE.address}:6443", f"--certificate-authority={node.AUTHORITY}", f"--token={token}")
+    place.ground.ssh(PLANE, "kubectl", *server, "create", "-f", "-", stdin=forged("thief", "worker"))
+    place.ground.ssh(PLANE, "kubeadm", "token", "delete", f"--kubeconfig={node.ADMIN}", token)
+    neighbour, thief = on(place.ground, lambda: _refused(place, "neighbour", "thief"))
+    assert neighbour.endswith("refused: system:node:worker asks in the name of plane")
+    assert thief.endswith("refused: the join token was not given to worker")
+    for name in ("neighbour", "thief"):
+        shown = json.loads(place.kubectl("get", "csr", name, "-o", "json"))["status"]
+        assert [one["type"] for one in shown["conditions"]] == ["Denied"]
+        assert "certificate" not in shown
+
+
+def forged(name: str, node: str) -> bytes:
+    request = b64encode(pem(node)).decode()
     signer = "kube-apiserver-client-kubelet"
-    client = FORGED.format(name="thief", signer=signer, usage="client auth", request=request)
-    place.ground.ssh(PLANE, *KUBECTL, "apply", "-f", "-", stdin=client.encode())
-    told = on(place.ground, lambda: _refused(place, "thief"))
-    assert told == "prod: certificate thief of kubernetes-admin refused: kubernetes-admin asks in the name of worker"
-    shown = json.loads(place.kubectl("get", "csr", "thief", "-o", "json"))["status"]
-    assert [one["type"] for one in shown["conditions"]] == ["Denied"]
-    assert "certificate" not in shown
+    return FORGED.format(name=name, signer=signer, usage="client auth", request=request).encode()
 
 
-async def _refused(place: Place, name: str) -> str:
+async def _refused(place: Place, *names: str) -> list[str]:
+    """What is told of each, in a life of the appliance that begins now."""
     async with living(place.ground, MACHINES, place.lent) as life:
         async with asyncio.timeout(60):
             while True:
                 entries = await life.memory.read(after=0, machine=None, limit=1000, kinds=frozenset({"cluster-noted"}))
                 notes = [one.record for one in entries if isinstance(one.record, ClusterNoted)]
-                if found := [note.text for note in notes if note.refused and name in note.text]:
-                    return found[0]
+                texts = [note.text for name in names for note in notes if note.refused and f" {name} of " in note.text]
+                if len(texts) == len(names):
+                    return texts
                 await life.memory.changed(life.memory.tick, 1.0)
 
 

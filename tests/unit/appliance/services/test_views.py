@@ -62,7 +62,10 @@ SENTENCES = (
     f"goal 1badcafe waits for approval of plan {PLAN.digest[:12]}: innervate apply --digest {PLAN.digest}",
     "goal 1badcafe failed by ben: no disk fits",
     "version 0.2.0 in slot b is healthy, and stays",
+    "prod: certificate csr-1 of node-9 refused: no token",
     "webhook chat gave up 5 events, from 3 to 9: its receiver did not take them",
+    "the artifact set kubeadm-v1.20.2-amd64 (rebuilt) is here, whole by ann",
+    "the artifact set kubeadm-v1.20.2-amd64 was removed by ann",
     "a request was carried out: /v1/runs/3f2a",
 )
 

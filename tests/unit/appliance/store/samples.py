@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import UUID
 
 from appliance.model.bmc import BootTarget, PowerCommand, PowerState, SystemIdentity
+from appliance.model.cluster import ClusterName
 from appliance.model.codec import from_json
 from appliance.model.goal import EVERYTHING
 from appliance.model.hardware import Firmware, HardwareFacts
@@ -23,6 +24,7 @@ from appliance.store.records import (
     ApplianceNoted,
     BootSeen,
     BootStage,
+    ClusterNoted,
     FactsReceived,
     FirstBootSeen,
     GoalAsked,
@@ -148,6 +150,7 @@ SAMPLES: tuple[Record, ...] = (
     GoalAsked(goal=GOAL, plan=PLAN.digest),
     GoalEnded(goal=GOAL, state=GoalState.FAILED, problem=Problem(code="plan", message="no disk fits"), by="ben"),
     ApplianceNoted(text="version 0.2.0 in slot b is healthy, and stays", kept=True),
+    ClusterNoted(cluster=ClusterName("prod"), text="prod: certificate csr-1 of node-9 refused: no token", refused=True),
     WebhookGaveUp(hook="chat", first=3, last=9, events=5),
     SetKept(described=SET, size=1234, by="ann"),
     SetDropped(name=SET.name, by="ann"),

@@ -68,9 +68,10 @@ def hosts(cluster: Cluster) -> str:
 
 
 def registry(cluster: Cluster) -> str:
+    """All of it about the server itself: beside a host of the same name it would be asked once more, without this."""
     url = f"{cluster.registry.scheme}://{cluster.registry.endpoint}"
-    authority = f'  ca = "{hosts(cluster)}/ca.crt"\n' if cluster.registry.authority else ""
-    return f'server = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n{authority}'
+    authority = f'ca = "{hosts(cluster)}/ca.crt"\n' if cluster.registry.authority else ""
+    return f'server = "{url}"\ncapabilities = ["pull", "resolve"]\n{authority}'
 
 
 def network(cluster: Cluster, member: Member) -> str:

@@ -68,10 +68,11 @@ def hosts(cluster: Cluster) -> str:
 
 
 def registry(cluster: Cluster) -> str:
-    """All of it about the server itself: beside a host of the same name it would be asked once more, without this."""
+    """Twice the same: a host that has not got an image is not believed, and the server is asked, which is that host."""
     url = f"{cluster.registry.scheme}://{cluster.registry.endpoint}"
     authority = f'ca = "{hosts(cluster)}/ca.crt"\n' if cluster.registry.authority else ""
-    return f'server = "{url}"\ncapabilities = ["pull", "resolve"]\n{authority}'
+    how = f'capabilities = ["pull", "resolve"]\n{authority}'
+    return f'server = "{url}"\n{how}\n[host."{url}"]\n{how}'
 
 
 def network(cluster: Cluster, member: Member) -> str:

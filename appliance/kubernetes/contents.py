@@ -83,9 +83,11 @@ def hosts(cluster: Cluster) -> str:
 
 
 def registry(cluster: Cluster) -> str:
+    """Twice the same: a host that has not got an image is not believed, and the server is asked, which is that host."""
     url = f"{cluster.registry.scheme}://{cluster.registry.endpoint}"
-    authority = f'  ca = "{hosts(cluster)}/ca.crt"\n' if cluster.registry.authority else ""
-    return f'server = "{url}"\n\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n{authority}'
+    authority = f'ca = "{hosts(cluster)}/ca.crt"\n' if cluster.registry.authority else ""
+    how = f'capabilities = ["pull", "resolve"]\n{authority}'
+    return f'server = "{url}"\n{how}\n[host."{url}"]\n{how}'
 
 
 def pod_network() -> str:

@@ -143,18 +143,21 @@ def join_files(cluster: Cluster, member: Member, ticket: Ticket) -> tuple[NodeFi
 
 
 def begin(cluster: Cluster) -> tuple[Command, ...]:
-    """What is skipped is still pulled by some versions: then a pull that fails is no reason to stop."""
-    phases = kubeadm.skipped(cluster)
-    words = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print"]
+    words = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print", *_lenient(cluster)]
     if sum(member.role is Role.CONTROL_PLANE for member in cluster.members) > 1:
         words.append("--upload-certs")
-    if phases:
-        words += [f"--skip-phases={','.join(phases)}", "--ignore-preflight-errors=ImagePull"]
+    if phases := kubeadm.skipped(cluster):
+        words.append(f"--skip-phases={','.join(phases)}")
     return (Command(argv=tuple(words), seconds=_CLUSTER_BUDGET),)
 
 
-def join() -> tuple[Command, ...]:
-    return (Command(argv=("kubeadm", "join", f"--config={CONFIG}"), seconds=_CLUSTER_BUDGET),)
+def join(cluster: Cluster) -> tuple[Command, ...]:
+    return (Command(argv=("kubeadm", "join", f"--config={CONFIG}", *_lenient(cluster)), seconds=_CLUSTER_BUDGET),)
+
+
+def _lenient(cluster: Cluster) -> tuple[str, ...]:
+    """Some versions pull the image of a name service that is skipped: then a pull that fails is no reason to stop."""
+    return () if cluster.has_names else ("--ignore-preflight-errors=ImagePull",)
 
 
 def _program(artifacts: ArtifactSet, role: str) -> Fetch:

@@ -10,13 +10,13 @@ The store keeps files, so the set's layout of container images is one tar there:
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
 from images import rootfs
 from images.archive import SUITE, Archive
-from images.artifact_set import DESCRIPTION, LAYOUT, ArtifactSet, Engine, Provenance, SetFile, read_set
+from images.artifact_set import DESCRIPTION, LAYOUT, ArtifactSet, Engine, Provenance, SetFile, SetImage, read_set
 from images.debian import recipe as debian
 from images.epoch import EPOCH
 from images.kubernetes import binaries, containers
@@ -62,27 +62,26 @@ def ensure_kubernetes(variant: Variant, store: Store, archive: Archive) -> Entry
     """For nodes that the image `debian-13` of that variant was written to. Raises ImagesError."""
 
     def build(work: Path) -> Mapping[str, Path]:
-        programs = binaries.ensure_binaries(store, archive)
-        folder = work / "set"
-        layout = Layout.create(folder / LAYOUT)
-        images = containers.write(layout, programs, store, archive, work)
-        files = [
-            *_programs(programs, store, folder),
-            *_packages(_lacking(variant, work, store, archive), folder),
-        ]
-        described = ArtifactSet(
-            engine=Engine.KUBEADM,
-            version=binaries.VERSION,
-            arch="amd64",
-            provenance=Provenance.REBUILT,
-            files=tuple(sorted(files, key=lambda file: file.name)),
-            images=images,
-        )
-        (folder / DESCRIPTION).write_bytes(described.to_json())
-        names = (DESCRIPTION, *(file.name for file in described.files))
+        folder, programs = work / "set", binaries.ensure_binaries(store, archive)
+        images = containers.write(Layout.create(folder / LAYOUT), programs, store, archive, work)
+        packages = _lacking(variant, work, store, archive)
+        files = (*_programs(programs, store, folder), *_packages(packages, folder))
+        (folder / DESCRIPTION).write_bytes(_described(files, images).to_json())
+        names = (DESCRIPTION, *(file.name for file in files))
         return {**{name: folder / name for name in names}, _LAYOUT_TAR: _pack(folder, work, archive)}
 
     return ensure(recipe_of(variant), store, build, archive.progress)
+
+
+def _described(files: Iterable[SetFile], images: tuple[SetImage, ...]) -> ArtifactSet:
+    return ArtifactSet(
+        engine=Engine.KUBEADM,
+        version=binaries.VERSION,
+        arch="amd64",
+        provenance=Provenance.REBUILT,
+        files=tuple(sorted(files, key=lambda file: file.name)),
+        images=images,
+    )
 
 
 def unpack(entry: Entry, store: Store, folder: Path, archive: Archive) -> ArtifactSet:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from appliance.lab.certificate import self_signed
 from images.oci import reading
 from images.oci.content import Content, File, Link
 from images.oci.document import Settings
@@ -23,32 +24,44 @@ WEB = "apps/web"
 _CONFIG = """\
 version: 0.1
 log: {{level: warn}}
-storage: {{filesystem: {{rootdirectory: {folder}}}, delete: {{enabled: true}}}}
-http: {{addr: "{address}"}}
+storage: {{filesystem: {{rootdirectory: {folder}/images}}, delete: {{enabled: true}}}}
+http: {{addr: "{address}", tls: {{certificate: {folder}/trusted/ca.crt, key: {folder}/server.key}}}}
 """
 _START_SECONDS, _COPY_SECONDS = 20.0, 120.0
 _APPLETS = ("cat", "hostname", "httpd", "sh", "sleep", "wget")
 
 
 @contextmanager
-def registry(ground: Ground) -> Iterator[None]:
-    """Answers at `REGISTRY`, over plain HTTP."""
-    program = unpacked("docker-registry") / "usr/bin/docker-registry"
-    configuration = ground.folder / "registry.yml"
-    configuration.write_text(_CONFIG.format(folder=ground.folder / "registry", address=REGISTRY))
+def registry(ground: Ground) -> Iterator[str]:
+    """Answers at `REGISTRY`, over TLS; yields its certificate in PEM."""
+    program, folder = unpacked("docker-registry") / "usr/bin/docker-registry", _folder(ground)
+    certificate, configuration = self_signed("registry", GATEWAY.ip), folder / "registry.yml"
+    _trusted(ground).mkdir(parents=True)
+    configuration.write_text(_CONFIG.format(folder=folder, address=REGISTRY))
+    (_trusted(ground) / "ca.crt").write_bytes(certificate.certificate)
+    (folder / "server.key").write_bytes(certificate.key)
     with ground.run(str(program), "serve", str(configuration), log="registry.log") as running:
         try:
             _await(ground)
-            yield
+            yield certificate.certificate.decode()
         finally:
             running.kill()
+
+
+def _folder(ground: Ground) -> Path:
+    return ground.folder / "registry"
+
+
+def _trusted(ground: Ground) -> Path:
+    """With the certificate alone: skopeo would take a key in that folder for its own."""
+    return _folder(ground) / "trusted"
 
 
 def push(ground: Ground, layout: Path) -> None:
     """Every image of the layout, with the digests that it has there."""
     for image in reading.images(layout):
         target = f"docker://{REGISTRY}/{image.name}"
-        words = ("--insecure-policy", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false")
+        words = ("--insecure-policy", "copy", "--quiet", "--preserve-digests", f"--dest-cert-dir={_trusted(ground)}")
         argv = [*ground.entered, "skopeo", *words, f"oci:{layout}:{image.name}", target]
         done = subprocess.run(argv, capture_output=True, text=True, timeout=_COPY_SECONDS, check=False)
         assert done.returncode == 0, done.stderr
@@ -96,7 +109,8 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 def _await(ground: Ground) -> None:
     deadline = time.monotonic() + _START_SECONDS
-    argv = [*ground.entered, "curl", "-fsS", "--max-time", "2", f"http://{REGISTRY}/v2/"]
+    trusted = ("--cacert", str(_trusted(ground) / "ca.crt"))
+    argv = [*ground.entered, "curl", "-fsS", "--max-time", "2", *trusted, f"https://{REGISTRY}/v2/"]
     while (done := subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)).returncode:
         assert time.monotonic() < deadline, f"{done.stderr}\n{(ground.folder / 'registry.log').read_text()[-2000:]}"
         time.sleep(0.05)

@@ -30,7 +30,7 @@ WEB_PORT = 30080
 _READY_SECONDS = 120.0
 
 
-def _cluster(artifacts: Artifacts) -> Cluster:
+def _cluster(artifacts: Artifacts, authority: str) -> Cluster:
     host, _, port = REGISTRY.partition(":")
     members = (
         Member(name=PLANE.name, address=PLANE.address, role=Role.CONTROL_PLANE),
@@ -40,7 +40,7 @@ def _cluster(artifacts: Artifacts) -> Cluster:
         name="lab",
         version=KubernetesVersion.parse(artifacts.set.version),
         endpoint=Endpoint(host=str(PLANE.address)),
-        registry=Registry(endpoint=Endpoint(host=host, port=int(port)), repository="k8s", scheme="http"),
+        registry=Registry(endpoint=Endpoint(host=host, port=int(port)), repository="k8s", authority=authority),
         members=members,
         tags={image.repository.rpartition("/")[2]: image.tag for image in artifacts.set.images},
     )
@@ -92,11 +92,11 @@ class Lab:
 
 @pytest.fixture(scope="module")
 def lab(artifacts: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    folder, cluster = tmp_path_factory.mktemp("ground"), _cluster(artifacts)
+    folder = tmp_path_factory.mktemp("ground")
     write_web(folder / "web", "v1")
     with ExitStack() as stack:
         made = stack.enter_context(ground(folder, tree, (PLANE, WORKER)))
-        stack.enter_context(registry(made))
+        cluster = _cluster(artifacts, stack.enter_context(registry(made)))
         stack.enter_context(files(made, artifacts.folder))
         push(made, artifacts.folder / "oci")
         push(made, folder / "web")
@@ -113,7 +113,7 @@ def _form(made: Ground, cluster: Cluster) -> None:
     _do(made, PLANE, node.begin(cluster))
     ticket = replace(TICKET, authority=made.ssh(PLANE, "cat", node.AUTHORITY))
     _write(made, WORKER, node.join_files(cluster, worker, ticket))
-    _do(made, WORKER, node.join())
+    _do(made, WORKER, node.join(cluster))
 
 
 def test_the_products_shells_enter_nodes_as_they_do_machines(lab: Lab) -> None:

@@ -106,7 +106,7 @@ def test_secrets_are_in_the_documents_and_nowhere_else() -> None:
     secret = {file.path for file in files if isinstance(file.content, Secret)}
     assert secret == {node.CONFIG}
     assert {file.mode for file in files if file.path == node.CONFIG} == {0o600}
-    shown = repr((files, TICKET, node.begin(CLUSTER), node.join(), kubeadm.discovery(CLUSTER, TICKET)))
+    shown = repr((files, TICKET, node.begin(CLUSTER), node.join(CLUSTER), kubeadm.discovery(CLUSTER, TICKET)))
     assert "abcdef" not in shown
     assert "0f0f" not in shown
     assert "--skip-token-print" in node.begin(CLUSTER)[0].argv
@@ -123,6 +123,8 @@ def test_the_name_service_is_skipped_where_the_set_has_none(version: KubernetesV
         cluster = replace(cluster, version=version)
         text = kubeadm.first(cluster, FIRST, TICKET)
         assert (kubeadm.NO_NAMES in " ".join(node.begin(cluster)[0].argv)) is skips
+        for command in (*node.begin(cluster), *node.join(cluster)):
+            assert ("--ignore-preflight-errors=ImagePull" in command.argv) is skips
         assert (kubeadm.NO_NAMES in text) is (skips and version.minor >= 22)
         assert ('"imageTag": "1.11.3"' in text) is not skips
 

@@ -5,40 +5,41 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+from appliance.api.port import Sets
 from appliance.backup.state import CONTENT
-from appliance.balancer.service import BalancerFiles, BalancerService
 from appliance.conductor.memory import Memory
 from appliance.config import Settings
 from appliance.doctor.facts import Kept, Service
 from appliance.errors import MachineryError
-from appliance.model.balancer import BalancerPlace
 from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
 from appliance.services.balancer import BalancerDesk
 from appliance.services.sets import NoRegistry, SetDesk
+from appliance.steady import balancing, timing
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
 from appliance.supervision.keeper import Keeper
 from appliance.system import SystemClock, SystemRng
-from appliance.timekeeping.config import Answering
-from appliance.timekeeping.service import time_keeper
 from appliance.topology import ClusterRack, Rack
 from images.processes import HostProcesses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterServices:
-    """`keepers` of the programs that run for them; `kept` are the artifact sets, for the doctor. `balancer` None where
-    the control planes have it."""
+    """`held` are the sets, where there is a registry for them. `keepers` of the programs that run for them; `kept` are
+    the artifact sets, for the doctor."""
 
-    sets: SetDesk | NoRegistry
-    balancer: BalancerDesk | None = None
+    sets: Sets
+    held: SetDesk | None = None
     keepers: tuple[Keeper, ...] = ()
     kept: Callable[[], tuple[Kept, ...]] = tuple
+    balancer: BalancerDesk | None = None
+    """None where the control planes have it."""
 
     def services(self) -> tuple[Service, ...]:
         """For the doctor."""
+        balancers = self.balancer.keepers if self.balancer is not None else ()
         return tuple(
             Service(
                 name=keeper.name,
@@ -46,7 +47,7 @@ class ClusterServices:
                 ends=keeper.standing.ends,
                 last=keeper.standing.last,
             )
-            for keeper in (*self.keepers, *(self.balancer.keepers if self.balancer is not None else ()))
+            for keeper in (*self.keepers, *balancers)
         )
 
 
@@ -54,31 +55,13 @@ def serve_clusters(
     settings: Settings, site: str, rack: Rack, memory: Memory, closing: AsyncExitStack
 ) -> ClusterServices:
     """Raises `MachineryError` where what they have to keep cannot be kept."""
-    timing = _timing(settings, rack)
+    timekeepers = timing(settings, rack)
     if not isinstance(rack, ClusterRack):
-        _keep(timing, closing)
-        return ClusterServices(sets=NoRegistry(), keepers=timing)
+        _keep(timekeepers, closing)
+        return ClusterServices(sets=NoRegistry(), keepers=timekeepers)
     registry = _registry(settings, site, rack, closing)
-    keepers = (*timing, *registry.keepers(HostChildren()))
+    keepers = (*timekeepers, *registry.keepers(HostChildren()))
     _keep(keepers, closing)
-    desk = _sets(settings, registry, memory, closing)
-    balancer = _balancer(settings, rack, closing) if rack.balancer.place is BalancerPlace.APPLIANCE else None
-    return ClusterServices(sets=desk, balancer=balancer, keepers=keepers, kept=desk.kept)
-
-
-def _timing(settings: Settings, rack: Rack) -> tuple[Keeper, ...]:
-    if rack.time is None:
-        return ()
-    answering = Answering(
-        address=rack.boot_network.address,
-        networks=rack.boot_network.networks,
-        upstreams=rack.time.upstreams,
-        folder=settings.state_dir / CONTENT / "time",
-    )
-    return (time_keeper(answering, HostChildren(), SystemClock()),)
-
-
-def _sets(settings: Settings, registry: RegistryService, memory: Memory, closing: AsyncExitStack) -> SetDesk:
     desk = SetDesk(
         registry,
         SetShelf(settings.state_dir / CONTENT / "sets"),
@@ -89,7 +72,8 @@ def _sets(settings: Settings, registry: RegistryService, memory: Memory, closing
     )
     closing.push_async_callback(desk.close)
     closing.callback(asyncio.create_task(desk.run(), name="artifact sets").cancel)
-    return desk
+    balancer = balancing(settings, rack, closing)
+    return ClusterServices(sets=desk, held=desk, keepers=keepers, kept=desk.kept, balancer=balancer)
 
 
 def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncExitStack) -> RegistryService:
@@ -113,15 +97,6 @@ def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncEx
             next_action="check the disk and its permissions",
         ) from error
     return service
-
-
-def _balancer(settings: Settings, rack: ClusterRack, closing: AsyncExitStack) -> BalancerDesk:
-    folder = settings.state_dir / CONTENT / "balancer"
-    service = BalancerService(BalancerFiles(folder=folder), HostChildren(), HostProcesses(), SystemClock())
-    desk = BalancerDesk(service, folder / "wanted.json", rack.cluster_address, SystemClock())
-    desk.start()
-    closing.push_async_callback(desk.close)
-    return desk
 
 
 def _keep(keepers: tuple[Keeper, ...], closing: AsyncExitStack) -> None:

@@ -51,12 +51,6 @@ class NoRegistry:
     def sets(self) -> SetsView:
         raise _none()
 
-    def path_of(self, name: str, file: SetFile) -> Path:
-        raise _none()
-
-    async def require(self, name: str) -> None:
-        raise _none()
-
     def begin_import(self, request: SetImportRequest, by: str) -> SetsView:
         raise _none()
 

@@ -172,6 +172,17 @@ def test_a_set_that_is_not_what_it_says_changes_nothing(
     assert not (tmp_path / "shelf").exists()
 
 
+def test_without_room_nothing_is_begun(
+    works: SetWorks, service: RegistryService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_set(tmp_path / "set")
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: room._replace(free=200 << 20))
+    with pytest.raises(MachineryError, match="no room"):
+        works.take(tmp_path / "set", {}, Progress())
+    assert not any(held(service.files.store).values())
+
+
 def test_a_missing_part_is_named(works: SetWorks, service: RegistryService, tmp_path: Path) -> None:
     described = make_set(tmp_path / "set")
     works.take(tmp_path / "set", {}, Progress())

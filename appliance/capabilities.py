@@ -11,6 +11,7 @@ Scores name what they need as a Protocol of capabilities:
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from appliance.model.balancer import Balancer
 from appliance.model.bmc import BmcEndpoint, BootTarget
 from appliance.model.host_network import HostNetwork
 from appliance.model.ids import ImageName, MachineName
@@ -106,6 +107,20 @@ class ContainerRegistry(Capability, Protocol):
 
     @property
     def registry(self) -> Registry: ...
+
+
+@runtime_checkable
+class LoadBalancer(Capability, Protocol):
+    """Connections to an address are passed on to whoever is well behind it. Where that is done is a value; what is
+    listened on, a score says."""
+
+    @property
+    def balancer(self) -> Balancer: ...
+
+    @property
+    def cluster_address(self) -> IPv4Address:
+        """At which clusters are reached."""
+        ...
 
 
 @runtime_checkable

@@ -16,11 +16,13 @@ from appliance.errors import MachineryError
 from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
+from appliance.services.balancer import BalancerDesk
 from appliance.services.clustering import Ground, clustering
 from appliance.services.library import artifact_path
 from appliance.services.segment import endpoints_of
 from appliance.services.sets import NoRegistry, SetDesk
 from appliance.services.shells import SshShells
+from appliance.steady import balancing, timing
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
 from appliance.supervision.keeper import Keeper
@@ -38,9 +40,12 @@ class ClusterServices:
     held: SetDesk | None = None
     keepers: tuple[Keeper, ...] = ()
     kept: Callable[[], tuple[Kept, ...]] = tuple
+    balancer: BalancerDesk | None = None
+    """None where the control planes have it."""
 
     def services(self) -> tuple[Service, ...]:
         """For the doctor."""
+        balancers = self.balancer.keepers if self.balancer is not None else ()
         return tuple(
             Service(
                 name=keeper.name,
@@ -48,7 +53,7 @@ class ClusterServices:
                 ends=keeper.standing.ends,
                 last=keeper.standing.last,
             )
-            for keeper in self.keepers
+            for keeper in (*self.keepers, *balancers)
         )
 
 
@@ -56,10 +61,12 @@ def serve_clusters(
     settings: Settings, site: str, rack: Rack, memory: Memory, closing: AsyncExitStack
 ) -> ClusterServices:
     """Raises `MachineryError` where what they have to keep cannot be kept."""
+    timekeepers = timing(settings, rack)
     if not isinstance(rack, ClusterRack):
-        return ClusterServices(sets=NoRegistry())
+        _keep(timekeepers, closing)
+        return ClusterServices(sets=NoRegistry(), keepers=timekeepers)
     registry = _registry(settings, site, rack, closing)
-    keepers = registry.keepers(HostChildren())
+    keepers = (*timekeepers, *registry.keepers(HostChildren()))
     _keep(keepers, closing)
     desk = SetDesk(
         registry,
@@ -71,7 +78,8 @@ def serve_clusters(
     )
     closing.push_async_callback(desk.close)
     closing.callback(asyncio.create_task(desk.run(), name="artifact sets").cancel)
-    return ClusterServices(sets=desk, held=desk, keepers=keepers, kept=desk.kept)
+    balancer = balancing(settings, rack, closing)
+    return ClusterServices(sets=desk, held=desk, keepers=keepers, kept=desk.kept, balancer=balancer)
 
 
 def with_clusters(
@@ -113,6 +121,7 @@ def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncEx
         port=rack.registry.port,
         writing_port=rack.registry.writing_port,
         clock=SystemClock(),
+        rng=SystemRng(),
     )
     try:
         service.lay_out()

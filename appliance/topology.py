@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from appliance.errors import NotFoundError, SiteError, UsageError
+from appliance.model.balancer import Balancer
 from appliance.model.bmc import BmcEndpoint, BootTarget
 from appliance.model.host_network import HostNetwork
 from appliance.model.identity import IdentityPolicy
@@ -12,7 +13,7 @@ from appliance.model.ids import ImageName, MachineName, machine_name
 from appliance.model.reflex import Reflexes
 from appliance.model.site import BootNetwork, RackLimits, Server, ShellAccess
 from appliance.model.site_network import check_networks
-from appliance.model.site_services import Registry
+from appliance.model.site_services import Registry, TimeService
 from appliance.plan import ShellCheck
 from appliance.roles.role import Role
 from pxe.client import Mac
@@ -21,7 +22,7 @@ from pxe.client import Mac
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rack:
     """Offers every capability but VirtualMedia. `image_names` are OS images in the artefact store. Without `roles`
-    every machine is wanted."""
+    every machine is wanted. `time` None: machines ask somebody else for it."""
 
     name: str
     servers: tuple[Server, ...]
@@ -34,6 +35,7 @@ class Rack:
     drain: ShellCheck | None = None
     reflexes: Reflexes = field(default_factory=Reflexes)
     identity: IdentityPolicy = field(default_factory=IdentityPolicy)
+    time: TimeService | None = None
 
     def __post_init__(self) -> None:
         for server in self.servers:
@@ -101,9 +103,14 @@ class Rack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRack(Rack):
-    """A rack whose appliance serves clusters, too: what they pull is at hand."""
+    """A rack whose appliance serves clusters, too: what they pull is at hand, and an address leads to them."""
 
     registry: Registry = field(default_factory=Registry)
+    balancer: Balancer = field(default_factory=Balancer)
+
+    @property
+    def cluster_address(self) -> IPv4Address:
+        return self.balancer.address or self.boot_network.address
 
 
 def _check_name(name: str) -> None:

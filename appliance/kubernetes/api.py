@@ -45,6 +45,10 @@ class Kubernetes(Protocol):
 
     async def take_token(self, token_id: str) -> None: ...
 
+    async def take_all_tokens(self) -> None:
+        """Also those that somebody else made."""
+        ...
+
     async def unbind(self, binding: str) -> None:
         """Removes a ClusterRoleBinding, if it is there."""
         ...
@@ -91,6 +95,9 @@ class Api:
     async def take_token(self, token_id: str) -> None:
         with suppress(NotFoundError):
             await self._json("DELETE", f"{_SECRETS}/bootstrap-token-{quote(token_id, safe='')}")
+
+    async def take_all_tokens(self) -> None:
+        await self._json("DELETE", f"{_SECRETS}?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken")
 
     async def unbind(self, binding: str) -> None:
         with suppress(NotFoundError):

@@ -59,7 +59,7 @@ class Kubeadm:
     def join(self, do: JoinCluster, name: MachineName, address: IPv4Address, ticket: Ticket) -> Job:
         member = Member(name=name, address=address, role=_role(do.role))
         cluster = self._cluster(do.cluster, member)
-        (join,) = node.join()
+        (join,) = node.join(cluster)
         return replace(
             self.joined(do, name),
             files=_files(node.join_files(cluster, member, ticket)),

@@ -25,6 +25,14 @@ class Registry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimeService:
+    """The appliance answers NTP on the boot network, and DHCP says so (option 42). `upstreams`: whose time it gives;
+    without them that of its own clock, which is then all that the site agrees on."""
+
+    upstreams: tuple[IPv4Address, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryPlace:
     """`authority`: who has signed its certificate, in PEM. What is pulled is `host`/REPOSITORY@DIGEST."""
 

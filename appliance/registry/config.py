@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from appliance.model.secret import Secret
+
 REALM = "Innervate"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """`htpasswd` names the file with who may write; None for a door that only reads."""
+    """`htpasswd` names the file with who may write; None for a door that only reads. `secret` signs what clients carry
+    from one request of an upload to the next."""
 
     address: IPv4Address
     port: int
     certificate: Path
     key: Path
     store: Path
+    secret: Secret
     htpasswd: Path | None = None
 
 
@@ -40,6 +44,7 @@ def rendered(door: Door) -> str:
         "http": {
             "addr": f"{door.address}:{door.port}",
             "relativeurls": True,
+            "secret": door.secret.reveal(),
             "headers": {"X-Content-Type-Options": ["nosniff"]},
             "tls": {"certificate": str(door.certificate), "key": str(door.key), "minimumtls": "tls1.2"},
         },

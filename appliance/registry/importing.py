@@ -3,6 +3,7 @@
 Everything is hashed before anything is sent, what is there already is not sent again, and what came of it is asked of
 the registry."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from appliance.registry.sweep import discard
 from images.artifact_set import ArtifactSet
 from images.oci.parts import Part
 from images.set_folder import SetFolder
+
+_SPARE = 256 << 20
+"""Bytes: the appliance's records are on the same disk."""
 
 
 @dataclass(kw_only=True)
@@ -51,6 +55,7 @@ class Importer:
         `IncompleteError` where it cannot be read back afterwards."""
         images = self._examined(folder, described)
         size = bytes_of(described, images)
+        self._make_sure_of_room(size)
         self._copy(folder, described, images)
         found = self._read_back(described, size)
         if found:  # the disk has changed what an earlier import left there
@@ -60,6 +65,16 @@ class Importer:
             found = self._read_back(described, size)
         require(described.name, found)
         return size
+
+    def _make_sure_of_room(self, size: int) -> None:
+        """As if nothing of it were there yet."""
+        free = shutil.disk_usage(self.store).free
+        if free < size + _SPARE:
+            raise MachineryError(
+                "the disk of the registry has no room for this set",
+                evidence=f"{size + _SPARE} bytes are wanted, {free} are free",
+                next_action=f"remove other sets, or make room on the disk of {self.store}",
+            )
 
     def _read_back(self, described: ArtifactSet, size: int) -> tuple[Gap, ...]:
         self.progress.begin("reading back", size)

@@ -41,7 +41,7 @@ class Registry:
         self, host: str, port: int, context: ssl.SSLContext, *, user: str = "", password: Secret | None = None
     ) -> None:
         self._where = f"{host}:{port}"
-        self._connection = HTTPSConnection(host, port, timeout=_SECONDS, context=context)
+        self._connection = HTTPSConnection(host, port, timeout=_SECONDS, context=context, blocksize=_BLOCK)
         said = f"{user}:{password.reveal()}".encode() if password is not None else b""
         self._says = {"Authorization": f"Basic {b64encode(said).decode()}"} if said else {}
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import bcrypt
 
 from appliance.files import write_whole
+from appliance.model.secret import Secret
 from appliance.model.site_services import RegistryPlace
-from appliance.ports import Clock
+from appliance.ports import Clock, Rng
 from appliance.registry.config import Door, rendered
 from appliance.registry.link import Registry
 from appliance.registry.secrets import USER, RegistrySecrets
@@ -22,6 +23,7 @@ from pxe.tls import issue
 
 PROGRAM = "docker-registry"
 _LOOPBACK = IPv4Address("127.0.0.1")
+_SECRET_BYTES = 16
 _CHEAPEST = 4
 """Of bcrypt: the password is 32 random bytes, which nobody guesses however cheap a guess is; each request pays it."""
 
@@ -57,9 +59,11 @@ class RegistryService:
         port: int,
         writing_port: int,
         clock: Clock,
+        rng: Rng,
         program: Sequence[str] = (PROGRAM,),
     ) -> None:
         self.files, self._secrets, self._clock, self.program = files, secrets, clock, tuple(program)
+        self._rng = rng
         self._address, self._port, self._writing_port = address, port, writing_port
         self._context = ssl.create_default_context(cadata=secrets.authority.certificate.decode())
 
@@ -81,6 +85,7 @@ class RegistryService:
             certificate=self.files.folder / "server.crt",
             key=self.files.folder / "server.key",
             store=self.files.store,
+            secret=Secret(self._rng.token(_SECRET_BYTES)),
         )
         writing = replace(reading, address=_LOOPBACK, port=self._writing_port, htpasswd=self.files.folder / "htpasswd")
         write_whole(reading.key, served.key.reveal())

@@ -125,6 +125,7 @@ class ClusterDesk:
             self._keys.keep(do.cluster.name, access_of(_json(text)))
         async with self._open(do.cluster) as api:
             await api.unbind(_AUTO_APPROVAL)
+            await api.take_all_tokens()  # nobody was given one yet; kubeadm makes one for whoever reads its output
             if lacks := await api.ready():
                 return _at_work(f"its API is not ready yet: {lacks}")
         return _done("founded", {"API": url_of(do.cluster), "version": do.cluster.set.version})

@@ -1,7 +1,7 @@
 """The site's boot network and the boot services on it: from the topology to their configuration."""
 
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
 from appliance.boot import Ramdisk
@@ -98,6 +98,7 @@ def _dhcp(rack: Rack) -> DhcpConfig:
         pool_last=network.last,
         router=network.router,
         dns_servers=(network.address,),
+        ntp_servers=_time_servers(rack),
         domain=network.domain,
         lease_seconds=network.lease_seconds,
         reservations=_reservations(rack, network.network),
@@ -118,10 +119,15 @@ def _relayed(rack: Rack, relayed: RelayedNetwork) -> Subnet:
         pool_last=relayed.last,
         router=relayed.router,
         dns_servers=(rack.boot_network.address,),
+        ntp_servers=_time_servers(rack),
         domain=relayed.domain or rack.boot_network.domain,
         lease_seconds=relayed.lease_seconds,
         reservations=_reservations(rack, relayed.network),
     )
+
+
+def _time_servers(rack: Rack) -> tuple[IPv4Address, ...]:
+    return (rack.boot_network.address,) if rack.time is not None else ()
 
 
 def _reservations(rack: Rack, network: IPv4Network) -> MappingProxyType[Mac, Reservation]:

@@ -29,9 +29,11 @@ _PACKAGES = (
     "ca-certificates",
     "cryptsetup-bin",
     "dbus",
+    "docker-registry",
     "dosfstools",
     "e2fsprogs",
     "fdisk",
+    "haproxy",
     "initramfs-tools",
     "iproute2",
     "kmod",
@@ -62,8 +64,11 @@ _ENABLED = (
     "innervate-console@ttyS0.service",
     "systemd-networkd.service",
 )
+# What clusters need is started by the daemon, as its site program says.
 _MASKED = (
+    "docker-registry.service",
     "getty@tty1.service",
+    "haproxy.service",
     "serial-getty@ttyS0.service",
     "ssh.service",
 )

@@ -135,6 +135,7 @@ def registry(folder: Path) -> Iterator[RegistryService]:
         port=port,
         writing_port=writing,
         clock=SystemClock(),
+        rng=SystemRng(),
         program=program(),
     )
     service.lay_out()

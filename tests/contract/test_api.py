@@ -54,6 +54,7 @@ from appliance.model.network_views import (
 )
 from appliance.model.phase import ConditionKind, Phase
 from appliance.model.secret import Secret
+from appliance.model.set_views import SetWork, WorkState
 from appliance.model.site_views import SiteChangeView
 from appliance.model.views import (
     DeferredView,
@@ -485,6 +486,21 @@ def test_images_networks_and_addresses(application: FakeApplication, client: Cli
     pages = list(client.lease_pages("10.77.0.0/24", AddressState.BOUND, size=2))
     assert [len(page.leases) for page in pages] == [2, 2, 1]
     assert [one for page in pages for one in page.leases] == stores.addresses
+
+
+def test_artifact_sets(application: FakeApplication, client: Client) -> None:
+    held = client.sets()
+    assert [one.provenance for one in held.sets] == ["rebuilt"]
+    begun = client.import_set("k3s").job
+    assert begun is not None
+    assert (begun.work, begun.state) == (SetWork.IMPORT, WorkState.RUNNING)
+    with pytest.raises(ConflictError):
+        client.check_set(held.sets[0].name)
+    assert client.sets().sets == held.sets, "it is under way"
+    assert {one.name for one in client.sets().sets} == {held.sets[0].name, "k3s"}
+    client.remove_set("k3s")
+    with pytest.raises(NotFoundError):
+        client.check_set("k3s-v1.33.4+k3s1-amd64")
 
 
 def test_sensors(application: FakeApplication, client: Client) -> None:

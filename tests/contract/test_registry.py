@@ -102,6 +102,7 @@ def test_who_has_another_authority_is_told_nothing(service: RegistryService) -> 
     stranger.close()
 
 
+@pytest.mark.long
 def test_what_is_there_is_not_sent_again(works: SetWorks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor what an import that broke off has left."""
     sent = list[str]()
@@ -171,6 +172,17 @@ def test_a_set_that_is_not_what_it_says_changes_nothing(
     assert not (tmp_path / "shelf").exists()
 
 
+def test_without_room_nothing_is_begun(
+    works: SetWorks, service: RegistryService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_set(tmp_path / "set")
+    room = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: room._replace(free=200 << 20))
+    with pytest.raises(MachineryError, match="no room"):
+        works.take(tmp_path / "set", {}, Progress())
+    assert not any(held(service.files.store).values())
+
+
 def test_a_missing_part_is_named(works: SetWorks, service: RegistryService, tmp_path: Path) -> None:
     described = make_set(tmp_path / "set")
     works.take(tmp_path / "set", {}, Progress())
@@ -203,6 +215,7 @@ def test_a_changed_part_is_found_by_reading_it_and_mended_by_an_import(
     assert works.gaps(described, Depth.CONTENT) == ()
 
 
+@pytest.mark.long
 def test_a_changed_manifest_is_found_and_mended(works: SetWorks, service: RegistryService, tmp_path: Path) -> None:
     described = make_set(tmp_path / "set")
     works.take(tmp_path / "set", {}, Progress())
@@ -238,6 +251,7 @@ def test_of_two_sets_with_one_name_the_first_stays(works: SetWorks, tmp_path: Pa
     assert "stand-in" in caught.value.evidence
 
 
+@pytest.mark.long
 def test_a_tag_means_one_image(works: SetWorks, tmp_path: Path) -> None:
     first = make_set(tmp_path / "first", "v1.20.2")
     second = make_set(tmp_path / "second", "v1.21.0", tag="v1.20.2", web=b"another")

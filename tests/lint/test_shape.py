@@ -110,6 +110,8 @@ PURE = (
     "images/oci/document.py",
     "images/signature.py",
     *(f"appliance/upgrade/{name}.py" for name in ("boot", "decision", "fat", "health", "state", "writing")),
+    *(f"appliance/balancer/{name}.py" for name in ("config", "state", "vip")),
+    "appliance/timekeeping/config.py",
     *(f"appliance/registry/{name}.py" for name in ("config", "contents")),
     "appliance/supervision/decision.py",
     "images/oci/parts.py",

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import SiteError
+from appliance.model.secret import Secret
 from appliance.model.site_services import Registry
 from appliance.registry.config import Door, rendered
 
@@ -16,6 +17,7 @@ READING = Door(
     certificate=Path("/var/lib/innervate/content/registry/server.crt"),
     key=Path("/var/lib/innervate/content/registry/server.key"),
     store=Path("/var/lib/innervate/content/registry/store"),
+    secret=Secret("00112233445566778899aabbccddeeff"),
 )
 WRITING = Door(
     address=IPv4Address("127.0.0.1"),
@@ -23,6 +25,7 @@ WRITING = Door(
     certificate=READING.certificate,
     key=READING.key,
     store=READING.store,
+    secret=READING.secret,
     htpasswd=Path("/var/lib/innervate/content/registry/htpasswd"),
 )
 

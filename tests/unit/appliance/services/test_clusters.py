@@ -141,6 +141,9 @@ class Cluster:
     async def take_token(self, token_id: str) -> None:
         self.tokens.pop(token_id, None)
 
+    async def take_all_tokens(self) -> None:
+        self.tokens.clear()
+
     async def unbind(self, binding: str) -> None:
         self.unbound.append(binding)
 

@@ -413,7 +413,7 @@ def _acting(
         tokens=tokens,
         policy=site.topology.identity,
     )
-    return with_clusters(settings, site.topology, hands, serving.held, library.lend, closing)
+    return with_clusters(settings, site.topology, hands, serving, library.lend, closing)
 
 
 def _proving(rack: Rack, memory: Memory, bmcs: BmcDesk, key: ApplianceKey, closing: AsyncExitStack) -> BmcTokens:

@@ -86,23 +86,24 @@ def with_clusters(
     settings: Settings,
     rack: Rack,
     hands: Hands,
-    held: SetDesk | None,
+    services: ClusterServices,
     lend: Callable[[Mapping[str, Path]], None],
     closing: AsyncExitStack,
 ) -> Hands:
     """Hands that can make clusters, too, where the site has what they are made from."""
-    if held is None:
+    if services.held is None:
         return hands
     secrets = SecretFile(settings.state_dir / "clusters.vault", SystemRng())
     closing.callback(secrets.close)
     ground = Ground(
         memory=hands.memory,
-        sets=held,
+        sets=services.held,
         lend=lend,
         shells=SshShells(settings.key),
         files=endpoints_of(rack.boot_network).url(artifact_path("")),
         user=rack.shell.user,
         domain=rack.domain,
+        balancer=services.balancer,
         clock=SystemClock(),
         rng=SystemRng(),
     )

@@ -6,9 +6,10 @@ from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
-from appliance.capabilities import BareMachines, ContainerRegistry, NameService, Shell
+from appliance.capabilities import BareMachines, ContainerRegistry, LoadBalancer, NameService, Shell
 from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
+from appliance.model.balancer import BalancerPlace
 from appliance.model.cluster import (
     ClusterName,
     ClusterSpec,
@@ -32,18 +33,18 @@ CONFIRM_SECONDS = 1200.0
 PODS, SERVICES = IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/16")
 
 
-class ClusterNeeds(BareMachines, NameService, ContainerRegistry, Shell, Protocol): ...
+class ClusterNeeds(BareMachines, NameService, ContainerRegistry, LoadBalancer, Shell, Protocol): ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesCluster:
     """`set` names an artifact set (`kubeadm-v1.20.2-amd64`), `endpoint` is where the API answers, whichever control
-    plane runs. `control_planes` and `workers` are a role of the topology, or machines by name. A machine that belongs
-    to the cluster already is left alone."""
+    plane runs: None for the site's balancer. `control_planes` and `workers` are a role of the topology, or machines by
+    name. A machine that belongs to the cluster already is left alone."""
 
     cluster: str
     set: str
-    endpoint: IPv4Address
+    endpoint: IPv4Address | None = None
     control_planes: str | tuple[str, ...] = "control-plane"
     workers: str | tuple[str, ...] = "worker"
     pods: IPv4Network = PODS
@@ -71,12 +72,22 @@ class KubernetesCluster:
         return ClusterSpec(
             name=ClusterName(self.cluster),
             set=_known(self.set, inventory),
-            endpoint=self.endpoint,
+            endpoint=self.endpoint or _balanced(self.cluster, site),
             registry=place.host,
             pods=self.pods,
             services=self.services,
             names=(f"{self.cluster}.{site.domain}", *self.names),
         )
+
+
+def _balanced(cluster: str, site: ClusterNeeds) -> IPv4Address:
+    if site.balancer.place is BalancerPlace.CONTROL_PLANES:
+        raise PlanError(
+            f"{cluster}: no step yet puts the balancer on its control planes",
+            evidence="Balancer(place=BalancerPlace.CONTROL_PLANES) in the topology",
+            next_action="leave the balancer on the appliance, or state endpoint= of one of your own",
+        )
+    return site.cluster_address
 
 
 def _known(name: str, inventory: Inventory) -> SetRef:

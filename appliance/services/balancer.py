@@ -38,6 +38,10 @@ class BalancerDesk:
         self._work: asyncio.Task[None] | None = None
 
     @property
+    def address(self) -> IPv4Address:
+        return self._address
+
+    @property
     def keepers(self) -> tuple[Keeper, ...]:
         """Of what should run now."""
         return (self._service.keeper,) if self._work is not None else ()

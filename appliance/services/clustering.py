@@ -1,17 +1,21 @@
 """Clusters as the daemon wires them: the conductor's hands for their steps, and who stands by them afterwards."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from ipaddress import IPv4Address
 from pathlib import Path
 
-from appliance.conductor.machine import MachineState
 from appliance.conductor.memory import Memory
 from appliance.kubernetes.api import Api, Kubernetes
 from appliance.kubernetes.engine import Kubeadm
 from appliance.kubernetes.objects import Access
-from appliance.model.cluster import ClusterSpec, NodeRole
+from appliance.model.balancer import Backend, HttpsCheck, Listener
+from appliance.model.cluster import API_PORT, ClusterSpec, NodeRole
+from appliance.model.ids import MachineName
 from appliance.ports import Clock, Rng
+from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clusters import Around, ClusterDesk, NodeShells
@@ -32,7 +36,7 @@ async def connect(url: str, access: Access) -> AsyncIterator[Kubernetes]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What clusters stand on. `files` is the URL below which nodes get what `lend` offers, by SHA-256; `domain` is that
-    of their names, `user` whom the appliance enters them as."""
+    of their names, `user` whom the appliance enters them as. `balancer` is None where the control planes have it."""
 
     memory: Memory
     sets: SetDesk
@@ -41,6 +45,7 @@ class Ground:
     files: str
     user: str
     domain: str
+    balancer: BalancerDesk | None
     clock: Clock
     rng: Rng
 
@@ -51,11 +56,12 @@ def clustering(ground: Ground, secrets: SecretFile) -> tuple[ClusterDesk, Cluste
     engine = Kubeadm(supplies.described, lambda: supplies.authority)
     around = Around(
         machine=ground.memory.world.machine,
-        founder=lambda cluster: _control_plane(ground.memory, cluster),
+        planes=lambda cluster: _control_planes(ground.memory, cluster),
         shells=ground.shells,
         user=ground.user,
         files=ground.files,
         connect=connect,
+        lead=partial(_lead, ground.balancer),
         clock=ground.clock,
         rng=ground.rng,
     )
@@ -63,12 +69,21 @@ def clustering(ground: Ground, secrets: SecretFile) -> tuple[ClusterDesk, Cluste
     return ClusterDesk(engine, supplies, keys, around), watch
 
 
-def _control_plane(memory: Memory, cluster: ClusterSpec) -> MachineState | None:
-    """The one that is a member for longest: it has all of the cluster's keys."""
-    planes = [
-        state
-        for state in memory.world.machines.values()
+def _control_planes(memory: Memory, cluster: ClusterSpec) -> Sequence[MachineName]:
+    """The oldest has had all of the cluster's keys for longest."""
+    planes = {
+        name: member.since
+        for name, state in memory.world.machines.items()
         if (member := state.member) is not None
         if member.cluster.name == cluster.name and member.role is NodeRole.CONTROL_PLANE
-    ]
-    return min(planes, key=lambda state: state.member.since if state.member else 0.0, default=None)
+    }
+    return sorted(planes, key=lambda name: (planes[name], name))
+
+
+async def _lead(balancer: BalancerDesk | None, cluster: ClusterSpec, planes: Mapping[MachineName, IPv4Address]) -> None:
+    """An endpoint that is not the balancer's is somebody else's to lead."""
+    if balancer is None or balancer.address != cluster.endpoint:
+        return
+    backends = tuple(Backend(name=name, address=address, port=API_PORT) for name, address in planes.items())
+    listener = Listener(name=f"{cluster.name}-api", port=API_PORT, backends=backends, check=HttpsCheck())
+    await balancer.want(cluster.name, (listener,))

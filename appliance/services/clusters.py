@@ -6,7 +6,7 @@ the node. Neither is believed about the other.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -70,21 +70,22 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """`machine` is what is known of one now; `founder` a control plane of the cluster that is a member already."""
+    """`machine` is what is known of one now, `planes` are the control planes that are members already, the oldest
+    first. `files` is the URL below which nodes find files by their SHA-256. `lead` has the cluster's endpoint lead to
+    these."""
 
     machine: Callable[[MachineName], MachineState]
-    founder: Callable[[ClusterSpec], MachineState | None]
+    planes: Callable[[ClusterSpec], Sequence[MachineName]]
     shells: NodeShells
     user: str
     files: str
     connect: Callable[[str, Access], Opened]
+    lead: Callable[[ClusterSpec, Mapping[MachineName, IPv4Address]], Awaitable[None]]
     clock: Clock
     rng: Rng
 
 
 class ClusterDesk:
-    """`files` in `around` is the URL below which nodes find files by their SHA-256."""
-
     def __init__(self, engine: Kubeadm, supplies: Supplies, keys: ClusterKeys, around: Around) -> None:
         self._engine, self._supplies, self._keys, self._around = engine, supplies, keys, around
 
@@ -107,8 +108,11 @@ class ClusterDesk:
                 await self._supplies.ready(do.cluster.set)
                 return await self._start(machine, self._engine.prepare(do))
             case FoundCluster():
+                await self._lead(do.cluster, machine)
                 return await self._start(machine, self._founding(machine, do))
             case JoinCluster():
+                if do.role is NodeRole.CONTROL_PLANE:
+                    await self._lead(do.cluster, machine)
                 ticket, place = await self._ticket(machine, do), self._place(machine)
                 return await self._start(machine, self._engine.join(do, machine, place.address, ticket))
             case ConfirmCluster():
@@ -176,10 +180,15 @@ class ClusterDesk:
     def _founding(self, machine: MachineName, do: FoundCluster) -> Job:
         return self._engine.found(do, machine, self._place(machine).address)
 
+    async def _lead(self, cluster: ClusterSpec, machine: MachineName) -> None:
+        """Before it is one: kubeadm looks at the endpoint while it works, and who is not ready is asked nothing."""
+        names = (*self._around.planes(cluster), machine)
+        await self._around.lead(cluster, {name: self._place(name).address for name in names})
+
     async def _shared_keys(self, cluster: ClusterSpec) -> Secret:
-        if (founder := self._around.founder(cluster)) is None:
+        if not (planes := self._around.planes(cluster)):
             raise ClusterError(f"{cluster.name} has no control plane that could share the cluster's keys")
-        text = await self._feed(founder.name, SHARE_KEYS, Secret(""))
+        text = await self._feed(planes[0], SHARE_KEYS, Secret(""))
         return Secret(text.split()[-1] if text.split() else "")
 
     async def _job(self, machine: MachineName, job: Job) -> ClusterSight:

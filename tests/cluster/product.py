@@ -14,6 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
+from appliance.balancer.service import BalancerFiles, BalancerService
 from appliance.conductor.conductor import Conductor
 from appliance.conductor.decision import AgentView
 from appliance.conductor.hands import Hands, Waiting
@@ -34,6 +35,7 @@ from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
 from appliance.scores.cluster import KubernetesCluster
 from appliance.services import clustering
+from appliance.services.balancer import BalancerDesk
 from appliance.services.sets import SetDesk
 from appliance.services.shells import SshShells
 from appliance.site import Site, plan_site
@@ -153,6 +155,7 @@ async def living(ground: Ground, machines: tuple[Node, ...], lent: Lent) -> Asyn
             files=FILES,
             user="root",
             domain=DOMAIN,
+            balancer=_balancer(state, rack, closing),
             clock=clock,
             rng=SystemRng(),
         )
@@ -246,6 +249,15 @@ class _Files(http.server.BaseHTTPRequestHandler):
         pass
 
 
+def _balancer(state: Path, rack: ClusterRack, closing: AsyncExitStack) -> BalancerDesk:
+    files = BalancerFiles(folder=state / "balancer")
+    service = BalancerService(files, HostChildren(), HostProcesses(), SystemClock())
+    desk = BalancerDesk(service, state / "balancer" / "wanted.json", rack.cluster_address, SystemClock())
+    desk.start()
+    closing.push_async_callback(desk.close)
+    return desk
+
+
 @contextmanager
 def _registry(state: Path) -> Iterator[RegistryService]:
     file = SecretFile(state / "registry.vault", SystemRng())
@@ -258,6 +270,7 @@ def _registry(state: Path) -> Iterator[RegistryService]:
         port=REGISTRY_PORT,
         writing_port=WRITING_PORT,
         clock=SystemClock(),
+        rng=SystemRng(),
         program=program(),
     )
     service.lay_out()

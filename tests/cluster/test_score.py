@@ -39,9 +39,7 @@ class Place:
 
     def __init__(self, made: Ground, lent: Lent, name: str) -> None:
         self.ground, self.lent = made, lent
-        self.score = KubernetesCluster(
-            cluster="prod", set=name, endpoint=PLANE.address, control_planes=("plane",), workers=("worker",)
-        )
+        self.score = KubernetesCluster(cluster="prod", set=name, control_planes=("plane",), workers=("worker",))
 
     def kubectl(self, *words: str) -> str:
         return self.ground.ssh(PLANE, *KUBECTL, *words)

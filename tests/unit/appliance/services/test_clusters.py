@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -159,6 +159,17 @@ class Supplies:
             raise self.missing
 
 
+@dataclass(slots=True)
+class Led:
+    """Where the endpoint leads, one after the other."""
+
+    to: list[tuple[MachineName, ...]] = field(default_factory=list)
+
+    async def lead(self, cluster: ClusterSpec, planes: Mapping[MachineName, IPv4Address]) -> None:
+        assert all(ADDRESSES[name] == address for name, address in planes.items())
+        self.to.append(tuple(planes))
+
+
 class Clock:
     def now(self) -> float:
         return 1000.0
@@ -179,6 +190,7 @@ class Scene:
     desk: ClusterDesk
     file: SecretFile
     states: dict[MachineName, MachineState]
+    led: "Led"
 
     def look(self, machine: MachineName, do: object) -> ClusterSight:
         return now(self.desk.look(machine, do))  # type: ignore[arg-type]
@@ -205,19 +217,20 @@ def installed(name: MachineName) -> MachineState:
 def scene(tmp_path: Path) -> Scene:
     nodes, cluster, supplies = Nodes(), Cluster(), Supplies()
     file = SecretFile(tmp_path / "clusters.vault", SystemRng())
-    keys, states = ClusterKeys(file), {name: installed(name) for name in ADDRESSES}
+    leading, keys, states = Led(), ClusterKeys(file), {name: installed(name) for name in ADDRESSES}
     around = Around(
         machine=lambda name: states[name],
-        founder=lambda _cluster: states[A],
+        planes=lambda _cluster: (A,) if keys.access(SPEC.name) else (),
         shells=nodes,
         user="root",
         files="http://10.77.0.1/artifact/",
         connect=cluster.connect,
+        lead=leading.lead,
         clock=Clock(),
         rng=SystemRng(),
     )
     desk = ClusterDesk(Kubeadm(lambda _ref: SET, lambda: PEM), supplies, keys, around)
-    return Scene(nodes, cluster, supplies, keys, desk, file, states)
+    return Scene(nodes, cluster, supplies, keys, desk, file, states, leading)
 
 
 def test_a_node_is_prepared_once_all_of_the_set_is_there(scene: Scene) -> None:
@@ -317,6 +330,7 @@ def test_another_control_plane_gets_the_clusters_keys_from_the_first(scene: Scen
     founded(scene)
     scene.begin(C, replace(JOIN, role=NodeRole.CONTROL_PLANE))
     assert [argv for address, argv, _ in scene.nodes.fed if address == ADDRESSES[A]][-1] == SHARE_KEYS
+    assert scene.led.to == [(A,), (A, C)], "the endpoint leads to it before it is asked for"
 
 
 @pytest.mark.parametrize(

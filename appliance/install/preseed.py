@@ -23,8 +23,9 @@ _DISK_NAME = re.compile(r"[ -~]{0,128}")
 
 def words(url: str, do: RunInstaller) -> tuple[str, ...]:
     """Kernel arguments. Those behind `---` become those of the installed system, too. What is asked for before the
-    answers can be fetched: the name, and whether a network that leads nowhere else will do."""
-    network = ("interface=auto", "netcfg/no_default_route=true", f"hostname={do.hostname}", f"domain={do.domain}")
+    answers can be fetched: the name, whether a network that leads nowhere else will do, and then who knows names."""
+    leads_nowhere = ("netcfg/no_default_route=true", f"netcfg/get_nameservers={urlsplit(url).hostname}")
+    network = ("interface=auto", *leads_nowhere, f"hostname={do.hostname}", f"domain={do.domain}")
     return ("auto=true", "priority=critical", "DEBIAN_FRONTEND=text", *network, f"url={url}", "---")
 
 

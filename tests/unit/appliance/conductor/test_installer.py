@@ -156,6 +156,7 @@ def test_it_boots_the_installer_until_that_is_done_and_then_its_disk() -> None:
             "DEBIAN_FRONTEND=text",
             "interface=auto",
             "netcfg/no_default_route=true",
+            "netcfg/get_nameservers=10.77.0.1",
             "hostname=node-0",
             "domain=rack.test",
             f"url=http://10.77.0.1/install/{NONCE}/preseed.cfg",

@@ -12,7 +12,7 @@ _LADDER = "the identity ladder"
 
 def proven(before: Tpm, record: TpmProven, now: float) -> Tpm:
     """What is measured is compared with the boot before: what a person knows of is told once."""
-    known = replace(before, ek=record.ek, certified=record.certified, lacks="")
+    known = replace(before, ek=record.ek, lacks="")
     if not record.pcrs:
         return known
     changed = moved(before.pcrs, record.pcrs) if before.ek == record.ek else ()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from cryptography.exceptions import InvalidSignature
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
@@ -50,6 +51,18 @@ def endorsement_key(public: bytes) -> Key:
 def fingerprint(key: Key) -> str:
     """SHA-256 over its SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) in DER, as hex: by what people name it."""
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+def issuer_of(certificate: bytes, key: Key) -> str:
+    """Who says, in a certificate (DER) for this very key, that it is an endorsement key (RFC 4514). Nobody checks it.
+
+    Empty for one that cannot be read, or is of another key.
+    """
+    try:
+        read = x509.load_der_x509_certificate(certificate)
+        return read.issuer.rfc4514_string() if read.public_key() == key else ""
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return ""
 
 
 def attestation_key(public: bytes) -> ec.EllipticCurvePublicKey:

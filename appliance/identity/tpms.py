@@ -15,6 +15,7 @@ from appliance.identity.credential import (
     check_quote,
     endorsement_key,
     fingerprint,
+    issuer_of,
     made_credential,
 )
 from appliance.model.identity import Bound, Rung, Standing
@@ -57,12 +58,13 @@ class Another:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proven:
-    """`bound` stands on L2 now. `pcrs` as hex; empty where they were not quoted."""
+    """`bound` stands on L2 now. `issuer`: of the certificate of its endorsement key. `pcrs` as hex; empty where they
+    were not quoted."""
 
     bound: Bound
     ek: str
     ak: str
-    certified: bool
+    issuer: str
     pcrs: tuple[str, ...]
 
 
@@ -72,7 +74,7 @@ class _Pending:
     secret: bytes
     ak: bytes
     ek: str
-    certified: bool
+    issuer: str
 
 
 class Tpms:
@@ -100,7 +102,8 @@ class Tpms:
         if why := Endorsed(stated=self._stated, proven=proven).contradiction(machine, ek):
             return Another(ek=ek, why=why)
         made = made_credential(key, name_of(shown.ak), secret, self._bytes)
-        pending = _Pending(bond=bond, secret=secret, ak=shown.ak, ek=ek, certified=bool(shown.certificate))
+        issuer = clean(issuer_of(shown.certificate, key), _WHY)
+        pending = _Pending(bond=bond, secret=secret, ak=shown.ak, ek=ek, issuer=issuer)
         with self._lock:
             self._pending[machine] = pending
         return Asked(challenge=_challenge(made))
@@ -127,7 +130,7 @@ class Tpms:
             raise TpmError("another agent speaks for the machine by now")
         pcrs = tuple(value.hex() for value in proof.pcrs)
         ak = name_of(pending.ak).hex()
-        return Proven(bound=lifted, ek=pending.ek, ak=ak, certified=pending.certified, pcrs=pcrs)
+        return Proven(bound=lifted, ek=pending.ek, ak=ak, issuer=pending.issuer, pcrs=pcrs)
 
     def _bytes(self, size: int) -> bytes:
         return bytes.fromhex(self._rng.token(size))

@@ -15,15 +15,13 @@ _DIGITS = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tpm:
-    """`ek`: SHA-256 (hex) of the endorsement key that was proven first, empty where none was; `certified`: its maker
-    has put a certificate beside it, which nobody here has checked.
+    """`ek`: SHA-256 (hex) of the endorsement key that was proven last, empty where none was.
 
     `pcrs`: PCRs 0 to 7 as hex, as the last proven boot had them; `moved`: those of `WATCHED` that the boot before had
     otherwise, since `moved_at`. `lacks`: why the present boot has shown none.
     """
 
     ek: str = ""
-    certified: bool = False
     pcrs: tuple[str, ...] = ()
     moved: tuple[int, ...] = ()
     moved_at: float = 0.0

@@ -274,7 +274,7 @@ class AgentDesk:
                 key=proven.bound.key,
                 ek=proven.ek,
                 ak=proven.ak,
-                certified=proven.certified,
+                issuer=proven.issuer,
                 pcrs=proven.pcrs,
             )
         )

@@ -48,9 +48,10 @@ def describe_identity(record: IdentityRecord) -> str:
             return f"the code of agent key {key[:16]} was compared{_by(by)}: rung L3"
         case CodeRefused(why=why, by=by):
             return f"code refused{_by(by)}: {why}"
-        case TpmProven(ek=ek, key=key, pcrs=pcrs):
+        case TpmProven(ek=ek, key=key, issuer=issuer, pcrs=pcrs):
             quoted = f"; {_pcrs(pcrs)}" if pcrs else "; nothing measured was quoted"
-            return f"the TPM with endorsement key {ek} speaks for agent key {key[:16]}: rung L2{quoted}"
+            issued = f"; its certificate, not checked, is by {issuer}" if issuer else ""
+            return f"the TPM with endorsement key {ek} speaks for agent key {key[:16]}: rung L2{issued}{quoted}"
         case TpmLacking(why=why):
             return f"no TPM speaks for it: {why}"
         case TpmDisputed(ek=ek, why=why, client=client):

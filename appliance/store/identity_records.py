@@ -71,14 +71,15 @@ class IdentityDisputed:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TpmProven:
     """The TPM with this endorsement key (SHA-256, hex) has opened what was sealed for it, for the agent of this key:
-    rung L2. `ak` is the name of its attestation key in this boot, `pcrs` what it says was measured, as hex."""
+    rung L2. `ak` is the name of its attestation key in this boot, `pcrs` what it says was measured, as hex.
+    `issuer`: of the maker's certificate of its endorsement key, which nobody has checked; empty without one."""
 
     machine: MachineName
     nonce: Nonce
     key: str
     ek: str
     ak: str
-    certified: bool = False
+    issuer: str = ""
     pcrs: tuple[str, ...] = ()
     record: Literal["tpm-proven"] = "tpm-proven"
 

@@ -12,6 +12,7 @@ import pytest
 
 from appliance.identity.credential import endorsement_key, fingerprint
 from appliance.model.identity import Release, Rung
+from images.agent import attest
 from images.agent import tpm_words as words
 from images.agent.attest import Tpm
 from images.agent.bond import Bond
@@ -209,6 +210,23 @@ def test_a_machine_whose_tpm_opened_it_gets_what_is_the_cluster_s(tmp_path: Path
         assert not site.wire.leaks
 
     played(tmp_path, scene, release=Release.CLUSTER, ek=ek_of(OWN))
+
+
+def test_a_machine_whose_code_was_compared_shows_its_tpm_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attest, "_AGAIN", 0.0)
+
+    async def scene(site: Running) -> None:
+        await site.booting()
+        victim = await asyncio.to_thread(site.victim, OWN)
+        await site.provision(victim)
+        assert site.state.bound.rung is Rung.L0
+        await site.application.confirm(NODE, victim.code)
+        await thread(victim.attestor.round)
+        await site.until(lambda: site.state.bound.rung is Rung.L2, "rung L2")
+        await asyncio.to_thread(victim.work, lambda: "write_seed" in victim.tasks)
+        assert victim.has_secret
+
+    played(tmp_path, scene, has_drive=False, release=Release.CLUSTER)
 
 
 def test_a_machine_without_a_tpm_keeps_what_it_had_and_is_told_why_not_more(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""Rung L2 on real firmware: a machine proves its TPM by itself, and is held when it comes with another."""
+"""Rung L2 on real firmware: a machine proves its TPM by itself, and is held when it comes with another.
+
+Beside it is one without a TPM, which gets no further than its BMC brings it.
+"""
 
 import asyncio
 import os
@@ -22,7 +25,7 @@ from tests.rack.test_identity import CANARY, identity, is_active, secret_of
 pytestmark = [
     pytest.mark.rack,
     pytest.mark.long,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(os.geteuid() != 0, reason="NOT TESTED: rung L2 on real firmware, a rack needs root"),
     pytest.mark.skipif(shutil.which("swtpm") is None, reason="NOT TESTED: rung L2 on real firmware, without swtpm"),
 ]
@@ -67,20 +70,23 @@ def held(machine: MachineView) -> str:
 def test_a_machine_with_a_tpm_reaches_l2_by_itself_and_with_another_one_it_is_held(
     rack_firmware: RackFirmware, tmp_path: Path
 ) -> None:
-    site, secret = tmp_path / "site.py", tmp_path / "node-0.token"
+    site = tmp_path / "site.py"
     site.write_text(SITE.format(folder=tmp_path))
-    secret.write_text(f"{CANARY}-node-0")
-    secret.chmod(0o600)
+    for name in ("node-0", "node-1"):
+        secret = tmp_path / f"{name}.token"
+        secret.write_text(f"{CANARY}-{name}")
+        secret.chmod(0o600)
     key = make_key(tmp_path)
-    spec = RackSpec(nodes=1, firmware=Firmware.UEFI, workdir=tmp_path, files=rack_firmware, tpms=(0,))
+    spec = RackSpec(nodes=2, firmware=Firmware.UEFI, workdir=tmp_path, files=rack_firmware, tpms=(0,))
     with Rack.start(spec) as rack:
         config = daemon_config(tmp_path, socket=tmp_path / "api.sock", key=key, site=site)
         with daemon(rack, config, tmp_path) as process:
             fleet = Fleet(rack, tmp_path)
             wait_until_ready(fleet.client.health, lambda: process.poll() is None, tmp_path / "daemon.log")
-            (node,) = rack.nodes
+            node, other = rack.nodes
             reaches_l2(fleet, node)
-            gets_what_is_the_cluster_s(fleet, node)
+            stays_on_l1(fleet, other)
+            gets_what_is_the_cluster_s(fleet, node, other)
             is_held_with_another_tpm(fleet, node)
             is_believed_again_with_its_own(fleet, node)
     for file in (tmp_path / "daemon.log", *(tmp_path / "state").glob("records.db*")):
@@ -96,10 +102,26 @@ def reaches_l2(fleet: Fleet, node: RackNode) -> None:
     assert any("rung L1" in text for text in told(fleet, "agent-bound"))
 
 
-def gets_what_is_the_cluster_s(fleet: Fleet, node: RackNode) -> None:
-    fleet.client.apply(fleet.client.make_plan().digest)
-    fleet.until(lambda: is_active(fleet, node), "the machine with a TPM installed", 300)
+def stays_on_l1(fleet: Fleet, other: RackNode) -> None:
+    fleet.until(lambda: told(fleet, "tpm-lacking") != [], "the other one saying that it has none", 60)
+    shown = fleet.client.machine(other.spec.name).identity
+    assert shown is not None
+    assert (shown.rung, shown.secrets) == ("L1", True)
+    assert "a TPM 2.0 would, but it has no TPM, or its firmware hides it" in shown.higher
+
+
+def gets_what_is_the_cluster_s(fleet: Fleet, node: RackNode, other: RackNode) -> None:
+    run = fleet.client.apply(fleet.client.make_plan().digest)
+    fleet.until(lambda: is_active(fleet, node), "the machine with a TPM installed", 400)
     assert secret_of(fleet, node) == f"{CANARY}-node-0"
+    fleet.until(lambda: waits_for_a_tpm(fleet, other), "the other one waiting", 200)
+    fleet.client.cancel(run.id)
+    off(fleet, other)
+
+
+def waits_for_a_tpm(fleet: Fleet, other: RackNode) -> bool:
+    step = fleet.client.machine(other.spec.name).step
+    return step is not None and "it stands on L1, and its secrets need L2: a TPM 2.0 would" in step.waiting
 
 
 def is_held_with_another_tpm(fleet: Fleet, node: RackNode) -> None:

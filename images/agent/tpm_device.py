@@ -16,8 +16,10 @@ class Device:
     def __init__(self, path: Path = DEVICE) -> None:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise TpmError(_why_not(path)) from error
         except OSError as error:
-            raise TpmError(_why_not(path), evidence=str(error)) from error
+            raise TpmError("its TPM cannot be opened", evidence=str(error)) from error
 
     def transact(self, command: bytes) -> bytes:
         try:

@@ -245,3 +245,6 @@ def test_a_device_that_is_not_there_says_what_is_missing(tmp_path: Path) -> None
     (tmp_path / "tpm0").touch()
     with pytest.raises(TpmError, match=r"TPM 1\.2"):
         Device(tmp_path / "tpmrm0")
+    with pytest.raises(TpmError, match="cannot be opened") as told:
+        Device(tmp_path)
+    assert "Is a directory" in told.value.evidence

@@ -7,14 +7,16 @@ import asyncio
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from appliance.bmc.dialler import Dialler
-from appliance.lab.demo import daemon, daemon_config, make_key, wait_until_ready
+from appliance.lab.demo import daemon, daemon_config, ensure_images, make_key, wait_until_ready
 from appliance.lab.rack import Rack
-from appliance.lab.spec import RackFirmware, RackNode, RackSpec
+from appliance.lab.spec import RackFirmware, RackNode, RackSpec, UefiKind
 from appliance.model.bmc import PowerCommand
 from appliance.model.hardware import Firmware
 from appliance.model.views import Errand, MachineView, RunState
@@ -67,30 +69,54 @@ def held(machine: MachineView) -> str:
     return next((c.reason + " | " + c.next_action for c in machine.conditions if c.kind.value == "hold"), "")
 
 
+@contextmanager
+def running(files: RackFirmware, folder: Path, nodes: int) -> Iterator[Fleet]:
+    """The first of so many machines has a TPM."""
+    site = folder / "site.py"
+    site.write_text(SITE.format(folder=folder))
+    for index in range(nodes):
+        secret = folder / f"node-{index}.token"
+        secret.write_text(f"{CANARY}-node-{index}")
+        secret.chmod(0o600)
+    key = make_key(folder)
+    spec = RackSpec(nodes=nodes, firmware=Firmware.UEFI, workdir=folder, files=files, tpms=(0,))
+    with Rack.start(spec) as rack:
+        config = daemon_config(folder, socket=folder / "api.sock", key=key, site=site)
+        with daemon(rack, config, folder) as process:
+            fleet = Fleet(rack, folder)
+            wait_until_ready(fleet.client.health, lambda: process.poll() is None, folder / "daemon.log")
+            yield fleet
+
+
 def test_a_machine_with_a_tpm_reaches_l2_by_itself_and_with_another_one_it_is_held(
     rack_firmware: RackFirmware, tmp_path: Path
 ) -> None:
-    site = tmp_path / "site.py"
-    site.write_text(SITE.format(folder=tmp_path))
-    for name in ("node-0", "node-1"):
-        secret = tmp_path / f"{name}.token"
-        secret.write_text(f"{CANARY}-{name}")
-        secret.chmod(0o600)
-    key = make_key(tmp_path)
-    spec = RackSpec(nodes=2, firmware=Firmware.UEFI, workdir=tmp_path, files=rack_firmware, tpms=(0,))
-    with Rack.start(spec) as rack:
-        config = daemon_config(tmp_path, socket=tmp_path / "api.sock", key=key, site=site)
-        with daemon(rack, config, tmp_path) as process:
-            fleet = Fleet(rack, tmp_path)
-            wait_until_ready(fleet.client.health, lambda: process.poll() is None, tmp_path / "daemon.log")
-            node, other = rack.nodes
-            reaches_l2(fleet, node)
-            stays_on_l1(fleet, other)
-            gets_what_is_the_cluster_s(fleet, node, other)
-            is_held_with_another_tpm(fleet, node)
-            is_believed_again_with_its_own(fleet, node)
+    with running(rack_firmware, tmp_path, 2) as fleet:
+        node, other = fleet.rack.nodes
+        reaches_l2(fleet, node)
+        stays_on_l1(fleet, other)
+        gets_what_is_the_cluster_s(fleet, node, other)
+        is_held_with_another_tpm(fleet, node)
+        is_believed_again_with_its_own(fleet, node)
     for file in (tmp_path / "daemon.log", *(tmp_path / "state").glob("records.db*")):
         assert CANARY.encode() not in file.read_bytes(), file
+
+
+def test_secure_boot_keys_that_changed_are_told_and_stop_nothing(rack_firmware: RackFirmware, tmp_path: Path) -> None:
+    with running(rack_firmware, tmp_path, 1) as fleet:
+        (node,) = fleet.rack.nodes
+        reaches_l2(fleet, node)
+        off(fleet, node)
+        shutil.copyfile(ensure_images(uefi=UefiKind.SECURE).ovmf_vars, node.spec.nvram)
+        run = fleet.client.apply(fleet.client.plan_errand(node.spec.name, Errand.RESCUE).digest)
+        fleet.until(lambda: fleet.client.run(run.id).state is RunState.DONE, "the rescue", 300)
+        shown = fleet.client.machine(node.spec.name)
+        assert shown.identity is not None
+        assert shown.identity.rung == "L2"
+        (condition,) = shown.conditions
+        assert condition.kind.value == "degraded"
+        assert "PCR 7 (Secure Boot and its keys)" in condition.reason
+        assert "PCR 0" not in condition.reason
 
 
 def reaches_l2(fleet: Fleet, node: RackNode) -> None:

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+from appliance.model.identity import Bound
 from appliance.model.ids import MachineName
-from appliance.model.phase import Condition, ConditionKind
+from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.tpm import WATCHED, Tpm, moved
 from appliance.store.identity_records import TpmDisputed, TpmProven
 
@@ -12,11 +13,19 @@ _LADDER = "the identity ladder"
 
 def proven(before: Tpm, record: TpmProven, now: float) -> Tpm:
     """What is measured is compared with the boot before: what a person knows of is told once."""
-    known = replace(before, ek=record.ek, lacks="")
+    learnt = before.learnt if before.ek == record.ek else record.nonce
+    known = replace(before, ek=record.ek, learnt=learnt, lacks="")
     if not record.pcrs:
         return known
     changed = moved(before.pcrs, record.pcrs) if before.ek == record.ek else ()
     return replace(known, pcrs=record.pcrs, moved=changed, moved_at=now)
+
+
+def doubted(tpm: Tpm, bound: Bound | None, phase: Phase) -> Tpm:
+    """After two have claimed to be the machine: a TPM that was first seen with one of them may be anybody's.
+
+    Of a machine that runs its own system it was known before."""
+    return Tpm() if bound is not None and tpm.learnt == bound.nonce and phase is not Phase.ACTIVE else tpm
 
 
 def condition(tpm: Tpm) -> Condition | None:

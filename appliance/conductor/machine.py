@@ -277,7 +277,8 @@ def _identified(state: MachineState, record: IdentityRecord, now: float) -> Mach
                 return state
             return amended(state, bound=replace(state.bound, rung=Rung.L3, by=by))
         case IdentityDisputed(why=why):
-            return _over(state, attesting.disputed(state.name, why, now))
+            tpm = attesting.doubted(state.tpm, state.bound, state.phase)
+            return _over(amended(state, tpm=tpm), attesting.disputed(state.name, why, now))
         case TpmDisputed():
             return _over(state, attesting.another(record, now))
         case TpmProven(key=key):

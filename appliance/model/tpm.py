@@ -15,13 +15,15 @@ _DIGITS = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tpm:
-    """`ek`: SHA-256 (hex) of the endorsement key that was proven last, empty where none was.
+    """`ek`: SHA-256 (hex) of the endorsement key that was proven last, empty where none was; `learnt`: the nonce of the
+    boot that proved it first.
 
     `pcrs`: PCRs 0 to 7 as hex, as the last proven boot had them; `moved`: those of `WATCHED` that the boot before had
     otherwise, since `moved_at`. `lacks`: why the present boot has shown none.
     """
 
     ek: str = ""
+    learnt: str = ""
     pcrs: tuple[str, ...] = ()
     moved: tuple[int, ...] = ()
     moved_at: float = 0.0

@@ -9,6 +9,7 @@ from unittest.mock import patch
 import pytest
 
 import appliance.boot as boot
+import appliance.conductor.attesting as attesting
 import appliance.identity.bonds as bonds
 import appliance.identity.drive as drive
 import appliance.identity.tpms as tpms
@@ -129,6 +130,7 @@ PLANTED_TPM = {
     "another_tpm": (Endorsed, "contradiction", lambda *_: ""),
     "tpm_that_the_site_does_not_name": (Endorsed, "contradiction", lambda *_: ""),
     "quote_of_another_boot": (tpms, "check_quote", lambda *_, **__: None),
+    "first_proof_of_a_thief": (attesting, "doubted", lambda tpm, _bound, _phase: tpm),
     "values_that_nobody_signed": (tpms, "check_quote", lambda *_, **__: None),
 }
 

@@ -168,6 +168,18 @@ async def values_that_nobody_signed(site: Running) -> None:
     await stays(site, await reader(site, replace(OWN, values=values)), "other values of the PCRs")
 
 
+async def first_proof_of_a_thief(site: Running) -> None:
+    """Who has read the token before the machine did has its boot; when the machine comes, his TPM is forgotten."""
+    await site.booting()
+    medium = await asyncio.to_thread(site.medium)
+    thief, victim = (site.attacker(name, medium, tpm) for name, tpm in (("thief", OTHER), ("victim", OWN)))
+    await thread(thief.hello)
+    await site.until(lambda: site.state.tpm.ek == ek_of(OTHER), "the thief's TPM")
+    assert await thread(victim.hello) == 403
+    await site.until(lambda: site.state.hold is not None, "the machine held")
+    assert site.state.tpm.ek == ""
+
+
 SCRIPTS: tuple[Script, ...] = (
     no_tpm,
     key_without_its_tpm,
@@ -180,6 +192,7 @@ SCRIPTS: tuple[Script, ...] = (
     tpm_that_the_site_does_not_name,
     quote_of_another_boot,
     values_that_nobody_signed,
+    first_proof_of_a_thief,
 )
 
 

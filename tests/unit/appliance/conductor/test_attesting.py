@@ -10,9 +10,9 @@ from appliance.model.ids import Nonce
 from appliance.model.phase import ConditionKind
 from appliance.model.views import Errand
 from appliance.plan import Rescue
-from appliance.store.identity_records import AgentBound, TpmDisputed, TpmLacking, TpmProven
+from appliance.store.identity_records import AgentBound, IdentityDisputed, TpmDisputed, TpmLacking, TpmProven
 from appliance.store.records import PowerCommanded, Record
-from tests.unit.appliance.conductor.test_world import AGENT, begin, state_after
+from tests.unit.appliance.conductor.test_world import ACTIVE, AGENT, DISCOVERED, begin, state_after
 from tests.unit.appliance.store.samples import ADDRESS, NODE
 
 BOUND = AgentBound(machine=NODE, nonce=Nonce("n1"), key="aa" * 32, boot_id="b", rung=Rung.L1, client=ADDRESS)
@@ -57,6 +57,19 @@ def test_another_tpm_holds_the_machine_and_ends_its_boot() -> None:
     assert state.disputed is not None
     assert state.hold is not None
     assert f'endorsement_keys=("{"ee" * 32}",)' in state.hold.next_action
+
+
+@pytest.mark.parametrize(
+    ("records", "known"),
+    [
+        pytest.param((*DISCOVERED[:9], BOUND, PROVEN), False, id="it was first seen with one of the two"),
+        pytest.param((*DISCOVERED[:9], replace(BOUND, nonce=Nonce("n2")), PROVEN), True, id="it was known before"),
+        pytest.param((*ACTIVE, BOUND, PROVEN), True, id="the machine runs its own system"),
+    ],
+)
+def test_a_tpm_that_may_be_anybody_s_is_forgotten(records: tuple[Record, ...], known: bool) -> None:
+    disputed = IdentityDisputed(machine=NODE, nonce=Nonce("n1"), why="a second agent", client=ADDRESS)
+    assert bool(state_after(*records, disputed).tpm.ek) is known
 
 
 def test_a_rescue_that_is_begun_again_after_that_boots_under_another_nonce() -> None:

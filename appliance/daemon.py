@@ -44,6 +44,7 @@ from appliance.identity.bonds import Bonds
 from appliance.identity.drive import Drives
 from appliance.identity.key import ApplianceKey, kept_key
 from appliance.identity.tokens import BmcTokens
+from appliance.identity.tpms import Tpms
 from appliance.model.ids import MachineName
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
@@ -325,7 +326,8 @@ def _facing_nodes(
     bonds: Bonds,
 ) -> tuple[AgentDesk, BootServices]:
     senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
-    desk = AgentDesk(present.read, senses, SystemClock(), bonds)
+    tpms = Tpms(bonds, SystemRng(), site.topology.endorsement_keys)
+    desk = AgentDesk(present.read, senses, SystemClock(), bonds, tpms)
     network = site.topology.boot_network
     installers = InstallDesk(
         present.read, senses, endpoints_of(network).url(""), network, SystemClock(), configs_of(site)

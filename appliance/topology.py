@@ -45,6 +45,7 @@ class Rack:
         _check_unique("BMC", ((server, server.bmc.url.rstrip("/").lower()) for server in self.servers))
         _check_unique("MAC", ((server, str(server.mac or "")) for server in self.servers))
         _check_unique("address", ((server, str(server.address or "")) for server in self.servers))
+        _check_unique("endorsement key", ((server, key) for server in self.servers for key in server.endorsement_keys))
         _check_unique("place", ((server, cell) for server in self.servers for cell in _cells(server)))
         check_networks(self.servers, self.boot_network)
 
@@ -72,6 +73,11 @@ class Rack:
 
     def network_of(self, machine: MachineName) -> HostNetwork | None:
         return self._server(machine).network
+
+    @property
+    def endorsement_keys(self) -> dict[MachineName, frozenset[str]]:
+        """Where they are stated."""
+        return {server.name: frozenset(server.endorsement_keys) for server in self.servers if server.endorsement_keys}
 
     def boot_mac_of(self, machine: MachineName) -> Mac | None:
         return self._server(machine).mac

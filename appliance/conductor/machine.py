@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import assert_never
 
-from appliance.conductor import installing
+from appliance.conductor import attesting, installing
 from appliance.conductor.installing import Installing
 from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
@@ -27,6 +27,7 @@ from appliance.model.links import MachineNetwork
 from appliance.model.orders import Trace
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.reflex import Stray
+from appliance.model.tpm import Tpm
 from appliance.model.views import Errand
 from appliance.plan import (
     Action,
@@ -48,7 +49,17 @@ from appliance.plan import (
     WriteImage,
     WriteSeed,
 )
-from appliance.store.identity_records import AgentBound, CodeRefused, IdentityConfirmed, IdentityDisputed, TokenPlaced
+from appliance.store.identity_records import (
+    AgentBound,
+    CodeRefused,
+    IdentityConfirmed,
+    IdentityDisputed,
+    IdentityRecord,
+    TokenPlaced,
+    TpmDisputed,
+    TpmLacking,
+    TpmProven,
+)
 from appliance.store.records import (
     AddressLeased,
     BootSeen,
@@ -142,6 +153,7 @@ class MachineState:
     bound: Bound | None = None
     disputed: Nonce | None = None
     member: Member | None = None
+    tpm: Tpm = field(default_factory=Tpm)
 
     @property
     def standing(self) -> Standing:
@@ -153,6 +165,7 @@ class MachineState:
             disk=self.boots_disk,
             active=self.phase is Phase.ACTIVE and self.boots_disk,
             disputed=self.disputed,
+            ek=self.tpm.ek,
         )
 
     @property
@@ -167,6 +180,12 @@ class MachineState:
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
+        measured = attesting.condition(self.tpm)
+        return self._in_the_way if measured is None else (*self._in_the_way, measured)
+
+    @property
+    def _in_the_way(self) -> tuple[Condition, ...]:
+        """Whoever has one of these gets no role."""
         found = (self.hold, self.failed, self.replaced, self.silent, self.strayed)
         return tuple(condition for condition in found if condition is not None)
 
@@ -181,7 +200,7 @@ class MachineState:
             name=self.name,
             phase=self.phase,
             since=self.since,
-            conditions=self.conditions,
+            conditions=self._in_the_way,
             identity=self.identity,
             facts=self.facts,
             facts_current=self.facts_current,
@@ -212,10 +231,13 @@ def powered(state: MachineState, now: float) -> MachineState:
     if state.phase is Phase.RESCUE and state.installed is not None:  # it boots its own disk, and has to prove itself
         unproven = replace(state.installed, confirmed=False)
         state = amended(_enter(state, Phase.CONFIGURING, now), installed=unproven)
-    return amended(state, power_on=now, stages={}, hello=None, first_boot=None, rescue_keys=(), bound=None)
+    tpm = replace(state.tpm, lacks="") if state.tpm.lacks else state.tpm
+    return amended(state, power_on=now, stages={}, hello=None, first_boot=None, rescue_keys=(), bound=None, tpm=tpm)
 
 
 def observed(state: MachineState, record: Observation, now: float) -> MachineState:
+    if isinstance(record, IdentityRecord):
+        return _identified(state, record, now)
     match record:
         case PowerCommanded(boots=True):
             return powered(state, now)
@@ -238,8 +260,6 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
             return _stage(state, stage.value, detail, now)
         case HelloSeen() as hello:
             return amended(_stage(state, "hello", hello.detail, now), hello=hello, hello_at=now)
-        case TokenPlaced() | AgentBound() | IdentityConfirmed() | CodeRefused() | IdentityDisputed():
-            return _identified(state, record, now)
         case FactsReceived(facts=facts, nonce=nonce):
             known = amended(state, facts=facts, facts_nonce=nonce, facts_current=True)
             return _proof(known, "facts", _describe(facts), now)
@@ -256,11 +276,7 @@ def observed(state: MachineState, record: Observation, now: float) -> MachineSta
             assert_never(record)
 
 
-def _identified(
-    state: MachineState,
-    record: TokenPlaced | AgentBound | IdentityConfirmed | CodeRefused | IdentityDisputed,
-    now: float,
-) -> MachineState:
+def _identified(state: MachineState, record: IdentityRecord, now: float) -> MachineState:
     match record:
         case TokenPlaced(nonce=nonce, number=number):
             return amended(state, placed=Placed(nonce=nonce, number=number, at=now))
@@ -272,23 +288,25 @@ def _identified(
                 return state
             return amended(state, bound=replace(state.bound, rung=Rung.L3, by=by))
         case IdentityDisputed(why=why):
-            hold = Condition(kind=ConditionKind.HOLD, since=now, reason=why, next_action=_find_out(state), by=_LADDER)
-            over = state.boot_nonce
-            return amended(state, bound=None, placed=None, hello=None, boot_nonce=None, disputed=over, hold=hold)
+            tpm = attesting.doubted(state.tpm, state.bound, state.phase)
+            return _over(amended(state, tpm=tpm), attesting.disputed(state.name, why, now))
+        case TpmDisputed():
+            return _over(state, attesting.another(record, now))
+        case TpmProven(key=key):
+            lifted = replace(state.bound, rung=Rung.L2) if state.bound and state.bound.key == key else state.bound
+            return amended(state, bound=lifted, tpm=attesting.proven(state.tpm, record, now))
+        case TpmLacking(why=why):
+            return amended(state, tpm=replace(state.tpm, lacks=why))
         case CodeRefused():
             return state
         case _:
             assert_never(record)
 
 
-_LADDER = "the identity ladder"
-
-
-def _find_out(state: MachineState) -> str:
-    return (
-        f"find the other one by its address and switch port: innervate events --machine {state.name}; "
-        f"then innervate release {state.name}, and start it anew"
-    )
+def _over(state: MachineState, hold: Condition) -> MachineState:
+    """Nobody speaks for it any more in this boot."""
+    nonce = state.boot_nonce
+    return amended(state, bound=None, placed=None, hello=None, boot_nonce=None, disputed=nonce, hold=hold)
 
 
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
@@ -321,7 +339,9 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Wipe():
             state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce, member=None)
             return _enter(state, _emptying(errand), now)
-        case Rescue() | SetPower() | Retire():
+        case Rescue():
+            return amended(state, boot_nonce=intent.nonce)
+        case SetPower() | Retire():
             return state
         case PrepareNode() | FoundCluster() | JoinCluster() | ConfirmCluster():
             return state
@@ -423,7 +443,7 @@ def _rescued(state: MachineState, result: StepResult, now: float) -> MachineStat
 def _retired(state: MachineState, now: float) -> MachineState:
     """What was observed stays; what the machine could boot or be reached by is gone."""
     gone = amended(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
-    gone = amended(gone, placed=None, bound=None, member=None)
+    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None)
     return _enter(amended(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
 
 

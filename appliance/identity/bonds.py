@@ -210,6 +210,27 @@ class Bonds:
             if line is not None and line.bound == bound and bound.rung is Rung.L0:
                 line.bound = replace(bound, rung=Rung.L3, by=by)
 
+    def held(self, machine: MachineName) -> tuple[Bound, Bond] | None:
+        """Who speaks for the machine, and by which bond: another one for each greeting."""
+        with self._lock:
+            line = self._state.lines.get(machine)
+            return (line.bound, line.bond) if line is not None else None
+
+    def lift(self, machine: MachineName, bond: Bond) -> Bound | None:
+        """Its TPM has proven it. None where this bond is over."""
+        with self._lock:
+            line = self._state.lines.get(machine)
+            if line is None or line.bond is not bond:
+                return None
+            line.bound = replace(line.bound, rung=Rung.L2)
+            return line.bound
+
+    def end(self, machine: MachineName, nonce: Nonce) -> None:
+        """It has shown what cannot be this machine's: its boot is over."""
+        with self._lock:
+            self._state.over[machine] = nonce
+            self._state.lines.pop(machine, None)
+
     def is_spent(self, machine: MachineName) -> bool:
         """Its code is too old, or was guessed at too often: it has to show another one."""
         with self._lock:

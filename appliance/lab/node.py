@@ -15,6 +15,7 @@ from appliance.errors import MachineryError
 from appliance.lab import qemu
 from appliance.lab.qmp import Qmp
 from appliance.lab.spec import Accelerator, BootDevice, NodeSpec
+from appliance.lab.tpm import Swtpm
 
 T = TypeVar("T")
 
@@ -38,6 +39,7 @@ class Machine:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="machine")
         self._process: Popen[bytes] | None = None
         self._qmp: Qmp | None = None
+        self._tpm = Swtpm(node)
         self._override: BootOverride | None = None
         self._medium: Path | None = None
         self.on_event: Callable[[str], None] = _unheard
@@ -89,6 +91,8 @@ class Machine:
         if self._running():
             return
         self._prepare()
+        if self.node.has_tpm:
+            self._tpm.on(self._log)
         with _listener(self.node.qmp_socket) as listener:
             self._process = self._start()
             try:
@@ -105,6 +109,7 @@ class Machine:
             self._process.wait()
         if self._qmp is not None:
             self._qmp.close()
+        self._tpm.off()
         self._process = self._qmp = None
 
     def _cycle(self) -> None:

@@ -33,6 +33,7 @@ def argv(
         *_disk(node, index[BootDevice.DISK]),
         *_nics(node, index[BootDevice.NIC]),
         *_cd(index[BootDevice.CD], medium),
+        *_tpm(node),
         *_firmware(node),
     )
 
@@ -84,6 +85,16 @@ def _cd(bootindex: int, medium: Path | None) -> tuple[str, ...]:
         *("-device", "virtio-scsi-pci,id=scsi0"),
         *("-drive", f"if=none,id=drive1,media=cdrom,readonly=on{file}"),
         *("-device", f"scsi-cd,id={BootDevice.CD.value},bus=scsi0.0,drive=drive1,bootindex={bootindex}"),
+    )
+
+
+def _tpm(node: NodeSpec) -> tuple[str, ...]:
+    if not node.has_tpm:
+        return ()
+    kind = "tpm-tis-device" if node.uefi is UefiKind.ARM64 else "tpm-crb"
+    return (
+        *("-chardev", f"socket,id=chrtpm,path={node.tpm_socket}"),
+        *("-tpmdev", "emulator,id=tpm0,chardev=chrtpm", "-device", f"{kind},tpmdev=tpm0"),
     )
 
 

@@ -48,7 +48,7 @@ class Rack:
 
         Raises `UsageError` without root or the tools, `MachineryError` when the rack does not come up.
         """
-        _check_host()
+        _check_host(spec)
         spec.workdir.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = spec.workdir / "spec.json"
         file.write_bytes(to_json(spec))
@@ -125,12 +125,13 @@ class Rack:
             failures.append(error)
 
 
-def _check_host() -> None:
+def _check_host(spec: RackSpec) -> None:
     if os.geteuid() != 0:
         raise UsageError("a virtual rack needs root for its namespaces and taps", next_action="run it with sudo")
-    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    tools = (*_TOOLS, "swtpm") if spec.tpms else _TOOLS
+    missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
-        packages = Path(__file__).with_name("packages.txt").read_text().split()
+        packages = [*Path(__file__).with_name("packages.txt").read_text().split(), *(("swtpm",) if spec.tpms else ())]
         action = f"apt install {' '.join(packages)}"
         raise UsageError("a virtual rack needs more tools", evidence=", ".join(missing), next_action=action)
     if not Path("/dev/net/tun").exists():

@@ -83,6 +83,7 @@ class RackSpec:
     `bmcs` are the nodes' in their order, and begin anew where there are more nodes. `bad_sectors` are (index of the
     node, number of a sector of 512 bytes where its disk takes no write). `password` is that of all BMCs, as it is in a
     rack that was just delivered; without it each has one of its own. All `nics` of a node are in the one network.
+    `tpms` are the indices of nodes that have a TPM 2.0.
     """
 
     nodes: int
@@ -95,6 +96,7 @@ class RackSpec:
     disk_gib: int = 4
     nics: int = 1
     bad_sectors: tuple[tuple[int, int], ...] = ()
+    tpms: tuple[int, ...] = ()
     password: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -146,6 +148,7 @@ class NodeSpec:
     disk_gib: int
     folder: Path
     bad_sector: int | None = None
+    has_tpm: bool = False
 
     @property
     def mac(self) -> Mac:
@@ -194,6 +197,15 @@ class NodeSpec:
     def password(self) -> Path:
         """Of the BMC's user, in clear: the rack's own secret, as short-lived as the rack."""
         return self.folder / "password"
+
+    @property
+    def tpm_state(self) -> Path:
+        """What the TPM remembers: with another folder here, it is another TPM."""
+        return self.folder / "tpm"
+
+    @property
+    def tpm_socket(self) -> Path:
+        return self.folder / "tpm.sock"
 
     @property
     def medium(self) -> Path:
@@ -246,6 +258,7 @@ def _node(spec: RackSpec, index: int) -> NodeSpec:
         disk_gib=spec.disk_gib,
         folder=spec.workdir / name,
         bad_sector=dict(spec.bad_sectors).get(index),
+        has_tpm=index in spec.tpms,
     )
 
 

@@ -4,13 +4,14 @@ A MAC, a UUID or a serial number proves nothing: whoever can reach the boot netw
 something that such a neighbour does not have.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 from typing import assert_never
 
 from appliance.model.ids import MachineName, Nonce
+from appliance.model.tpm import Tpm, short
 
 TOKEN_SECONDS = 900.0
 """How long a token may be redeemed after it was put into the drive."""
@@ -39,7 +40,7 @@ class Release(Enum):
     CLUSTER = "secrets of the whole cluster"
 
 
-RELEASES: Mapping[Rung, frozenset[Release]] = MappingProxyType(
+RELEASES: Mapping[Rung, frozenset[Release]] = MappingProxyType(  # what each is meant for; a site's policy decides
     {
         Rung.L0: frozenset({Release.PUBLIC}),
         Rung.L1: frozenset({Release.PUBLIC, Release.OWN}),
@@ -53,18 +54,35 @@ _HEIGHT: Mapping[Rung, int] = MappingProxyType({Rung.L0: 0, Rung.L1: 1, Rung.L3:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdentityPolicy:
     """`secrets`: the rung from which on a machine gets its own secrets. L0 is an open lab: whoever asks first.
+    `cluster`: the same for secrets of the whole cluster; L2 asks for a TPM. Never less than `secrets`.
 
     `port`: where BMCs fetch their tokens from, on every address of ours that faces BMCs alone."""
 
     secrets: Rung = Rung.L1
+    cluster: Rung = Rung.L1
     port: int = 8069
 
     @property
     def is_open(self) -> bool:
         return self.secrets is Rung.L0
 
-    def suffices(self, rung: Rung) -> bool:
-        return _HEIGHT[rung] >= _HEIGHT[self.secrets]
+    def suffices(self, rung: Rung, wanted: Iterable[Release] = (Release.OWN,)) -> bool:
+        return _HEIGHT[rung] >= _HEIGHT[self.asked(wanted)]
+
+    def asked(self, wanted: Iterable[Release]) -> Rung:
+        """The rung from which on a machine gets all of these."""
+        return max((self._rung(release) for release in wanted), key=_HEIGHT.__getitem__, default=Rung.L0)
+
+    def _rung(self, release: Release) -> Rung:
+        match release:
+            case Release.PUBLIC:
+                return Rung.L0
+            case Release.OWN:
+                return self.secrets
+            case Release.CLUSTER:
+                return max(self.secrets, self.cluster, key=_HEIGHT.__getitem__)
+            case _:
+                assert_never(release)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +125,7 @@ class Standing:
     """What the node-facing services have to know of a machine. `powered`: when it was last told to start.
 
     `disk`: it is to run from its disk, so that nobody waits for an agent. `active`: and was proven to do so.
-    `disputed` is the nonce of a boot that two have spoken for.
+    `disputed` is the nonce of a boot that two have spoken for. `ek` names the TPM that it has proven.
     """
 
     bound: Bound | None = None
@@ -116,6 +134,7 @@ class Standing:
     disk: bool = False
     active: bool = False
     disputed: Nonce | None = None
+    ek: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +223,7 @@ class Explained:
     higher: str
 
 
-def explained(name: MachineName, bound: Bound | None, policy: IdentityPolicy) -> Explained:
+def explained(name: MachineName, bound: Bound | None, policy: IdentityPolicy, tpm: Tpm) -> Explained:
     """In one sentence each: why a machine stands where it does, and what would raise it."""
     if bound is None:
         return Explained(why="no agent speaks for it", higher="boot it into the ramdisk: innervate plan, then apply")
@@ -214,13 +233,19 @@ def explained(name: MachineName, bound: Bound | None, policy: IdentityPolicy) ->
             open_ = "; this site gives secrets to whoever asks first" if policy.is_open else ""
             return Explained(why=f"its agent gave names and numbers that anybody can give{open_}", higher=confirm)
         case Rung.L1:
-            return Explained(why="its agent has read the token that its BMC carried to it", higher=_L2)
+            return Explained(why="its agent has read the token that its BMC carried to it", higher=_by_tpm(tpm))
         case Rung.L2:
-            return Explained(why="its TPM has opened what was sealed for it", higher="")
+            return Explained(
+                why=f"its TPM, endorsement key {short(tpm.ek)}, has opened what was sealed for it", higher=""
+            )
         case Rung.L3:
-            return Explained(why=f"{bound.by} compared the code on its console", higher=_L2)
+            return Explained(why=f"{bound.by} compared the code on its console", higher=_by_tpm(tpm))
         case _:
             assert_never(bound.rung)
 
 
-_L2 = "a TPM would; this version asks none"
+def _by_tpm(tpm: Tpm) -> str:
+    if not tpm.lacks:
+        return "a TPM 2.0 would: its agent has yet to show one"
+    known = f"; it had one before, endorsement key {short(tpm.ek)}" if tpm.ek else ""
+    return f"a TPM 2.0 would, but {tpm.lacks}{known}"

@@ -123,7 +123,9 @@ CONDITIONS: dict[ConditionKind, str] = {
     ConditionKind.HOLD: "a person, or a reflex, wants nothing to touch the machine until it is released",
     ConditionKind.FAILED: "the last step failed for good; it ends when the next step begins",
     ConditionKind.STUCK: "longer in its phase than the phase's budget",
-    ConditionKind.DEGRADED: "it is not what was installed, or another machine has taken its role",
+    ConditionKind.DEGRADED: (
+        "it is not what was installed, its firmware measured something else, or another machine has taken its role"
+    ),
     ConditionKind.UNREACHABLE: "it is active and does not answer",
 }
 

@@ -2,8 +2,12 @@
 
 import re
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from appliance.errors import SiteError
+from appliance.model.identity import Release
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 
@@ -12,11 +16,13 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,47}")
 class SeedSecret:
     """The machine has it as /etc/innervate/secrets/NAME, for root alone. In `file`, {machine} stands for its name.
 
-    The file is the appliance's own, and readable by it alone. Raises `SiteError`.
+    The file is the appliance's own, and readable by it alone. `release`: whose secret it is; one of the whole cluster
+    may ask for a higher rung than the machine's own. Raises `SiteError`.
     """
 
     name: str
     file: str
+    release: Annotated[Release, Field(exclude_if=lambda release: release is Release.OWN)] = Release.OWN
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

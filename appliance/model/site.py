@@ -9,6 +9,7 @@ from appliance.model.bmc import BmcEndpoint
 from appliance.model.host_network import HostNetwork
 from appliance.model.ids import MachineName
 from appliance.model.place import Place
+from appliance.model.tpm import check_endorsement_key
 from pxe.boot import Chain, Mode
 from pxe.client import Mac
 
@@ -43,6 +44,7 @@ class Server:
     `chain`: the boot programs that it is known to run; None where that is to be found out, and for servers without
     `mac`. `console`: where its serial console is reached. `place`: where in which rack it stands.
     `network`: what the installed system has; None: DHCP on every port.
+    `endorsement_keys`: SHA-256 (hex) of those that its TPM may have; empty: the one that it proves first.
     """
 
     name: MachineName
@@ -53,8 +55,11 @@ class Server:
     console: ConsoleSource | None = None
     place: Place | None = None
     network: HostNetwork | None = None
+    endorsement_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for stated in self.endorsement_keys:
+            check_endorsement_key(self.name, stated)
         if isinstance(self.console, SolConsole) and not self.bmc.url.lower().startswith("ipmi://"):
             raise SiteError(
                 f"{self.name}: serial over LAN is spoken by IPMI only",

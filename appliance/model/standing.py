@@ -28,7 +28,9 @@ STANDINGS: dict[Standing, str] = {
     Standing.FAILED: "its last step failed for good",
     Standing.HELD: "nothing touches it until it is released",
     Standing.SILENT: "it was active, and does not answer",
-    Standing.DEGRADED: "it is not what was installed, or another machine has taken its role",
+    Standing.DEGRADED: (
+        "it is not what was installed, its firmware measured something else, or another machine has taken its role"
+    ),
     Standing.STUCK: "longer in its phase than is meant for it",
     Standing.RUNNING: "a step is under way",
     Standing.RESCUE: "it runs the rescue system",

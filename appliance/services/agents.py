@@ -17,6 +17,7 @@ from uuid import UUID
 from appliance.boot import Snapshot
 from appliance.conductor.decision import AgentView
 from appliance.identity.bonds import Bonds, Foreign
+from appliance.identity.tpms import Another, Asked, Later, Settled, Tpms
 from appliance.inventory.bogus import real_text, real_uuid
 from appliance.inventory.identity import Conflict, Evidence, Match, Unknown, identify
 from appliance.inventory.nics import INFINIBAND
@@ -25,8 +26,10 @@ from appliance.model.identity import Bind, Bound, Dispute, Turn
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.text import clean
 from appliance.services.reports import FirstBoot, parse_report
+from appliance.store.identity_records import TpmDisputed, TpmLacking, TpmProven, TpmRecord
 from images.agent import bond, protocol
-from images.agent.errors import ProtocolError
+from images.agent import tpm_words as words
+from images.agent.errors import ProtocolError, TpmError
 from images.agent.protocol import Hello, Task, TaskReport
 from pxe.client import Mac
 from pxe.errors import PacketError
@@ -61,6 +64,10 @@ class Listener(Protocol):
 
     def disputed(self, machine: MachineName, nonce: Nonce, client: IPv4Address, why: str) -> None:
         """Two claim to be this machine."""
+        ...
+
+    def attested(self, record: TpmRecord) -> None:
+        """What the machine's TPM has shown."""
         ...
 
 
@@ -99,8 +106,10 @@ class _Desk:
 
 
 class AgentDesk:
-    def __init__(self, current: Callable[[], Snapshot], listener: Listener, clock: Clock, bonds: Bonds) -> None:
-        self._bonds = bonds
+    def __init__(
+        self, current: Callable[[], Snapshot], listener: Listener, clock: Clock, bonds: Bonds, tpms: Tpms
+    ) -> None:
+        self._bonds, self._tpms = bonds, tpms
         self._current = current
         self._listener = listener
         self._clock = clock
@@ -108,6 +117,8 @@ class AgentDesk:
         self._lock = Lock()
         self._routes: Mapping[str, Callable[[HttpRequest, MachineName, Nonce], HttpReply]] = {
             bond.CODE: self._code,
+            words.SHOW: self._tpm,
+            words.PROVE: self._tpm_proof,
             "/agent/facts": self._facts,
             "/agent/poll": self._poll,
             "/agent/log": self._log,
@@ -213,15 +224,66 @@ class AgentDesk:
 
     def _dispute(self, request: HttpRequest, machine: MachineName, nonce: Nonce, why: str) -> HttpReply:
         """At once, before the log knows of it: neither of the two is to get another word."""
+        self._forget(machine)
+        self._listener.disputed(machine, nonce, request.client, why)
+        return _say(HTTPStatus.FORBIDDEN, why)
+
+    def _forget(self, machine: MachineName) -> None:
         with self._lock:
             self._desk.sessions.pop(machine, None)
             self._desk.tasks.pop(machine, None)
-        self._listener.disputed(machine, nonce, request.client, why)
-        return _say(HTTPStatus.FORBIDDEN, why)
 
     def _code(self, request: HttpRequest, machine: MachineName, _nonce: Nonce) -> HttpReply:
         self._bonds.reveal(machine, request.body)
         return HttpReply(status=HTTPStatus.NO_CONTENT)
+
+    def _tpm(self, request: HttpRequest, machine: MachineName, nonce: Nonce) -> HttpReply:
+        shown = words.parse_shown(request.body)
+        try:
+            said = self._tpms.show(machine, shown, self._current().standings)
+        except TpmError as error:
+            return self._unproven(machine, nonce, error)
+        match said:
+            case Later():
+                return HttpReply(status=HTTPStatus.ACCEPTED)
+            case Asked(challenge=challenge):
+                return _json(words.encode(challenge))
+            case Settled(lacks=lacks):
+                if lacks:
+                    self._listener.attested(TpmLacking(machine=machine, nonce=nonce, why=lacks))
+                return HttpReply(status=HTTPStatus.NO_CONTENT)
+            case Another(ek=ek, why=why):
+                self._forget(machine)
+                self._bonds.end(machine, nonce)
+                client = request.client
+                self._listener.attested(TpmDisputed(machine=machine, nonce=nonce, ek=ek, why=why, client=client))
+                return _say(HTTPStatus.FORBIDDEN, why)
+            case _:
+                assert_never(said)
+
+    def _tpm_proof(self, request: HttpRequest, machine: MachineName, nonce: Nonce) -> HttpReply:
+        proof = words.parse_proof(request.body)
+        try:
+            proven = self._tpms.prove(machine, proof)
+        except TpmError as error:
+            return self._unproven(machine, nonce, error)
+        self._listener.attested(
+            TpmProven(
+                machine=machine,
+                nonce=nonce,
+                key=proven.bound.key,
+                ek=proven.ek,
+                ak=proven.ak,
+                issuer=proven.issuer,
+                pcrs=proven.pcrs,
+            )
+        )
+        return HttpReply(status=HTTPStatus.NO_CONTENT)
+
+    def _unproven(self, machine: MachineName, nonce: Nonce, error: TpmError) -> HttpReply:
+        why = clean(f"what it showed of its TPM proves nothing: {error}", 300)
+        self._listener.attested(TpmLacking(machine=machine, nonce=nonce, why=why))
+        return _say(HTTPStatus.BAD_REQUEST, str(error))
 
     def _facts(self, request: HttpRequest, machine: MachineName, nonce: Nonce) -> HttpReply:
         self._listener.facts(machine, nonce, request.body)

@@ -91,11 +91,12 @@ class Library:
 
     def _secrets(self, do: WriteSeed, reader: Bound) -> Mapping[str, Secret]:
         """Looked at once more where they leave: whoever asked for this seed may have asked too soon."""
-        if do.secrets and not self._policy.suffices(reader.rung):
+        wanted = [secret.release for secret in do.secrets]
+        if not self._policy.suffices(reader.rung, wanted):
             raise RefusedError(
                 f"{do.hostname} gets no secrets: it stands on {reader.rung.value}",
-                evidence=f"they need {self._policy.secrets.value}; agent key {reader.key[:16]}",
-                next_action=f"compare the code on its console: innervate confirm {do.hostname} CODE",
+                evidence=f"they need {self._policy.asked(wanted).value}; agent key {reader.key[:16]}",
+                next_action=f"see what would raise it: innervate status {do.hostname}",
             )
         return {secret.name: _read(secret, do.hostname) for secret in do.secrets}
 

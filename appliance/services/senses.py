@@ -25,7 +25,7 @@ from appliance.ports import Clock
 from appliance.services.inbox import Inbox
 from appliance.services.reports import FirstBoot
 from appliance.services.segment_state import SegmentState, Told, told
-from appliance.store.identity_records import AgentBound, IdentityDisputed
+from appliance.store.identity_records import AgentBound, IdentityDisputed, TpmDisputed, TpmLacking, TpmRecord
 from appliance.store.records import (
     AddressLeased,
     BootSeen,
@@ -125,6 +125,9 @@ class Senses:
     def disputed(self, machine: MachineName, nonce: Nonce, client: IPv4Address, why: str) -> None:
         self._inbox.put(self._disputed, machine, nonce, client, why)
 
+    def attested(self, record: TpmRecord) -> None:
+        self._inbox.put(self._attested, record)
+
     # on the loop ---------------------------------------------------------------------------------------------
 
     def _bound(self, machine: MachineName, bound: Bound, client: IPv4Address, why: str) -> None:
@@ -144,6 +147,14 @@ class Senses:
     def _disputed(self, machine: MachineName, nonce: Nonce | None, client: IPv4Address, why: str) -> None:
         _LOGGER.warning("machine=%s client=%s held: %s", machine, client, why)
         self._memory.note(IdentityDisputed(machine=machine, nonce=nonce, why=why, client=client))
+
+    def _attested(self, record: TpmRecord) -> None:
+        """An agent that says again that it has no TPM has said nothing new."""
+        if isinstance(record, TpmLacking) and record.why == self._memory.world.machine(record.machine).tpm.lacks:
+            return
+        if isinstance(record, TpmDisputed):
+            _LOGGER.warning("machine=%s client=%s held: %s", record.machine, record.client, record.why)
+        self._memory.note(record)
 
     def _boot_event(self, event: PxeEvent) -> None:
         match event:

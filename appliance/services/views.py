@@ -37,7 +37,7 @@ from appliance.model.words import SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
 from appliance.services.identity_views import describe_identity
-from appliance.store.identity_records import AgentBound, CodeRefused, IdentityConfirmed, IdentityDisputed, TokenPlaced
+from appliance.store.identity_records import IdentityRecord
 from appliance.store.records import (
     AddressLeased,
     ApplianceNoted,
@@ -350,13 +350,13 @@ def event_view(entry: Entry) -> EventView:
 
 def describe(record: Record) -> str:
     """One sentence for the timeline."""
+    if isinstance(record, IdentityRecord):
+        return describe_identity(record)
     match record:
         case AddressLeased(address=address):
             return f"address {address} leased"
         case BootSeen(stage=stage, detail=detail):
             return f"{stage.value}: {detail}"
-        case TokenPlaced() | AgentBound() | IdentityConfirmed() | CodeRefused() | IdentityDisputed():
-            return describe_identity(record)
         case HelloSeen(detail=detail):
             return f"agent hello: {detail}"
         case FactsReceived(facts=facts):

@@ -17,6 +17,7 @@ from appliance.config import Settings
 from appliance.identity.bonds import Bonds
 from appliance.identity.key import ApplianceKey
 from appliance.identity.tokens import BmcTokens
+from appliance.identity.tpms import Tpms
 from appliance.model.ids import MachineName
 from appliance.model.orders import Trace
 from appliance.services.agents import AgentDesk
@@ -139,7 +140,8 @@ class Life:
         )
         key, salts = ApplianceKey(_KEY), ground.chance.stream("salts")
         self._bonds = Bonds(key, ground.clock, salts)
-        self._desk = AgentDesk(lambda: self._snapshot, self._senses, ground.clock, self._bonds)
+        tpms = Tpms(self._bonds, salts, {})
+        self._desk = AgentDesk(lambda: self._snapshot, self._senses, ground.clock, self._bonds, tpms)
         self._tokens = self._proving(machines, key, salts)
         self._agents = parts.agents(self._desk)
         self._leases = parts.leases(storage.leases, ground)

@@ -68,4 +68,43 @@ class IdentityDisputed:
     record: Literal["identity-disputed"] = "identity-disputed"
 
 
-IdentityRecord = TokenPlaced | AgentBound | IdentityConfirmed | CodeRefused | IdentityDisputed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TpmProven:
+    """The TPM with this endorsement key (SHA-256, hex) has opened what was sealed for it, for the agent of this key:
+    rung L2. `ak` is the name of its attestation key in this boot, `pcrs` what it says was measured, as hex.
+    `issuer`: of the maker's certificate of its endorsement key, which nobody has checked; empty without one."""
+
+    machine: MachineName
+    nonce: Nonce
+    key: str
+    ek: str
+    ak: str
+    issuer: str = ""
+    pcrs: tuple[str, ...] = ()
+    record: Literal["tpm-proven"] = "tpm-proven"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TpmLacking:
+    """The agent has no TPM to show, or what it showed proves nothing. It stays on its rung."""
+
+    machine: MachineName
+    nonce: Nonce
+    why: str
+    record: Literal["tpm-lacking"] = "tpm-lacking"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TpmDisputed:
+    """The machine has shown the TPM of another, or another than before: it is held, and its boot is over."""
+
+    machine: MachineName
+    nonce: Nonce
+    ek: str
+    why: str
+    client: IPv4Address
+    record: Literal["tpm-disputed"] = "tpm-disputed"
+
+
+TpmRecord = TpmProven | TpmLacking | TpmDisputed
+IdentityRecord = TokenPlaced | AgentBound | IdentityConfirmed | CodeRefused | IdentityDisputed | TpmRecord

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from .attest import Attestor
 from .channel import Channel
 from .cmdline import Endpoint, parse_cmdline
 from .connection import HttpConnection
@@ -26,6 +27,8 @@ from .lldp import Listener
 from .log import Log
 from .ports import Ports
 from .protocol import Hello
+from .tpm_chip import Chip
+from .tpm_device import Device
 from .work import Evidence, Work
 
 VERSION = "1"
@@ -44,14 +47,15 @@ def main() -> int:
     except AgentError as error:
         log.say(f"{error}: {error.evidence}")
         return 1
-    _spawn(late)
+    for work in late:
+        _spawn(work)
     while True:
         link.wake.wait(link.round())
         link.wake.clear()
 
 
-def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
-    """The conversation, and the first look at the machine, which is to run beside it."""
+def _wire(clock: SystemClock, log: Log) -> tuple[Link, tuple[Callable[[], None], ...]]:
+    """The conversation, and the first looks at the machine and at its TPM, which are to run beside it."""
     endpoint = parse_cmdline((_PROC / "cmdline").read_text())
     boot_id = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
     processes = LinuxProcesses(MAX_OUTPUT)
@@ -86,6 +90,7 @@ def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
             frames, nics = tuple(heard.frame.hex() for heard in late), tuple(heard.nic for heard in late)
             link.tell(replace(facts, lldp=frames, lldp_nics=nics))
 
+    attestor = Attestor(channel, clock, log.say)
     link = Link(
         hello=Hello(boot_id=boot_id, agent_version=VERSION, evidence=read_identity(_SYS)),
         http=channel,
@@ -95,8 +100,14 @@ def _wire(clock: SystemClock, log: Log) -> tuple[Link, Callable[[], None]]:
         power=LinuxPower(),
         worker=Work(ports, inspect),
         spawn=_spawn,
+        attest=attestor.round,
     )
-    return link, first_look
+    return link, (first_look, lambda: _look_for_tpm(attestor, clock, link))
+
+
+def _look_for_tpm(attestor: Attestor, clock: SystemClock, link: Link) -> None:
+    attestor.find(lambda: Chip(Device().transact, clock.sleep, SystemRng().bytes))
+    link.wake.set()
 
 
 def _bind(endpoint: Endpoint, clock: SystemClock, log: Log) -> Channel:

@@ -6,6 +6,7 @@ this boot, the appliance's is for good. Who knows one of the two private keys ma
     hello  ->  Innervate-Key: A   Innervate-Commit: SHA-256(reveal)   Innervate-Proof: HMAC of all that and the body
            <-  Innervate-Key: S   Innervate-Salt: 32 bytes            Innervate-Seal: HMAC of all that and the body
     code   ->  the reveal: both sides now know the six digits, and neither could choose them
+    tpm    ->  which TPM the machine has; the answer is sealed for it, and that it was opened is said, see `tpm_words`
     later  ->  Innervate-Seal: COUNT:HMAC      the count rises, so that nothing is taken twice
            <-  Innervate-Seal: HMAC over the same count, so that an answer is to this question
 """
@@ -110,6 +111,19 @@ class Bond:
         parts = (self.nonce.encode(), self.agent, self.appliance, self.salt, reveal)
         digest = hashlib.sha256(b"innervate code" + b"".join(map(_framed, parts))).digest()
         return f"{int.from_bytes(digest, 'big') % 10**6:06d}"
+
+    def opened(self, secret: bytes, name: bytes) -> str:
+        """That the agent of this bond has had its TPM open the secret, for the attestation key of this name.
+
+        The secret itself is never sent, and what another agent's TPM opened is worth nothing here.
+        """
+        return _mac(derived(self.shared + secret, f"tpm {self.nonce}", self.salt + self.agent + self.appliance), name)
+
+    @property
+    def qualifying(self) -> bytes:
+        """What a TPM signs along with what was measured, so that a quote is of this boot."""
+        parts = (self.nonce.encode(), self.agent, self.appliance, self.salt)
+        return hashlib.sha256(b"innervate quote" + b"".join(map(_framed, parts))).digest()
 
     def _key(self, purpose: str) -> bytes:
         """Derived once: each word of a long conversation needs two."""

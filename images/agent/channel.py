@@ -63,6 +63,11 @@ class Channel:
         self._appliance = b""
         self._talk: _Talk | None = None
 
+    @property
+    def bond(self) -> Bond | None:
+        """Another one each time that the appliance was greeted; None where it was not."""
+        return self._talk.bond if self._talk is not None else None
+
     def open(self, path: str, *, start: int) -> Stream:
         """Files are bound by the hashes in tasks, which come by `post`."""
         return self._http.open(path, start=start)

@@ -3,6 +3,7 @@
 AgentError
 |-- ProtocolError      bytes from the server that are not what they claim (theirs)
 |-- LinkError          the server does not answer now; asking again may help
+|-- TpmError           the machine's TPM refuses, or says what no TPM says
 +-- TaskError          a task that cannot or must not be done (reported, never retried here)
 """
 
@@ -25,4 +26,8 @@ class LinkError(AgentError):
 
 
 class TaskError(AgentError):
+    pass
+
+
+class TpmError(AgentError):
     pass

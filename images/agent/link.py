@@ -45,7 +45,7 @@ class _Leaving:
 
 
 class Link:
-    """`wake` is set when there is something to say before the next poll is due."""
+    """`wake` is set when there is something to say before the next poll is due. `attest` says what the TPM has to."""
 
     def __init__(
         self,
@@ -58,9 +58,10 @@ class Link:
         power: Power,
         worker: Worker,
         spawn: Callable[[Callable[[], None]], None],
+        attest: Callable[[], None] = lambda: None,
     ) -> None:
         self._hello, self._http, self._clock, self._rng = hello, http, clock, rng
-        self._log, self._power, self._worker, self._spawn = log, power, worker, spawn
+        self._log, self._power, self._worker, self._spawn, self._attest = log, power, worker, spawn, attest
         self._lock = threading.Lock()
         self._ledger = Ledger()
         self._tally = Tally()
@@ -84,6 +85,7 @@ class Link:
             self._send_facts()
             self._send_log()
             wait = self._poll()
+            self._attest()
             self._backoff = 0.0
         except (LinkError, ProtocolError) as error:
             wait = self._backoff = next_delay(self._backoff, self._rng.fraction())

@@ -30,8 +30,10 @@ from appliance.identity.bonds import Bonds
 from appliance.identity.drive import Drives
 from appliance.identity.key import ApplianceKey
 from appliance.identity.tokens import BmcTokens
+from appliance.identity.tpms import Tpms
 from appliance.lab.topology import lab_rack
 from appliance.model.bmc import PowerState, SystemIdentity
+from appliance.model.identity import IdentityPolicy, Release, Rung
 from appliance.model.ids import ImageName, MachineName, PlanDigest
 from appliance.model.seed_secret import SeedSecret
 from appliance.model.site import ShellAccess
@@ -50,6 +52,7 @@ from appliance.store.log import Log
 from appliance.store.records import AddressLeased
 from appliance.system import SystemClock, SystemRng
 from images.agent import protocol
+from images.agent.attest import Attestor, Tpm
 from images.agent.bond import HELLO
 from images.agent.channel import Channel
 from images.agent.connection import HttpConnection
@@ -135,7 +138,9 @@ class Agent:
     `got` is what it could open of what it was given.
     """
 
-    def __init__(self, site: "Running", nonce: str, name: str, medium: Medium | None = None) -> None:
+    def __init__(
+        self, site: "Running", nonce: str, name: str, medium: Medium | None = None, tpm: Tpm | None = None
+    ) -> None:
         self.tap, self.name = Tap(site.port, nonce, site.wire), name
         site.taps.append(self.tap)
         self.console: list[str] = []
@@ -147,6 +152,9 @@ class Agent:
             entropy=Entropy(name),
             say=self.console.append,
         )
+        self.attestor = Attestor(self.channel, site.clock, self.console.append)
+        if tpm is not None:
+            self.attestor.find(lambda: tpm)
         self.got = b""
         self.tasks: list[str] = []
         self._report: TaskReport | None = None
@@ -165,7 +173,9 @@ class Agent:
             firmware=protocol.Firmware.UEFI,
         )
         said = protocol.Hello(boot_id=self.name, agent_version="1", evidence=evidence)
-        return self.channel.post(HELLO, protocol.encode(said), {}).status
+        status = self.channel.post(HELLO, protocol.encode(said), {}).status
+        self.attestor.round()
+        return status
 
     def facts(self) -> int:
         facts = json.loads((FACTS / "report.json").read_text())
@@ -211,13 +221,16 @@ class Agent:
 class Running:
     """The services. Made on a loop; agents are called from threads, as they are elsewhere in the world."""
 
-    def __init__(self, folder: Path, secret: Path, has_drive: bool = True) -> None:
+    def __init__(self, folder: Path, secret: Path, has_drive: bool, release: Release, ek: str) -> None:
         self.folder, self.wire = folder, Wire()
         self.taps: list[Tap] = []
         rack = lab_rack()
-        server = replace(rack.servers[0], bmc=replace(rack.servers[0].bmc, url="https://127.82.0.9"))
-        self.rack = replace(rack, servers=(server,), shell=ShellAccess(authorized_keys=(KEY,)))
-        install = InstallLinux(image="debian-13", secrets=(SeedSecret(name="app.token", file=str(secret)),))
+        bmc, stated = replace(rack.servers[0].bmc, url="https://127.82.0.9"), (ek,) if ek else ()
+        server = replace(rack.servers[0], bmc=bmc, endorsement_keys=stated)
+        policy = IdentityPolicy(cluster=Rung.L2)
+        self.rack = replace(rack, servers=(server,), shell=ShellAccess(authorized_keys=(KEY,)), identity=policy)
+        given = SeedSecret(name="app.token", file=str(secret), release=release)
+        install = InstallLinux(image="debian-13", secrets=(given,))
         self.site = Site(name="lab", topology=self.rack, scores=[Discover(), install])
         self.clock, self.key = SystemClock(), ApplianceKey(sha256(b"appliance").digest())
         self.log = Log(folder / "records.db", self.clock)
@@ -228,7 +241,8 @@ class Running:
         self.bonds = Bonds(self.key, self.clock, SystemRng())
         segment = SegmentState()
         self.senses = Senses(self.memory, lambda: self.snapshot, segment, self.clock, folder, lambda _: None)
-        self.desk = AgentDesk(lambda: self.snapshot, self.senses, self.clock, self.bonds)
+        tpms = Tpms(self.bonds, SystemRng(), self.rack.endorsement_keys)
+        self.desk = AgentDesk(lambda: self.snapshot, self.senses, self.clock, self.bonds, tpms)
         self.routes = BootRoutes(
             endpoints=Endpoints(address=HERE),
             programs=ContentTable(),
@@ -348,11 +362,11 @@ class Running:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  one that Drives has made
             return parse(answer.read()[DESCRIPTOR_AT : DESCRIPTOR_AT + SECTOR])
 
-    def victim(self) -> Agent:
-        return Agent(self, self.nonce(), "victim", self.medium())
+    def victim(self, tpm: Tpm | None = None) -> Agent:
+        return Agent(self, self.nonce(), "victim", self.medium(), tpm)
 
-    def attacker(self, name: str = "attacker", medium: Medium | None = None) -> Agent:
-        return Agent(self, self.nonce(), name, medium)
+    def attacker(self, name: str = "attacker", medium: Medium | None = None, tpm: Tpm | None = None) -> Agent:
+        return Agent(self, self.nonce(), name, medium, tpm)
 
     # time ---------------------------------------------------------------------------------------------------
 
@@ -421,11 +435,13 @@ def _identity() -> SystemIdentity:
 
 
 @asynccontextmanager
-async def running(folder: Path, *, has_drive: bool = True) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, *, has_drive: bool = True, release: Release = Release.OWN, ek: str = ""
+) -> AsyncIterator[Running]:
     secret = folder / "app.token"
     secret.write_text(CANARY)
     secret.chmod(0o600)
-    site = Running(folder, secret, has_drive)
+    site = Running(folder, secret, has_drive, release, ek)
     site.http.start()
     conductor = asyncio.create_task(Conductor(site.hands, carry_out, SystemRng()).run())
     try:
@@ -440,9 +456,18 @@ async def running(folder: Path, *, has_drive: bool = True) -> AsyncIterator[Runn
         site.log.close()
 
 
-def played(folder: Path, scene: Callable[[Running], "object"], *, has_drive: bool = True) -> None:
+def played(
+    folder: Path,
+    scene: Callable[[Running], "object"],
+    *,
+    has_drive: bool = True,
+    release: Release = Release.OWN,
+    ek: str = "",
+) -> None:
+    """`release`: whose secret the machine wants; a cluster's needs L2. `ek`: what the site program states."""
+
     async def whole() -> None:
-        async with running(folder, has_drive=has_drive) as site:
+        async with running(folder, has_drive=has_drive, release=release, ek=ek) as site:
             await scene(site)  # type: ignore[misc]
 
     asyncio.run(whole())

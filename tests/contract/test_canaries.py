@@ -39,6 +39,7 @@ from appliance.conductor.outbox import carry_out
 from appliance.errors import BmcError, InnervateError
 from appliance.identity.bonds import Bonds
 from appliance.identity.key import ApplianceKey
+from appliance.identity.tpms import Tpms
 from appliance.lab.certificate import self_signed
 from appliance.lab.topology import lab_rack
 from appliance.model.access_views import PasswordRequest, Role, SetupRequest, TokenRequest, UserRequest
@@ -263,7 +264,7 @@ class Daemon:
         closing.push_async_callback(self.bmcs.close)
         senses = Senses(self.memory, lambda: seen, segment, clock, state, self.bmcs.suspect)
         bonds = Bonds(ApplianceKey(bytes(range(32))), clock, SystemRng())
-        desk = AgentDesk(lambda: seen, senses, clock, bonds)
+        desk = AgentDesk(lambda: seen, senses, clock, bonds, Tpms(bonds, SystemRng(), {}))
         waiting = Waiting()
         key = state / "ssh" / "id_ed25519"
         ensure_key(key, HostProcesses())

@@ -65,8 +65,8 @@ async def uuid_spoof(site: Running) -> None:
 async def lookup_before_the_machine(site: Running) -> None:
     await site.booting()
     thief = await asyncio.to_thread(site.attacker)
+    victim = await asyncio.to_thread(site.victim)  # before the next step of the run gives another nonce
     assert await thread(thief.hello) == 200
-    victim = await asyncio.to_thread(site.victim)
     await site.provision(victim)
     assert await thread(thief.poll) == 401
     assert not thief.has_secret

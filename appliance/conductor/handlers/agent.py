@@ -124,11 +124,14 @@ def work(view: View, now: float) -> Decision:
 def _unproven(view: View) -> Wait | None:
     """Secrets wait until the machine has proven itself; a person may be on the way to its console."""
     do, bound = view.step.do, view.state.bound
-    if not isinstance(do, WriteSeed) or not do.secrets or (bound is not None and view.policy.suffices(bound.rung)):
+    if not isinstance(do, WriteSeed) or not do.secrets:
         return None
-    told = explained(view.state.name, bound, view.policy)
+    wanted = [secret.release for secret in do.secrets]
+    if bound is not None and view.policy.suffices(bound.rung, wanted):
+        return None
+    told = explained(view.state.name, bound, view.policy, view.state.tpm)
     rung = bound.rung if bound is not None else Rung.L0
-    return Wait(why=f"it stands on {rung.value}, and its secrets need {view.policy.secrets.value}: {told.higher}")
+    return Wait(why=f"it stands on {rung.value}, and its secrets need {view.policy.asked(wanted).value}: {told.higher}")
 
 
 def offer(view: View) -> Wait:

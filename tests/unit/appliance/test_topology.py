@@ -94,6 +94,14 @@ def test_two_machines_in_one_place() -> None:
     rack(server(0, place=replace(low, half="left")), server(1, place=replace(high, half="right")))
 
 
+def test_endorsement_keys_are_of_one_machine_each() -> None:
+    ours, theirs = "a" * 64, "b" * 64
+    stated = rack(server(0, endorsement_keys=(ours, ours)), server(1, endorsement_keys=(theirs,)), server(2))
+    assert stated.endorsement_keys == {"node-0": {ours}, "node-1": {theirs}}
+    with pytest.raises(SiteError, match=f"duplicate endorsement key {ours}: claimed by node-0 and node-1"):
+        rack(server(0, endorsement_keys=(ours,)), server(1, endorsement_keys=(theirs, ours)))
+
+
 def test_unknown_macs_and_addresses_are_no_duplicates() -> None:
     assert len(rack(*(server(i, mac=None, address=None) for i in range(3))).servers) == 3
 

@@ -26,6 +26,7 @@ from appliance.conductor.outbox import carry_out
 from appliance.errors import UnreachableError
 from appliance.identity.bonds import Bonds
 from appliance.identity.key import ApplianceKey
+from appliance.identity.tpms import Tpms
 from appliance.lab.topology import lab_rack
 from appliance.model.bmc import PowerCommand, PowerState, SystemIdentity
 from appliance.model.identity import Bound
@@ -401,7 +402,8 @@ class Net:
             self.memory, lambda: self.snapshot, self.segment, clock, rack.folder, self.bmcs_seen.append
         )
         self.bonds = Bonds(ApplianceKey(bytes(range(32))), clock, rack.salts)
-        self.desk = AgentDesk(lambda: self.snapshot, self.senses, clock, self.bonds)
+        tpms = Tpms(self.bonds, rack.salts, {})
+        self.desk = AgentDesk(lambda: self.snapshot, self.senses, clock, self.bonds, tpms)
         network = rack.site.topology.boot_network
         installers = InstallDesk(lambda: self.snapshot, self.senses, RAMDISK.server_url, network, clock)
         self.front = FrontDesk(self.desk, installers)

@@ -40,6 +40,15 @@ def test_of_several_nics_the_first_alone_boots(firmware: Firmware) -> None:
     assert second == "virtio-net-pci,id=nic1,netdev=net-nic1,mac=52:54:00:77:01:01,romfile="
 
 
+@pytest.mark.parametrize(("uefi", "kind"), [(UefiKind.PXE, "tpm-crb"), (UefiKind.ARM64, "tpm-tis-device")])
+def test_a_tpm_is_of_the_nodes_that_are_to_have_one(uefi: UefiKind, kind: str) -> None:
+    spec = RackSpec(nodes=2, firmware=Firmware.UEFI, uefi=uefi, workdir=Path("/r"), files=FILES, tpms=(1,))
+    without, having = (qemu.argv(node, Accelerator.TCG, ORDER) for node in nodes_of(spec))
+    assert "tpm" not in " ".join(without)
+    assert f"{kind},tpmdev=tpm0" in having
+    assert "socket,id=chrtpm,path=/r/node-1/tpm.sock" in having
+
+
 NO_PXE = "name=opt/org.tianocore/IPv4PXESupport,string=n"
 SMM = "q35,smm=on"
 

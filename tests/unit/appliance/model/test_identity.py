@@ -21,6 +21,7 @@ from appliance.model.identity import (
     judged,
 )
 from appliance.model.ids import MachineName, Nonce
+from appliance.model.tpm import Tpm
 
 NOW = 1_800_000_000.0
 NODE, NONCE = MachineName("node-0"), Nonce("n1")
@@ -33,6 +34,7 @@ PROVEN = replace(PLAIN, token=PLACED.id)
 THEIRS = Bound(nonce=NONCE, key=OTHER, boot_id="o", rung=Rung.L0, at=NOW - 30)
 MINE = replace(THEIRS, key=THIS)
 REDEEMED = replace(THEIRS, rung=Rung.L1, token=PLACED.id)
+EK = "ec" * 32
 L0, L1, L3 = Rung.L0, Rung.L1, Rung.L3
 
 
@@ -99,11 +101,47 @@ def test_policy(wanted: Rung, enough: set[Rung]) -> None:
 @pytest.mark.parametrize("rung", [None, *Rung])
 def test_people_are_told_why_and_what_would_raise_it(rung: Rung | None) -> None:
     bound = None if rung is None else replace(MINE, rung=rung, by="ann")
-    told = explained(NODE, bound, IdentityPolicy())
+    told = explained(NODE, bound, IdentityPolicy(), Tpm(ek=EK))
     assert told.why
     assert bool(told.higher) is (rung is not Rung.L2)
 
 
 def test_an_open_lab_is_called_one() -> None:
-    assert "whoever asks first" in explained(NODE, MINE, IdentityPolicy(secrets=Rung.L0)).why
-    assert "whoever asks first" not in explained(NODE, MINE, IdentityPolicy()).why
+    assert "whoever asks first" in explained(NODE, MINE, IdentityPolicy(secrets=Rung.L0), Tpm()).why
+    assert "whoever asks first" not in explained(NODE, MINE, IdentityPolicy(), Tpm()).why
+
+
+@pytest.mark.parametrize(
+    ("tpm", "higher"),
+    [
+        pytest.param(Tpm(), "a TPM 2.0 would: its agent has yet to show one", id="not said yet"),
+        pytest.param(Tpm(lacks="it has no TPM"), "a TPM 2.0 would, but it has no TPM", id="none"),
+        pytest.param(
+            Tpm(lacks="it has no TPM", ek=EK),
+            f"a TPM 2.0 would, but it has no TPM; it had one before, endorsement key {EK[:16]}",
+            id="none any more",
+        ),
+    ],
+)
+@pytest.mark.parametrize("rung", [L1, L3])
+def test_people_are_told_why_not_l2(rung: Rung, tpm: Tpm, higher: str) -> None:
+    assert explained(NODE, replace(MINE, rung=rung), IdentityPolicy(), tpm).higher == higher
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted", "rung"),
+    [
+        (IdentityPolicy(), (), L0),
+        (IdentityPolicy(), (Release.PUBLIC,), L0),
+        (IdentityPolicy(), (Release.OWN,), L1),
+        (IdentityPolicy(), (Release.CLUSTER,), L1),
+        (IdentityPolicy(cluster=Rung.L2), (Release.OWN,), L1),
+        (IdentityPolicy(cluster=Rung.L2), (Release.OWN, Release.CLUSTER), Rung.L2),
+        (IdentityPolicy(secrets=Rung.L0, cluster=Rung.L2), (Release.CLUSTER,), Rung.L2),
+        (IdentityPolicy(secrets=Rung.L2), (Release.CLUSTER,), Rung.L2),
+    ],
+    ids=str,
+)
+def test_what_secrets_ask_for(policy: IdentityPolicy, wanted: tuple[Release, ...], rung: Rung) -> None:
+    assert policy.asked(wanted) is rung
+    assert policy.suffices(rung, wanted)

@@ -10,11 +10,13 @@ from appliance.boot import Snapshot
 from appliance.conductor.decision import AgentView
 from appliance.identity.bonds import Bonds
 from appliance.identity.key import ApplianceKey
+from appliance.identity.tpms import Tpms
 from appliance.inventory.identity import Identities
 from appliance.model.identity import Bound, Rung, Standing
 from appliance.model.ids import MachineName, Nonce
 from appliance.services.agents import AgentDesk
 from appliance.services.reports import FirstBoot
+from appliance.store.identity_records import TpmRecord
 from appliance.system import SystemRng
 from images.agent import protocol
 from images.agent.bond import HELLO
@@ -54,6 +56,7 @@ class Listener:
         self.why: list[str] = []
         self.bounds: list[tuple[MachineName, Rung]] = []
         self.disputes: list[str] = []
+        self.attestations: list[TpmRecord] = []
         self.report: FirstBoot | None = None
 
     def hello(self, machine: MachineName, nonce: Nonce, hello: Hello, client: IPv4Address) -> None:
@@ -82,12 +85,16 @@ class Listener:
     def disputed(self, machine: MachineName, nonce: Nonce, client: IPv4Address, why: str) -> None:
         self.disputes.append(why)
 
+    def attested(self, record: TpmRecord) -> None:
+        self.attestations.append(record)
+
 
 class Desk:
     def __init__(self) -> None:
         self.snapshot, self.clock, self.listener = NOW, Clock(), Listener()
         bonds = Bonds(ApplianceKey(bytes(range(32))), self.clock, SystemRng())
-        self.desk = AgentDesk(lambda: self.snapshot, self.listener, self.clock, bonds)
+        tpms = Tpms(bonds, SystemRng(), {})
+        self.desk = AgentDesk(lambda: self.snapshot, self.listener, self.clock, bonds, tpms)
         self.channels: dict[str, Channel] = {}
 
     def post(

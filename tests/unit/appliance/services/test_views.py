@@ -48,6 +48,10 @@ SENTENCES = (
     "the code of agent key aaaaaaaaaaaaaaaa was compared by ann: rung L3",
     "code refused by ann: its console shows another code",
     "held: two agents speak for one machine; the last to speak was 10.77.0.51",
+    f"the TPM with endorsement key {'ec' * 32} speaks for agent key aaaaaaaaaaaaaaaa: rung L2; its certificate, "
+    "not checked, is by CN=maker; PCRs " + ", ".join(f"{number}:0000000000000000" for number in range(8)),
+    "no TPM speaks for it: it has no TPM, or its firmware hides it",
+    f"held: its TPM is another; all of it: {'ee' * 32}, from 10.77.0.51",
     "installer, word: partman: works",
     "hardware known: serial SN0001, 1 disks, 1 NICs",
     "installed system reports: node-0 at 10.77.0.51, nonce 01234567",

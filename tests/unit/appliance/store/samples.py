@@ -18,7 +18,16 @@ from appliance.model.step import StepKind
 from appliance.model.views import RunState
 from appliance.model.words import GoalState
 from appliance.plan import Plan, Purpose
-from appliance.store.identity_records import AgentBound, CodeRefused, IdentityConfirmed, IdentityDisputed, TokenPlaced
+from appliance.store.identity_records import (
+    AgentBound,
+    CodeRefused,
+    IdentityConfirmed,
+    IdentityDisputed,
+    TokenPlaced,
+    TpmDisputed,
+    TpmLacking,
+    TpmProven,
+)
 from appliance.store.records import (
     AddressLeased,
     ApplianceNoted,
@@ -128,6 +137,17 @@ SAMPLES: tuple[Record, ...] = (
     IdentityConfirmed(machine=NODE, nonce=NONCE, key="aa" * 32, by="ann"),
     CodeRefused(machine=NODE, why="its console shows another code", by="ann"),
     IdentityDisputed(machine=NODE, nonce=NONCE, why="two agents speak for one machine", client=ADDRESS),
+    TpmProven(
+        machine=NODE,
+        nonce=NONCE,
+        key="aa" * 32,
+        ek="ec" * 32,
+        ak="000b" + "ab" * 32,
+        issuer="CN=maker",
+        pcrs=("00" * 32,) * 8,
+    ),
+    TpmLacking(machine=NODE, nonce=NONCE, why="it has no TPM, or its firmware hides it"),
+    TpmDisputed(machine=NODE, nonce=NONCE, ek="ee" * 32, why="its TPM is another", client=ADDRESS),
     InstallerSeen(machine=NODE, nonce=NONCE, stage=InstallerStage.WORD, detail="partman: works"),
     FactsReceived(machine=NODE, nonce=NONCE, facts=FACTS, raw_sha256="00" * 32),
     FirstBootSeen(

@@ -5,21 +5,13 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import assert_never
 
-from appliance.conductor import attesting, installing
+from appliance.conductor import attesting, installing, membership
 from appliance.conductor.installing import Installing
 from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.amend import amended
 from appliance.model.bmc import SystemIdentity
-from appliance.model.cluster import (
-    ClusterSpec,
-    ConfirmCluster,
-    FoundCluster,
-    JoinCluster,
-    Member,
-    NodeRole,
-    PrepareNode,
-)
+from appliance.model.cluster import ClusterAction, Member
 from appliance.model.hardware import HardwareFacts
 from appliance.model.identity import Bound, Placed, Rung, Standing
 from appliance.model.ids import MachineName, Nonce, RunId
@@ -310,6 +302,8 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 
 
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
+    if isinstance(action, ClusterAction):
+        return state
     match action:
         case Enrol():
             wanted = amended(state, forgotten=frozenset())
@@ -342,8 +336,6 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Rescue():
             return amended(state, boot_nonce=intent.nonce)
         case SetPower() | Retire():
-            return state
-        case PrepareNode() | FoundCluster() | JoinCluster() | ConfirmCluster():
             return state
         case _:
             assert_never(action)
@@ -393,6 +385,9 @@ def _emptying(errand: Errand | None) -> Phase:
 
 def finished(state: MachineState, step: Step, result: StepResult, now: float) -> MachineState:
     detail = ", ".join(f"{key} {value}" for key, value in result.evidence.items())
+    if isinstance(step.do, ClusterAction):
+        what, member = membership.done(step.do, state.member, now)
+        return _proof(amended(state, member=member), what, detail, now)
     match step.do:
         case Enrol():
             return _proof(state, "bmc", detail, now)
@@ -414,23 +409,10 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
             return _rescued(_proof(state, "rescue", detail, now), result, now)
         case Retire():
             return _retired(_proof(state, "retired", detail, now), now)
-        case FoundCluster(cluster=cluster):
-            return _joined(_proof(state, "cluster founded", detail, now), cluster, NodeRole.CONTROL_PLANE, now)
-        case JoinCluster(cluster=cluster, role=role):
-            return _joined(_proof(state, "cluster joined", detail, now), cluster, role, now)
-        case PrepareNode():
-            return _proof(state, "node prepared", detail, now)
-        case ConfirmCluster():
-            member = replace(state.member, confirmed=True) if state.member is not None else None
-            return _proof(amended(state, member=member), "cluster ready", detail, now)
         case BootAgent() | WriteSeed() | SetPower():
             return state
         case _:
             assert_never(step.do)
-
-
-def _joined(state: MachineState, cluster: ClusterSpec, role: NodeRole, now: float) -> MachineState:
-    return amended(state, member=Member(cluster=cluster, role=role, since=now))
 
 
 def _rescued(state: MachineState, result: StepResult, now: float) -> MachineState:

@@ -91,6 +91,7 @@ PURE = (
     *(f"appliance/kubernetes/{name}.py" for name in _KUBERNETES),
     "appliance/nodes/job.py",
     "appliance/conductor/attesting.py",
+    "appliance/conductor/membership.py",
     "appliance/conductor/decision.py",
     "appliance/conductor/explain.py",
     "appliance/conductor/handlers/*.py",

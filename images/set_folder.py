@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,10 +42,11 @@ class SetFolder:
         return tuple(sorted(found.name for found in self._path.iterdir()))
 
     def small(self, *steps: str, limit: int) -> bytes:
-        with self._opened(steps) as file:
+        name = "/".join(steps)
+        with self._opened(steps) as file, _reading(name):
             content = file.read(limit + 1)
         if len(content) > limit:
-            raise _wrong("/".join(steps), f"it has more than {limit} bytes")
+            raise _wrong(name, f"it has more than {limit} bytes")
         return content
 
     def document(self, digest: str) -> bytes:
@@ -56,38 +57,43 @@ class SetFolder:
         """All of an image, each behind what it names."""
         return tuple(tree(digest, self.document))
 
-    @contextmanager
-    def blob(self, digest: str) -> Iterator[BinaryIO]:
-        with self._opened(_place(digest)) as file:
-            yield file
+    def blob(self, digest: str) -> AbstractContextManager[BinaryIO]:
+        """What befalls whoever reads it is theirs."""
+        return self._opened(_place(digest))
 
-    @contextmanager
-    def file(self, name: str) -> Iterator[BinaryIO]:
-        with self._opened((name,)) as file:
-            yield file
+    def file(self, name: str) -> AbstractContextManager[BinaryIO]:
+        return self._opened((name,))
 
-    def check_blob(self, digest: str, size: int, counted: Counted = lambda _size: None) -> None:
-        with self.blob(digest) as file:
-            _compare(f"{LAYOUT}/{BLOBS}/{digest}", hash_of(file, counted), (size, digest.removeprefix("sha256:")))
+    def measured(self, name: str, counted: Counted = lambda _size: None) -> tuple[int, str]:
+        """A file's size in bytes, and its SHA-256 in hex."""
+        with self.file(name) as file, _reading(name):
+            return hash_of(file, counted)
 
     def check_file(self, name: str, size: int, sha256: str, counted: Counted = lambda _size: None) -> None:
-        with self.file(name) as file:
-            _compare(name, hash_of(file, counted), (size, sha256))
+        _compare(name, self.measured(name, counted), (size, sha256))
+
+    def check_blob(self, digest: str, size: int, counted: Counted = lambda _size: None) -> None:
+        name = "/".join(_place(digest))
+        with self.blob(digest) as file, _reading(name):
+            found = hash_of(file, counted)
+        _compare(name, found, (size, digest.removeprefix(f"{_ALGORITHM}:")))
 
     @contextmanager
     def _opened(self, steps: tuple[str, ...]) -> Iterator[BinaryIO]:
         name = "/".join(steps)
-        try:
-            with closing(_Held(os.dup(self._root))) as held:
-                for step in steps[:-1]:
-                    held.enter(step)
-                found = os.open(steps[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=held.fd)
-            with os.fdopen(found, "rb") as file:
-                if not stat.S_ISREG(os.fstat(found).st_mode):
-                    raise _wrong(name, "it is no ordinary file")
-                yield file
-        except OSError as error:
-            raise _unreadable(name, error) from error
+        with _reading(name):
+            found = self._found(steps)
+        with os.fdopen(found, "rb") as file:
+            if not stat.S_ISREG(os.fstat(found).st_mode):
+                raise _wrong(name, "it is no ordinary file")
+            yield file
+
+    def _found(self, steps: tuple[str, ...]) -> int:
+        with closing(_Held(os.dup(self._root))) as held:
+            for step in steps[:-1]:
+                held.enter(step)
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+            return os.open(steps[-1], flags, dir_fd=held.fd)
 
 
 class _Held:
@@ -117,6 +123,14 @@ def hash_of(file: BinaryIO, counted: Counted = lambda _size: None) -> tuple[int,
 
 def _place(digest: str) -> tuple[str, ...]:
     return LAYOUT, BLOBS, _ALGORITHM, digest.removeprefix(f"{_ALGORITHM}:")
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _unreadable(name, error) from error
 
 
 def _compare(name: str, found: tuple[int, str], wanted: tuple[int, str]) -> None:

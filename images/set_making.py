@@ -6,7 +6,7 @@ from pathlib import Path
 from images.artifact_set import DESCRIPTION, LAYOUT, ArtifactSet, Engine, Provenance, SetFile, SetImage
 from images.errors import SetError
 from images.oci.parts import INDEX_FILE, MANIFEST_LIMIT, Part, named_images
-from images.set_folder import SetFolder, hash_of
+from images.set_folder import SetFolder
 
 
 def describe(
@@ -27,8 +27,7 @@ def describe(
 
 
 def _file(folder: SetFolder, name: str, role: str) -> SetFile:
-    with folder.file(name) as file:
-        size, sha256 = hash_of(file)
+    size, sha256 = folder.measured(name)
     return SetFile(name=name, role=role, size=size, sha256=sha256)
 
 

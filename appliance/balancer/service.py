@@ -3,6 +3,7 @@
 A reload starts a worker that takes the listening sockets over, and knows from the old one which backends are well; the
 old worker sees its connections to their end."""
 
+import asyncio
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from images.errors import ToolError
 from images.ports import Processes
 
 PROGRAM = "haproxy"
-_CHECK_SECONDS, _RELOAD_SECONDS = 20.0, 10.0
+_CHECK_SECONDS, _RELOAD_SECONDS = 20.0, 20.0
 _PACE = 0.05
 _NO_STATES = b"1\n"
 """The version of a table without rows."""
@@ -72,19 +73,16 @@ class BalancerService:
                 write_whole(self._files.paths.states, _NO_STATES)
             draft.replace(target)
         except OSError as error:
-            raise MachineryError(
-                "the load balancer's files cannot be written", evidence=str(error)[:200], next_action="check the disk"
-            ) from error
+            raise _unwritten(error) from error
         return True
 
     async def reload(self) -> tuple[BackendState, ...]:
         """Takes what was laid out; the backends as the new worker has them. Raises `MachineryError` where the old one
         goes on: with its old configuration."""
-        before = self.admin.process()
-        write_whole(self._files.paths.states, self.admin.raw_states().encode())
+        before = await asyncio.to_thread(self._keep_states)
         self.keeper.signal(signal.SIGUSR2)
         until = self._clock.monotonic() + _RELOAD_SECONDS
-        while self._worker() in (None, before):
+        while await asyncio.to_thread(self._worker) in (None, before):
             if self._clock.monotonic() > until:
                 raise MachineryError(
                     "the load balancer has not taken its new configuration",
@@ -92,7 +90,16 @@ class BalancerService:
                     next_action="see: innervate doctor",
                 )
             await self._clock.sleep(_PACE)
-        return self.admin.states()
+        return await asyncio.to_thread(self.admin.states)
+
+    def _keep_states(self) -> int:
+        """For the worker that comes. Which one is there now."""
+        worker, states = self.admin.process(), self.admin.raw_states()
+        try:
+            write_whole(self._files.paths.states, states.encode())
+        except OSError as error:
+            raise _unwritten(error) from error
+        return worker
 
     def _worker(self) -> int | None:
         try:
@@ -110,3 +117,9 @@ class BalancerService:
             raise MachineryError(
                 "haproxy refuses what it was to be told", evidence=said, next_action="report this, with the evidence"
             )
+
+
+def _unwritten(error: OSError) -> MachineryError:
+    return MachineryError(
+        "the load balancer's files cannot be written", evidence=str(error)[:200], next_action="check the disk"
+    )

@@ -3,6 +3,9 @@
 Unicast: VRRP's multicast is filtered on many networks. Twice a second the holder says that it is there; who hears
 nothing for 1.5 s and a little takes over. Nobody takes the address back from a holder that is well (`nopreempt`): each
 move costs connections. A holder whose balancer does not answer two tries lets it go.
+
+The holder says each second by ARP where the address is: of two that a mended cable joins again one lets go before the
+other has heard of it, and nobody would tell the neighbours.
 """
 
 from appliance.balancer.config import ALIVE_PATH
@@ -26,7 +29,8 @@ global_defs {{
     enable_script_security
     script_user root
     vrrp_version 3
-    vrrp_garp_master_refresh 10
+    vrrp_garp_master_refresh 1
+    vrrp_garp_master_refresh_repeat 1
 }}
 
 vrrp_script balancer {{

@@ -114,8 +114,8 @@ class Balancer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VipMember:
-    """One of the machines that a shared address moves between; of those that are well the highest `priority` gets it
-    first, and keeps it."""
+    """One of the machines that a shared address moves between. Where several are well and nobody has it, it goes to the
+    highest `priority`; whoever has it keeps it."""
 
     name: str
     address: IPv4Address

@@ -40,7 +40,7 @@ from images.ports import Processes
 _LOGGER = logging.getLogger(__name__)
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 _GAPS_SHOWN = 20
-_PACE = 1.0
+_PACE, _PATIENCE = 0.5, 30.0
 
 
 class NoRegistry:
@@ -168,6 +168,7 @@ class SetDesk:
     async def _through(self, job: SetJobView, carry_out: Callable[[], Awaitable[None]]) -> None:
         fault = None
         try:
+            await self._registry_answers()
             await carry_out()
         except InnervateError as error:
             fault = _fault_of(error)
@@ -176,6 +177,18 @@ class SetDesk:
             fault = _fault_of(MachineryError("the daemon failed unexpectedly", evidence=type(error).__name__))
         state = WorkState.DONE if fault is None else WorkState.FAILED
         self._job = replace(job, state=state, ended=self._clock.now(), fault=fault)
+
+    async def _registry_answers(self) -> None:
+        """One that was only just started, or started again, is waited for."""
+        until = self._clock.monotonic() + _PATIENCE
+        while not await asyncio.to_thread(self._works.answers):
+            if self._clock.monotonic() > until or self._stopped.is_set():
+                raise MachineryError(
+                    f"the container registry at {self.place.host} does not answer",
+                    evidence=f"not within {_PATIENCE:g} seconds",
+                    next_action="see how it is: innervate doctor",
+                )
+            await self._clock.sleep(_PACE)
 
     async def _import(self, path: Path, by: str) -> None:
         held = {name: one.described for name, one in self._memory.world.sets.items()}

@@ -69,3 +69,10 @@ def test_nothing_but_files_and_folders(tmp_path: Path) -> None:
     with pytest.raises(SetError, match="pipe"):
         opened.check_file("pipe", 0, SetFile(name="pipe", role="x", size=0, sha256="0" * 64).sha256)
     opened.close()
+
+
+def test_what_befalls_the_reader_is_no_fault_of_the_set(folder: SetFolder) -> None:
+    """A full disk on the other side is not a set that cannot be read."""
+    with pytest.raises(OSError, match="No space") as caught, folder.file("kubelet"):
+        raise OSError(28, "No space left on device")
+    assert not isinstance(caught.value, SetError)

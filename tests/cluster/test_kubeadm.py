@@ -27,7 +27,7 @@ PLANE, WORKER = nodes("plane", "worker")
 TICKET = Ticket(token=token_of("5f4dcc3b5aa765d61d8327deb882cf99"))
 KUBECTL = ("kubectl", f"--kubeconfig={node.ADMIN}")
 WEB_PORT = 30080
-_READY_SECONDS = 120.0
+_READY_SECONDS = 240.0
 
 
 def _cluster(artifacts: Artifacts, authority: str) -> Cluster:

@@ -22,7 +22,7 @@ from tests.cluster.nodes import CommandError, Ground, Node, ground, nodes
 from tests.cluster.registry import FILES, REGISTRY, WEB, files, push, registry, write_web
 
 # Every wait in it has a deadline of its own; this one is for building the set.
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(2400)]
 PLANE, WORKER = nodes("plane", "worker")
 TICKET = Ticket(token=token_of("5f4dcc3b5aa765d61d8327deb882cf99"))
 KUBECTL = ("kubectl", f"--kubeconfig={node.ADMIN}")

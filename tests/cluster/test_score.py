@@ -28,7 +28,7 @@ from tests.cluster.conftest import Artifacts
 from tests.cluster.nodes import Ground, ground, nodes
 from tests.cluster.product import Lent, imported, living, on, serving
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200)]
 PLANE, WORKER = MACHINES = nodes("plane", "worker")
 KUBELET = "/etc/kubernetes/kubelet.conf"
 # Not by the endpoint: the balancer there lives as long as the appliance does.

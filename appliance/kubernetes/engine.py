@@ -121,7 +121,7 @@ if [ -e $etc/kubelet.conf ] || [ -e $etc/manifests/etcd.yaml ] || [ -e /var/lib/
         echo "this machine is a node of a cluster already, and not by this step: nothing was undone"
         exit 1
     fi
-    kubeadm reset --force --cri-socket "$socket"
+    timeout 180 kubeadm reset --force --cri-socket "$socket"
 fi
 mkdir -p "${begun%/*}"
 touch "$begun"

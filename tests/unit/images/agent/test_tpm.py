@@ -138,6 +138,7 @@ def test_quotes_that_are_none(quote: bytes) -> None:
 @pytest.mark.parametrize(
     "signature",
     [b"", SIGNATURE[:-1], SIGNATURE + b"x", b"\0\x14" + SIGNATURE[2:], SIGNATURE[:4] + sized(bytes(33)) * 2],
+    ids=["empty", "cut off", "too long", "another scheme", "another size"],
 )
 def test_signatures_that_are_none(signature: bytes) -> None:
     assert parse_signature(SIGNATURE) > (0, 0)

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network
 
 from appliance.errors import SiteError
 from appliance.kubernetes.version import KubernetesVersion
+from appliance.model.cluster import NodeRole
 from appliance.model.secret import Secret
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -21,11 +21,6 @@ PORT = 6443
 """On which every control plane answers itself; the endpoint of the cluster may have another."""
 POD_PREFIX = 24
 """Of each node's share of the pod network: 254 pods, which is more than the 110 that a kubelet starts."""
-
-
-class Role(StrEnum):
-    CONTROL_PLANE = "control-plane"
-    WORKER = "worker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +42,7 @@ class Endpoint:
 class Member:
     name: str
     address: IPv4Address
-    role: Role
+    role: NodeRole
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -132,15 +127,6 @@ class Ticket:
         known = not self.authority or _CERTIFICATE.fullmatch(self.authority)
         if not (_TOKEN.fullmatch(self.token.reveal()) and known) or (key and not _KEY.fullmatch(key.reveal())):
             raise _refused("a ticket", "its token, its certificate or its key")
-
-
-def token_of(randomness: str) -> Secret:
-    """A bootstrap token of at least 11 random bytes in hex.
-
-    https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/"""
-    if len(randomness) < 22:
-        raise _refused("a token", "too little randomness")
-    return Secret(f"{randomness[:6]}.{randomness[6:22]}")
 
 
 def _refused(what: str, evidence: str) -> SiteError:

@@ -10,7 +10,7 @@ from hashlib import sha256
 from ipaddress import IPv4Address
 
 from appliance.kubernetes import node
-from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Role, Ticket
+from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Ticket
 from appliance.kubernetes.kubeadm import SOCKET
 from appliance.kubernetes.version import KubernetesVersion
 from appliance.model.cluster import ClusterSpec, FoundCluster, JoinCluster, NodeRole, PrepareNode, SetRef
@@ -46,7 +46,7 @@ class Kubeadm:
         return replace(job, mark=sha256(script(job, "").reveal().encode()).hexdigest())
 
     def found(self, do: FoundCluster, name: MachineName, address: IPv4Address) -> Job:
-        member = Member(name=name, address=address, role=Role.CONTROL_PLANE)
+        member = Member(name=name, address=address, role=NodeRole.CONTROL_PLANE)
         cluster = self._cluster(do.cluster, member)
         (init,) = node.begin(cluster)
         return Job(
@@ -57,7 +57,7 @@ class Kubeadm:
         )
 
     def join(self, do: JoinCluster, name: MachineName, address: IPv4Address, ticket: Ticket) -> Job:
-        member = Member(name=name, address=address, role=_role(do.role))
+        member = Member(name=name, address=address, role=do.role)
         cluster = self._cluster(do.cluster, member)
         (join,) = node.join(cluster)
         return replace(
@@ -89,10 +89,6 @@ class Kubeadm:
             services=spec.services,
             names=spec.names,
         )
-
-
-def _role(role: NodeRole) -> Role:
-    return Role(role.value)
 
 
 def _mark(do: FoundCluster | JoinCluster, name: MachineName) -> str:

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 
 from appliance.errors import SiteError
-from appliance.kubernetes.cluster import PORT, Cluster, Member, Role, Ticket
+from appliance.kubernetes.cluster import PORT, Cluster, Member, Ticket
 from appliance.kubernetes.version import ConfigApi, KubernetesVersion
+from appliance.model.cluster import NodeRole
 
 SOCKET = "/run/containerd/containerd.sock"
 DISCOVERY = "/etc/kubernetes/discovery.conf"
@@ -33,7 +34,7 @@ Document: TypeAlias = Mapping[str, object]
 def first(cluster: Cluster, member: Member, ticket: Ticket | None) -> str:
     """For `kubeadm init --config` on the first control plane. It holds the ticket's secrets; without one nobody can
     join until a token is made."""
-    _expect(member, Role.CONTROL_PLANE)
+    _expect(member, NodeRole.CONTROL_PLANE)
     documents = (_init(cluster, member, ticket), _cluster(cluster), _kubelet(), _proxy())
     return _text(documents)
 
@@ -49,7 +50,7 @@ def further(cluster: Cluster, member: Member, ticket: Ticket) -> str:
         "discovery": {"file": {"kubeConfigPath": DISCOVERY}, "tlsBootstrapToken": ticket.token.reveal()},
         "nodeRegistration": _registration(cluster.version, member),
     }
-    if member.role is Role.CONTROL_PLANE:
+    if member.role is NodeRole.CONTROL_PLANE:
         document["controlPlane"] = _joining_plane(member, ticket)
     if api is ConfigApi.V1BETA4:
         document["timeouts"] = {"controlPlaneComponentHealthCheck": PATIENCE}
@@ -175,7 +176,7 @@ def _local(member: Member) -> Document:
 
 
 def _names(cluster: Cluster) -> Sequence[str]:
-    planes = (member for member in cluster.members if member.role is Role.CONTROL_PLANE)
+    planes = (member for member in cluster.members if member.role is NodeRole.CONTROL_PLANE)
     return sorted({cluster.endpoint.host, *cluster.names, *(str(member.address) for member in planes)})
 
 
@@ -185,9 +186,9 @@ def _arguments(api: ConfigApi, arguments: Mapping[str, str]) -> object:
     return dict(arguments)
 
 
-def _expect(member: Member, role: Role) -> None:
+def _expect(member: Member, role: NodeRole) -> None:
     if member.role is not role:
-        raise SiteError(f"{member.name} is to be a {member.role}", next_action=f"begin with a {role}")
+        raise SiteError(f"{member.name} is to be a {member.role.value}", next_action=f"begin with a {role.value}")
 
 
 def _text(documents: Sequence[Document]) -> str:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from appliance.errors import SiteError
 from appliance.kubernetes import contents, kubeadm
-from appliance.kubernetes.cluster import Cluster, Member, Role, Ticket
+from appliance.kubernetes.cluster import Cluster, Member, Ticket
+from appliance.model.cluster import NodeRole
 from appliance.model.secret import Secret
 from images.artifact_set import ArtifactSet, SetFile
 
@@ -144,7 +145,7 @@ def join_files(cluster: Cluster, member: Member, ticket: Ticket) -> tuple[NodeFi
 
 def begin(cluster: Cluster) -> tuple[Command, ...]:
     words = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print", *_lenient(cluster)]
-    if sum(member.role is Role.CONTROL_PLANE for member in cluster.members) > 1:
+    if sum(member.role is NodeRole.CONTROL_PLANE for member in cluster.members) > 1:
         words.append("--upload-certs")
     if phases := kubeadm.skipped(cluster):
         words.append(f"--skip-phases={','.join(phases)}")

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from appliance.kubernetes import node
-from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Role, Ticket, token_of
+from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Ticket
 from appliance.kubernetes.version import KubernetesVersion
+from appliance.model.cluster import NodeRole
 from appliance.model.secret import Secret
 from appliance.services.shells import SshShells
 from tests.cluster.conftest import Artifacts
@@ -24,7 +25,7 @@ from tests.cluster.registry import FILES, REGISTRY, WEB, files, push, registry, 
 # Every wait in it has a deadline of its own; this one is for building the set.
 pytestmark = [pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(2400)]
 PLANE, WORKER = nodes("plane", "worker")
-TICKET = Ticket(token=token_of("5f4dcc3b5aa765d61d8327deb882cf99"))
+TICKET = Ticket(token=Secret("abcdef.0123456789abcdef"))
 KUBECTL = ("kubectl", f"--kubeconfig={node.ADMIN}")
 WEB_PORT = 30080
 _READY_SECONDS = 240.0
@@ -33,8 +34,8 @@ _READY_SECONDS = 240.0
 def _cluster(artifacts: Artifacts, authority: str) -> Cluster:
     host, _, port = REGISTRY.partition(":")
     members = (
-        Member(name=PLANE.name, address=PLANE.address, role=Role.CONTROL_PLANE),
-        Member(name=WORKER.name, address=WORKER.address, role=Role.WORKER),
+        Member(name=PLANE.name, address=PLANE.address, role=NodeRole.CONTROL_PLANE),
+        Member(name=WORKER.name, address=WORKER.address, role=NodeRole.WORKER),
     )
     return Cluster(
         name="lab",

@@ -10,15 +10,16 @@ import pytest
 
 from appliance.errors import SiteError
 from appliance.kubernetes import kubeadm, node
-from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Role, Ticket, token_of
+from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Ticket
 from appliance.kubernetes.version import ConfigApi, KubernetesVersion
+from appliance.model.cluster import NodeRole
 from appliance.model.secret import Secret
 from images.artifact_set import ArtifactSet, Engine, Provenance, SetFile
 
 GOLDEN = Path(__file__).parents[3] / "golden/kubernetes"
-FIRST = Member(name="cp-0", address=IPv4Address("10.0.0.10"), role=Role.CONTROL_PLANE)
-SECOND = Member(name="cp-1", address=IPv4Address("10.0.0.11"), role=Role.CONTROL_PLANE)
-WORKER = Member(name="w-0", address=IPv4Address("10.0.0.20"), role=Role.WORKER)
+FIRST = Member(name="cp-0", address=IPv4Address("10.0.0.10"), role=NodeRole.CONTROL_PLANE)
+SECOND = Member(name="cp-1", address=IPv4Address("10.0.0.11"), role=NodeRole.CONTROL_PLANE)
+WORKER = Member(name="w-0", address=IPv4Address("10.0.0.20"), role=NodeRole.WORKER)
 AUTHORITY = "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
 TICKET = Ticket(token=Secret("abcdef.0123456789abcdef"), authority=AUTHORITY, certificate_key=Secret("0f" * 32))
 CLUSTER = Cluster(
@@ -186,23 +187,18 @@ def test_a_cluster_that_cannot_be_is_refused(change: dict[str, object]) -> None:
         lambda: Ticket(token=Secret("abcdef")),
         lambda: replace(TICKET, authority="-----BEGIN PRIVATE KEY-----\n"),
         lambda: replace(TICKET, certificate_key=Secret("short")),
-        lambda: token_of("0123"),
         lambda: Endpoint(host="a b"),
         lambda: Endpoint(host="a", port=0),
         lambda: Registry(endpoint=Endpoint(host="a"), repository="K8S"),
         lambda: Registry(endpoint=Endpoint(host="a"), repository="k8s", scheme="ftp"),
         lambda: replace(WORKER, name="w_0"),
     ],
-    ids=range(9),
+    ids=range(8),
 )
 def test_values_that_no_document_may_hold_are_refused(make: Callable[[], object]) -> None:
     with pytest.raises(SiteError) as caught:
         make()
     assert "abcdef" not in f"{caught.value} {caught.value.evidence}", "no secret is evidence"
-
-
-def test_a_token_is_made_of_randomness() -> None:
-    assert token_of("0123456789abcdef012345").reveal() == "012345.6789abcdef012345"
 
 
 def _file(name: str, role: str) -> SetFile:

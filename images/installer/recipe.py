@@ -167,10 +167,14 @@ def _add_udebs(parts: Path, archive: Archive, work: Path) -> None:
 
 def _add_kernel_parts(parts: Path, version: str, variant: Variant, archive: Archive, source: Path) -> None:
     """From packages of the signed index: they change with each point release, as the installer's own kernel does."""
-    archive.bootstrap("extract", ("kmod", f"linux-image-{version}", "e2fsprogs"), source)
+    # kmod loads liblzma when it meets a packed module; without it, it finds that no module needs another.
+    archive.bootstrap("extract", ("kmod", "liblzma5", f"linux-image-{version}", "e2fsprogs"), source)
     tree.link_merged_usr(source)
     check(archive.processes, ["chroot", str(source), "depmod", version])
     folder = f"usr/lib/modules/{version}"
+    needs = modules.parse_dependencies((source / folder / "modules.dep").read_text())
+    if not any("/jbd2." in need for name, found in needs.items() if "/ext4." in name for need in found):
+        raise BuildError("depmod has not read the modules", evidence="ext4 needs jbd2, and modules.dep does not say so")
     modules.copy(source / folder, parts / folder, (*SELECTIONS[variant], *_FILESYSTEMS))
     programs, libraries = parts / "usr/sbin", parts / "usr/lib/x86_64-linux-gnu"
     programs.mkdir(parents=True)

@@ -9,7 +9,7 @@ import typer
 
 from appliance.cli.context import Json
 from appliance.errors import MachineryError, UsageError
-from images.artifact_set import Engine, Provenance
+from images.engine import Engine, Provenance
 
 
 def add_to(app: typer.Typer) -> None:

@@ -11,10 +11,11 @@ what whoever made the set says of it.
 import json
 import re
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 
+from images.engine import Engine, Provenance
 from images.errors import SetError
 
+__all__ = ["ArtifactSet", "Engine", "Provenance", "SetFile", "SetImage", "read_set"]
 DESCRIPTION, LAYOUT = "set.json", "oci"
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
@@ -24,23 +25,6 @@ _VERSION = re.compile(r"v?\d{1,6}(\.\d{1,6}){1,3}([+-][A-Za-z0-9.+-]{1,60})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SIZE_LIMIT, _LIST_LIMIT, _TEXT_LIMIT = 64 << 30, 10_000, 8 << 20
-
-
-class Engine(StrEnum):
-    KUBEADM = "kubeadm"
-    K3S = "k3s"
-    RKE2 = "rke2"
-    TALOS = "talos"
-    OKD = "okd"
-
-
-class Provenance(StrEnum):
-    """Whose work the engine is: a result that was reached with a stand-in says nothing about the genuine one."""
-
-    GENUINE = "genuine"
-    REBUILT = "rebuilt"
-    """The genuine sources, compiled by us."""
-    STAND_IN = "stand-in"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,7 @@
 """Stands by every cluster for ever: kubelets ask for certificates when they join, and again before those end."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -16,6 +18,7 @@ from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.clusters import Opened, url_of
 from appliance.store.records import ClusterNoted
 
+_LOGGER = logging.getLogger(__name__)
 _EVERY = 2.0
 _NAME, _USER = 80, 80
 
@@ -30,11 +33,17 @@ class ClusterWatch:
         self._silent: dict[ClusterName, str] = {}
 
     async def run(self) -> None:
-        """Forever."""
+        """Forever. A cluster that is slow to answer keeps no other waiting longer than one look."""
         while True:
             await self._clock.sleep(_EVERY)
-            for cluster in self._clusters().values():
-                await self.look(cluster)
+            await asyncio.gather(*(self._look(cluster) for cluster in self._clusters().values()))
+
+    async def _look(self, cluster: ClusterSpec) -> None:
+        """What nobody has thought of ends this look, and not the watch: certificates run out without it."""
+        try:
+            await self.look(cluster)
+        except Exception:
+            _LOGGER.exception("the cluster %s could not be looked at", cluster.name)
 
     async def look(self, cluster: ClusterSpec) -> None:
         """Decides on what was asked since the last look. A cluster that does not answer is asked again."""

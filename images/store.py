@@ -61,10 +61,14 @@ class Store:
         self.root = root
 
     def put(self, path: Path, name: str) -> Artifact:
-        """Take the file over (it is moved). Raises StoreError."""
+        """Take the file over (it is moved). Content that is here already stays the file that it is: somebody may be
+        serving it, and serves no file that was changed since he hashed it. Raises StoreError."""
         try:
             artifact = _describe(path, name)
             target = self.path_of(artifact.sha256)
+            if self.verify(artifact):
+                path.unlink()
+                return artifact
             target.parent.mkdir(parents=True, exist_ok=True)
             path.chmod(0o444)
             _settle(path, target)

@@ -26,6 +26,21 @@ def test_put_moves_content_under_its_hash(tmp_path: Path) -> None:
     assert not (tmp_path / "fresh").exists()
 
 
+def test_content_that_is_here_stays_the_file_that_it_is(tmp_path: Path) -> None:
+    """A daemon that serves it looks whether it was changed since it was hashed."""
+    store = Store(tmp_path / "store")
+    artifact = _put(store, tmp_path)
+    before = store.path_of(artifact.sha256).stat()
+    assert _put(store, tmp_path) == artifact
+    after = store.path_of(artifact.sha256).stat()
+    assert (before.st_ino, before.st_mtime_ns, before.st_ctime_ns) == (
+        after.st_ino,
+        after.st_mtime_ns,
+        after.st_ctime_ns,
+    )
+    assert not (tmp_path / "fresh").exists()
+
+
 def test_entry_is_found_by_recipe_and_key(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     entry = Entry(recipe="ramdisk", key=KEY, artifacts=(_put(store, tmp_path),))

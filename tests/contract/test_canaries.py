@@ -327,6 +327,7 @@ async def views(daemon: Daemon, socket_path: Path) -> dict[str, bytes]:
     values |= {name: ["00000000"] for name in ("token", "session", "passkey")}
     values["user"] = ["ann"]
     values["image"] = ["debian-13"]
+    values["set"] = ["kubeadm-v1.20.2-amd64"]
     for path, operations in daemon.app.openapi()["paths"].items():
         names = ADDRESS.findall(path)
         for value in values[names[0]] if names else [""]:
@@ -504,7 +505,7 @@ def test_no_canary_is_seen(tmp_path: Path) -> None:
     assert len(evidence.commands) == 1  # ssh-keygen
     answered = {target for target, answer in told.views.items() if answer.startswith(b"HTTP/1.1 200 ")}
     refused = {target for target in told.views if target.endswith(("/ssh", "/console", "/images/debian-13"))}
-    refused |= {f"/v1/machines/{name}/sensors" for name in ("refused", "impostor")} | {"/v1/site", "/v1/appliance"}
+    refused |= {f"/v1/machines/{name}/sensors" for name in ("refused", "impostor")} | {"/v1/site", "/v1/appliance", "/v1/sets"}
     assert answered == set(told.views) - refused
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,30 +35,21 @@ class Line:
 
     def sees(self, *texts: str) -> str:
         """Until one of `texts` has come; returns what came since the one before."""
-        if (at := self._waits(texts, PATIENCE)) is None:
-            pytest.fail(f"{texts} did not come:\n{self.seen.decode(errors='replace')}")
-        start, self._mark = self._mark, at
-        return self.seen[start : self._mark].decode("ascii")
-
-    def _waits(self, texts: Sequence[str], seconds: float) -> int | None:
-        end = time.monotonic() + seconds
+        end = time.monotonic() + PATIENCE
         while not (found := [at for text in texts if (at := self._end_of(text)) >= 0]):
             if not select.select([self._terminal], [], [], max(0.0, end - time.monotonic()))[0]:
-                return None
+                pytest.fail(f"{texts} did not come:\n{self.seen.decode(errors='replace')}")
             self.seen += os.read(self._terminal, 4096)
-        return min(found)
+        start, self._mark = self._mark, min(found)
+        return self.seen[start : self._mark].decode("ascii")
 
     def _end_of(self, text: str) -> int:
         at = self.seen.find(text.encode(), self._mark)
         return at + len(text) if at >= 0 else -1
 
-    def interrupt(self, answer: str) -> None:
-        """As Ctrl-C on the terminal that the program belongs to. Who sees no answer presses it again: what a Python
-        function raises below compiled code (the JSON parser's) is lost now and then."""
-        for _ in range(3):
-            self._process.send_signal(signal.SIGINT)
-            if self._waits((answer,), PATIENCE / 3) is not None:
-                return
+    def interrupt(self) -> None:
+        """As Ctrl-C on the terminal that the program belongs to."""
+        self._process.send_signal(signal.SIGINT)
 
     def type(self, text: str) -> None:
         os.write(self._terminal, text.encode() + b"\n")
@@ -67,7 +58,9 @@ class Line:
 @contextmanager
 def menu(socket_path: Path, term: str = "vt100") -> Iterator[Line]:
     ours, theirs = pty.openpty()
-    argv = [sys.executable, "-m", "appliance.main", "--socket", str(socket_path), "menu"]
+    # Whoever started the tests in the background has them ignore Ctrl-C, and what they start as well.
+    heeding = ("env", "--default-signal=INT")
+    argv = [*heeding, sys.executable, "-m", "appliance.main", "--socket", str(socket_path), "menu"]
     environment = os.environ | {"TERM": term, "LC_ALL": "C"}
     with subprocess.Popen(argv, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
         os.close(theirs)
@@ -157,7 +150,7 @@ def test_the_watching_ends_and_the_run_does_not(
         assert "worker: 1 of 2 missing" in line.sees("leave: ")
         line.type("lab")
         assert "node-0 deploying" in line.sees("node-4 retired")
-        line.interrupt("1 shows it")
+        line.interrupt()
         assert "run run-1 goes on; 1 shows it" in line.sees("Number: ")
     assert application.runs().runs[0].state is RunState.RUNNING
 

@@ -47,6 +47,7 @@ from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack
 from images.processes import HostProcesses
 from tests.cluster.nodes import GATEWAY, Ground, Node
+from tests.contract import balancing
 from tests.contract.registry import program
 from tests.unit.appliance.store.samples import FACTS
 
@@ -251,7 +252,8 @@ class _Files(http.server.BaseHTTPRequestHandler):
 
 def _balancer(state: Path, rack: ClusterRack, closing: AsyncExitStack) -> BalancerDesk:
     files = BalancerFiles(folder=state / "balancer")
-    service = BalancerService(files, HostChildren(), HostProcesses(), SystemClock())
+    haproxy = balancing.program("haproxy", balancing.HAPROXY)
+    service = BalancerService(files, HostChildren(), HostProcesses(), SystemClock(), haproxy)
     desk = BalancerDesk(service, state / "balancer" / "wanted.json", rack.cluster_address, SystemClock())
     desk.start()
     closing.push_async_callback(desk.close)

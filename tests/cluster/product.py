@@ -92,9 +92,8 @@ class Lent:
 class Life:
     """One life of the appliance, in the loop of whoever made it."""
 
-    def __init__(self, memory: Memory, sets: SetDesk, rack: ClusterRack, desk_of: "Callable[[Life], Hands]") -> None:
-        self.memory, self.sets, self.rack = memory, sets, rack
-        self.hands = desk_of(self)
+    def __init__(self, memory: Memory, sets: SetDesk, rack: ClusterRack, hands: Hands) -> None:
+        self.memory, self.sets, self.rack, self.hands = memory, sets, rack, hands
 
     def plan(self, score: KubernetesCluster) -> Plan:
         world = self.memory.world
@@ -112,13 +111,15 @@ class Life:
         return run
 
     async def begun(self, run: RunId, action: str) -> None:
-        """Until the step's work is under way on its machine."""
+        """Until the work of every step like this is under way: an order whose answer nobody lived to see is given
+        again, as it should be."""
         while True:
-            attempts = self.memory.world.runs[run].attempts
-            mine = (one for step, one in attempts.items() if step.endswith(f".{action}"))
-            if any(sent.answered for one in mine for sent in one.orders):
+            status = self.memory.world.runs[run]
+            steps = [step.id for step in status.plan.steps if step.do.action == action]
+            mine = [status.attempts.get(step) for step in steps]
+            if all(one is not None and any(sent.answered for sent in one.orders) for one in mine):
                 return
-            assert self.memory.world.runs[run].state is RunState.RUNNING, action
+            assert status.state is RunState.RUNNING, action
             await self.memory.changed(self.memory.tick, 1.0)
 
     async def ended(self, run: RunId) -> RunStatus:
@@ -138,7 +139,7 @@ async def living(ground: Ground, machines: tuple[Node, ...], lent: Lent) -> Asyn
         memory.open()
         for machine in machines:
             told(memory, ground, machine)
-        registry = closing.enter_context(_registry(state))
+        registry = _registry(state)
         works = [asyncio.create_task(keeper.run()) for keeper in registry.keepers(HostChildren())]
         closing.push_async_callback(_over, works)
         shelf = SetShelf(state / "shelf")
@@ -174,7 +175,7 @@ async def living(ground: Ground, machines: tuple[Node, ...], lent: Lent) -> Asyn
         )
         conductor = asyncio.create_task(Conductor(hands, carry_out, SystemRng()).run())
         closing.push_async_callback(_over, [conductor, asyncio.create_task(watch.run())])
-        yield Life(memory, sets, rack, lambda _life: hands)
+        yield Life(memory, sets, rack, hands)
 
 
 def told(memory: Memory, ground: Ground, machine: Node) -> None:
@@ -260,8 +261,7 @@ def _balancer(state: Path, rack: ClusterRack, closing: AsyncExitStack) -> Balanc
     return desk
 
 
-@contextmanager
-def _registry(state: Path) -> Iterator[RegistryService]:
+def _registry(state: Path) -> RegistryService:
     file = SecretFile(state / "registry.vault", SystemRng())
     secrets = kept_secrets(file, "site", SystemClock(), SystemRng())
     file.close()
@@ -276,7 +276,7 @@ def _registry(state: Path) -> Iterator[RegistryService]:
         program=program(),
     )
     service.lay_out()
-    yield service
+    return service
 
 
 async def _over(works: list[asyncio.Task[None]]) -> None:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 from appliance.errors import SiteError
 from appliance.kubernetes.version import KubernetesVersion
-from appliance.model.cluster import NodeRole
+from appliance.model.cluster import API_PORT, NodeRole
 from appliance.model.secret import Secret
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -17,8 +17,6 @@ _REPOSITORY = re.compile(r"[a-z0-9]+([._/-][a-z0-9]+)*")
 _TOKEN = re.compile(r"[a-z0-9]{6}\.[a-z0-9]{16}")
 _KEY = re.compile(r"[0-9a-f]{64}")
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]{1,16384}-----END CERTIFICATE-----\n?")
-PORT = 6443
-"""On which every control plane answers itself; the endpoint of the cluster may have another."""
 POD_PREFIX = 24
 """Of each node's share of the pod network: 254 pods, which is more than the 110 that a kubelet starts."""
 
@@ -28,7 +26,7 @@ class Endpoint:
     """`host` is a name or an address."""
 
     host: str
-    port: int = PORT
+    port: int = API_PORT
 
     def __post_init__(self) -> None:
         if not _HOST.fullmatch(self.host) or not 0 < self.port < 1 << 16:

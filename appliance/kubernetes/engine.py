@@ -49,9 +49,8 @@ class Kubeadm:
         member = Member(name=name, address=address, role=NodeRole.CONTROL_PLANE)
         cluster = self._cluster(do.cluster, member)
         (init,) = node.begin(cluster)
-        return Job(
-            name="kubeadm-found",
-            mark=_mark(do, name),
+        return replace(
+            self.founded(do, name),
             files=_files(node.begin_files(cluster, member, None)),
             acts=(_once("kubeadm-found", init.argv, f"founding {do.cluster.name}"),),
         )
@@ -66,8 +65,12 @@ class Kubeadm:
             acts=(_once("kubeadm-join", join.argv, f"joining {do.cluster.name}"),),
         )
 
+    def founded(self, do: FoundCluster, name: MachineName) -> Job:
+        """The job that founds without what it does: its name and mark, to look at it by."""
+        return Job(name="kubeadm-found", mark=_mark(do, name))
+
     def joined(self, do: JoinCluster, name: MachineName) -> Job:
-        """The same job without what it does: its name and mark, to look at it by."""
+        """As `founded`, of the job that joins."""
         return Job(name="kubeadm-join", mark=_mark(do, name))
 
     def _cluster(self, spec: ClusterSpec, *members: Member) -> Cluster:

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias, assert_never
 
 from appliance.errors import SiteError
-from appliance.kubernetes.cluster import PORT, Cluster, Member, Ticket
+from appliance.kubernetes.cluster import Cluster, Member, Ticket
 from appliance.kubernetes.version import ConfigApi, KubernetesVersion
-from appliance.model.cluster import NodeRole
+from appliance.model.cluster import API_PORT, NodeRole
 
 SOCKET = "/run/containerd/containerd.sock"
 DISCOVERY = "/etc/kubernetes/discovery.conf"
@@ -172,7 +172,7 @@ def _joining_plane(member: Member, ticket: Ticket) -> Document:
 
 
 def _local(member: Member) -> Document:
-    return {"advertiseAddress": str(member.address), "bindPort": PORT}
+    return {"advertiseAddress": str(member.address), "bindPort": API_PORT}
 
 
 def _names(cluster: Cluster) -> Sequence[str]:

@@ -15,6 +15,7 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REGISTRY = re.compile(r"[a-z0-9.-]{1,253}:\d{1,5}")
 API_PORT = 6443
+"""On which every control plane answers, and the endpoint for them."""
 
 
 class NodeRole(Enum):

@@ -63,12 +63,6 @@ class NodeShells(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    name: MachineName
-    address: IPv4Address
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """`machine` is what is known of one now, `planes` are the control planes that are members already, the oldest
     first. `files` is the URL below which nodes find files by their SHA-256. `lead` has the cluster's endpoint lead to
@@ -109,19 +103,19 @@ class ClusterDesk:
                 return await self._start(machine, self._engine.prepare(do))
             case FoundCluster():
                 await self._lead(do.cluster, machine)
-                return await self._start(machine, self._founding(machine, do))
+                return await self._start(machine, self._engine.found(do, machine, self._address(machine)))
             case JoinCluster():
                 if do.role is NodeRole.CONTROL_PLANE:
                     await self._lead(do.cluster, machine)
-                ticket, place = await self._ticket(machine, do), self._place(machine)
-                return await self._start(machine, self._engine.join(do, machine, place.address, ticket))
+                ticket, address = await self._ticket(machine, do), self._address(machine)
+                return await self._start(machine, self._engine.join(do, machine, address, ticket))
             case ConfirmCluster():
                 return "nothing has to be begun"
             case _:
                 assert_never(do)
 
     async def _founded(self, machine: MachineName, do: FoundCluster) -> ClusterSight:
-        sight = await self._job(machine, self._founding(machine, do))
+        sight = await self._job(machine, self._engine.founded(do, machine))
         if sight.progress is not Progress.DONE:
             return sight
         if self._keys.access(do.cluster.name) is None:
@@ -138,18 +132,18 @@ class ClusterDesk:
         sight = await self._job(machine, self._engine.joined(do, machine))
         if sight.progress is not Progress.DONE:
             return sight
-        place = self._place(machine)
+        address = self._address(machine)
         async with self._open(do.cluster) as api:
             node = {node.name: node for node in await api.nodes()}.get(machine)
             if node is None:
                 return _at_work("joined by its own word; the cluster does not list it yet")
-            if place.address not in node.addresses:
-                return _failed(_stranger(node, place))
+            if address not in node.addresses:
+                return _failed(_stranger(node, address))
             issued = self._keys.issued(do.cluster.name, self._around.clock.now()).get(machine)
             if issued is not None:
                 await api.take_token(issued.id)
         self._keys.revoke(do.cluster.name, machine)
-        evidence = {"node": node.name, "version": node.version, "address": str(place.address)}
+        evidence = {"node": node.name, "version": node.version, "address": str(address)}
         return _done("joined", evidence)
 
     async def _confirmed(self, do: ConfirmCluster) -> ClusterSight:
@@ -163,13 +157,7 @@ class ClusterDesk:
         return _done("ready", {"API": url_of(do.cluster), "ready nodes": ready})
 
     async def _ticket(self, machine: MachineName, do: JoinCluster) -> Ticket:
-        now, name = self._around.clock.now(), do.cluster.name
-        if (access := self._keys.access(name)) is None:
-            raise ClusterError(
-                f"the appliance has no access to the cluster {name}",
-                evidence="its founding was never seen to its end",
-                next_action="plan again: the cluster has to be founded first",
-            )
+        now, name, access = self._around.clock.now(), do.cluster.name, self._access(do.cluster)
         keys = await self._shared_keys(do.cluster) if do.role is NodeRole.CONTROL_PLANE else None
         token = fresh(machine, self._around.rng, now)
         self._keys.issue(name, token, now)
@@ -177,13 +165,10 @@ class ClusterDesk:
             await api.give_token(token)
         return Ticket(token=token.text, authority=access.ca, certificate_key=keys)
 
-    def _founding(self, machine: MachineName, do: FoundCluster) -> Job:
-        return self._engine.found(do, machine, self._place(machine).address)
-
     async def _lead(self, cluster: ClusterSpec, machine: MachineName) -> None:
         """Before it is one: kubeadm looks at the endpoint while it works, and who is not ready is asked nothing."""
         names = (*self._around.planes(cluster), machine)
-        await self._around.lead(cluster, {name: self._place(name).address for name in names})
+        await self._around.lead(cluster, {name: self._address(name) for name in names})
 
     async def _shared_keys(self, cluster: ClusterSpec) -> Secret:
         if not (planes := self._around.planes(cluster)):
@@ -212,24 +197,25 @@ class ClusterDesk:
         state = self._around.machine(machine)
         if state.installed is None:
             raise ClusterError(f"nothing is installed on {machine}", next_action="plan again")
-        address, user, keys = self._place(machine).address, self._around.user, state.installed.host_keys
+        address, user, keys = self._address(machine), self._around.user, state.installed.host_keys
         return await asyncio.to_thread(self._around.shells.feed, address, user, keys, argv, text)
 
-    def _place(self, machine: MachineName) -> Place:
-        state = self._around.machine(machine)
-        address = state.reached_at or (state.installed.address if state.installed is not None else None)
-        if address is None:
+    def _address(self, machine: MachineName) -> IPv4Address:
+        if (address := self._around.machine(machine).reached_at) is None:
             raise UnreachableError(f"no address of {machine} is known", next_action="wait; then read its console")
-        return Place(name=machine, address=address)
+        return address
 
-    def _open(self, cluster: ClusterSpec) -> Opened:
-        access = self._keys.access(cluster.name)
-        if access is None:
+    def _access(self, cluster: ClusterSpec) -> Access:
+        if (access := self._keys.access(cluster.name)) is None:
             raise ClusterError(
                 f"the appliance has no access to the cluster {cluster.name}",
+                evidence="its founding was never seen to its end",
                 next_action="plan again: the cluster has to be founded first",
             )
-        return self._around.connect(url_of(cluster), access)
+        return access
+
+    def _open(self, cluster: ClusterSpec) -> Opened:
+        return self._around.connect(url_of(cluster), self._access(cluster))
 
 
 def url_of(cluster: ClusterSpec) -> str:
@@ -275,10 +261,10 @@ def _broken(machine: MachineName, word: str, log: str) -> Problem:
     )
 
 
-def _stranger(node: Node, place: Place) -> Problem:
+def _stranger(node: Node, address: IPv4Address) -> Problem:
     return Problem(
         code="cluster",
         message=f"the cluster's {node.name} is not the machine of that name",
-        evidence=f"the cluster has it at {', '.join(map(str, node.addresses)) or 'no address'}, we at {place.address}",
+        evidence=f"the cluster has it at {', '.join(map(str, node.addresses)) or 'no address'}, we at {address}",
         next_action="find out which machine joined under this name, and take it out of the cluster",
     )

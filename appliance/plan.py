@@ -18,7 +18,7 @@ from pydantic import Field
 from appliance.errors import PlanError
 from appliance.model.bmc import PowerCommand
 from appliance.model.cloud_init import CloudDocuments
-from appliance.model.cluster import ConfirmCluster, FoundCluster, JoinCluster, PrepareNode
+from appliance.model.cluster import ClusterAction
 from appliance.model.codec import to_json
 from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
@@ -222,10 +222,7 @@ Action = (
     | Wipe
     | Rescue
     | Retire
-    | PrepareNode
-    | FoundCluster
-    | JoinCluster
-    | ConfirmCluster
+    | ClusterAction
 )
 
 

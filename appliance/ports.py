@@ -19,3 +19,13 @@ class Rng(Protocol):
     def token(self, size: int) -> str:
         """`size` random bytes fit for secrets, in hex."""
         ...
+
+
+class Sink(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
+class Source(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...

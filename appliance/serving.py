@@ -104,12 +104,13 @@ def with_clusters(
         user=rack.shell.user,
         domain=rack.domain,
         balancer=services.balancer,
+        backups=settings.state_dir / "clusters",
         clock=SystemClock(),
         rng=SystemRng(),
     )
-    desk, watch = clustering(ground, secrets)
-    closing.callback(asyncio.create_task(watch.run(), name="clusters").cancel)
-    return replace(hands, clusters=desk)
+    made = clustering(ground, secrets)
+    closing.callback(asyncio.create_task(made.stand_by(), name="clusters").cancel)
+    return replace(hands, clusters=made.desk)
 
 
 def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncExitStack) -> RegistryService:

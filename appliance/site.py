@@ -6,7 +6,7 @@ needs), by `innervate check`, and before each plan.
 
 import runpy
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from inspect import getmro
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Generic, NamedTuple, TypeVar, assert_never, get_type_hints
 from appliance.capabilities import Capability, RolePlan
 from appliance.errors import CapabilityError, InnervateError, PlanError, SiteError, UsageError
 from appliance.inventory.model import Installed, Inventory, MachineRecord
+from appliance.model.cluster import RemoveNode
 from appliance.model.ids import MachineName, StepId, machine_name
 from appliance.model.ignition import Config
 from appliance.model.phase import Phase
@@ -23,9 +24,10 @@ from appliance.model.views import Errand
 from appliance.plan import Deferred, Plan, Purpose, Step, merge
 from appliance.roles.disk import DiskBySerial, DiskByWwn, Overwrite
 from appliance.roles.giving import Given, give_roles, hand_over
+from appliance.scores.cluster_life import leave_first
 from appliance.scores.errands import decommission, reinstall_first, rescue, wipe
 from appliance.scores.install_linux import InstallLinux
-from appliance.scores.score import Score
+from appliance.scores.score import Score, chain
 from appliance.topology import Rack
 from images.agent.protocol import WipeLevel
 
@@ -114,13 +116,13 @@ def plan_purpose(site: Site[Rack], inventory: Inventory, purpose: Purpose) -> Pl
     record = inventory.record(purpose.machine)
     match purpose.errand:
         case Errand.WIPE:
-            return wipe(site.topology, record, WipeLevel.DISCARD)
+            return wipe(site.topology, record, WipeLevel.DISCARD, leave_first(record, site.topology, inventory))
         case Errand.ERASE:
-            return wipe(site.topology, record, WipeLevel.ERASE)
+            return wipe(site.topology, record, WipeLevel.ERASE, leave_first(record, site.topology, inventory))
         case Errand.RESCUE:
             return rescue(site.topology, record)
         case Errand.DECOMMISSION:
-            return decommission(site.topology, record)
+            return decommission(site.topology, record, leave_first(record, site.topology, inventory))
         case Errand.REINSTALL:
             return plan_reinstallation(site, inventory, record.name)
         case Errand.REPLACE:
@@ -137,23 +139,46 @@ def plan_replacement(site: Site[Rack], inventory: Inventory, failed: MachineName
             next_action="state roles with spares in the topology: Rack(roles=...)",
         )
     given = hand_over(site.topology, inventory, failed)
-    plan = _planned(site, given)
-    mine = tuple(step for step in plan.steps if step.machine == given.successor)
+    plan = _planned(site, replace(given, inventory=_without(given.inventory, failed)))
+    mine = tuple(step for step in plan.steps if step.machine == given.successor or _is_about(step, failed))
     known = {step.id for step in mine}
     steps = tuple(replace(step, needs=tuple(need for need in step.needs if need in known)) for step in mine)
     return replace(plan, steps=steps, deferred=(), purpose=Purpose(errand=Errand.REPLACE, machine=failed))
 
 
+def _without(inventory: Inventory, failed: MachineName) -> Inventory:
+    """As it is once another has the role: nobody waits for that machine any more."""
+    record = replace(inventory.record(failed), replaced=True)
+    return replace(inventory, machines={**inventory.machines, failed: record})
+
+
+def _is_about(step: Step, failed: MachineName) -> bool:
+    """Its cluster has to do without it before another comes in."""
+    return isinstance(step.do, RemoveNode) and step.do.node == failed
+
+
 def plan_reinstallation(site: Site[Rack], inventory: Inventory, name: MachineName) -> Plan:
     """As the site program installs it, on the disk that it runs from now, whatever that holds."""
     record = inventory.record(name)
-    if (first := reinstall_first(site.topology, record)) is not None:
+    out = leave_first(record, site.topology, inventory)
+    if (first := reinstall_first(site.topology, record, out)) is not None:
         return first
-    anew = replace(inventory, machines={name: replace(record, installed=None, phase=Phase.AVAILABLE)}, by_role=False)
+    bare = replace(record, installed=None, phase=Phase.AVAILABLE, member=None)
+    anew = replace(inventory, machines={**inventory.machines, name: bare}, by_role=False)
     scores = [_only(score, name, record.installed) for score in site.scores]
     plan = _planned(replace(site, scores=scores), Given(inventory=anew))
-    steps = tuple(step for step in plan.steps if step.machine == name)
-    return replace(plan, steps=steps, deferred=(), purpose=Purpose(errand=Errand.REINSTALL, machine=name))
+    before = chain(Errand.REINSTALL.value, name, out)
+    last = tuple(step.id for step in before[-1:])
+    own = [step for step in plan.steps if step.machine == name]
+    known = {step.id for step in own}
+    steps = (_after(step, known, last) for step in own)
+    return replace(plan, steps=(*before, *steps), deferred=(), purpose=Purpose(errand=Errand.REINSTALL, machine=name))
+
+
+def _after(step: Step, known: Set[StepId], last: tuple[StepId, ...]) -> Step:
+    """What others have done already is no need of it; what nothing else comes before begins after `last`."""
+    needs = tuple(need for need in step.needs if need in known)
+    return replace(step, needs=needs or last)
 
 
 def _only(score: Score[Rack], name: MachineName, installed: Installed | None) -> Score[Rack]:

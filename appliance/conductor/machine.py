@@ -11,7 +11,7 @@ from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.amend import amended
 from appliance.model.bmc import SystemIdentity
-from appliance.model.cluster import ClusterAction, Member
+from appliance.model.cluster import ClusterAction, ClusterName, Member, PrepareNode
 from appliance.model.hardware import HardwareFacts
 from appliance.model.identity import Bound, Placed, Rung, Standing
 from appliance.model.ids import MachineName, Nonce, RunId
@@ -103,6 +103,7 @@ class MachineState:
     A ramdisk that boots now gets `boot_nonce`; `seed_nonce` is what the installed system will report with, and
     `seed_network` what it will have. `address` is what DHCP gave last.
     `returns`: when it came back to the network's boot server though it was to run from its disk, latest last.
+    `left`: the cluster that it was taken out of, while it holds what it had there.
     `silent`, `strayed`: a reflex has seen that an active machine does not answer, or is not what was installed.
     """
 
@@ -145,6 +146,7 @@ class MachineState:
     bound: Bound | None = None
     disputed: Nonce | None = None
     member: Member | None = None
+    left: ClusterName | None = None
     tpm: Tpm = field(default_factory=Tpm)
 
     @property
@@ -303,7 +305,7 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     if isinstance(action, ClusterAction):
-        return state
+        return amended(state, left=None) if isinstance(action, PrepareNode) else state
     match action:
         case Enrol():
             wanted = amended(state, forgotten=frozenset())
@@ -316,7 +318,7 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Inspect():
             return amended(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
         case WriteImage():
-            state = amended(state, installed=None, facts_current=False, drained=False, member=None)
+            state = amended(state, installed=None, facts_current=False, drained=False, member=None, left=None)
             return amended(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce)
         case WriteSeed(network=network):
             state = _enter(state, Phase.DEPLOYING, now)
@@ -331,7 +333,7 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Drain():
             return _enter(state, Phase.RELEASING, now)
         case Wipe():
-            state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce, member=None)
+            state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce, member=None, left=None)
             return _enter(state, _emptying(errand), now)
         case Rescue():
             return amended(state, boot_nonce=intent.nonce)
@@ -345,8 +347,9 @@ def _installs(state: MachineState, do: RunInstaller, intent: StepIntent, now: fl
     """A step that is taken up again finds the installer where it is, perhaps done: the disk then stays what boots."""
     assert state.attempt is not None  # noqa: S101  the intent made it
     installer = installing.begun(state.installing, do, state.attempt)
-    state = amended(state, installed=None, facts_current=False, drained=False, installing=installer, member=None)
-    nonces = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce, boots_disk=installer.done)
+    state = amended(state, installed=None, facts_current=False, drained=False, installing=installer)
+    state = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce, boots_disk=installer.done)
+    nonces = amended(state, member=None, left=None)
     return _enter(nonces, Phase.DEPLOYING, now)
 
 

@@ -4,15 +4,23 @@ from dataclasses import replace
 from typing import assert_never
 
 from appliance.model.cluster import (
+    BackUpCluster,
     ClusterAction,
     ClusterSpec,
     ConfirmCluster,
+    DrainNode,
+    EndCluster,
     FoundCluster,
     JoinCluster,
     Member,
     NodeRole,
     PrepareNode,
+    RemoveNode,
+    ResetNode,
+    RestoreCluster,
+    UpgradeNode,
 )
+from appliance.model.ids import MachineName
 
 
 def done(do: ClusterAction, member: Member | None, now: float) -> tuple[str, Member | None]:
@@ -26,8 +34,37 @@ def done(do: ClusterAction, member: Member | None, now: float) -> tuple[str, Mem
             return "cluster joined", _member(cluster, role, now)
         case ConfirmCluster():
             return "cluster ready", replace(member, confirmed=True) if member is not None else None
+        case DrainNode():
+            return "node drained", member
+        case ResetNode():
+            return "node reset", member
+        case RemoveNode():
+            return "node removed", member
+        case EndCluster():
+            return "cluster ended", None
+        case BackUpCluster():
+            return "cluster backed up", member
+        case RestoreCluster(cluster=cluster, backup=backup):
+            return "cluster restored", replace(_member(cluster, NodeRole.CONTROL_PLANE, now), restored=backup)
+        case UpgradeNode(cluster=cluster):
+            upgraded = replace(member, cluster=cluster, confirmed=False) if member is not None else None
+            return "node upgraded", upgraded
         case _:
             assert_never(do)
+
+
+def ends(do: ClusterAction, by: MachineName, name: MachineName, member: Member) -> bool:
+    """Whether a step that was `by`'s is the end of this machine's membership."""
+    match do:
+        case RestoreCluster(cluster=cluster):
+            other = name != by and member.role is NodeRole.CONTROL_PLANE
+            return other and cluster.name == member.cluster.name
+        case RemoveNode(cluster=cluster, node=node):
+            return (cluster.name, node) == (member.cluster.name, name)
+        case EndCluster(cluster=cluster):
+            return cluster.name == member.cluster.name
+        case _:
+            return False
 
 
 def _member(cluster: ClusterSpec, role: NodeRole, now: float) -> Member:

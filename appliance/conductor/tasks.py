@@ -6,7 +6,7 @@ from typing import assert_never
 from appliance.conductor.hands import Hands
 from appliance.conductor.runs import Attempt
 from appliance.errors import RefusedError
-from appliance.model.cluster import ConfirmCluster, FoundCluster, JoinCluster, PrepareNode
+from appliance.model.cluster import ClusterAction
 from appliance.model.identity import Bound
 from appliance.plan import (
     BootAgent,
@@ -30,6 +30,9 @@ from images.agent import protocol
 
 async def task_of(hands: Hands, step: Step, attempt: Attempt, reader: Bound | None) -> protocol.Task:
     """`reader` is the agent that is to do it. Raises `RefusedError` where it may not have what the task needs."""
+    no_work = AssertionError(f"{step.id} is no work of the agent's")
+    if isinstance(step.do, ClusterAction):
+        raise no_work
     match step.do:
         case WriteImage(image=image, disk=disk):
             return protocol.WriteImage(
@@ -57,9 +60,7 @@ async def task_of(hands: Hands, step: Step, attempt: Attempt, reader: Bound | No
         case Inspect():
             return protocol.Inspect(id=attempt.task, fence=attempt.fence)
         case Enrol() | BootAgent() | ConfirmShell() | SetPower() | Drain() | Retire() | RunInstaller():
-            raise AssertionError(f"{step.id} is no work of the agent's")
-        case PrepareNode() | FoundCluster() | JoinCluster() | ConfirmCluster():
-            raise AssertionError(f"{step.id} is no work of the agent's")
+            raise no_work
         case _:
             assert_never(step.do)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from appliance.conductor import membership
 from appliance.conductor.goals import Goal, folded
 from appliance.conductor.goals import started as run_of_goal
 from appliance.conductor.machine import MachineState, failed, finished, given, model_of, observed, powered, started
@@ -17,6 +18,7 @@ from appliance.conductor.past import Past
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
 from appliance.inventory.identity import Identities
 from appliance.model.amend import amended
+from appliance.model.cluster import ClusterAction
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.phase import Condition, ConditionKind
@@ -25,6 +27,7 @@ from appliance.plan import (
     Action,
     Plan,
     PlanIndex,
+    Step,
 )
 from appliance.store.records import (
     ApplianceNoted,
@@ -254,6 +257,16 @@ class World:
             run.lose(step, now)
             state = failed(state, step, result.problem, now)
         self.machines[state.name] = state
+        if result.problem is None:
+            self._part(step)
+
+    def _part(self, step: Step) -> None:
+        """A step about a cluster may be about other machines than the one that it is carried out on."""
+        if not isinstance(step.do, ClusterAction):
+            return
+        for name, state in self.machines.items():
+            if state.member is not None and membership.ends(step.do, step.machine, name, state.member):
+                self.machines[name] = amended(state, member=None, left=state.member.cluster.name)
 
     def _send(self, sent: OrderSent, now: float) -> None:
         order = SentOrder(number=sent.number, order=sent.order, at=now)

@@ -5,6 +5,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import quote
 
@@ -13,6 +14,7 @@ import aiohttp
 from appliance.errors import ClusterError, NotFoundError, UnreachableError
 from appliance.kubernetes import objects
 from appliance.kubernetes.csr import Judgement, Request, Ruling
+from appliance.kubernetes.drain import Pod
 from appliance.kubernetes.objects import Access, Node
 from appliance.kubernetes.tokens import JoinToken
 from appliance.model.text import clean
@@ -21,6 +23,9 @@ _SECONDS = 15.0
 _ANSWER_LIMIT = 64 << 20
 _CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _SECRETS = "/api/v1/namespaces/kube-system/secrets"
+_NODES = "/api/v1/nodes"
+_PATCH = {"Content-Type": "application/merge-patch+json"}
+_EVICTION_V1 = 22
 _BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
 
@@ -53,6 +58,20 @@ class Kubernetes(Protocol):
         """Removes a ClusterRoleBinding, if it is there."""
         ...
 
+    async def schedule(self, node: str, *, wanted: bool) -> None:
+        """Whether it takes new pods."""
+        ...
+
+    async def pods_on(self, node: str) -> tuple[Pod, ...]: ...
+
+    async def evict(self, pod: Pod) -> str:
+        """ "" when it was told to go, else why it may not now: mostly because too few would be left."""
+        ...
+
+    async def remove_node(self, node: str) -> None:
+        """If it is there."""
+        ...
+
 
 class Api:
     """At `url`, whose certificate must be of the cluster's own CA. Close it."""
@@ -72,7 +91,7 @@ class Api:
         return "" if status == 200 else clean("; ".join(failing) or f"status {status}", 300)
 
     async def nodes(self) -> tuple[Node, ...]:
-        return tuple(map(objects.node, objects.items(await self._json("GET", "/api/v1/nodes"))))
+        return tuple(map(objects.node, objects.items(await self._json("GET", _NODES))))
 
     async def requests(self) -> tuple[Request, ...]:
         found = map(objects.request, objects.items(await self._json("GET", _CSRS)))
@@ -103,9 +122,37 @@ class Api:
         with suppress(NotFoundError):
             await self._json("DELETE", f"{_BINDINGS}/{quote(binding, safe='')}")
 
+    async def schedule(self, node: str, *, wanted: bool) -> None:
+        path = f"{_NODES}/{quote(node, safe='')}"
+        await self._json("PATCH", path, {"spec": {"unschedulable": None if wanted else True}})
+
+    async def pods_on(self, node: str) -> tuple[Pod, ...]:
+        found = await self._json("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{quote(node, safe='')}")
+        return tuple(map(objects.pod, objects.items(found)))
+
+    async def evict(self, pod: Pod) -> str:
+        path = f"/api/v1/namespaces/{quote(pod.namespace, safe='')}/pods/{quote(pod.name, safe='')}/eviction"
+        version = (
+            "policy/v1" if objects.minor(await self._json("GET", "/version")) >= _EVICTION_V1 else "policy/v1beta1"
+        )
+        about = {"name": pod.name, "namespace": pod.namespace}
+        body = {"apiVersion": version, "kind": "Eviction", "metadata": about}
+        status, answer = await self._ask("POST", path, body)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            return clean(objects.message(answer), 200)
+        if status != HTTPStatus.NOT_FOUND:
+            self._parsed(status, answer, "POST", path)
+        return ""
+
+    async def remove_node(self, node: str) -> None:
+        with suppress(NotFoundError):
+            await self._json("DELETE", f"{_NODES}/{quote(node, safe='')}")
+
     async def _json(self, method: str, path: str, body: Mapping[str, object] | None = None) -> object:
-        status, answer = await self._ask(method, path, body)
-        if status == 404:
+        return self._parsed(*await self._ask(method, path, body), method, path)
+
+    def _parsed(self, status: int, answer: bytes, method: str, path: str) -> object:
+        if status == HTTPStatus.NOT_FOUND:
             raise NotFoundError(f"the cluster has no {path.rpartition('/')[2][:100]}", evidence=path[:200])
         if status >= 300:
             raise ClusterError(
@@ -121,7 +168,10 @@ class Api:
 
     async def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> tuple[int, bytes]:
         try:
-            async with self._session.request(method, self._url + path, json=body, allow_redirects=False) as answer:
+            request = self._session.request(
+                method, self._url + path, json=body, allow_redirects=False, headers=_PATCH if method == "PATCH" else {}
+            )
+            async with request as answer:
                 return answer.status, await _content(answer)
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
             raise ClusterError(

@@ -9,11 +9,21 @@ from dataclasses import replace
 from hashlib import sha256
 from ipaddress import IPv4Address
 
-from appliance.kubernetes import node
+from appliance.kubernetes import life, node
 from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Ticket
 from appliance.kubernetes.kubeadm import SOCKET
 from appliance.kubernetes.version import KubernetesVersion
-from appliance.model.cluster import ClusterSpec, FoundCluster, JoinCluster, NodeRole, PrepareNode, SetRef
+from appliance.model.cluster import (
+    ClusterSpec,
+    FoundCluster,
+    JoinCluster,
+    NodeRole,
+    PrepareNode,
+    ResetNode,
+    RestoreCluster,
+    SetRef,
+    UpgradeNode,
+)
 from appliance.model.codec import to_json
 from appliance.model.ids import MachineName
 from appliance.nodes.job import Act, Download, Job, TextFile, script
@@ -37,9 +47,7 @@ class Kubeadm:
         job = Job(
             name="kubeadm-prepare",
             mark="",
-            downloads=tuple(
-                Download(sha256=one.file.sha256, path=one.path, mode=f"{one.mode:o}") for one in node.fetches(artifacts)
-            ),
+            downloads=_downloads(node.fetches(artifacts)),
             files=_files(node.files(self._cluster(do.cluster))),
             acts=tuple(Act(argv=one.argv, says=_says(one.argv)) for one in node.prepare(artifacts)),
         )
@@ -64,6 +72,42 @@ class Kubeadm:
             files=_files(node.join_files(cluster, member, ticket)),
             acts=(_once("kubeadm-join", join.argv, f"joining {do.cluster.name}"),),
         )
+
+    def reset(self, do: ResetNode, name: MachineName) -> Job:
+        return replace(self.was_reset(do, name), acts=life.leave(self._cluster(do.cluster), name, last=do.last))
+
+    def upgrade(self, do: UpgradeNode, name: MachineName, address: IPv4Address) -> Job:
+        artifacts, member = self._described(do.cluster.set), Member(name=name, address=address, role=do.role)
+        cluster = self._cluster(do.cluster, member)
+        settings = node.begin_files(cluster, member, None) if do.leads else ()
+        return replace(
+            self.upgraded(do, name),
+            downloads=_downloads(life.fetches(artifacts)),
+            files=_files((*node.files(cluster), *settings)),
+            acts=life.upgrade(cluster, artifacts, do.role, leads=do.leads),
+        )
+
+    def restore(self, do: RestoreCluster, name: MachineName, address: IPv4Address) -> Job:
+        """What is restored lies at `life.BACKUP` before."""
+        member = Member(name=name, address=address, role=NodeRole.CONTROL_PLANE)
+        cluster = self._cluster(do.cluster, member)
+        return replace(
+            self.restored(do, name),
+            files=_files(node.begin_files(cluster, member, None)),
+            acts=life.restore(cluster, name, address),
+        )
+
+    def etcd_image(self, cluster: ClusterSpec) -> str:
+        return life.image_of(self._cluster(cluster))
+
+    def was_reset(self, do: ResetNode, name: MachineName) -> Job:
+        return Job(name="kubeadm-reset", mark=_mark(do, name))
+
+    def upgraded(self, do: UpgradeNode, name: MachineName) -> Job:
+        return Job(name="kubeadm-upgrade", mark=_mark(do, name))
+
+    def restored(self, do: RestoreCluster, name: MachineName) -> Job:
+        return Job(name="kubeadm-restore", mark=_mark(do, name))
 
     def founded(self, do: FoundCluster, name: MachineName) -> Job:
         """The job that founds without what it does: its name and mark, to look at it by."""
@@ -94,8 +138,12 @@ class Kubeadm:
         )
 
 
-def _mark(do: FoundCluster | JoinCluster, name: MachineName) -> str:
+def _mark(do: FoundCluster | JoinCluster | ResetNode | UpgradeNode | RestoreCluster, name: MachineName) -> str:
     return sha256(name.encode() + b"\n" + to_json(do)).hexdigest()
+
+
+def _downloads(fetches: Iterable[node.Fetch]) -> tuple[Download, ...]:
+    return tuple(Download(sha256=one.file.sha256, path=one.path, mode=f"{one.mode:o}") for one in fetches)
 
 
 def _files(files: Iterable[node.NodeFile]) -> tuple[TextFile, ...]:
@@ -123,6 +171,7 @@ if [ -e $etc/kubelet.conf ] || [ -e $etc/manifests/etcd.yaml ] || [ -e /var/lib/
     timeout 180 kubeadm reset --force --cri-socket "$socket"
 fi
 mkdir -p "${begun%/*}"
+rm -f "${begun%/*}/kubeadm-reset"
 touch "$begun"
 sync "$begun"
 exec "$@"

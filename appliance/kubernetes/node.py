@@ -144,7 +144,7 @@ def join_files(cluster: Cluster, member: Member, ticket: Ticket) -> tuple[NodeFi
 
 
 def begin(cluster: Cluster) -> tuple[Command, ...]:
-    words = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print", *_lenient(cluster)]
+    words = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print", *lenient(cluster)]
     if sum(member.role is NodeRole.CONTROL_PLANE for member in cluster.members) > 1:
         words.append("--upload-certs")
     if phases := kubeadm.skipped(cluster):
@@ -153,10 +153,10 @@ def begin(cluster: Cluster) -> tuple[Command, ...]:
 
 
 def join(cluster: Cluster) -> tuple[Command, ...]:
-    return (Command(argv=("kubeadm", "join", f"--config={CONFIG}", *_lenient(cluster)), seconds=_CLUSTER_BUDGET),)
+    return (Command(argv=("kubeadm", "join", f"--config={CONFIG}", *lenient(cluster)), seconds=_CLUSTER_BUDGET),)
 
 
-def _lenient(cluster: Cluster) -> tuple[str, ...]:
+def lenient(cluster: Cluster) -> tuple[str, ...]:
     """Some versions pull the image of a name service that is skipped: then a pull that fails is no reason to stop."""
     return () if cluster.has_names else ("--ignore-preflight-errors=ImagePull",)
 

@@ -1,5 +1,6 @@
 """What a Kubernetes API answers, read as values. Pure; whatever a field says is text from elsewhere."""
 
+import json
 from base64 import b64decode
 from binascii import Error as Base64Error
 from collections.abc import Iterator
@@ -9,11 +10,13 @@ from typing import TypeGuard
 
 from appliance.errors import ClusterError
 from appliance.kubernetes.csr import Request
+from appliance.kubernetes.drain import Pod
 from appliance.model.secret import Secret
 from appliance.model.text import clean
 
 _CONTROL_PLANE = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master")
 """The second until Kubernetes 1.24."""
+_MIRROR = "kubernetes.io/config.mirror"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,44 @@ def node(value: object) -> Node:
             raise _strange("a node", value)
 
 
+def pod(value: object) -> Pod:
+    match value:
+        case {"metadata": {"name": str(name), "namespace": str(namespace)} as metadata, "status": status}:
+            annotations, phase = metadata.get("annotations"), status.get("phase") if _is_object(status) else None
+            return Pod(
+                namespace=clean(namespace, 253),
+                name=clean(name, 253),
+                owner=_owner(metadata.get("ownerReferences")),
+                static=_is_object(annotations) and _MIRROR in annotations,
+                ended=phase in {"Succeeded", "Failed"},
+                leaving="deletionTimestamp" in metadata,
+            )
+        case _:
+            raise _strange("a pod", value)
+
+
+def minor(value: object) -> int:
+    """Of the server's version, from `/version`."""
+    match value:
+        case {"minor": str(text)} if text.rstrip("+").isdecimal():
+            return int(text.rstrip("+"))
+        case _:
+            raise _strange("its version", value)
+
+
+def message(answer: bytes) -> str:
+    """Of a Status, which is what the API refuses with."""
+    try:
+        value: object = json.loads(answer)
+    except ValueError:
+        value = None
+    match value:
+        case {"message": str(text)}:
+            return text
+        case _:
+            return answer[:200].decode(errors="replace")
+
+
 def request(value: object) -> Request | None:
     """None where it was decided on already."""
     match value:
@@ -105,6 +146,14 @@ def _ready(status: dict[str, object]) -> tuple[bool, str]:
             case {"type": "Ready", "message": str(message)}:
                 return False, clean(message, 200)
     return False, "its kubelet has not reported yet"
+
+
+def _owner(references: object) -> str:
+    for reference in _list(references):
+        match reference:
+            case {"controller": True, "kind": str(kind)}:
+                return clean(kind, 80)
+    return ""
 
 
 def _labels(value: object) -> dict[str, object]:

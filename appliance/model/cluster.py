@@ -71,12 +71,14 @@ class ClusterSpec:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """As what a machine belongs to a cluster since `since` (seconds since the epoch). `confirmed`: the cluster said
-    of all its nodes that they are ready; noted with the control plane that was asked."""
+    of all its nodes that they are ready; noted with the control plane that was asked. `restored` is the name of the
+    backup that the cluster came back from, noted where that was done."""
 
     cluster: ClusterSpec
     role: NodeRole
     since: float
     confirmed: bool = False
+    restored: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,4 +114,69 @@ class ConfirmCluster:
     action: Literal["confirm-cluster"] = "confirm-cluster"
 
 
-ClusterAction = PrepareNode | FoundCluster | JoinCluster | ConfirmCluster
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainNode:
+    """`node` takes nothing new, and what runs there has moved, or ended where nothing wants it elsewhere."""
+
+    cluster: ClusterSpec
+    node: MachineName
+    action: Literal["drain-node"] = "drain-node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetNode:
+    """The machine leaves its cluster by itself: its part of the cluster's memory, its keys, its pods. `last`: nobody
+    stays behind who could do without it."""
+
+    cluster: ClusterSpec
+    last: bool = False
+    action: Literal["reset-node"] = "reset-node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveNode:
+    """The cluster knows `node` no more, whether that machine can say anything or not."""
+
+    cluster: ClusterSpec
+    node: MachineName
+    action: Literal["remove-node"] = "remove-node"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndCluster:
+    """Nothing of the cluster is kept but its last backups: access, tokens, what led to its endpoint."""
+
+    cluster: ClusterSpec
+    action: Literal["end-cluster"] = "end-cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackUpCluster:
+    """The appliance holds a backup that is younger than an hour."""
+
+    cluster: ClusterSpec
+    action: Literal["back-up-cluster"] = "back-up-cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreCluster:
+    """The machine is the cluster's only control plane, with what the backup remembers. `backup` is its name."""
+
+    cluster: ClusterSpec
+    backup: str
+    action: Literal["restore-cluster"] = "restore-cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpgradeNode:
+    """`cluster` has the new version. `leads`: the cluster's own settings are changed with this one."""
+
+    cluster: ClusterSpec
+    role: NodeRole
+    leads: bool = False
+    action: Literal["upgrade-node"] = "upgrade-node"
+
+
+Forming = PrepareNode | FoundCluster | JoinCluster | ConfirmCluster
+Living = DrainNode | ResetNode | RemoveNode | EndCluster | BackUpCluster | RestoreCluster | UpgradeNode
+ClusterAction = Forming | Living

@@ -133,4 +133,46 @@ STEPS: dict[str, StepRule] = {
         evidence="the API answers at the cluster's endpoint; every node is ready, in its version and role",
         costs=Cost.NOTHING,
     ),
+    "drain-node": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the cluster's API answers; a node that does not answer has nothing left to drain",
+        evidence="the cluster's word that the node takes nothing new, and that nothing runs there which could move",
+        costs=Cost.NOTHING,
+    ),
+    "reset-node": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="the node is drained",
+        evidence="the node's own word that no key and no memory of the cluster is left on it",
+        costs=Cost.NOTHING,
+    ),
+    "remove-node": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="another control plane has the cluster's keys and answers",
+        evidence="neither the cluster nor its etcd lists the node",
+        costs=Cost.NOTHING,
+    ),
+    "end-cluster": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="every node was reset",
+        evidence="access, tokens and what led to the endpoint looked for and not found",
+        costs=Cost.NOTHING,
+    ),
+    "back-up-cluster": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="a control plane answers",
+        evidence="a backup younger than an hour on the appliance: its revision, size and SHA-256, read back",
+        costs=Cost.NOTHING,
+    ),
+    "restore-cluster": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="every other control plane was reset; the backup proves itself",
+        evidence="the API answers, and its etcd has this one member and at least the backup's revision",
+        costs=Cost.UPLINK,
+    ),
+    "upgrade-node": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the node is drained; a backup is young; the set's files and images are at hand, each by its hash",
+        evidence="the cluster's word that the node is ready in the new version and takes pods again",
+        costs=Cost.UPLINK,
+    ),
 }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
-from typing import Protocol
+from typing import Protocol, assert_never
 
 from appliance.capabilities import BareMachines, ContainerRegistry, LoadBalancer, NameService, Shell
 from appliance.errors import PlanError
@@ -18,10 +18,22 @@ from appliance.model.cluster import (
     JoinCluster,
     NodeRole,
     PrepareNode,
+    RestoreCluster,
     SetRef,
 )
 from appliance.model.ids import MachineName, StepId
 from appliance.plan import Deferred, Plan, Step
+from appliance.scores.cluster_life import (
+    check_upgrade,
+    departures,
+    is_gone,
+    is_plane,
+    is_restored,
+    members,
+    removals,
+    reset,
+    upgrades,
+)
 from appliance.scores.install_linux import NAME as INSTALL
 from appliance.scores.score import Move, chain, step_id
 
@@ -30,6 +42,7 @@ PREPARE_SECONDS = 1800.0
 FOUND_SECONDS = 1800.0  # a slow machine starts a control plane in many minutes
 JOIN_SECONDS = 1800.0
 CONFIRM_SECONDS = 1200.0
+RESTORE_SECONDS = 1800.0
 PODS, SERVICES = IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/16")
 
 
@@ -40,7 +53,8 @@ class ClusterNeeds(BareMachines, NameService, ContainerRegistry, LoadBalancer, S
 class KubernetesCluster:
     """`set` names an artifact set (`kubeadm-v1.20.2-amd64`), `endpoint` is where the API answers, whichever control
     plane runs: None for the site's balancer. `control_planes` and `workers` are a role of the topology, or machines by
-    name. A machine that belongs to the cluster already is left alone."""
+    name. A machine that belongs to the cluster already is left alone, one that is named no more is taken out.
+    `restore` names a backup that the cluster is to have come back from."""
 
     cluster: str
     set: str
@@ -50,6 +64,7 @@ class KubernetesCluster:
     pods: IPv4Network = PODS
     services: IPv4Network = SERVICES
     names: tuple[str, ...] = ()
+    restore: str = ""
     name: str = field(default=NAME, init=False)
 
     def plan(self, site: ClusterNeeds, inventory: Inventory) -> Plan:
@@ -60,7 +75,11 @@ class KubernetesCluster:
         if not servers or unknown:
             return Plan(site=self.name, deferred=(Deferred(score=self.name, reason=_waits(self.cluster, unknown)),))
         _check(spec, servers, agents)
-        return Plan(site=self.name, steps=_steps(spec, servers, agents))
+        wanted = {record.name for record in (*servers, *agents)}
+        if self.restore and not any(is_restored(record, self.restore) for record in servers):
+            return Plan(site=self.name, steps=_restoring(spec, servers, agents, self.restore))
+        leavers = [one for one in members(spec.name, site, inventory) if one.name not in wanted]
+        return Plan(site=self.name, steps=_steps(spec, servers, agents, leavers))
 
     def _spec(self, site: ClusterNeeds, inventory: Inventory) -> ClusterSpec:
         place = inventory.registry
@@ -141,27 +160,56 @@ def _check_member(spec: ClusterSpec, record: MachineRecord) -> None:
             f"{record.name} belongs to the cluster {has.name}",
             next_action=f"take it out of one of the two; {spec.name} gets it when it is free",
         )
-    if has.set != spec.set:
-        raise PlanError(
-            f"{record.name} runs {has.set.engine} {has.set.version}; {spec.set.version} is wanted",
-            next_action="state the version that the cluster has: there is no plan yet that upgrades one",
-        )
+    check_upgrade(record.name, has.set, spec.set)
 
 
-def _steps(spec: ClusterSpec, servers: Sequence[MachineRecord], agents: Sequence[MachineRecord]) -> tuple[Step, ...]:
-    """Control planes join one after the other: a quorum takes one new member at a time."""
-    founder = next((record for record in servers if record.member is not None), servers[0])
-    found = _chain(spec, founder, NodeRole.CONTROL_PLANE, FoundCluster(cluster=spec), FOUND_SECONDS)
-    steps, latest = list(found), tuple(step.id for step in found[-1:])
+def _steps(
+    spec: ClusterSpec,
+    servers: Sequence[MachineRecord],
+    agents: Sequence[MachineRecord],
+    leavers: Sequence[MachineRecord],
+) -> tuple[Step, ...]:
+    """Who is dead is taken out before anybody comes in, who lives leaves after: the cluster is never smaller than it
+    has to be. Control planes change one after the other: a quorum takes one change at a time."""
+    planes = [record for record in (*servers, *leavers) if is_plane(record)]
+    speaker = next((record for record in servers if record.member is not None), servers[0])
+    steps = list(removals(leavers, planes, speaker.name))
+    latest = tuple(step.id for step in steps)
+    if not planes:
+        steps += _chain(spec, speaker, NodeRole.CONTROL_PLANE, FoundCluster(cluster=spec), FOUND_SECONDS)
+        latest = tuple(step.id for step in steps[-1:])
+    upgraded = upgrades(spec, servers, agents)
+    steps += (replace(step, needs=(*step.needs, *latest)) for step in upgraded)
+    latest = tuple(step.id for step in upgraded[-1:]) or latest
+    ready = latest
     for record in servers:
-        if record is not founder:
+        if record.member is None and (planes or record is not speaker):
             joined = _join(spec, record, NodeRole.CONTROL_PLANE, latest)
             steps += joined
-            latest = tuple(step.id for step in joined[-1:]) or latest
+            latest = tuple(step.id for step in joined[-1:])
     for record in agents:
-        steps += _join(spec, record, NodeRole.WORKER, tuple(step.id for step in found[-1:]))
-    is_confirmed = founder.member is not None and founder.member.confirmed
-    return (*steps, *(() if is_confirmed and not steps else _confirm(spec, founder, (*servers, *agents), steps)))
+        steps += _join(spec, record, NodeRole.WORKER, ready)
+    steps += departures(leavers, tuple(step.id for step in steps if isinstance(step.do, JoinCluster)))
+    is_confirmed = speaker.member is not None and speaker.member.confirmed
+    return (*steps, *(() if is_confirmed and not steps else _confirm(spec, speaker, (*servers, *agents), steps)))
+
+
+def _restoring(
+    spec: ClusterSpec, servers: Sequence[MachineRecord], agents: Sequence[MachineRecord], backup: str
+) -> tuple[Step, ...]:
+    """On a control plane that is one, if there is any; the others come in again, as if for the first time."""
+    first = next((record for record in servers if record.member is not None and not is_gone(record)), servers[0])
+    others = [record for record in servers if record is not first]
+    steps = [step for record in others if record.member is not None and not is_gone(record) for step in reset(record)]
+    do = RestoreCluster(cluster=spec, backup=backup)
+    restored = _chain(spec, first, NodeRole.CONTROL_PLANE, do, RESTORE_SECONDS)
+    before = tuple(step.id for step in steps)
+    steps += (replace(step, needs=(*step.needs, *before)) for step in restored)
+    latest = (steps[-1].id,)
+    for record in others:
+        steps += _join(spec, replace(record, member=None), NodeRole.CONTROL_PLANE, latest)
+        latest = (steps[-1].id,)
+    return (*steps, *_confirm(spec, first, (*servers, *agents), steps))
 
 
 def _join(spec: ClusterSpec, record: MachineRecord, role: NodeRole, after: tuple[StepId, ...]) -> tuple[Step, ...]:
@@ -172,12 +220,16 @@ def _join(spec: ClusterSpec, record: MachineRecord, role: NodeRole, after: tuple
 
 
 def _chain(
-    spec: ClusterSpec, record: MachineRecord, role: NodeRole, last: FoundCluster | JoinCluster, seconds: float
+    spec: ClusterSpec,
+    record: MachineRecord,
+    role: NodeRole,
+    last: FoundCluster | JoinCluster | RestoreCluster,
+    seconds: float,
 ) -> tuple[Step, ...]:
-    if record.member is not None:
+    if record.member is not None and not isinstance(last, RestoreCluster):
         return ()
     name, version = record.name, f"{spec.set.engine} {spec.set.version}"
-    does = f"found the cluster {spec.name} on {name}" if isinstance(last, FoundCluster) else _joins(spec, name, role)
+    does = _does(spec, name, last)
     prepare = Move(
         do=PrepareNode(cluster=spec, role=role), summary=f"prepare {name} for {version}", budget=PREPARE_SECONDS
     )
@@ -186,8 +238,16 @@ def _chain(
     return (replace(first, needs=(installed,)), *others)
 
 
-def _joins(spec: ClusterSpec, name: MachineName, role: NodeRole) -> str:
-    return f"join {name} to the cluster {spec.name} as {role.value}"
+def _does(spec: ClusterSpec, name: MachineName, do: FoundCluster | JoinCluster | RestoreCluster) -> str:
+    match do:
+        case FoundCluster():
+            return f"found the cluster {spec.name} on {name}"
+        case JoinCluster(role=role):
+            return f"join {name} to the cluster {spec.name} as {role.value}"
+        case RestoreCluster(backup=backup):
+            return f"restore the cluster {spec.name} on {name} from its backup {backup}: what came later is lost"
+        case _:
+            assert_never(do)
 
 
 def _confirm(

@@ -29,11 +29,12 @@ RETIRE_SECONDS = 600.0
 class ErrandNeeds(BareMachines, PowerControl, BootOverride, NetworkBoot, Shell, Draining, Protocol): ...
 
 
-def wipe(site: ErrandNeeds, record: MachineRecord, level: WipeLevel) -> Plan:
+def wipe(site: ErrandNeeds, record: MachineRecord, level: WipeLevel, before: tuple[Move, ...] = ()) -> Plan:
+    """`before` is its way out of whatever counts on it."""
     errand = Errand.ERASE if level is WipeLevel.ERASE else Errand.WIPE
     if not record.facts_current:
-        return _look(site, record, errand, (), "they are wiped when they have been read")
-    moves = (boot_agent(record.name), *_wipes(record, level), inspect(record.name))
+        return _look(site, record, errand, before, "they are wiped when they have been read")
+    moves = (*before, boot_agent(record.name), *_wipes(record, level), inspect(record.name))
     return _plan(site, record, errand, moves)
 
 
@@ -48,10 +49,11 @@ def rescue(site: ErrandNeeds, record: MachineRecord) -> Plan:
     return _plan(site, record, Errand.RESCUE, (boot_agent(record.name), move))
 
 
-def decommission(site: ErrandNeeds, record: MachineRecord) -> Plan:
-    """Drained, every byte of its disks erased, and forgotten by the services. A machine of which no disk was ever seen
-    is looked at first."""
-    drains = () if record.drained or record.installed is None else tuple(_drain(site, record.name))
+def decommission(site: ErrandNeeds, record: MachineRecord, before: tuple[Move, ...] = ()) -> Plan:
+    """Out of whatever counts on it (`before`), drained, every byte of its disks erased, and forgotten by the services.
+    A machine of which no disk was ever seen is looked at first."""
+    hook = () if record.drained or record.installed is None else tuple(_drain(site, record.name))
+    drains = (*before, *hook)
     if not record.facts_current:
         return _look(site, record, Errand.DECOMMISSION, drains, "they are erased when they have been read")
     retire = Move(
@@ -69,11 +71,11 @@ def _look(site: ErrandNeeds, record: MachineRecord, errand: Errand, before: tupl
     return replace(plan, deferred=(Deferred(score=errand.value, reason=reason),))
 
 
-def reinstall_first(site: ErrandNeeds, record: MachineRecord) -> Plan | None:
+def reinstall_first(site: ErrandNeeds, record: MachineRecord, before: tuple[Move, ...] = ()) -> Plan | None:
     """None when what is on the disks is known; the installation itself is the site program's."""
     if record.facts_current:
         return None
-    return _look(site, record, Errand.REINSTALL, (), "it is installed when they have been read")
+    return _look(site, record, Errand.REINSTALL, before, "it is installed when they have been read")
 
 
 def _plan(site: ErrandNeeds, record: MachineRecord, errand: Errand, moves: tuple[Move, ...]) -> Plan:

@@ -10,6 +10,7 @@ from appliance.model.cluster import ClusterName
 from appliance.model.codec import from_json, to_json
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
+from appliance.ports import Rng
 from appliance.store.secrets import SecretFile
 
 
@@ -23,12 +24,13 @@ class Issued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """`key` in the clear: this is what the file seals."""
+    """`key` and `seal` in the clear: this is what the file seals."""
 
     ca: str = ""
     certificate: str = ""
     key: str = field(default="", repr=False)
     tokens: Mapping[MachineName, Issued] = field(default_factory=dict)
+    seal: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,17 @@ class ClusterKeys:
         tokens = {name: one for name, one in self._of(cluster).tokens.items() if name != machine}
         self._save(cluster, replace(self._of(cluster), tokens=tokens))
 
+    def seal(self, cluster: ClusterName, rng: Rng) -> Secret:
+        """What its backups are sealed with, made at the first."""
+        kept = self._of(cluster)
+        if not kept.seal:
+            kept = replace(kept, seal=rng.token(32))
+            self._save(cluster, kept)
+        return Secret(kept.seal)
+
     def forget(self, cluster: ClusterName) -> None:
-        self._write({name: kept for name, kept in self._book.clusters.items() if name != cluster})
+        """All but what opens its backups."""
+        self._save(cluster, _Kept(seal=self._of(cluster).seal))
 
     def _of(self, cluster: ClusterName) -> _Kept:
         return self._book.clusters.get(cluster) or _Kept()

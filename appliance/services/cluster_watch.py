@@ -14,8 +14,8 @@ from appliance.model.cluster import ClusterName, ClusterSpec
 from appliance.model.ids import MachineName
 from appliance.model.text import clean
 from appliance.ports import Clock
+from appliance.services.cluster_hold import Opened, url_of
 from appliance.services.cluster_keys import ClusterKeys
-from appliance.services.clusters import Opened, url_of
 from appliance.store.records import ClusterNoted
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class ClusterWatch:
         """Forever. A cluster that is slow to answer keeps no other waiting longer than one look."""
         while True:
             await self._clock.sleep(_EVERY)
-            await asyncio.gather(*(self._look(cluster) for cluster in self._clusters().values()))
+            await asyncio.gather(*(self._look(cluster) for cluster in self.clusters().values()))
 
     async def _look(self, cluster: ClusterSpec) -> None:
         """What nobody has thought of ends this look, and not the watch: certificates run out without it."""
@@ -53,6 +53,8 @@ class ClusterWatch:
             async with self._connect(url_of(cluster), access) as api:
                 for request in await api.requests():
                     await self._decide(cluster, api, request)
+                for node in await api.nodes():
+                    await self._turn_away(cluster, api, node.name)
         except InnervateError as error:
             self._tell_silence(cluster.name, str(error))
         else:
@@ -69,7 +71,16 @@ class ClusterWatch:
         text = f"{cluster.name}: certificate {asked} {verb}: {judgement.why}"
         self._memory.note(ClusterNoted(cluster=cluster.name, text=text, refused=refused))
 
-    def _clusters(self) -> Mapping[ClusterName, ClusterSpec]:
+    async def _turn_away(self, cluster: ClusterSpec, api: Kubernetes, name: str) -> None:
+        """A machine that was taken out and comes back by itself, with what it had kept."""
+        if self._memory.world.machine(MachineName(name)).left != cluster.name:
+            return
+        await api.remove_node(name)
+        text = f"{cluster.name}: {clean(name, _NAME)} came back and is no member any more: removed again; wipe it"
+        self._memory.note(ClusterNoted(cluster=cluster.name, text=text, refused=True))
+
+    def clusters(self) -> Mapping[ClusterName, ClusterSpec]:
+        """Those that have members."""
         members = (state.member for state in self._memory.world.machines.values())
         return {member.cluster.name: member.cluster for member in members if member is not None}
 

@@ -1,5 +1,6 @@
 """Clusters as the daemon wires them: the conductor's hands for their steps, and who stands by them afterwards."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,15 +13,20 @@ from appliance.kubernetes.api import Api, Kubernetes
 from appliance.kubernetes.engine import Kubeadm
 from appliance.kubernetes.objects import Access
 from appliance.model.balancer import Backend, HttpsCheck, Listener
-from appliance.model.cluster import API_PORT, ClusterSpec, NodeRole
+from appliance.model.cluster import API_PORT, ClusterName, ClusterSpec, NodeRole
 from appliance.model.ids import MachineName
 from appliance.ports import Clock, Rng
 from appliance.services.balancer import BalancerDesk
+from appliance.services.cluster_backups import ClusterBackups
+from appliance.services.cluster_hold import Around, Hold, NodeShells
 from appliance.services.cluster_keys import ClusterKeys
+from appliance.services.cluster_life import ClusterLife
 from appliance.services.cluster_watch import ClusterWatch
-from appliance.services.clusters import Around, ClusterDesk, NodeShells
+from appliance.services.clusters import ClusterDesk
 from appliance.services.sets import SetDesk
 from appliance.services.supplies import Supplies
+from appliance.store.cluster_backups import BackupShelf
+from appliance.store.records import ClusterNoted
 from appliance.store.secrets import SecretFile
 
 
@@ -36,7 +42,8 @@ async def connect(url: str, access: Access) -> AsyncIterator[Kubernetes]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What clusters stand on. `files` is the URL below which nodes get what `lend` offers, by SHA-256; `domain` is that
-    of their names, `user` whom the appliance enters them as. `balancer` is None where the control planes have it."""
+    of their names, `user` whom the appliance enters them as. `balancer` is None where the control planes have it.
+    `backups` is the folder for those of clusters."""
 
     memory: Memory
     sets: SetDesk
@@ -46,17 +53,30 @@ class Ground:
     user: str
     domain: str
     balancer: BalancerDesk | None
+    backups: Path
     clock: Clock
     rng: Rng
 
 
-def clustering(ground: Ground, secrets: SecretFile) -> tuple[ClusterDesk, ClusterWatch]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clustering:
+    desk: ClusterDesk
+    watch: ClusterWatch
+    backups: ClusterBackups
+
+    async def stand_by(self) -> None:
+        """Forever."""
+        await asyncio.gather(self.watch.run(), self.backups.run(lambda: self.watch.clusters().values()))
+
+
+def clustering(ground: Ground, secrets: SecretFile) -> Clustering:
     """Raises `MachineryError` where the clusters' keys cannot be read."""
     supplies, keys = Supplies(ground.sets, ground.lend), ClusterKeys(secrets)
     engine = Kubeadm(supplies.described, lambda: supplies.authority)
     around = Around(
         machine=ground.memory.world.machine,
-        planes=lambda cluster: _control_planes(ground.memory, cluster),
+        planes=lambda cluster: _members(ground.memory, cluster, NodeRole.CONTROL_PLANE),
+        workers=lambda cluster: _members(ground.memory, cluster, NodeRole.WORKER),
         shells=ground.shells,
         user=ground.user,
         files=ground.files,
@@ -65,24 +85,34 @@ def clustering(ground: Ground, secrets: SecretFile) -> tuple[ClusterDesk, Cluste
         clock=ground.clock,
         rng=ground.rng,
     )
+    hold = Hold(keys, around)
+    backups = ClusterBackups(BackupShelf(ground.backups), hold, engine.etcd_image, partial(_tell, ground.memory))
     watch = ClusterWatch(ground.memory, keys, connect, ground.domain, ground.clock)
-    return ClusterDesk(engine, supplies, keys, around), watch
+    desk = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
+    return Clustering(desk=desk, watch=watch, backups=backups)
 
 
-def _control_planes(memory: Memory, cluster: ClusterSpec) -> Sequence[MachineName]:
-    """The oldest has had all of the cluster's keys for longest."""
-    planes = {
+def _tell(memory: Memory, cluster: ClusterName, text: str) -> None:
+    memory.note(ClusterNoted(cluster=cluster, text=text, refused=False))
+
+
+def _members(memory: Memory, cluster: ClusterSpec, role: NodeRole) -> Sequence[MachineName]:
+    """The oldest first: of control planes, it has had all of the cluster's keys for longest."""
+    found = {
         name: member.since
         for name, state in memory.world.machines.items()
         if (member := state.member) is not None
-        if member.cluster.name == cluster.name and member.role is NodeRole.CONTROL_PLANE
+        if member.cluster.name == cluster.name and member.role is role
     }
-    return sorted(planes, key=lambda name: (planes[name], name))
+    return sorted(found, key=lambda name: (found[name], name))
 
 
 async def _lead(balancer: BalancerDesk | None, cluster: ClusterSpec, planes: Mapping[MachineName, IPv4Address]) -> None:
     """An endpoint that is not the balancer's is somebody else's to lead."""
     if balancer is None or balancer.address != cluster.endpoint:
+        return
+    if not planes:
+        await balancer.want(cluster.name, ())
         return
     backends = tuple(Backend(name=name, address=address, port=API_PORT) for name, address in planes.items())
     listener = Listener(name=f"{cluster.name}-api", port=API_PORT, backends=backends, check=HttpsCheck())

@@ -13,6 +13,7 @@ from paramiko.pkey import UnknownKeyType
 from appliance.errors import MachineryError, ShellError, UnreachableError
 from appliance.model.secret import Secret
 from appliance.model.text import clean
+from appliance.ports import Sink, Source
 from images.errors import ImagesError
 from images.ports import Processes
 from images.processes import check
@@ -20,6 +21,7 @@ from images.processes import check
 _CONNECT = 15.0
 _COMMAND = 60.0
 _OUTPUT = 64 << 10
+_PIECE = 256 << 10
 
 
 def ensure_key(path: Path, processes: Processes) -> str:
@@ -66,19 +68,47 @@ class SshShells:
                 given.write(fed.reveal())
                 given.channel.shutdown_write()
                 text = output.read(_OUTPUT).decode(errors="replace").strip()
-                # recv_exit_status has no timeout, and a host that never tells would keep this thread for good.
-                if not output.channel.status_event.wait(_COMMAND):
-                    raise TimeoutError(f"{shlex.join(argv)} did not end within {_COMMAND:.0f} s")
-                status = output.channel.recv_exit_status()
+                status = _status(output.channel, argv)
             except (paramiko.SSHException, OSError) as error:
                 raise _unreachable(address, error) from error
         if status != 0:
-            raise ShellError(
-                f"{shlex.join(argv)} ended with status {status}",
-                evidence=clean(text, 300),
-                next_action="enter the machine with innervate ssh and run it by hand",
-            )
+            raise _refused(argv, status, text)
         return text
+
+    def pull(
+        self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...], out: Sink
+    ) -> None:
+        """Whatever the command prints, piece by piece."""
+        with paramiko.SSHClient() as client:
+            self._connect(client, address, user, host_keys)
+            try:
+                given, output, _ = client.exec_command(shlex.join(argv), timeout=_COMMAND)
+                given.channel.shutdown_write()
+                while piece := output.read(_PIECE):
+                    out.write(piece)
+                status = _status(output.channel, argv)
+            except (paramiko.SSHException, OSError) as error:
+                raise _unreachable(address, error) from error
+        if status != 0:
+            raise _refused(argv, status, "what it printed was taken away")
+
+    def push(
+        self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...], source: Source
+    ) -> None:
+        """All of `source` is the command's standard input."""
+        with paramiko.SSHClient() as client:
+            self._connect(client, address, user, host_keys)
+            try:
+                given, output, _ = client.exec_command(shlex.join(argv), timeout=_COMMAND)
+                while piece := source.read(_PIECE):
+                    given.channel.sendall(piece)
+                given.channel.shutdown_write()
+                text = output.read(_OUTPUT).decode(errors="replace").strip()
+                status = _status(output.channel, argv)
+            except (paramiko.SSHException, OSError) as error:
+                raise _unreachable(address, error) from error
+        if status != 0:
+            raise _refused(argv, status, text)
 
     def _connect(self, client: paramiko.SSHClient, address: IPv4Address, user: str, host_keys: tuple[str, ...]) -> None:
         for key in _usable(host_keys):
@@ -112,6 +142,21 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         raise _stranger(hostname, f"{key.get_name()} {key.fingerprint}")
+
+
+def _status(channel: paramiko.Channel, argv: tuple[str, ...]) -> int:
+    """recv_exit_status has no timeout, and a host that never tells would keep this thread for good."""
+    if not channel.status_event.wait(_COMMAND):
+        raise TimeoutError(f"{shlex.join(argv)} did not end within {_COMMAND:.0f} s")
+    return channel.recv_exit_status()
+
+
+def _refused(argv: tuple[str, ...], status: int, text: str) -> ShellError:
+    return ShellError(
+        f"{shlex.join(argv)} ended with status {status}",
+        evidence=clean(text, 300),
+        next_action="enter the machine with innervate ssh and run it by hand",
+    )
 
 
 def _stranger(address: str, evidence: str) -> ShellError:

@@ -4,7 +4,7 @@
 |---|---|
 | kube-apiserver, kube-controller-manager, kube-scheduler | the program |
 | kube-proxy | the program, and iptables and conntrack of the suite that nodes have: both change the same rules |
-| etcd | Debian 12's etcd-server: 3.4, which this Kubernetes was made for |
+| etcd | Debian 12's etcd-server and its tools: 3.4, which this Kubernetes was made for |
 | pause | catatonit, which waits and reaps as the original does |
 """
 
@@ -28,7 +28,7 @@ CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 _BIN = "usr/local/bin"
 _PATH = "/usr/local/bin:/usr/sbin:/usr/bin"
 _ETCD_SUITE = binaries.SUITE
-_ETCD = ("etcd-server", "libc6")
+_ETCD = ("etcd-client", "etcd-server", "libc6")
 _PROXY = (
     "conntrack",
     "iptables",

@@ -24,7 +24,7 @@ from appliance.conductor.runs import RunStatus
 from appliance.inventory.model import Installed, Inventory
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.ids import ImageName, MachineName, RunId
-from appliance.model.phase import Phase
+from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.secret import Secret
 from appliance.model.set_views import SetImportRequest, WorkState
 from appliance.model.site import BootNetwork, Server, ShellAccess
@@ -34,6 +34,7 @@ from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
 from appliance.scores.cluster import KubernetesCluster
+from appliance.scores.cluster_life import NoCluster
 from appliance.services import clustering
 from appliance.services.balancer import BalancerDesk
 from appliance.services.sets import SetDesk
@@ -95,7 +96,7 @@ class Life:
     def __init__(self, memory: Memory, sets: SetDesk, rack: ClusterRack, hands: Hands) -> None:
         self.memory, self.sets, self.rack, self.hands = memory, sets, rack, hands
 
-    def plan(self, score: KubernetesCluster) -> Plan:
+    def plan(self, score: KubernetesCluster | NoCluster) -> Plan:
         world = self.memory.world
         inventory = Inventory(
             machines={name: state.record for name, state in world.machines.items()},
@@ -129,8 +130,11 @@ class Life:
 
 
 @asynccontextmanager
-async def living(ground: Ground, machines: tuple[Node, ...], lent: Lent) -> AsyncIterator[Life]:
-    """Its state is in `ground.folder`; what is installed on machines it is told, as no BMC is there to be asked."""
+async def living(
+    ground: Ground, machines: tuple[Node, ...], lent: Lent, silent: frozenset[str] = frozenset()
+) -> AsyncIterator[Life]:
+    """`silent` are those machines of which it is known that they do not answer. Its state is in `ground.folder`; what
+    is installed on machines it is told, as no BMC is there to be asked."""
     state, clock = ground.folder / "state", SystemClock()
     async with AsyncExitStack() as closing:
         log = Log(state / "records.db", clock)
@@ -138,7 +142,7 @@ async def living(ground: Ground, machines: tuple[Node, ...], lent: Lent) -> Asyn
         memory = Memory(log)
         memory.open()
         for machine in machines:
-            told(memory, ground, machine)
+            told(memory, ground, machine, silent=machine.name in silent)
         registry = _registry(state)
         works = [asyncio.create_task(keeper.run()) for keeper in registry.keepers(HostChildren())]
         closing.push_async_callback(_over, works)
@@ -158,10 +162,11 @@ async def living(ground: Ground, machines: tuple[Node, ...], lent: Lent) -> Asyn
             user="root",
             domain=DOMAIN,
             balancer=_balancer(state, rack, closing),
+            backups=state / "clusters",
             clock=clock,
             rng=SystemRng(),
         )
-        desk, watch = clustering.clustering(stands, secrets)
+        made = clustering.clustering(stands, secrets)
         hands = Hands(
             memory=memory,
             clock=clock,
@@ -171,20 +176,23 @@ async def living(ground: Ground, machines: tuple[Node, ...], lent: Lent) -> Asyn
             bmc_of=_no_bmc,
             traces=_Nobody(),
             waiting=Waiting(),
-            clusters=desk,
+            clusters=made.desk,
         )
         conductor = asyncio.create_task(Conductor(hands, carry_out, SystemRng()).run())
-        closing.push_async_callback(_over, [conductor, asyncio.create_task(watch.run())])
+        closing.push_async_callback(_over, [conductor, asyncio.create_task(made.stand_by())])
         yield Life(memory, sets, rack, hands)
 
 
-def told(memory: Memory, ground: Ground, machine: Node) -> None:
+def told(memory: Memory, ground: Ground, machine: Node, *, silent: bool) -> None:
     name = MachineName(machine.name)
     installed = Installed(
         image=IMAGE, hostname=name, address=machine.address, host_keys=(ground.host_key,), confirmed=True
     )
     before = memory.world.machine(name)
-    memory.world.machines[name] = replace(before, phase=Phase.ACTIVE, since=1.0, facts=FACTS, installed=installed)
+    why = Condition(kind=ConditionKind.UNREACHABLE, since=1.0, reason="it does not answer") if silent else None
+    memory.world.machines[name] = replace(
+        before, phase=Phase.ACTIVE, since=1.0, facts=FACTS, installed=installed, silent=why
+    )
 
 
 async def imported(sets: SetDesk, name: str) -> None:

@@ -11,7 +11,7 @@ from appliance.conductor.handlers.installer import run_installer
 from appliance.conductor.handlers.power import set_power
 from appliance.conductor.handlers.release import drain, retire
 from appliance.conductor.handlers.shell import confirm
-from appliance.model.cluster import ConfirmCluster, FoundCluster, JoinCluster, PrepareNode
+from appliance.model.cluster import ClusterAction
 from appliance.plan import (
     BootAgent,
     BootDisk,
@@ -30,6 +30,8 @@ from appliance.plan import (
 
 
 def decide(view: View, now: float) -> Decision:
+    if isinstance(view.step.do, ClusterAction):
+        return cluster_step(view, now)
     match view.step.do:
         case Enrol():
             return enrol(view)
@@ -51,7 +53,5 @@ def decide(view: View, now: float) -> Decision:
             return drain(view, do, now)
         case Retire():
             return retire(view, now)
-        case PrepareNode() | FoundCluster() | JoinCluster() | ConfirmCluster():
-            return cluster_step(view, now)
         case _:
             assert_never(view.step.do)

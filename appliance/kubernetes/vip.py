@@ -38,7 +38,6 @@ vrrp_instance api {{
     virtual_router_id {router}
     priority 100
     advert_int 0.5
-    unicast_src_ip {address}
 {peers}    virtual_ipaddress {{
         {endpoint}/32 dev DEVICE
     }}
@@ -78,8 +77,8 @@ def files(
 ) -> tuple[TextFile, ...]:
     """`others` have the rest of the control planes: told one by one, because multicast is filtered on many networks."""
     lines = "".join(f"        {other}\n" for other in others)
-    peers = f"    unicast_peer {{\n{lines}    }}\n" if others else ""
-    text = _TEMPLATE.format(name=name, look=LOOK, router=router, address=address, peers=peers, endpoint=endpoint)
+    peers = f"    unicast_src_ip {address}\n    unicast_peer {{\n{lines}    }}\n" if others else ""
+    text = _TEMPLATE.format(name=name, look=LOOK, router=router, peers=peers, endpoint=endpoint)
     return (TextFile(path=CONFIGURATION, text=text), TextFile(path=LOOK, text=_READY, mode="755"))
 
 

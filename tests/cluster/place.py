@@ -112,13 +112,8 @@ class Place:
         return on(self.ground, lambda: self._noted(words))
 
     async def _noted(self, words: str) -> str:
-        async with self.life() as life, asyncio.timeout(_NOTED_SECONDS):
-            while True:
-                entries = await life.memory.read(after=0, machine=None, limit=1000, kinds=frozenset({"cluster-noted"}))
-                notes = [one.record.text for one in entries if isinstance(one.record, ClusterNoted)]
-                if found := [note for note in notes if words in note]:
-                    return found[-1]
-                await life.memory.changed(life.memory.tick, 1.0)
+        async with self.life() as life:
+            return await noted(life, words)
 
     async def _carry_out(self, score: KubernetesCluster | NoCluster) -> tuple[Plan, RunStatus, Plan]:
         async with self.life() as life:
@@ -126,6 +121,17 @@ class Place:
             run = await life.apply(plan)
             ended = await life.ended(run)
             return plan, ended, life.plan(score)
+
+
+async def noted(life: Life, words: str) -> str:
+    """The latest that is told of a cluster with these words, as soon as there is one."""
+    async with asyncio.timeout(_NOTED_SECONDS):
+        while True:
+            entries = await life.memory.read(after=0, machine=None, limit=1000, kinds=frozenset({"cluster-noted"}))
+            notes = [one.record.text for one in entries if isinstance(one.record, ClusterNoted)]
+            if found := [note for note in notes if words in note]:
+                return found[-1]
+            await life.memory.changed(life.memory.tick, 1.0)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from appliance.store.records import ClusterNoted
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
 from tests.unit.appliance.kubernetes.test_csr import JOIN, SERVE, address, pem
-from tests.unit.appliance.services.test_clusters import ACCESS, SPEC, A, Clock, Cluster, installed
+from tests.unit.appliance.services.cluster_scene import ACCESS, SPEC, A, B, C, Clock, Cluster, installed, listed
 
 
 @asynccontextmanager
@@ -78,6 +78,26 @@ def test_a_cluster_that_does_not_answer_is_told_once_for_each_reason(tmp_path: P
 
     texts = [note.text.removeprefix("prod cannot be watched: ") for note in asyncio.run(scene())]
     assert texts == ["no answer", "another reason", "no answer"]
+
+
+def test_who_was_taken_out_is_turned_away_and_nobody_else(tmp_path: Path) -> None:
+    """Not a machine whose step is still at work, nor a node that a person let in."""
+    guest = replace(listed(C), name="guest")
+    cluster = Cluster(listed=(listed(A), listed(B), listed(C), guest))
+
+    async def scene() -> list[ClusterNoted]:
+        async with watched(tmp_path, cluster) as (watch, memory):
+            memory.world.machines[B] = replace(installed(B), left=SPEC.name)
+            memory.world.machines[C] = installed(C)
+            await watch.look(SPEC)
+            return await told(memory)
+
+    (note,) = asyncio.run(scene())
+    assert [one.name for one in cluster.listed] == [A, C, "guest"]
+    assert (note.text, note.refused) == (
+        "prod: node-1 came back and is no member any more: removed again; wipe it",
+        True,
+    )
 
 
 def test_nothing_ends_the_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class Computer:
     def on(self) -> Iterator[SerialLine]:
         self.folder.mkdir(exist_ok=True)
         with self._tpm() as options:
-            console = self.folder / "console.sock"
+            console = _vacant(self.folder / "console.sock")
             argv = (
                 *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-m", "1024", "-smp", "1"),
                 *("-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35,graphics=off"),
@@ -59,7 +59,8 @@ class Computer:
             )
             with subprocess.Popen(argv) as machine:
                 try:
-                    yield _line(console)
+                    with closing(_line(console)) as line:
+                        yield line
                 finally:
                     machine.kill()
 
@@ -80,7 +81,7 @@ class Computer:
         if not self.tpm:
             yield ()
             return
-        state, path = self.folder / "tpm", self.folder / "tpm.sock"
+        state, path = self.folder / "tpm", _vacant(self.folder / "tpm.sock")
         state.mkdir(exist_ok=True)
         argv = ("swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl", f"type=unixio,path={path}")
         with subprocess.Popen(argv) as chip:
@@ -90,6 +91,12 @@ class Computer:
                 yield ("-chardev", chardev, "-tpmdev", "emulator,id=tpm0,chardev=t", "-device", "tpm-crb,tpmdev=tpm0")
             finally:
                 chip.kill()
+
+
+def _vacant(path: Path) -> Path:
+    """Without the socket of a program that was killed, which would be taken for the new one's."""
+    path.unlink(missing_ok=True)
+    return path
 
 
 def _line(path: Path) -> SerialLine:

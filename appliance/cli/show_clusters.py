@@ -90,7 +90,7 @@ def _requests(view: ClusterView) -> Iterator[Text]:
     refused = view.refused
     if refused.count:
         last = f", the last {units.moment(refused.last)}" if refused.last is not None else ""
-        yield Text(f"requests for certificates refused: {refused.count}{last}", style=_WRONG)
+        yield Text(f"requests refused: {refused.count}{last}", style=_WRONG)
         yield from _said((("last", refused.text),))
     for token in view.tokens:
         yield Text(f"token: {clean(token.machine, _NAME)} may join until {units.moment(token.expires)}")

@@ -7,7 +7,7 @@ from appliance.store.records import ClusterNoted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterPast:
-    """`refused` requests for certificates; `last` is when the last of them was, and `text` what was said of it.
+    """`refused` counts who asked for what was not his; `last` is when the last of them did, `text` what was said of it.
     `confirmed` is when the cluster last showed that all its nodes are ready. Seconds since the epoch."""
 
     refused: int = 0

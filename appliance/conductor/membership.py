@@ -18,6 +18,7 @@ from appliance.model.cluster import (
     RemoveNode,
     ResetNode,
     RestoreCluster,
+    ShareEndpoint,
     UpgradeNode,
 )
 from appliance.model.ids import MachineName
@@ -34,6 +35,8 @@ def done(do: ClusterAction, member: Member | None, now: float) -> tuple[str, Mem
             return "cluster joined", _member(cluster, role, now)
         case ConfirmCluster():
             return "cluster ready", replace(member, confirmed=True) if member is not None else None
+        case ShareEndpoint(planes=planes):
+            return "endpoint shared", replace(member, sharers=planes) if member is not None else None
         case DrainNode():
             return "node drained", member
         case ResetNode():

@@ -37,9 +37,7 @@ def node_text(node: ClusterNodeView) -> str:
 
 
 def is_trouble(node: ClusterNodeView) -> bool:
-    """It belongs there and is no ready node, or it does not belong there."""
-    if node.state is Membership.STRANGER:
-        return True
+    """It was asked about, and is no ready node. Who joins need not be one yet."""
     return node.state is not Membership.JOINING and node.looked is not None and not (node.said and node.said.ready)
 
 

@@ -4,16 +4,17 @@ A job that was cut off begins anew on what it had left, and only on that: on a m
 another way nothing is undone.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from ipaddress import IPv4Address
 
-from appliance.kubernetes import life, node
+from appliance.kubernetes import life, node, vip
 from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Ticket
 from appliance.kubernetes.kubeadm import SOCKET
 from appliance.kubernetes.version import KubernetesVersion
 from appliance.model.cluster import (
+    ClusterAction,
     ClusterSpec,
     FoundCluster,
     JoinCluster,
@@ -22,6 +23,7 @@ from appliance.model.cluster import (
     ResetNode,
     RestoreCluster,
     SetRef,
+    ShareEndpoint,
     UpgradeNode,
 )
 from appliance.model.codec import to_json
@@ -72,6 +74,19 @@ class Kubeadm:
             files=_files(node.join_files(cluster, member, ticket)),
             acts=(_once("kubeadm-join", join.argv, f"joining {do.cluster.name}"),),
         )
+
+    def share(self, do: ShareEndpoint, name: MachineName, planes: Mapping[MachineName, IPv4Address]) -> Job:
+        """`planes` has the address of each of the step's."""
+        others = [address for plane, address in planes.items() if plane != name]
+        cluster, mine = do.cluster, planes[name]
+        return replace(
+            self.shared(do, name),
+            files=vip.files(name, mine, cluster.endpoint, cluster.router, others),
+            acts=vip.start(mine),
+        )
+
+    def shared(self, do: ShareEndpoint, name: MachineName) -> Job:
+        return Job(name="share-endpoint", mark=_mark(do, name))
 
     def reset(self, do: ResetNode, name: MachineName) -> Job:
         return replace(self.was_reset(do, name), acts=life.leave(self._cluster(do.cluster), name, last=do.last))
@@ -138,7 +153,7 @@ class Kubeadm:
         )
 
 
-def _mark(do: FoundCluster | JoinCluster | ResetNode | UpgradeNode | RestoreCluster, name: MachineName) -> str:
+def _mark(do: ClusterAction, name: MachineName) -> str:
     return sha256(name.encode() + b"\n" + to_json(do)).hexdigest()
 
 

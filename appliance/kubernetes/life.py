@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address
 
-from appliance.kubernetes import contents, etcd, kubeadm, node
+from appliance.kubernetes import contents, etcd, kubeadm, node, vip
 from appliance.kubernetes.cluster import Cluster
 from appliance.model.cluster import NodeRole
 from appliance.nodes.job import Act
@@ -25,6 +25,10 @@ fi
 _CLEAN = f"""\
 set -eu
 systemctl disable --quiet --now kubelet.service {contents.ROUTES} || :
+if [ -e {vip.CONFIGURATION} ]; then
+    systemctl disable --quiet --now keepalived.service
+    rm -f {vip.CONFIGURATION} {MARKS}/share-endpoint
+fi
 timeout 300 kubeadm reset phase cleanup-node --cri-socket="$1"
 for link in cni0 flannel.1; do ip link delete "$link" 2>/dev/null || :; done
 if command -v iptables-save >/dev/null; then

@@ -73,7 +73,7 @@ CLUSTER_READY = _metric(
 CLUSTER_REFUSED = _metric(
     "cluster_requests_refused",
     MetricKind.COUNTER,
-    "Requests for certificates that were refused, over the cluster's life.",
+    "Requests for certificates and returns of removed nodes that were refused, over all time.",
     ("cluster",),
 )
 CLUSTER_EXPIRY = _metric(

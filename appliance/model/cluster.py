@@ -42,7 +42,8 @@ class SetRef:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSpec:
     """What every node of a cluster is told. `endpoint` is where its API answers, whichever control plane runs;
-    `names` are others that its certificate shall hold. `registry` is HOST:PORT of where its images come from."""
+    `names` are others that its certificate shall hold. `registry` is HOST:PORT of where its images come from. `router`
+    is the VRRP virtual router id by which the control planes share the endpoint, 0 where it is somebody else's."""
 
     name: ClusterName
     set: SetRef
@@ -51,6 +52,7 @@ class ClusterSpec:
     pods: IPv4Network
     services: IPv4Network
     names: tuple[str, ...] = ()
+    router: int = 0
 
     def __post_init__(self) -> None:
         if not _LABEL.fullmatch(self.name):
@@ -72,13 +74,15 @@ class ClusterSpec:
 class Member:
     """As what a machine belongs to a cluster since `since` (seconds since the epoch). `confirmed`: the cluster said
     of all its nodes that they are ready; noted with the control plane that was asked. `restored` is the name of the
-    backup that the cluster came back from, noted where that was done."""
+    backup that the cluster came back from, noted where that was done. `sharers` are the control planes that it shares
+    the endpoint with, itself among them."""
 
     cluster: ClusterSpec
     role: NodeRole
     since: float
     confirmed: bool = False
     restored: str = ""
+    sharers: tuple[MachineName, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,15 @@ class ConfirmCluster:
     cluster: ClusterSpec
     nodes: tuple[MachineName, ...]
     action: Literal["confirm-cluster"] = "confirm-cluster"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareEndpoint:
+    """The machine is one of `planes`, between which the cluster's endpoint moves."""
+
+    cluster: ClusterSpec
+    planes: tuple[MachineName, ...]
+    action: Literal["share-endpoint"] = "share-endpoint"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +190,6 @@ class UpgradeNode:
     action: Literal["upgrade-node"] = "upgrade-node"
 
 
-Forming = PrepareNode | FoundCluster | JoinCluster | ConfirmCluster
+Forming = PrepareNode | FoundCluster | JoinCluster | ConfirmCluster | ShareEndpoint
 Living = DrainNode | ResetNode | RemoveNode | EndCluster | BackUpCluster | RestoreCluster | UpgradeNode
 ClusterAction = Forming | Living

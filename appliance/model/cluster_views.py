@@ -71,7 +71,8 @@ class ClusterNodeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalsView:
-    """Requests for certificates that the appliance refused, over all the cluster's life; `text` is of the last."""
+    """Requests for certificates, and nodes that came back, that the appliance refused, over all the cluster's life;
+    `text` is of the last."""
 
     count: int = 0
     last: float | None = None

@@ -133,6 +133,12 @@ STEPS: dict[str, StepRule] = {
         evidence="the API answers at the cluster's endpoint; every node is ready, in its version and role",
         costs=Cost.NOTHING,
     ),
+    "share-endpoint": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the node is prepared",
+        evidence="the node's own word that keepalived took its configuration and runs",
+        costs=Cost.NOTHING,
+    ),
     "drain-node": StepRule(
         kind=StepKind.IDEMPOTENT,
         before="the cluster's API answers; a node that does not answer has nothing left to drain",

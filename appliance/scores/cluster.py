@@ -1,6 +1,6 @@
 """KubernetesCluster: machines that were installed become one cluster, founded once and joined one after the other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
@@ -20,6 +20,7 @@ from appliance.model.cluster import (
     PrepareNode,
     RestoreCluster,
     SetRef,
+    ShareEndpoint,
 )
 from appliance.model.ids import MachineName, StepId
 from appliance.plan import Deferred, Plan, Step
@@ -42,6 +43,7 @@ PREPARE_SECONDS = 1800.0
 FOUND_SECONDS = 1800.0  # a slow machine starts a control plane in many minutes
 JOIN_SECONDS = 1800.0
 CONFIRM_SECONDS = 1200.0
+SHARE_SECONDS = 300.0
 RESTORE_SECONDS = 1800.0
 PODS, SERVICES = IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/16")
 
@@ -91,7 +93,8 @@ class KubernetesCluster:
         return ClusterSpec(
             name=ClusterName(self.cluster),
             set=_known(self.set, inventory),
-            endpoint=self.endpoint or _balanced(self.cluster, site),
+            endpoint=self.endpoint or site.cluster_address,
+            router=0 if self.endpoint else _router(site),
             registry=place.host,
             pods=self.pods,
             services=self.services,
@@ -99,14 +102,8 @@ class KubernetesCluster:
         )
 
 
-def _balanced(cluster: str, site: ClusterNeeds) -> IPv4Address:
-    if site.balancer.place is BalancerPlace.CONTROL_PLANES:
-        raise PlanError(
-            f"{cluster}: no step yet puts the balancer on its control planes",
-            evidence="Balancer(place=BalancerPlace.CONTROL_PLANES) in the topology",
-            next_action="leave the balancer on the appliance, or state endpoint= of one of your own",
-        )
-    return site.cluster_address
+def _router(site: ClusterNeeds) -> int:
+    return site.balancer.router if site.balancer.place is BalancerPlace.CONTROL_PLANES else 0
 
 
 def _known(name: str, inventory: Inventory) -> SetRef:
@@ -190,6 +187,7 @@ def _steps(
     for record in agents:
         steps += _join(spec, record, NodeRole.WORKER, ready)
     steps += departures(leavers, tuple(step.id for step in steps if isinstance(step.do, JoinCluster)))
+    steps += _share(spec, servers, steps)
     is_confirmed = speaker.member is not None and speaker.member.confirmed
     return (*steps, *(() if is_confirmed and not steps else _confirm(spec, speaker, (*servers, *agents), steps)))
 
@@ -207,8 +205,11 @@ def _restoring(
     steps += (replace(step, needs=(*step.needs, *before)) for step in restored)
     latest = (steps[-1].id,)
     for record in others:
-        steps += _join(spec, replace(record, member=None), NodeRole.CONTROL_PLANE, latest)
+        prepare, *joins = _join(spec, replace(record, member=None), NodeRole.CONTROL_PLANE, latest)
+        emptied = tuple(step.id for step in steps if step.machine == record.name)
+        steps += (replace(prepare, needs=(*prepare.needs, *emptied)), *joins)
         latest = (steps[-1].id,)
+    steps += _share(spec, [replace(record, member=None) for record in servers], steps)
     return (*steps, *_confirm(spec, first, (*servers, *agents), steps))
 
 
@@ -233,9 +234,29 @@ def _chain(
     prepare = Move(
         do=PrepareNode(cluster=spec, role=role), summary=f"prepare {name} for {version}", budget=PREPARE_SECONDS
     )
-    first, *others = chain(NAME, name, (prepare, Move(do=last, summary=does, budget=seconds)))
+    alone = (_shares(spec, name, (name,)),) if spec.router and not isinstance(last, JoinCluster) else ()
+    first, *others = chain(NAME, name, (prepare, *alone, Move(do=last, summary=does, budget=seconds)))
     installed = step_id(INSTALL, name, "confirm-shell")
     return (replace(first, needs=(installed,)), *others)
+
+
+def _share(spec: ClusterSpec, servers: Sequence[MachineRecord], before: Sequence[Step]) -> Iterator[Step]:
+    """Once all are in: who came in is one more that the endpoint may move to, and who left is none."""
+    names, after = tuple(record.name for record in servers), tuple(step.id for step in before)
+    for record in servers:
+        if spec.router and (record.member is None or record.member.sharers != names):
+            *_, last = chain(NAME, record.name, (_shares(spec, record.name, names),) * (1 + (_shared(record) in after)))
+            yield replace(last, needs=after)
+
+
+def _shared(record: MachineRecord) -> StepId:
+    return step_id(NAME, record.name, "share-endpoint")
+
+
+def _shares(spec: ClusterSpec, name: MachineName, planes: tuple[MachineName, ...]) -> Move:
+    others = [plane for plane in planes if plane != name]
+    summary = f"{name} answers at {spec.endpoint}" + (f", or {' or '.join(others)} does" if others else "")
+    return Move(do=ShareEndpoint(cluster=spec, planes=planes), summary=summary, budget=SHARE_SECONDS)
 
 
 def _does(spec: ClusterSpec, name: MachineName, do: FoundCluster | JoinCluster | RestoreCluster) -> str:

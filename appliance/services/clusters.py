@@ -24,6 +24,7 @@ from appliance.model.cluster import (
     JoinCluster,
     NodeRole,
     PrepareNode,
+    ShareEndpoint,
 )
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
@@ -46,6 +47,8 @@ class ClusterDesk:
                 return await self._founded(machine, do)
             case JoinCluster():
                 return await self._joined(machine, do)
+            case ShareEndpoint():
+                return await self._hold.job(machine, self._engine.shared(do, machine))
             case ConfirmCluster():
                 return await self._confirmed(do)
             case _:
@@ -66,6 +69,9 @@ class ClusterDesk:
                     await self._lead(do.cluster, machine)
                 ticket, address = await self._ticket(machine, do), self._hold.address(machine)
                 return await self._hold.start(machine, self._engine.join(do, machine, address, ticket))
+            case ShareEndpoint():
+                planes = {name: self._hold.address(name) for name in do.planes}
+                return await self._hold.start(machine, self._engine.share(do, machine, planes))
             case ConfirmCluster():
                 return "nothing has to be begun"
             case _:

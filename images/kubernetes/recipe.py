@@ -39,6 +39,7 @@ _NODE_PACKAGES = (
     "ebtables",
     "ethtool",
     "iptables",
+    "keepalived",
     "kmod",
     "runc",
     "socat",

@@ -22,6 +22,7 @@ from appliance.conductor.memory import Memory
 from appliance.conductor.outbox import carry_out
 from appliance.conductor.runs import RunStatus
 from appliance.inventory.model import Installed, Inventory
+from appliance.model.balancer import Balancer
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.ids import ImageName, MachineName, RunId
 from appliance.model.phase import Condition, ConditionKind, Phase
@@ -60,7 +61,7 @@ IMAGE = ImageRef(name=ImageName("debian-13"), manifest_sha256="a1" * 32, blob_sh
 _IMPORT_SECONDS = 180.0
 
 
-def rack_of(machines: tuple[Node, ...]) -> ClusterRack:
+def rack_of(machines: tuple[Node, ...], balancer: Balancer) -> ClusterRack:
     servers = tuple(
         Server(
             name=MachineName(one.name),
@@ -77,7 +78,8 @@ def rack_of(machines: tuple[Node, ...]) -> ClusterRack:
         last=network[200],
         domain=DOMAIN,
     )
-    return ClusterRack(name="rack", servers=servers, boot_network=boot, shell=ShellAccess(authorized_keys=()))
+    shell = ShellAccess(authorized_keys=())
+    return ClusterRack(name="rack", servers=servers, boot_network=boot, shell=shell, balancer=balancer)
 
 
 @dataclass(slots=True)
@@ -131,7 +133,11 @@ class Life:
 
 @asynccontextmanager
 async def living(
-    ground: Ground, machines: tuple[Node, ...], lent: Lent, silent: frozenset[str] = frozenset()
+    ground: Ground,
+    machines: tuple[Node, ...],
+    lent: Lent,
+    silent: frozenset[str] = frozenset(),
+    balancing: Balancer | None = None,
 ) -> AsyncIterator[Life]:
     """`silent` are those machines of which it is known that they do not answer. Its state is in `ground.folder`; what
     is installed on machines it is told, as no BMC is there to be asked."""
@@ -152,7 +158,7 @@ async def living(
         await sets.run()
         secrets = SecretFile(state / "clusters.vault", SystemRng())
         closing.callback(secrets.close)
-        rack, shells = rack_of(machines), SshShells(ground.key)
+        rack, shells = rack_of(machines, balancing or Balancer()), SshShells(ground.key)
         stands = clustering.Ground(
             memory=memory,
             sets=sets,
@@ -161,7 +167,7 @@ async def living(
             files=FILES,
             user="root",
             domain=DOMAIN,
-            balancer=_balancer(state, rack, closing),
+            balancer=_balancer(state, closing),
             backups=state / "clusters",
             clock=clock,
             rng=SystemRng(),
@@ -259,11 +265,11 @@ class _Files(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def _balancer(state: Path, rack: ClusterRack, closing: AsyncExitStack) -> BalancerDesk:
+def _balancer(state: Path, closing: AsyncExitStack) -> BalancerDesk:
     files = BalancerFiles(folder=state / "balancer")
     haproxy = balancing.program("haproxy", balancing.HAPROXY)
     service = BalancerService(files, HostChildren(), HostProcesses(), SystemClock(), haproxy)
-    desk = BalancerDesk(service, state / "balancer" / "wanted.json", rack.cluster_address, SystemClock())
+    desk = BalancerDesk(service, state / "balancer" / "wanted.json", GATEWAY.ip, SystemClock())
     desk.start()
     closing.push_async_callback(desk.close)
     return desk

@@ -2,10 +2,10 @@
 
 import asyncio
 import json
-import subprocess
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,52 +18,31 @@ from appliance.conductor.decision import Progress
 from appliance.conductor.runs import RunStatus
 from appliance.errors import UnreachableError
 from appliance.kubernetes import node
-from appliance.model.cluster import ConfirmCluster, NodeRole
+from appliance.model.cluster import BackUpCluster, ConfirmCluster, NodeRole
 from appliance.model.ids import MachineName, RunId
 from appliance.model.views import RunState
 from appliance.plan import Plan
 from appliance.scores.cluster import KubernetesCluster
-from appliance.store.records import ClusterNoted
+from tests.cluster import place as places
 from tests.cluster.conftest import Artifacts
-from tests.cluster.nodes import Ground, ground, nodes
-from tests.cluster.product import Lent, imported, living, on, serving
+from tests.cluster.nodes import Node, nodes
+from tests.cluster.place import Place
+from tests.cluster.product import on
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200)]
-PLANE, WORKER = MACHINES = nodes("plane", "worker")
+PLANE, WORKER, SPARE = MACHINES = nodes("plane", "worker", "spare")
 KUBELET = "/etc/kubernetes/kubelet.conf"
-# Not by the endpoint: the balancer there lives as long as the appliance does.
-KUBECTL = ("kubectl", f"--kubeconfig={node.ADMIN}", f"--server=https://{PLANE.address}:6443")
-
-
-class Place:
-    """The ground with two installed machines; what the appliance keeps is in its folder, through all its lives."""
-
-    def __init__(self, made: Ground, lent: Lent, name: str) -> None:
-        self.ground, self.lent = made, lent
-        self.score = KubernetesCluster(cluster="prod", set=name, control_planes=("plane",), workers=("worker",))
-
-    def kubectl(self, *words: str) -> str:
-        return self.ground.ssh(PLANE, *KUBECTL, *words)
 
 
 @pytest.fixture(scope="module")
 def place(artifacts: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder, lent = tmp_path_factory.mktemp("ground"), Lent()
-    (folder / "state/sets").mkdir(parents=True)
-    subprocess.run(["cp", "-rl", artifacts.folder, folder / "state/sets/kubernetes"], check=True)
-    with ExitStack() as stack:
-        made = stack.enter_context(ground(folder, tree, MACHINES))
-        for machine in MACHINES:
-            made.start(machine)
-        stack.enter_context(serving(made, lent))
-        place = Place(made, lent, artifacts.set.name)
-        on(made, lambda: _import(place))
-        yield place
+    with places.place(artifacts, tree, tmp_path_factory.mktemp("ground"), MACHINES) as made:
+        yield made
 
 
-async def _import(place: Place) -> None:
-    async with living(place.ground, MACHINES, place.lent) as life:
-        await imported(life.sets, "kubernetes")
+def cluster(place: Place, worker: Node) -> KubernetesCluster:
+    name = place.artifacts.name
+    return KubernetesCluster(cluster="prod", set=name, control_planes=("plane",), workers=(worker.name,))
 
 
 def test_from_installed_machines_to_a_cluster_though_the_appliance_dies_in_each_step(place: Place) -> None:
@@ -86,7 +65,7 @@ def test_from_installed_machines_to_a_cluster_though_the_appliance_dies_in_each_
     (confirmed,) = (one.result for step, one in ended.attempts.items() if step.endswith("confirm-cluster"))
     assert confirmed is not None
     assert confirmed.evidence["ready nodes"] == "plane v1.20.2, worker v1.20.2"
-    assert [line.split()[:2] for line in place.kubectl("get", "nodes", "--no-headers").splitlines()] == [
+    assert [line.split()[:2] for line in place.kubectl(PLANE, "get", "nodes", "--no-headers").splitlines()] == [
         ["plane", "Ready"],
         ["worker", "Ready"],
     ]
@@ -94,24 +73,24 @@ def test_from_installed_machines_to_a_cluster_though_the_appliance_dies_in_each_
 
 async def _begun(place: Place) -> tuple[Plan, RunId]:
     """A life that ends as soon as the first node works."""
-    async with living(place.ground, MACHINES, place.lent) as life:
-        plan = life.plan(place.score)
+    async with place.life() as life:
+        plan = life.plan(cluster(place, WORKER))
         run = await life.apply(plan)
         await life.begun(run, "prepare-node")
         return plan, run
 
 
 async def _until(place: Place, run: RunId, action: str) -> None:
-    async with living(place.ground, MACHINES, place.lent) as life:
+    async with place.life() as life:
         await life.begun(run, action)
 
 
 async def _through(place: Place, run: RunId) -> tuple[RunStatus, Plan]:
-    async with living(place.ground, MACHINES, place.lent) as life:
+    async with place.life() as life:
         ended = await life.ended(run)
         roles = {name: state.member.role for name, state in life.memory.world.machines.items() if state.member}
         assert roles == {"plane": NodeRole.CONTROL_PLANE, "worker": NodeRole.WORKER}
-        return ended, life.plan(place.score)
+        return ended, life.plan(cluster(place, WORKER))
 
 
 FORGED = """\
@@ -131,7 +110,7 @@ def test_a_forged_request_is_refused_and_told(place: Place) -> None:
     assert neighbour.endswith("refused: system:node:worker asks in the name of plane")
     assert thief.endswith("refused: the join token was not given to worker")
     for name in ("neighbour", "thief"):
-        shown = json.loads(place.kubectl("get", "csr", name, "-o", "json"))["status"]
+        shown = json.loads(place.kubectl(PLANE, "get", "csr", name, "-o", "json"))["status"]
         assert [one["type"] for one in shown["conditions"]] == ["Denied"]
         assert "certificate" not in shown
 
@@ -153,25 +132,20 @@ def forged(name: str, node: str) -> bytes:
 
 async def _refused(place: Place, *names: str) -> list[str]:
     """What is told of each, in a life of the appliance that begins now."""
-    async with living(place.ground, MACHINES, place.lent) as life:
+    async with place.life() as life:
         await asyncio.to_thread(_forge, place)
-        async with asyncio.timeout(60):
-            while True:
-                entries = await life.memory.read(after=0, machine=None, limit=1000, kinds=frozenset({"cluster-noted"}))
-                notes = [one.record for one in entries if isinstance(one.record, ClusterNoted)]
-                texts = [note.text for name in names for note in notes if note.refused and f" {name} of " in note.text]
-                if len(texts) == len(names):
-                    return texts
-                await life.memory.changed(life.memory.tick, 1.0)
+        return [await places.noted(life, f" {name} of ") for name in names]
 
 
 def test_who_was_given_no_token_any_more_cannot_come_back(place: Place) -> None:
     """A token is gone as soon as its machine has joined, and kubeadm's own approval of whoever has one is gone, too."""
     assert (
-        place.kubectl("-n", "kube-system", "get", "secrets", "--field-selector=type=bootstrap.kubernetes.io/token")
+        place.kubectl(
+            PLANE, "-n", "kube-system", "get", "secrets", "--field-selector=type=bootstrap.kubernetes.io/token"
+        )
         == ""
     )
-    bindings = place.kubectl("get", "clusterrolebindings", "-o", "name")
+    bindings = place.kubectl(PLANE, "get", "clusterrolebindings", "-o", "name")
     assert "node-autoapprove-bootstrap" not in bindings
     assert "node-autoapprove-certificate-rotation" in bindings
 
@@ -183,18 +157,51 @@ def test_a_killed_api_server_is_back_and_the_cluster_says_so(place: Place) -> No
 
 async def _confirmed(place: Place) -> None:
     """The same question as the last step of the plan asks."""
-    async with living(place.ground, MACHINES, place.lent) as life:
+    async with place.life() as life:
         plane = MachineName(PLANE.name)
         member = life.memory.world.machine(plane).member
         assert member is not None
         assert life.hands.clusters is not None
-        do = ConfirmCluster(cluster=member.cluster, nodes=tuple(MachineName(one.name) for one in MACHINES))
+        do = ConfirmCluster(cluster=member.cluster, nodes=tuple(MachineName(one.name) for one in (PLANE, WORKER)))
         async with asyncio.timeout(120):
             while True:
                 with suppress(UnreachableError):
                     if (await life.hands.clusters.look(plane, do)).progress is Progress.DONE:
                         return
                 await asyncio.sleep(0.5)
+
+
+def test_a_backup_brings_the_cluster_back_and_a_spare_takes_the_place_of_a_dead_worker(place: Place) -> None:
+    """What was forgotten since is there again, and what came later is not."""
+    place.kubectl(PLANE, "create", "configmap", "kept", "--from-literal=it=is")
+    backup = place.do(PLANE, BackUpCluster(cluster=place.spec(PLANE)))
+    place.kubectl(PLANE, "delete", "configmap", "kept")
+    place.kubectl(PLANE, "create", "configmap", "later")
+    place.ground.cut(WORKER)
+    place.silent = frozenset({WORKER.name})
+    restoring = replace(cluster(place, SPARE), restore=backup["backup"])
+    plan, ended, after = place.carry_out(restoring)
+    assert "cluster.plane.restore-cluster" in [step.id for step in plan.steps]
+    assert ended.state is RunState.DONE, [one.result for one in ended.attempts.values()]
+    assert [step.id for step in after.steps][:1] == ["cluster.worker.remove-node"]
+    _, ended, after = place.carry_out(restoring)
+    assert ended.state is RunState.DONE, [one.result for one in ended.attempts.values()]
+    assert not after.steps
+    maps = place.kubectl(PLANE, "get", "configmaps", "-o", "name").split()
+    assert ("configmap/kept" in maps, "configmap/later" in maps) == (True, False)
+    shown = [line.split()[:2] for line in place.kubectl(PLANE, "get", "nodes", "--no-headers").splitlines()]
+    assert shown == [["plane", "Ready"], ["spare", "Ready"]]
+
+
+def test_a_living_node_is_drained_and_forgets_the_cluster(place: Place) -> None:
+    score = replace(cluster(place, SPARE), workers=())
+    plan, ended, after = place.carry_out(score)
+    actions = [step.do.action for step in plan.steps]
+    assert actions == ["drain-node", "reset-node", "remove-node", "confirm-cluster"]
+    assert ended.state is RunState.DONE, [one.result for one in ended.attempts.values()]
+    assert not after.steps
+    left = place.ground.ssh(SPARE, "sh", "-c", "ls -d /etc/kubernetes /var/lib/kubelet 2>&1 || :")
+    assert left.count("No such file") == 2
 
 
 def pem(name: str) -> bytes:

@@ -27,7 +27,7 @@ def test_a_cluster_changes_while_one_looks(page: Page) -> None:
         expect(bad).to_contain_text("container runtime is down")
         expect(page.get_by_role("row", name="node-2")).to_contain_text("joining")
         expect(page.locator("#cluster")).to_contain_text("join node-2 to the cluster prod as worker: it has begun")
-        expect(page.locator("#cluster")).to_contain_text("2 refused")
+        expect(page.locator("#cluster")).to_contain_text("2 requests refused")
         expect(page.get_by_role("row", name="prod-api")).to_contain_text("serves")
         word = NodeWordView(ready=True, version="v1.20.2", schedulable=True)
         nodes = tuple(replace(node, said=word, state=Membership.CONFIRMED) for node in PROD.nodes)

@@ -35,7 +35,7 @@ def test_one(run: Run) -> None:
         "not ready, takes no pods",
         "container runtime is down",
         "balancer: prod-api to node-0 at 10.77.0.10:6443 serves",
-        "requests for certificates refused: 2, the last 2027-01-15T07:59:00Z",
+        "requests refused: 2, the last 2027-01-15T07:59:00Z",
         "token: node-2 may join until 2027-01-15T08:15:00Z",
         "waits: join node-2 to the cluster prod as worker: it has begun",
     ):

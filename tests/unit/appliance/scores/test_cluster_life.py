@@ -1,12 +1,14 @@
 """From a cluster as it is to one as it is wanted: who leaves, in which order, and what is refused."""
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 import pytest
 
 from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
-from appliance.model.cluster import Member, NodeRole, RemoveNode, ResetNode, UpgradeNode
+from appliance.model.balancer import Balancer, BalancerPlace
+from appliance.model.cluster import Member, NodeRole, RemoveNode, ResetNode, ShareEndpoint, UpgradeNode
 from appliance.model.ids import MachineName
 from appliance.model.phase import Condition, ConditionKind
 from appliance.model.views import Errand
@@ -16,7 +18,7 @@ from appliance.scores.cluster_life import NoCluster
 from appliance.site import Site, plan_purpose, plan_site
 from appliance.topology import ClusterRack
 from images.artifact_set import ArtifactSet
-from tests.unit.appliance.scores.test_cluster import NAMES, PLANES, SCORE, SET, inventory, member, needs, rack
+from tests.unit.appliance.scores.test_cluster import NAMES, PLANES, SCORE, SET, inventory, member, needs, rack, record
 
 __all__ = ["rack"]
 DEAD = (Condition(kind=ConditionKind.UNREACHABLE, since=1.0, reason="it does not answer"),)
@@ -160,3 +162,51 @@ def test_the_last_control_plane_is_not_emptied(rack: ClusterRack) -> None:
     with pytest.raises(PlanError, match="node-0 is the last control plane of the cluster prod") as caught:
         errand_of(rack, Errand.DECOMMISSION, whole(**gone), NAMES[0])
     assert "NoCluster(cluster='prod')" in caught.value.next_action
+
+
+def test_a_cluster_comes_back_on_one_and_the_others_come_in_again(rack: ClusterRack) -> None:
+    here = whole(**{NAMES[2]: dead(member(NAMES[2]))})
+    score = replace(SCORE, restore="20261130T060000Z")
+    made = plan(rack, score, here)
+    assert needs(made) == {
+        "cluster.node-1.reset-node": (),
+        "cluster.node-0.prepare-node": ("cluster.node-1.reset-node",),
+        "cluster.node-0.restore-cluster": ("cluster.node-0.prepare-node", "cluster.node-1.reset-node"),
+        "cluster.node-1.prepare-node": ("cluster.node-1.reset-node",),
+        "cluster.node-1.join-cluster": ("cluster.node-1.prepare-node", "cluster.node-0.restore-cluster"),
+        "cluster.node-2.prepare-node": (),
+        "cluster.node-2.join-cluster": ("cluster.node-2.prepare-node", "cluster.node-1.join-cluster"),
+        "cluster.node-0.confirm-cluster": (
+            "cluster.node-1.reset-node",
+            "cluster.node-0.restore-cluster",
+            "cluster.node-1.join-cluster",
+            "cluster.node-2.join-cluster",
+        ),
+    }
+    came = member(NAMES[0], confirmed=True)
+    assert came.member is not None
+    back = replace(came, member=replace(came.member, restored="20261130T060000Z"))
+    assert not plan(rack, score, whole(**{NAMES[0]: back})).steps
+
+
+def test_control_planes_share_the_endpoint_once_all_are_in(rack: ClusterRack) -> None:
+    shared = Balancer(place=BalancerPlace.CONTROL_PLANES, address=IPv4Address("10.77.0.9"), router=7)
+    score = replace(SCORE, endpoint=None, control_planes=NAMES[:3], workers=())
+    own = replace(rack, balancer=shared)
+    made = plan(own, score, inventory())
+    assert needs(made)["cluster.node-0.found-cluster"] == ("cluster.node-0.share-endpoint",)
+    alone, *all_three = (step.do for step in made.steps if isinstance(step.do, ShareEndpoint))
+    assert alone.planes == NAMES[:1]
+    assert [do.planes for do in all_three] == [NAMES[:3]] * 3
+    assert (alone.cluster.endpoint, alone.cluster.router) == (IPv4Address("10.77.0.9"), 7)
+    last = needs(made)["cluster.node-0.share-endpoint-2"]
+    assert {"cluster.node-1.join-cluster", "cluster.node-2.join-cluster"} <= set(last)
+    spec = alone.cluster
+    members = [
+        record(name, member=Member(cluster=spec, role=NodeRole.CONTROL_PLANE, since=1.0, sharers=NAMES[:3]))
+        for name in NAMES[:3]
+    ]
+    first = record(NAMES[0], member=replace(members[0].member, confirmed=True))  # type: ignore[type-var]
+    assert not plan(own, score, inventory(first, *members[1:])).steps
+    fewer = plan(own, replace(score, control_planes=NAMES[:1]), inventory(first, *members[1:]))
+    assert [step.do.planes for step in fewer.steps if isinstance(step.do, ShareEndpoint)] == [NAMES[:1]]

@@ -22,7 +22,7 @@ from appliance.store.records import ClusterNoted
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
 from tests.unit.appliance.kubernetes.test_csr import JOIN, SERVE, address, pem
-from tests.unit.appliance.services.cluster_scene import ACCESS, SPEC, A, B, Clock, Cluster, installed
+from tests.unit.appliance.services.cluster_scene import ACCESS, SPEC, A, B, C, Clock, Cluster, installed, listed
 
 
 @asynccontextmanager
@@ -149,6 +149,26 @@ def test_many_nodes_are_told_in_short() -> None:
     before, names = ClusterLook(cluster=SPEC.name), [MachineName(f"node-{number}") for number in range(9)]
     text = change_of(before, before.answered("", tuple(node(name, ready=False) for name in names), 1.0))
     assert text.endswith("0 of 9 nodes are ready, not node-0, node-1, node-2, node-3, node-4 and 4 more")
+
+
+def test_who_was_taken_out_is_turned_away_and_nobody_else(tmp_path: Path) -> None:
+    """Not a machine whose step is still at work, nor a node that a person let in."""
+    guest = replace(listed(C), name="guest")
+    cluster = Cluster(listed=(listed(A), listed(B), listed(C), guest))
+
+    async def scene() -> list[ClusterNoted]:
+        async with watched(tmp_path, cluster) as (watch, memory):
+            memory.world.machines[B] = replace(installed(B), left=SPEC.name)
+            memory.world.machines[C] = installed(C)
+            await watch.look(SPEC)
+            return await told(memory)
+
+    (note,) = asyncio.run(scene())
+    assert [one.name for one in cluster.listed] == [A, C, "guest"]
+    assert (note.text, note.refused) == (
+        "prod: node-1 came back and is no member any more: removed again; wipe it",
+        True,
+    )
 
 
 def test_nothing_ends_the_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import JSONResponse
 
 from appliance.access.model import Role
 from appliance.api.common import Clusters
@@ -30,8 +31,10 @@ class ClustersParam(PageParam):
         return ClustersQuery(after=self.after(), limit=self.limit)
 
 
-class Kubeconfig(Response):
-    media_type = "application/json"
+class Kubeconfig(JSONResponse):
+    def render(self, content: object) -> bytes:
+        """It is JSON as it came."""
+        return str(content).encode()
 
 
 @router.get("/clusters", dependencies=needs(Role.VIEWER))

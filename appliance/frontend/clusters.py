@@ -23,9 +23,17 @@ def cluster_standing(one: ClusterView) -> Standing:
         case ApiState.UNSEEN:
             return Standing.UNKNOWN
         case ApiState.READY:
-            return Standing.ACTIVE if one.ready == one.wanted else Standing.DEGRADED
+            return _of_nodes(one)
         case _:
             assert_never(one.api.state)
+
+
+def _of_nodes(one: ClusterView) -> Standing:
+    """Who joins is work, and no trouble."""
+    if any(map(is_trouble, one.nodes)):
+        return Standing.DEGRADED
+    joins = any(node.state is Membership.JOINING for node in one.nodes)
+    return Standing.RUNNING if joins else Standing.ACTIVE
 
 
 def node_text(node: ClusterNodeView) -> str:

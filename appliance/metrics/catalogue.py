@@ -65,7 +65,7 @@ CLUSTER_UP = _metric(
     "cluster_api_up", MetricKind.GAUGE, "1 where a cluster's API says that it is ready, 0 where not.", ("cluster",)
 )
 CLUSTER_WANTED = _metric(
-    "cluster_nodes_wanted", MetricKind.GAUGE, "Machines that are a cluster's nodes, or join it now.", ("cluster",)
+    "cluster_nodes_wanted", MetricKind.GAUGE, "Machines that joined a cluster and have not left it.", ("cluster",)
 )
 CLUSTER_READY = _metric(
     "cluster_nodes_ready", MetricKind.GAUGE, "Those of them that the cluster says are ready.", ("cluster",)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from appliance.conductor.memory import Memory
-from appliance.errors import InnervateError
+from appliance.errors import InnervateError, MachineryError
 from appliance.kubernetes.api import Kubernetes
 from appliance.kubernetes.csr import NodeIdentity, Request, Ruling, judge
 from appliance.kubernetes.objects import Access
@@ -22,6 +22,10 @@ from appliance.store.records import ClusterNoted
 _LOGGER = logging.getLogger(__name__)
 _EVERY = 2.0
 _NAME, _USER = 80, 80
+
+_ODD = MachineryError(
+    "the appliance could not look at it", next_action="read the daemon's log, and report what it says"
+)
 
 Connect = Callable[[str, Access], Opened]
 
@@ -48,6 +52,7 @@ class ClusterWatch:
             await self.look(cluster)
         except Exception:
             _LOGGER.exception("the cluster %s could not be looked at", cluster.name)
+            self._keep(self._looks.of(cluster.name).silent(_ODD, self._clock.now()))
 
     async def look(self, cluster: ClusterSpec) -> None:
         """Decides on what was asked since the last look. A cluster that does not answer is asked again."""

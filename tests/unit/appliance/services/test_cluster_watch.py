@@ -181,10 +181,10 @@ def test_nothing_ends_the_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture
                 thrice.set()
             raise ZeroDivisionError
 
-    looks, thrice = list[None](), asyncio.Event()
+    looks, thrice, shown = list[None](), asyncio.Event(), ClusterLooks()
 
     async def scene() -> None:
-        async with watched(tmp_path, Odd()) as (watch, _memory):
+        async with watched(tmp_path, Odd(), shown) as (watch, _memory):
             work = asyncio.create_task(watch.run())
             await thrice.wait()
             assert not work.done()
@@ -192,3 +192,4 @@ def test_nothing_ends_the_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
     asyncio.run(scene())
     assert "the cluster prod could not be looked at" in caplog.text
+    assert shown.of(SPEC.name).trouble == "the appliance could not look at it"

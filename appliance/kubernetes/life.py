@@ -34,6 +34,7 @@ for link in cni0 flannel.1; do ip link delete "$link" 2>/dev/null || :; done
 if command -v iptables-save >/dev/null; then
     iptables-save | grep -v -e KUBE- -e CNI- | iptables-restore
 fi
+grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts | sort -r | while read -r mounted; do umount --lazy "$mounted"; done
 rm -rf /etc/kubernetes /var/lib/kubelet {etcd.DATA} {etcd.WORK} /etc/cni/net.d /var/lib/cni
 rm -f {MARKS}/kubeadm-prepare {MARKS}/kubeadm-found* {MARKS}/kubeadm-join* {MARKS}/kubeadm-restore*
 rm -f {MARKS}/kubeadm-upgrade

@@ -195,7 +195,8 @@ def _steps(
 def _restoring(
     spec: ClusterSpec, servers: Sequence[MachineRecord], agents: Sequence[MachineRecord], backup: str
 ) -> tuple[Step, ...]:
-    """On a control plane that is one, if there is any; the others come in again, as if for the first time."""
+    """On a control plane that is one, if there is any; the others come in again, as if for the first time. Workers that
+    are to come or to go have the next plan."""
     first = next((record for record in servers if record.member is not None and not is_gone(record)), servers[0])
     others = [record for record in servers if record is not first]
     steps = [step for record in others if record.member is not None and not is_gone(record) for step in reset(record)]
@@ -210,7 +211,8 @@ def _restoring(
         steps += (replace(prepare, needs=(*prepare.needs, *emptied)), *joins)
         latest = (steps[-1].id,)
     steps += _share(spec, [replace(record, member=None) for record in servers], steps)
-    return (*steps, *_confirm(spec, first, (*servers, *agents), steps))
+    there = [record for record in agents if record.member is not None and not is_gone(record)]
+    return (*steps, *_confirm(spec, first, (*servers, *there), steps))
 
 
 def _join(spec: ClusterSpec, record: MachineRecord, role: NodeRole, after: tuple[StepId, ...]) -> tuple[Step, ...]:

@@ -3,10 +3,12 @@
 Whoever leaves is asked to; where it cannot answer, the others do without it.
 """
 
+from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import assert_never
 
 from appliance.conductor.decision import ClusterSight, Progress
+from appliance.errors import UnreachableError
 from appliance.kubernetes import etcd, life
 from appliance.kubernetes.drain import Refusal, to_move, waits
 from appliance.kubernetes.engine import Kubeadm
@@ -147,7 +149,8 @@ class ClusterLife:
                     await api.remove_node(node.name)
         # They remember a newer state than the cluster does, and would wait for changes that never come.
         for worker in self._hold.around.workers(do.cluster):
-            await self._hold.feed(worker, _RESTART_KUBELET, Secret(""))
+            with suppress(UnreachableError):  # who is off starts anew in any case
+                await self._hold.feed(worker, _RESTART_KUBELET, Secret(""))
         return done("restored", {"API": url_of(do.cluster), "backup": do.backup})
 
     async def _restore(self, machine: MachineName, do: RestoreCluster) -> str:

@@ -8,7 +8,7 @@ import pytest
 from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
 from appliance.model.balancer import Balancer, BalancerPlace
-from appliance.model.cluster import Member, NodeRole, RemoveNode, ResetNode, ShareEndpoint, UpgradeNode
+from appliance.model.cluster import ConfirmCluster, Member, NodeRole, RemoveNode, ResetNode, ShareEndpoint, UpgradeNode
 from appliance.model.ids import MachineName
 from appliance.model.phase import Condition, ConditionKind
 from appliance.model.views import Errand
@@ -165,9 +165,11 @@ def test_the_last_control_plane_is_not_emptied(rack: ClusterRack) -> None:
 
 
 def test_a_cluster_comes_back_on_one_and_the_others_come_in_again(rack: ClusterRack) -> None:
-    here = whole(**{NAMES[2]: dead(member(NAMES[2]))})
+    here = whole(**{NAMES[2]: dead(member(NAMES[2])), NAMES[4]: inventory().record(NAMES[4])})
     score = replace(SCORE, restore="20261130T060000Z")
     made = plan(rack, score, here)
+    (confirm,) = (step.do for step in made.steps if isinstance(step.do, ConfirmCluster))
+    assert confirm.nodes == NAMES[:4]
     assert needs(made) == {
         "cluster.node-1.reset-node": (),
         "cluster.node-0.prepare-node": ("cluster.node-1.reset-node",),

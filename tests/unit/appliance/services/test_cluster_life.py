@@ -196,6 +196,7 @@ def test_a_cluster_comes_back_on_one_node_and_the_others_follow(scene: Scene) ->
     assert "snapshot restore" in scene.nodes.texts()
     assert scene.led.to[-1] == (A,)
     scene.nodes.says[A] = scene.mark()
+    scene.nodes.dead = {C}
     scene.cluster.listed = (listed(A), replace(listed(B), control_plane=True), listed(C))
     assert scene.look(A, restore).progress is Progress.DONE
     assert [one.name for one in scene.cluster.listed] == [A, C]

@@ -1,5 +1,6 @@
 """The appliance's key, and SSH against a real sshd on a loopback address of its own."""
 
+import io
 import os
 import shutil
 import subprocess
@@ -141,3 +142,24 @@ def test_nothing_listens(host: Host) -> None:
     with pytest.raises(UnreachableError) as caught:
         SshShells(host.key).run(NOBODY, "root", (host.host_key,), ("true",))
     assert caught.value.evidence
+
+
+@needs_sshd
+def test_much_goes_both_ways_as_it_is(host: Host, tmp_path: Path) -> None:
+    shells, much, out = SshShells(host.key), bytes(range(256)) * 20_000, io.BytesIO()
+    target = str(tmp_path / "much")
+    shells.push(HERE, "root", (host.host_key,), ("sh", "-c", f"cat >{target}"), io.BytesIO(much))
+    shells.pull(HERE, "root", (host.host_key,), ("cat", target), out)
+    assert out.getvalue() == much
+
+
+@needs_sshd
+def test_what_fails_on_the_way_is_no_success(host: Host) -> None:
+    shells, failing = SshShells(host.key), ("sh", "-c", "echo part; exit 3")
+    with pytest.raises(ShellError, match="ended with status 3"):
+        shells.pull(HERE, "root", (host.host_key,), failing, io.BytesIO())
+    with pytest.raises(ShellError, match="ended with status 3") as caught:
+        shells.push(HERE, "root", (host.host_key,), failing, io.BytesIO(b"some"))
+    assert caught.value.evidence == "part"
+    with pytest.raises(UnreachableError):
+        shells.push(NOBODY, "root", (host.host_key,), failing, io.BytesIO(b"some"))

@@ -212,7 +212,8 @@ class Looking:
 
     def _card(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
-        return machine_card(state, self._run_of(state), self._clock.now(), self._around(name))
+        card = machine_card(state, self._run_of(state), self._clock.now(), self._around(name))
+        return replace(card, member=member_view(state, self._memory.world)) if state.member is not None else card
 
     def _run_of(self, state: MachineState) -> RunStatus | None:
         return self._memory.world.runs.get(state.attempt.run) if state.attempt else None

@@ -535,6 +535,8 @@ def test_no_canary_is_seen(tmp_path: Path) -> None:
     assert (told.found, told.entered, told.refused, told.rotated, told.runs) == (3, 2, 1, 2, 3)
     assert told.served == (LoginState.WORKS, LoginState.WORKS)
     assert len(canaries.all) >= 50
+    assert b'"member":{"cluster":"prod","role":"control-plane"' in told.views["/v1/machines/good"]
+    assert b'"tokens":[{"machine":"refused"' in told.views["/v1/clusters/prod"]
     assert told.opened in canaries.all, "who asked for the key to the cluster got it"
     assert sum(not canary.startswith(PREFIX) for canary in canaries.all) > 2  # session tokens and new passwords
     assert sorted(evidence.files) == FILES

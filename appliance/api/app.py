@@ -12,7 +12,20 @@ from appliance import __version__
 from appliance.access.access import Access
 from appliance.access.model import COOKIE
 from appliance.api import access as access_routes
-from appliance.api import bmcs, console, doctor, leaving, passkeys, routes, runs, sets, stores, tunnel, upgrades
+from appliance.api import (
+    bmcs,
+    clusters,
+    console,
+    doctor,
+    leaving,
+    passkeys,
+    routes,
+    runs,
+    sets,
+    stores,
+    tunnel,
+    upgrades,
+)
 from appliance.api.bodies import Bodies
 from appliance.api.gate import Gate, Needs, is_api
 from appliance.api.once import Once
@@ -33,6 +46,8 @@ _ROUTERS = (
     runs.router,
     stores.router,
     sets.router,
+    clusters.router,
+    clusters.secrets,
     bmcs.router,
     doctor.router,
     leaving.router,

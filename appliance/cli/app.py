@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer._completion_classes import completion_init
 
-from appliance.cli import access, bmc, doctor, errands, inventory, look, manual, runs, sets, site, stores, upgrades
+from appliance.cli import (
+    access,
+    bmc,
+    clusters,
+    doctor,
+    errands,
+    inventory,
+    look,
+    manual,
+    runs,
+    sets,
+    site,
+    stores,
+    upgrades,
+)
 from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow, person
@@ -50,6 +64,7 @@ def build() -> typer.Typer:
     site.add_to(app)
     upgrades.add_to(app)
     sets.add_to(app)
+    clusters.add_to(app)
     app.command(hidden=True)(tunnel)
     return app
 

@@ -21,13 +21,13 @@ from appliance.services.cluster_backups import ClusterBackups
 from appliance.services.cluster_hold import Around, Hold, NodeShells
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_life import ClusterLife
+from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clusters import ClusterDesk
 from appliance.services.sets import SetDesk
 from appliance.services.supplies import Supplies
 from appliance.store.cluster_backups import BackupShelf
 from appliance.store.records import ClusterNoted
-from appliance.store.secrets import SecretFile
 
 
 @asynccontextmanager
@@ -69,9 +69,8 @@ class Clustering:
         await asyncio.gather(self.watch.run(), self.backups.run(lambda: self.watch.clusters().values()))
 
 
-def clustering(ground: Ground, secrets: SecretFile) -> Clustering:
-    """Raises `MachineryError` where the clusters' keys cannot be read."""
-    supplies, keys = Supplies(ground.sets, ground.lend), ClusterKeys(secrets)
+def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Clustering:
+    supplies = Supplies(ground.sets, ground.lend)
     engine = Kubeadm(supplies.described, lambda: supplies.authority)
     around = Around(
         machine=ground.memory.world.machine,
@@ -87,7 +86,7 @@ def clustering(ground: Ground, secrets: SecretFile) -> Clustering:
     )
     hold = Hold(keys, around)
     backups = ClusterBackups(BackupShelf(ground.backups), hold, engine.etcd_image, partial(_tell, ground.memory))
-    watch = ClusterWatch(ground.memory, keys, connect, ground.domain, ground.clock)
+    watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock)
     desk = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
     return Clustering(desk=desk, watch=watch, backups=backups)
 

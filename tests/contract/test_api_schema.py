@@ -35,6 +35,7 @@ KNOWN = {
     "goal": "goal-1",
     "image": "debian-13",
     "set": "kubeadm-v1.20.2-amd64",
+    "cluster": "prod",
     "user": "ann",
     "token": "00000000",
     "session": "00000000",

@@ -11,7 +11,7 @@ from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.amend import amended
 from appliance.model.bmc import SystemIdentity
-from appliance.model.cluster import ClusterAction, ClusterName, Member, PrepareNode
+from appliance.model.cluster import ClusterAction, ClusterName, Member
 from appliance.model.hardware import HardwareFacts
 from appliance.model.identity import Bound, Placed, Rung, Standing
 from appliance.model.ids import MachineName, Nonce, RunId
@@ -305,7 +305,7 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     if isinstance(action, ClusterAction):
-        return amended(state, left=None) if isinstance(action, PrepareNode) else state
+        return amended(state, left=None) if membership.comes(action) else state
     match action:
         case Enrol():
             wanted = amended(state, forgotten=frozenset())

@@ -56,6 +56,11 @@ def done(do: ClusterAction, member: Member | None, now: float) -> tuple[str, Mem
             assert_never(do)
 
 
+def comes(do: ClusterAction) -> bool:
+    """Whether the machine of that step is on its way into a cluster: whatever it was before, it is wanted now."""
+    return isinstance(do, PrepareNode | FoundCluster | JoinCluster | RestoreCluster)
+
+
 def ends(do: ClusterAction, by: MachineName, name: MachineName, member: Member) -> bool:
     """Whether a step that was `by`'s is the end of this machine's membership."""
     match do:

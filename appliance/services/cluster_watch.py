@@ -91,7 +91,8 @@ class ClusterWatch:
 
     async def _turn_away(self, cluster: ClusterSpec, api: Kubernetes, name: str) -> None:
         """A machine that was taken out and comes back by itself, with what it had kept."""
-        if self._memory.world.machine(MachineName(name)).left != cluster.name:
+        state = self._memory.world.machine(MachineName(name))
+        if state.member is not None or state.left != cluster.name:
             return
         await api.remove_node(name)
         text = f"{cluster.name}: {clean(name, _NAME)} came back and is no member any more: removed again; wipe it"

@@ -111,13 +111,12 @@ class Hold:
 
     async def ask_planes(self, cluster: ClusterSpec, but: MachineName | None, argv: tuple[str, ...]) -> str:
         """Of the first that can be entered. Raises `UnreachableError` where none can."""
-        planes = [name for name in self.around.planes(cluster) if name != but]
+        planes, why = [name for name in self.around.planes(cluster) if name != but], ""
         for name in planes:
             try:
                 return await self.feed(name, argv, Secret(""))
             except UnreachableError as error:
-                why = error
-                continue
+                why = str(error)
         raise UnreachableError(
             f"no control plane of {cluster.name} can be entered",
             evidence=f"{planes[-1]}: {why}" if planes else "it has no other member that is one",

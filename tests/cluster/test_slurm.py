@@ -75,6 +75,7 @@ class Place:
 def place(slurm_artifacts: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder, lent = tmp_path_factory.mktemp("ground"), Lent()
     (folder / "state/sets").mkdir(parents=True)
+    (folder / "shared").mkdir()
     subprocess.run(["cp", "-rl", slurm_artifacts.folder, folder / "state/sets/slurm"], check=True)
     with ExitStack() as stack:
         made = stack.enter_context(ground(folder, tree, MACHINES))
@@ -308,6 +309,36 @@ def test_a_gpu_without_its_driver_is_told(place: Place) -> None:
     assert result is not None
     assert result.problem is not None
     assert "/dev/nvidia0 is not there: has the image the driver of this GPU?" in result.problem.evidence
+
+
+@pytest.mark.long
+def test_a_second_controller_goes_on_when_the_first_is_dead(place: Place) -> None:
+    """What was a worker once leads now; both remember jobs on storage that they share."""
+    two = replace(place.score, controller=("head", "second"), workers=("first",), state="/srv/shared/slurm")
+    _, ended, after = place.run(two)
+    assert ended.state is RunState.DONE, [one.result for one in ended.attempts.values()]
+    assert not after.steps
+    assert place.ground.ssh(SECOND, "scontrol", "ping").split("\n")[:2] == [
+        "Slurmctld(primary) at head is UP",
+        "Slurmctld(backup) at second is UP",
+    ]
+    job = place.ground.ssh(HEAD, "timeout", "60", "sh", "-c", _REMEMBERED, "sh", two.state).strip()
+    place.ground.cut(HEAD)
+    place.ground.ssh(SECOND, "scontrol", "takeover")
+    assert f"{job} RUNNING" in place.ground.ssh(SECOND, "squeue", "--noheader", "--format=%i %T").splitlines()
+    place.ground.ssh(SECOND, "scancel", "--user=root")
+    assert place.ground.ssh(FIRST, "srun", "--immediate=60", "--time=1", "hostname", seconds=90).split() == ["first"]
+
+
+# slurmctld saves what it knows of jobs within seconds, not before it answers.
+_REMEMBERED = """\
+set -eu
+job=$(sbatch --parsable --time=5 --output=/dev/null --wrap='sleep 300')
+until squeue --noheader --jobs="$job" --states=RUNNING | grep --quiet .; do sleep 0.2; done
+touch "$1/.mark"
+until find "$1/job_state" -newer "$1/.mark" | grep --quiet .; do sleep 0.2; done
+echo "$job"
+"""
 
 
 # With a key of its own, and the configuration that it had.

@@ -36,12 +36,14 @@ from appliance.model.bmc_views import (
     VaultScope,
     VaultView,
 )
+from appliance.model.cluster_views import ClustersView, ClusterView
 from appliance.model.codec import etag_of
 from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.goal import Consent
 from appliance.model.image_views import ImagesView, ImageView
 from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
 from appliance.model.network_views import AddressState, HistoryView, LeasesView, NetworksView
+from appliance.model.secret import Secret
 from appliance.model.set_views import SetImportRequest, SetsView
 from appliance.model.site_views import ReloadRequest, SiteView
 from appliance.model.upgrade_views import ApplianceView
@@ -224,6 +226,24 @@ class Client(Exchange):
 
     def remove_set(self, name: str) -> SetsView:
         return self._call(SetsView, "DELETE", f"/v1/sets/{_part(name)}")
+
+    def clusters(self) -> ClustersView:
+        """In one answer."""
+        return self._call(ClustersView, "GET", "/v1/clusters")
+
+    def cluster_pages(self, *, size: int = 100) -> Iterator[ClustersView]:
+        following = None
+        while following != "":
+            page = self._call(ClustersView, "GET", _target("/v1/clusters", limit=str(size), cursor=following or ""))
+            yield page
+            following = page.next
+
+    def cluster(self, name: str) -> ClusterView:
+        return self._call(ClusterView, "GET", f"/v1/clusters/{_part(name)}")
+
+    def kubeconfig(self, name: str) -> Secret:
+        """Of the cluster's admin, in JSON."""
+        return Secret(self._tell("GET", f"/v1/clusters/{_part(name)}/kubeconfig").decode())
 
     def networks(self) -> NetworksView:
         return self._call(NetworksView, "GET", "/v1/networks")

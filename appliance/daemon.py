@@ -171,11 +171,11 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
             leaving_desk=_leaving(settings, site.name, memory, bmcs, forgetting.eraser(stop.set)),
             upgrades=_upgrading(settings, memory, closing),
             sets=serving.sets,
+            clusters=serving.clusters(hands.waiting),
         )
         await _aggregating(settings, site.topology, memory, bmcs, closing)
         services.start()
-        closing.callback(asyncio.create_task(meter.run(), name="history").cancel)
-        _reacting(site.topology, memory, application, closing)
+        _reacting(site.topology, memory, application, meter, closing)
         bmcs.start()
         access = _guarding(settings, site.name, closing)
         tell(settings, site.name, memory, access, meter, closing)
@@ -259,12 +259,13 @@ def _facing_browsers(settings: Settings, site: str, closing: AsyncExitStack) -> 
     return Secure(listener=listener, tls=server_context([credential])), fingerprint
 
 
-def _reacting(rack: Rack, memory: Memory, application: Appliance, closing: AsyncExitStack) -> None:
-    """Without a hand: goals are pursued, machines are watched, and reflexes act as the site program says."""
+def _reacting(rack: Rack, memory: Memory, application: Appliance, meter: Meter, closing: AsyncExitStack) -> None:
+    """Without a hand: goals are pursued, machines watched, numbers kept, and reflexes act as the site program says."""
     pursuit = Pursuit(memory, application.go_on, SystemClock())
     arc = ReflexArc(memory, rack.reflexes, application.see_through, SystemClock())
     watch = Watch(memory, answers, SystemClock())
-    for name, work in (("goals", pursuit.run()), ("reflexes", arc.run()), ("watch", watch.run())):
+    works = (("goals", pursuit.run()), ("reflexes", arc.run()), ("watch", watch.run()), ("history", meter.run()))
+    for name, work in works:
         closing.callback(asyncio.create_task(work, name=name).cancel)
 
 
@@ -453,6 +454,7 @@ def _examining(
         troubles=lambda: segment.troubles,
         services=serving.services,
         sets=serving.kept,
+        clusters=lambda: serving.clusters().clusters().clusters,
     )
     desk = DoctorDesk(checks_of(ward), clock)
     closing.push_async_callback(desk.close)

@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from appliance.api.common import Clusters
 from appliance.api.port import Sets
 from appliance.backup.state import CONTENT
-from appliance.conductor.hands import Hands
+from appliance.conductor.hands import Hands, Waiting
 from appliance.conductor.memory import Memory
 from appliance.config import Settings
 from appliance.doctor.facts import Kept, Service
@@ -17,6 +18,10 @@ from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
 from appliance.services.balancer import BalancerDesk
+from appliance.services.balancer_watch import BalancerWatch
+from appliance.services.cluster_keys import ClusterKeys
+from appliance.services.cluster_looks import ClusterLooks
+from appliance.services.cluster_views import ClusterViews, NoClusters
 from appliance.services.clustering import Ground, clustering
 from appliance.services.library import artifact_path
 from appliance.services.segment import endpoints_of
@@ -32,6 +37,16 @@ from images.processes import HostProcesses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What the appliance keeps of its clusters, and what it saw of them last."""
+
+    memory: Memory
+    keys: ClusterKeys
+    looks: ClusterLooks
+    balancer: BalancerWatch | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterServices:
     """`held` are the sets, where there is a registry for them. `keepers` of the programs that run for them; `kept` are
     the artifact sets, for the doctor."""
@@ -42,6 +57,14 @@ class ClusterServices:
     kept: Callable[[], tuple[Kept, ...]] = tuple
     balancer: BalancerDesk | None = None
     """None where the control planes have it."""
+    watched: Watched | None = None
+
+    def clusters(self, waiting: Waiting | None = None) -> Clusters:
+        """As people see them; `waiting` for what each machine waits for."""
+        if (one := self.watched) is None:
+            return NoClusters()
+        waits = (waiting or Waiting()).of
+        return ClusterViews(one.memory, one.keys, one.looks, SystemClock(), balancer=one.balancer, waiting=waits)
 
     def services(self) -> tuple[Service, ...]:
         """For the doctor."""
@@ -79,7 +102,8 @@ def serve_clusters(
     closing.push_async_callback(desk.close)
     closing.callback(asyncio.create_task(desk.run(), name="artifact sets").cancel)
     balancer = balancing(settings, rack, closing)
-    return ClusterServices(sets=desk, held=desk, keepers=keepers, kept=desk.kept, balancer=balancer)
+    watched = _watched(settings, memory, balancer, closing)
+    return ClusterServices(sets=desk, held=desk, keepers=keepers, kept=desk.kept, balancer=balancer, watched=watched)
 
 
 def with_clusters(
@@ -91,10 +115,8 @@ def with_clusters(
     closing: AsyncExitStack,
 ) -> Hands:
     """Hands that can make clusters, too, where the site has what they are made from."""
-    if services.held is None:
+    if services.held is None or services.watched is None:
         return hands
-    secrets = SecretFile(settings.state_dir / "clusters.vault", SystemRng())
-    closing.callback(secrets.close)
     ground = Ground(
         memory=hands.memory,
         sets=services.held,
@@ -108,9 +130,19 @@ def with_clusters(
         clock=SystemClock(),
         rng=SystemRng(),
     )
-    made = clustering(ground, secrets)
+    made = clustering(ground, services.watched.keys, services.watched.looks)
     closing.callback(asyncio.create_task(made.stand_by(), name="clusters").cancel)
     return replace(hands, clusters=made.desk)
+
+
+def _watched(settings: Settings, memory: Memory, balancer: BalancerDesk | None, closing: AsyncExitStack) -> Watched:
+    """Raises `MachineryError` where the clusters' keys cannot be read."""
+    secrets = SecretFile(settings.state_dir / "clusters.vault", SystemRng())
+    closing.callback(secrets.close)
+    watch = BalancerWatch(balancer, SystemClock()) if balancer is not None else None
+    if watch is not None:
+        closing.callback(asyncio.create_task(watch.run(), name="balancer's backends").cancel)
+    return Watched(memory=memory, keys=ClusterKeys(secrets), looks=ClusterLooks(), balancer=watch)
 
 
 def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncExitStack) -> RegistryService:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(whole(), arguments)
 
 
+@cache
 def whole() -> typer.Typer:
     """With every verb that there is."""
     app = build()

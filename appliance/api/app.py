@@ -1,16 +1,31 @@
 """The REST API as an ASGI application; it knows the appliance only through `appliance.api.port`."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, APIRouter
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from appliance import __version__
 from appliance.access.access import Access
 from appliance.access.model import COOKIE
 from appliance.api import access as access_routes
-from appliance.api import bmcs, console, doctor, leaving, passkeys, routes, runs, sets, stores, tunnel, upgrades
+from appliance.api import (
+    bmcs,
+    clusters,
+    console,
+    doctor,
+    leaving,
+    passkeys,
+    routes,
+    runs,
+    sets,
+    stores,
+    tunnel,
+    upgrades,
+)
 from appliance.api.bodies import Bodies
 from appliance.api.gate import Gate, Needs, is_api
 from appliance.api.once import Once
@@ -31,6 +46,8 @@ _ROUTERS = (
     runs.router,
     stores.router,
     sets.router,
+    clusters.router,
+    clusters.secrets,
     bmcs.router,
     doctor.router,
     leaving.router,
@@ -62,12 +79,10 @@ def create_app(
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
-        responses={"default": {"model": ProblemView, "description": "Problem (RFC 9457)"}},
     )
     app.state.application, app.state.access = application, access
     app.state.fingerprint, app.state.urls = fingerprint, urls
-    for router in _ROUTERS:
-        app.include_router(router)
+    app.router.routes += _mounted()
     if pages is not None:
         app.router.default = _beside(pages, app.router.default)
     add_handlers(app)
@@ -77,6 +92,15 @@ def create_app(
     app.add_middleware(Trail, audit=access.audit)
     app.add_middleware(Traced, rng=rng)
     return app
+
+
+@cache
+def _mounted() -> tuple[BaseRoute, ...]:
+    """The same for every application of a process: what FastAPI works out of their types takes longest."""
+    root = APIRouter(responses={"default": {"model": ProblemView, "description": "Problem (RFC 9457)"}})
+    for router in _ROUTERS:
+        root.include_router(router)
+    return tuple(root.routes)
 
 
 def _beside(pages: ASGIApp, unknown: ASGIApp) -> ASGIApp:

@@ -9,13 +9,24 @@ from typing import Protocol
 from appliance.console.console import Console
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import SensorsView
+from appliance.model.cluster_views import ClustersView, ClusterView
 from appliance.model.doctor import DoctorRequest, DoctorView
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.image_views import ImagesView, ImageView
 from appliance.model.network_views import HistoryView, LeasesView, NetworksView
-from appliance.model.paging import EVERY_LEASE, EVERY_MACHINE, EVERY_RUN, LeasesQuery, MachinesQuery, RunsQuery
+from appliance.model.paging import (
+    EVERY_CLUSTER,
+    EVERY_LEASE,
+    EVERY_MACHINE,
+    EVERY_RUN,
+    ClustersQuery,
+    LeasesQuery,
+    MachinesQuery,
+    RunsQuery,
+)
+from appliance.model.secret import Secret
 from appliance.model.site_views import SiteView
 from appliance.model.views import (
     Errand,
@@ -56,6 +67,20 @@ class Stores(Protocol):
     def history(self) -> HistoryView: ...
 
 
+class Clusters(Protocol):
+    """Those that runs of this appliance made, or make now."""
+
+    def clusters(self, query: ClustersQuery = EVERY_CLUSTER) -> ClustersView: ...
+
+    def cluster(self, name: str) -> ClusterView:
+        """Raises `NotFoundError`."""
+        ...
+
+    def kubeconfig(self, name: str) -> Secret:
+        """With which one may do everything in it. Raises `NotFoundError`, and `ConflictError` before it is founded."""
+        ...
+
+
 class Doctor(Protocol):
     def start(self, request: DoctorRequest) -> DoctorView:
         """Begins an examination; one that is under way goes on, and counts for this one, too."""
@@ -78,6 +103,9 @@ class Looking(Protocol):
 
     @property
     def stores(self) -> Stores: ...
+
+    @property
+    def cluster_desk(self) -> Clusters: ...
 
     @property
     def doctor_desk(self) -> Doctor: ...

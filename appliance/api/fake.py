@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from appliance.access.access import Access, opened
 from appliance.api.app import create_app
 from appliance.api.fake_bmcs import FakeBmcs, find
+from appliance.api.fake_clusters import FakeClusters
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_leaving import FakeLeaving
 from appliance.api.fake_runs import left, lost, summary_of, turned
@@ -109,6 +110,7 @@ class FakeApplication:
     doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
     leaving_desk: FakeLeaving = field(default_factory=FakeLeaving)
     sets: FakeSets = field(default_factory=FakeSets)
+    cluster_desk: FakeClusters = field(default_factory=FakeClusters)
     upgrade_desk: FakeUpgrades = field(default_factory=FakeUpgrades)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -32,6 +32,7 @@ _EVENTS: dict[tuple[str, str], str] = {
     ("DELETE", "/v1/sessions/{session}"): "session_expired",
     ("POST", "/v1/tokens"): "authn_token_created",
     ("DELETE", "/v1/tokens/{token}"): "authn_token_revoked",
+    ("GET", "/v1/clusters/{cluster}/kubeconfig"): "sensitive_read",
 }
 """OWASP Logging Vocabulary Cheat Sheet. "" leaves no line. A page says its event itself: `request.state.event`."""
 
@@ -45,7 +46,7 @@ def event_of(method: str, route: str, status: int, *, upgrade: bool, presented: 
         return "authn_password_change_fail" if route.endswith("/password") else "authn_login_fail"
     if status == 403:
         return "authz_fail"
-    if method in _HARMLESS and not upgrade:
+    if method in _HARMLESS and not upgrade and (method, route) not in _EVENTS:
         return ""
     return _EVENTS.get((method, route), "request") if status < 400 else "request"
 

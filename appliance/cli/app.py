@@ -8,11 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer._completion_classes import completion_init
 
-from appliance.cli import access, bmc, doctor, errands, inventory, look, manual, runs, sets, site, stores, upgrades
+from appliance.cli import (
+    access,
+    bmc,
+    clusters,
+    doctor,
+    errands,
+    inventory,
+    look,
+    manual,
+    runs,
+    sets,
+    site,
+    stores,
+    upgrades,
+)
 from appliance.cli.context import Json, Machine, arguments_of, client_of, print_json, settings
 from appliance.cli.exits import of_error, of_run
 from appliance.cli.follow import ask, finish, follow, person
-from appliance.cli.help import help_of
+from appliance.cli.help import command_of, help_of
 from appliance.errors import InnervateError, RefusedError, UsageError
 from appliance.model.words import Destroys, PowerAction
 
@@ -50,6 +64,7 @@ def build() -> typer.Typer:
     site.add_to(app)
     upgrades.add_to(app)
     sets.add_to(app)
+    clusters.add_to(app)
     app.command(hidden=True)(tunnel)
     return app
 
@@ -60,7 +75,7 @@ def run(app: typer.Typer, arguments: Sequence[str] | None = None) -> int:
         print(text)
         return 0
     try:
-        app(args=arguments, prog_name="innervate")
+        command_of(app)(args=arguments, prog_name="innervate")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     except InnervateError as error:

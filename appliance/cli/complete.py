@@ -25,6 +25,17 @@ def a_machine(context: typer.Context, incomplete: str) -> list[str]:
     return [machine.name for machine in page.machines]
 
 
+def a_cluster(context: typer.Context, incomplete: str) -> list[str]:
+    """Names that begin like this, of the first that there are."""
+    from appliance.errors import InnervateError
+
+    try:
+        page = next(iter(_client(context).cluster_pages(size=_OFFERED)))
+    except InnervateError:
+        return []
+    return [cluster.name for cluster in page.clusters if cluster.name.startswith(incomplete)]
+
+
 def a_filter(context: typer.Context, incomplete: str) -> list[str]:
     """Fields, and names of machines."""
     from appliance.model.filter import Field

@@ -6,6 +6,7 @@ from appliance.conductor.decision import Wait
 from appliance.conductor.machine import MachineState, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.runs import RunStatus
+from appliance.model.cluster import Member, NodeRole
 from appliance.model.phase import PHASES, Condition, Phase
 from appliance.model.views import ExplainLine, ExplainView, StepState
 from appliance.plan import Step
@@ -49,11 +50,25 @@ def _lines(
         yield _condition(late)
     if state.role or state.spare_of:
         yield ExplainLine(kind="role", text=state.role or f"spare of {state.spare_of}")
+    if state.member is not None:
+        yield _member(state.member)
     yield from map(_condition, state.conditions)
     for run in runs:
         yield from _of_run(state, run, wait, usual, now)
     if not runs and state.phase in (Phase.AVAILABLE, Phase.UNKNOWN):
         yield ExplainLine(kind="next", text="no run works on it", next_action="plan: innervate plan")
+
+
+def _member(member: Member) -> ExplainLine:
+    what = "control plane" if member.role is NodeRole.CONTROL_PLANE else "worker"
+    version = f"{member.cluster.set.engine.value} {member.cluster.set.version}"
+    return ExplainLine(
+        kind="member",
+        text=f"{what} of the cluster {member.cluster.name}",
+        since=member.since,
+        evidence=version,
+        next_action=f"what the cluster says of it: innervate cluster show {member.cluster.name}",
+    )
 
 
 def _condition(condition: Condition) -> ExplainLine:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from appliance.conductor import membership
+from appliance.conductor.cluster_past import ClusterPast
 from appliance.conductor.goals import Goal, folded
 from appliance.conductor.goals import started as run_of_goal
 from appliance.conductor.machine import MachineState, failed, finished, given, model_of, observed, powered, started
@@ -18,7 +19,7 @@ from appliance.conductor.past import Past
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
 from appliance.inventory.identity import Identities
 from appliance.model.amend import amended
-from appliance.model.cluster import ClusterAction
+from appliance.model.cluster import ClusterAction, ClusterName, ConfirmCluster
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
 from appliance.model.phase import Condition, ConditionKind
@@ -83,6 +84,7 @@ class World:
         self.last_seq = 0
         self.honoured: dict[str, RequestHonoured] = {}
         self.sets: dict[str, HeldSet] = {}
+        self.cluster_pasts: dict[ClusterName, ClusterPast] = {}
         self._runs_of: dict[MachineName, set[RunId]] = {}
         self._indices: dict[PlanDigest, PlanIndex] = {}
         self._running: dict[RunId, RunStatus] = {}
@@ -99,6 +101,9 @@ class World:
 
     def machine(self, name: MachineName) -> MachineState:
         return self.machines.get(name) or MachineState(name=name)
+
+    def cluster_past(self, cluster: ClusterName) -> ClusterPast:
+        return self.cluster_pasts.get(cluster) or ClusterPast()
 
     @property
     def running(self) -> tuple[RunStatus, ...]:
@@ -154,8 +159,10 @@ class World:
                 self._send(sent, entry.time)
             case OrderAnswered() as answered:
                 self._answer(answered)
-            case SegmentNoted() | WebhookGaveUp() | ApplianceNoted() | ClusterNoted():
+            case SegmentNoted() | WebhookGaveUp() | ApplianceNoted():
                 pass
+            case ClusterNoted(cluster=cluster) as noted:
+                self.cluster_pasts[cluster] = self.cluster_past(cluster).noted(noted, entry.time)
             case RequestHonoured() as honoured:
                 self._honour(honoured)
             case SetKept(described=described, size=size):
@@ -253,6 +260,9 @@ class World:
             run.finish(step, now)
             self._past.saw_done(model_of(state), step.do.action, now - (begun.resumed_from or begun.started))
             state = finished(state, step, result, now)
+            if isinstance(step.do, ConfirmCluster):
+                name = step.do.cluster.name
+                self.cluster_pasts[name] = replace(self.cluster_past(name), confirmed=now)
         elif result.retry_after is None:
             run.lose(step, now)
             state = failed(state, step, result.problem, now)

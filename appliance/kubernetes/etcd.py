@@ -109,12 +109,14 @@ def restore(name: str, address: IPv4Address) -> str:
     """For sh, after `TOOL`: the only member, of this name, with what the snapshot remembers."""
     peer = f"https://{address}:{PEER_PORT}"
     return f"""\
-rm -rf {DATA} {WORK}/restored
+rm -rf {WORK}/restored
 for program in etcdutl etcdctl; do
     ! tool $program snapshot restore /work/snapshot.db --data-dir=/work/restored --name={name} \\
         --initial-cluster={name}={peer} --initial-advertise-peer-urls={peer} || break
 done
-mv {WORK}/restored {DATA}
+mkdir -p {DATA}
+find {DATA} -mindepth 1 -delete
+cp -a {WORK}/restored/. {DATA}
 chmod 700 {DATA}
 """
 

@@ -35,7 +35,10 @@ if command -v iptables-save >/dev/null; then
     iptables-save | grep -v -e KUBE- -e CNI- | iptables-restore
 fi
 grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts | sort -r | while read -r mounted; do umount --lazy "$mounted"; done
-rm -rf /etc/kubernetes /var/lib/kubelet {etcd.DATA} {etcd.WORK} /etc/cni/net.d /var/lib/cni
+for folder in /etc/kubernetes /var/lib/kubelet {etcd.DATA} {etcd.WORK} /etc/cni/net.d /var/lib/cni; do
+    [ ! -d $folder ] || find $folder -mindepth 1 -delete
+    rmdir $folder 2>/dev/null || : # one that is a disk of its own stays, empty
+done
 rm -f {MARKS}/kubeadm-prepare {MARKS}/kubeadm-found* {MARKS}/kubeadm-join* {MARKS}/kubeadm-restore*
 rm -f {MARKS}/kubeadm-upgrade
 sync

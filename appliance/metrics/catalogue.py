@@ -61,6 +61,27 @@ WEBHOOKS_LOST = _metric(
     "webhook_given_up", MetricKind.COUNTER, "Events that a webhook's receiver did not take in time.", ("hook",)
 )
 SYSLOG = _metric("syslog_messages", MetricKind.COUNTER, "Messages for the syslog collector.", ("result",))
+CLUSTER_UP = _metric(
+    "cluster_api_up", MetricKind.GAUGE, "1 where a cluster's API says that it is ready, 0 where not.", ("cluster",)
+)
+CLUSTER_WANTED = _metric(
+    "cluster_nodes_wanted", MetricKind.GAUGE, "Machines that joined a cluster and have not left it.", ("cluster",)
+)
+CLUSTER_READY = _metric(
+    "cluster_nodes_ready", MetricKind.GAUGE, "Those of them that the cluster says are ready.", ("cluster",)
+)
+CLUSTER_REFUSED = _metric(
+    "cluster_requests_refused",
+    MetricKind.COUNTER,
+    "Requests for certificates and returns of removed nodes that were refused, over all time.",
+    ("cluster",),
+)
+CLUSTER_EXPIRY = _metric(
+    "cluster_access_expiry_timestamp_seconds",
+    MetricKind.GAUGE,
+    "When the certificate ends by which the appliance enters a cluster, since the epoch.",
+    ("cluster",),
+)
 
 CATALOGUE = (
     BUILD,
@@ -91,4 +112,9 @@ CATALOGUE = (
     WEBHOOKS,
     WEBHOOKS_LOST,
     SYSLOG,
+    CLUSTER_UP,
+    CLUSTER_WANTED,
+    CLUSTER_READY,
+    CLUSTER_REFUSED,
+    CLUSTER_EXPIRY,
 )

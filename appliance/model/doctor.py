@@ -21,6 +21,7 @@ class Check(Enum):
     DOWNLOAD = "download"
     SERVICES = "services"
     SETS = "artifact-sets"
+    CLUSTERS = "clusters"
 
 
 class Verdict(Enum):

@@ -40,6 +40,7 @@ class Field(Enum):
     PRODUCT = "product"
     RACK = "rack"
     RUN = "run"
+    CLUSTER = "cluster"
 
 
 _BARE = (Field.NAME, Field.SERIAL, Field.ADDRESS, Field.PRODUCT)
@@ -268,6 +269,8 @@ def values_of(field: Field, machine: MachineView) -> Iterable[str]:
             return (machine.place.rack,) if machine.place is not None else ()
         case Field.RUN:
             return (machine.run,)
+        case Field.CLUSTER:
+            return (machine.member.cluster if machine.member is not None else "",)
         case _:
             assert_never(field)
 

@@ -9,6 +9,7 @@ from itertools import groupby, islice
 from typing import TypeVar
 
 from appliance.errors import UsageError
+from appliance.model.cluster_views import ClustersView, ClusterView
 from appliance.model.filter import Filter
 from appliance.model.network_views import AddressState, LeasesView, LeaseView
 from appliance.model.views import MachineView, RunState
@@ -45,6 +46,15 @@ class LeasesQuery:
     limit: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClustersQuery:
+    """Clusters in the order of their names, from behind `after` on; `limit` None for all."""
+
+    after: str = ""
+    limit: int | None = None
+
+
+EVERY_CLUSTER = ClustersQuery()
 EVERY_MACHINE = MachinesQuery()
 EVERY_RUN = RunsQuery()
 EVERY_LEASE = LeasesQuery()
@@ -94,6 +104,14 @@ def leases_page(leases: Iterable[LeaseView], query: LeasesQuery) -> LeasesView:
     page = tuple(fitting[start:] if query.limit is None else fitting[start : start + query.limit])
     more = bool(page) and start + len(page) < len(fitting)
     return LeasesView(leases=page, total=len(fitting), next=cursor(page[-1].address) if more else "")
+
+
+def clusters_page(names: Iterable[N], view_of: Callable[[N], ClusterView], query: ClustersQuery) -> ClustersView:
+    start = name_order(query.after)
+    behind = [name for name in sorted(names, key=name_order) if not query.after or name_order(name) > start]
+    page = behind if query.limit is None else behind[: query.limit]
+    more = bool(page) and len(page) < len(behind)
+    return ClustersView(clusters=tuple(map(view_of, page)), next=cursor(page[-1]) if more else "")
 
 
 def _address(text: str) -> IPv4Address:

@@ -6,6 +6,7 @@ Times are seconds since the epoch, durations and stages seconds, sizes bytes.
 from dataclasses import dataclass, field
 from enum import Enum
 
+from appliance.model.cluster_views import MemberView
 from appliance.model.goal import Consent
 from appliance.model.phase import Condition, Phase
 from appliance.model.place import Place
@@ -133,7 +134,7 @@ class MachineView:
 
     `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes`, `disks` and `links` are empty or None until the
     hardware is known. `run` is the run that still has something to do with it, "" for none. `step` is the
-    `step_number`th (from 1) of the `step_count` steps that its run has for this machine.
+    `step_number`th (from 1) of the `step_count` steps that its run has for this machine. `member`: of a cluster.
     """
 
     name: str
@@ -163,12 +164,13 @@ class MachineView:
     step_number: int = 0
     step_count: int = 0
     identity: IdentityView | None = None
+    member: MemberView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExplainLine:
     """One link of the chain of causes: what is so, since when, what shows it, and what happens next by itself or has
-    to be done. `kind`: phase, step, wait, condition, run, role, next."""
+    to be done. `kind`: phase, step, wait, condition, run, role, member, next."""
 
     kind: str
     text: str

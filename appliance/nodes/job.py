@@ -95,7 +95,7 @@ def read(text: str) -> Sight:
         mark=said.get("mark", ""),
         state=_state(said.get("state", "")),
         word=clean(said.get("word", ""), _WORD_LIMIT),
-        log=clean(said.get("log", ""), _LOG_LIMIT),
+        log=clean(said.get("log", "")[-_LOG_LIMIT:], _LOG_LIMIT),
     )
 
 

@@ -253,12 +253,8 @@ def _share(spec: ClusterSpec, servers: Sequence[MachineRecord], before: Sequence
     names, after = tuple(record.name for record in servers), tuple(step.id for step in before)
     for record in servers:
         if spec.router and (record.member is None or record.member.sharers != names):
-            *_, last = chain(NAME, record.name, (_shares(spec, record.name, names),) * (1 + (_shared(record) in after)))
-            yield replace(last, needs=after)
-
-
-def _shared(record: MachineRecord) -> StepId:
-    return step_id(NAME, record.name, "share-endpoint")
+            (step,) = chain(NAME, record.name, (_shares(spec, record.name, names),))
+            yield replace(step, id=StepId(f"{step.id}-2") if step.id in after else step.id, needs=after)
 
 
 def _shares(spec: ClusterSpec, name: MachineName, planes: tuple[MachineName, ...]) -> Move:

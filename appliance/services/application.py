@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
-from appliance.api.common import Doctor, Stores
+from appliance.api.common import Clusters, Doctor, Stores
 from appliance.api.port import Bmcs, Honoured, Leaving, Sets, Upgrades
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
@@ -18,6 +18,7 @@ from appliance.console.console import Console
 from appliance.errors import ConflictError, MachineryError, NotFoundError
 from appliance.identity.bonds import Bonds
 from appliance.inventory.model import Inventory
+from appliance.metrics.clusters import cluster_families
 from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc import PowerCommand
@@ -40,6 +41,7 @@ from appliance.model.words import GoalState
 from appliance.plan import InstallerRef, OsRef, Plan, Purpose, SetPower, Step
 from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
+from appliance.services.cluster_views import NoClusters
 from appliance.services.looking import Looking
 from appliance.services.program import SiteProgram
 from appliance.services.pursuit import why_not
@@ -112,7 +114,9 @@ class Appliance(Looking):
         leaving_desk: Leaving | None = None,
         upgrades: Upgrades | None = None,
         sets: Sets | None = None,
+        clusters: Clusters | None = None,
     ) -> None:
+        self.cluster_desk = clusters or NoClusters()
         super().__init__(memory, site, clock, session_of, segment, waiting, measured, bonds.code)
         self._bonds = bonds
         self.bmc_desk = bmc_desk
@@ -130,6 +134,9 @@ class Appliance(Looking):
         self._snapshot = snapshot
         self._program = program
         self._starting = asyncio.Lock()
+
+    def metrics(self) -> tuple[Family, ...]:
+        return (*super().metrics(), *cluster_families(self.cluster_desk.clusters().clusters))
 
     @property
     def leaving_desk(self) -> Leaving:

@@ -81,6 +81,9 @@ class BalancerDesk:
                 return await self._service.reload()
             return await self._answered()
 
+    def wanted_by(self, cluster: str) -> tuple[Listener, ...]:
+        return self._wanted.listeners.get(cluster, ())
+
     async def states(self) -> tuple[BackendState, ...]:
         return await asyncio.to_thread(self._service.admin.states) if self._work is not None else ()
 

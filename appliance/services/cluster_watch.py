@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from appliance.conductor.memory import Memory
-from appliance.errors import InnervateError
+from appliance.errors import InnervateError, MachineryError
 from appliance.kubernetes.api import Kubernetes
 from appliance.kubernetes.csr import NodeIdentity, Request, Ruling, judge
 from appliance.kubernetes.objects import Access
@@ -16,11 +16,16 @@ from appliance.model.text import clean
 from appliance.ports import Clock
 from appliance.services.cluster_hold import Opened, url_of
 from appliance.services.cluster_keys import ClusterKeys
+from appliance.services.cluster_looks import ClusterLook, ClusterLooks, change_of
 from appliance.store.records import ClusterNoted
 
 _LOGGER = logging.getLogger(__name__)
 _EVERY = 2.0
 _NAME, _USER = 80, 80
+
+_ODD = MachineryError(
+    "the appliance could not look at it", next_action="read the daemon's log, and report what it says"
+)
 
 Connect = Callable[[str, Access], Opened]
 
@@ -28,14 +33,17 @@ Connect = Callable[[str, Access], Opened]
 class ClusterWatch:
     """`domain` is that of the machines' names."""
 
-    def __init__(self, memory: Memory, keys: ClusterKeys, connect: Connect, domain: str, clock: Clock) -> None:
+    def __init__(
+        self, memory: Memory, keys: ClusterKeys, connect: Connect, looks: ClusterLooks, domain: str, clock: Clock
+    ) -> None:
         self._memory, self._keys, self._connect, self._domain, self._clock = memory, keys, connect, domain, clock
-        self._silent: dict[ClusterName, str] = {}
+        self._looks = looks
 
     async def run(self) -> None:
         """Forever. A cluster that is slow to answer keeps no other waiting longer than one look."""
         while True:
             await self._clock.sleep(_EVERY)
+            self._looks.retain(self.clusters())
             await asyncio.gather(*(self._look(cluster) for cluster in self.clusters().values()))
 
     async def _look(self, cluster: ClusterSpec) -> None:
@@ -44,6 +52,7 @@ class ClusterWatch:
             await self.look(cluster)
         except Exception:
             _LOGGER.exception("the cluster %s could not be looked at", cluster.name)
+            self._keep(self._looks.of(cluster.name).silent(_ODD, self._clock.now()))
 
     async def look(self, cluster: ClusterSpec) -> None:
         """Decides on what was asked since the last look. A cluster that does not answer is asked again."""
@@ -53,12 +62,21 @@ class ClusterWatch:
             async with self._connect(url_of(cluster), access) as api:
                 for request in await api.requests():
                     await self._decide(cluster, api, request)
-                for node in await api.nodes():
+                nodes = await api.nodes()
+                for node in nodes:
                     await self._turn_away(cluster, api, node.name)
+                lacks = await api.ready()
         except InnervateError as error:
-            self._tell_silence(cluster.name, str(error))
+            self._keep(self._looks.of(cluster.name).silent(error, self._clock.now()))
         else:
-            self._silent.pop(cluster.name, None)
+            self._keep(self._looks.of(cluster.name).answered(lacks, nodes, self._clock.now()))
+
+    def _keep(self, look: ClusterLook) -> None:
+        """Whoever follows events hears of what is another thing now."""
+        before = self._looks.of(look.cluster)
+        self._looks.keep(look)
+        if text := change_of(before, look):
+            self._memory.note(ClusterNoted(cluster=look.cluster, text=text, refused=False))
 
     async def _decide(self, cluster: ClusterSpec, api: Kubernetes, request: Request) -> None:
         judgement = judge(request, self._nodes(cluster))
@@ -104,9 +122,3 @@ class ClusterWatch:
             addresses=frozenset(address for address in stated if address is not None),
             member=state.member is not None,
         )
-
-    def _tell_silence(self, cluster: ClusterName, why: str) -> None:
-        """Once for each reason."""
-        if self._silent.get(cluster) != why:
-            self._silent[cluster] = why
-            self._memory.note(ClusterNoted(cluster=cluster, text=f"{cluster} cannot be watched: {why}", refused=False))

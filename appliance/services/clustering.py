@@ -21,6 +21,7 @@ from appliance.services.cluster_backups import ClusterBackups
 from appliance.services.cluster_hold import Around, Hold, NodeShells
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_life import ClusterLife
+from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clusters import ClusterDesk
 from appliance.services.engines import Engines
@@ -31,7 +32,6 @@ from appliance.services.supplies import Supplies
 from appliance.slurm.engine import Slurm
 from appliance.store.cluster_backups import BackupShelf
 from appliance.store.records import ClusterNoted
-from appliance.store.secrets import SecretFile
 
 
 @asynccontextmanager
@@ -76,9 +76,8 @@ class Clustering:
         )
 
 
-def clustering(ground: Ground, secrets: SecretFile) -> Clustering:
-    """Raises `MachineryError` where the clusters' keys cannot be read."""
-    supplies, keys = Supplies(ground.sets, ground.lend), ClusterKeys(secrets)
+def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Clustering:
+    supplies = Supplies(ground.sets, ground.lend)
     engine = Kubeadm(supplies.described, lambda: supplies.authority)
     around = Around(
         machine=ground.memory.world.machine,
@@ -94,7 +93,7 @@ def clustering(ground: Ground, secrets: SecretFile) -> Clustering:
     )
     hold = Hold(keys, around)
     backups = ClusterBackups(BackupShelf(ground.backups), hold, engine.etcd_image, partial(_tell, ground.memory))
-    watch = ClusterWatch(ground.memory, keys, connect, ground.domain, ground.clock)
+    watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock)
     kubernetes = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
     slurm = SlurmDesk(Slurm(supplies.described), supplies, partial(keys.numbered, rng=ground.rng), hold)
     return Clustering(

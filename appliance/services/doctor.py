@@ -9,12 +9,13 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance.bmc.port import FullBmc, Timekeeping
-from appliance.doctor import bmcs, host, looks, segment, serving, wire
+from appliance.doctor import bmcs, clusters, host, looks, segment, serving, wire
 from appliance.doctor.desk import Examine
 from appliance.doctor.device import nic, own_macs
 from appliance.doctor.facts import Answer, Claim, Download, Kept, Servers, Service, Shelf, Time, Volume
 from appliance.doctor.watch import WireWatch
 from appliance.errors import BmcLoginError, InnervateError
+from appliance.model.cluster_views import ClusterView
 from appliance.model.doctor import Check, DoctorRequest, Finding
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.views import SegmentView
@@ -60,6 +61,7 @@ class Ward:
     tftp_port: int = _TFTP_PORT
     services: Callable[[], tuple[Service, ...]] = tuple
     sets: Callable[[], tuple[Kept, ...]] = tuple
+    clusters: Callable[[], tuple[ClusterView, ...]] = tuple
 
     @property
     def device(self) -> str:
@@ -86,6 +88,7 @@ def checks_of(ward: Ward) -> Mapping[Check, Examine]:
         Check.DOWNLOAD: partial(_download, ward),
         Check.SERVICES: partial(_services, ward),
         Check.SETS: partial(_sets, ward),
+        Check.CLUSTERS: partial(_clusters, ward),
     }
 
 
@@ -95,6 +98,10 @@ async def _services(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
 
 async def _sets(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
     return serving.sets(ward.sets())
+
+
+async def _clusters(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
+    return clusters.clusters(ward.clusters())
 
 
 async def _dhcp(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:

@@ -38,6 +38,7 @@ from appliance.model.views import (
 from appliance.plan import Plan
 from appliance.ports import Clock
 from appliance.services.agents import Session
+from appliance.services.cluster_members import member_view
 from appliance.services.identity_views import identity_view
 from appliance.services.program import Running
 from appliance.services.segment_state import SegmentState
@@ -206,11 +207,13 @@ class Looking:
         run = self._run_of(state)
         session, wait, usual = self._session_of(name), self._waiting.of(name), self._usual(state)
         shown = machine_view(state, run, session, wait, usual, self._clock.now(), self._around(name))
-        return replace(shown, identity=identity_view(state, self._code_of(name), self._site.topology.identity))
+        identity = identity_view(state, self._code_of(name), self._site.topology.identity)
+        return replace(shown, identity=identity, member=member_view(state, self._memory.world))
 
     def _card(self, name: MachineName) -> MachineView:
         state = self._memory.world.machine(name)
-        return machine_card(state, self._run_of(state), self._clock.now(), self._around(name))
+        card = machine_card(state, self._run_of(state), self._clock.now(), self._around(name))
+        return replace(card, member=member_view(state, self._memory.world)) if state.member is not None else card
 
     def _run_of(self, state: MachineState) -> RunStatus | None:
         return self._memory.world.runs.get(state.attempt.run) if state.attempt else None

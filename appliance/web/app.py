@@ -76,6 +76,8 @@ def create_pages(appliance: Steering, doors: Doors, *, life: str, now: Callable[
             Route("/plans/{digest}", looks.plan),
             Route("/images", looks.images),
             Route("/networks", looks.networks),
+            Route("/clusters", looks.clusters),
+            Route("/clusters/{name}", looks.cluster),
             Route("/events", looks.events),
             Route("/keys", looks.keys),
             Route("/live", looks.live),
@@ -136,6 +138,12 @@ class _Looks:
     async def networks(self, request: Request) -> Response:
         chosen = Chosen.parse(request.url.query)
         return html(request, self._doors, await self._pages.networks(self._hub.mark(), chosen))
+
+    async def clusters(self, request: Request) -> Response:
+        return html(request, self._doors, self._pages.clusters(self._hub.mark()))
+
+    async def cluster(self, request: Request) -> Response:
+        return html(request, self._doors, self._pages.cluster(self._hub.mark(), request.path_params["name"]))
 
     async def events(self, request: Request) -> Response:
         mark = self._hub.mark()

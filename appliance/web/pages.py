@@ -34,6 +34,7 @@ from appliance.model.views import (
 )
 from appliance.model.words import SITE_PURPOSE
 from appliance.web import chart
+from appliance.web.clusters import ClusterParts
 from appliance.web.doctor import findings_before
 from appliance.web.elevation import frames, size_of, unplaced
 from appliance.web.giving import Chosen, Giving
@@ -64,6 +65,7 @@ class Pages:
         self._now = now
         self._site = appliance.health().site
         self._giving = Giving(appliance.stores)
+        self._clusters = ClusterParts(appliance.cluster_desk)
         self._shelf: Parts = {}
 
     async def rack(self, mark: str) -> str:
@@ -191,6 +193,19 @@ class Pages:
             return self._giving.measured(chosen, self._now())
         return self._giving.now(self._now()) if key == SITE else {}
 
+    def clusters(self, mark: str) -> str:
+        return self._page("clusters", mark, live="clusters", parts=self.clusters_parts(SITE))
+
+    def clusters_parts(self, key: str) -> Parts:
+        return self._clusters.all(key, self._now())
+
+    def cluster(self, mark: str, name: str) -> str:
+        parts = self._clusters.one(name, self._now())
+        return self._page("cluster", mark, live=f"cluster/{name}", cluster=name, parts=parts)
+
+    def cluster_parts(self, key: str, name: str) -> Parts:
+        return self._clusters.still(name, key, self._now())
+
     async def events(self, mark: str, after: int | None) -> str:
         """The latest, or those after an event."""
         if after is None:
@@ -283,6 +298,10 @@ def draw_of(pages: Pages, page: str) -> Callable[[str], Parts]:
         case "networks":
             chosen = Chosen.parse(name)
             return lambda key: pages.networks_parts(key, chosen)
+        case "clusters":
+            return pages.clusters_parts
+        case "cluster":
+            return lambda key: pages.cluster_parts(key, name)
         case "events":
             return _nothing
         case _:

@@ -8,6 +8,7 @@ from secrets import token_hex
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from appliance.frontend import units
+from appliance.frontend.clusters import api_text, backend_text, cluster_standing, is_trouble, node_text, ready_text
 from appliance.frontend.pace import pace, place_text
 from appliance.frontend.words import identity_text, lease_left, link_text, pool_text
 from appliance.manual import help as manual
@@ -63,6 +64,12 @@ def _environment() -> Environment:
         lease_left=lease_left,
         standing=standing,
         identity_text=identity_text,
+        api_text=api_text,
+        backend_text=backend_text,
+        cluster_standing=cluster_standing,
+        node_text=node_text,
+        node_trouble=is_trouble,
+        ready_text=ready_text,
         link_text=link_text,
         standings=STANDINGS,
         glyphs=GLYPHS,

@@ -53,6 +53,11 @@ class Place:
         with self.alive():
             self.kubectl(plane, "rollout", "status", f"deployment/{deployment}", "--timeout=280s", seconds=300)
 
+    def left(self, machine: Node) -> str:
+        """Files of a cluster that are on it still."""
+        folders = "/etc/kubernetes /var/lib/kubelet /var/lib/etcd /etc/cni/net.d"
+        return self.ground.ssh(machine, "sh", "-c", f"find {folders} -type f 2>/dev/null || :")
+
     @contextmanager
     def alive(self) -> Iterator[None]:
         """The appliance lives meanwhile: nodes find the cluster's API by its balancer."""

@@ -40,6 +40,8 @@ from appliance.scores.cluster_life import NoCluster
 from appliance.scores.slurm import SlurmCluster
 from appliance.services import clustering
 from appliance.services.balancer import BalancerDesk
+from appliance.services.cluster_keys import ClusterKeys
+from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.sets import SetDesk
 from appliance.services.shells import SshShells
 from appliance.site import Site, plan_site
@@ -177,7 +179,7 @@ async def living(
             clock=clock,
             rng=SystemRng(),
         )
-        made = clustering.clustering(stands, secrets)
+        made = clustering.clustering(stands, ClusterKeys(secrets), ClusterLooks())
         hands = Hands(
             memory=memory,
             clock=clock,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +40,7 @@ from appliance.model.bmc_views import (
     VaultEntryView,
     VaultScope,
 )
+from appliance.model.cluster_views import ClustersView, Membership
 from appliance.model.codec import to_json
 from appliance.model.doctor import Check, DoctorRequest, DoctorView, Finding, Verdict
 from appliance.model.goal import EVERYTHING, Consent
@@ -486,6 +488,32 @@ def test_images_networks_and_addresses(application: FakeApplication, client: Cli
     pages = list(client.lease_pages("10.77.0.0/24", AddressState.BOUND, size=2))
     assert [len(page.leases) for page in pages] == [2, 2, 1]
     assert [one for page in pages for one in page.leases] == stores.addresses
+
+
+def test_clusters(application: FakeApplication, client: Client) -> None:
+    prod = client.cluster("prod")
+    assert client.clusters() == ClustersView(clusters=(prod,))
+    assert [(node.name, node.state) for node in prod.nodes][2] == ("node-2", Membership.JOINING)
+    application.cluster_desk.held["lab-2"] = replace(prod, name="lab-2")
+    pages = list(client.cluster_pages(size=1))
+    assert [one.name for page in pages for one in page.clusters] == ["lab-2", "prod"]
+    for name in ("nobody", "x" * 40, "../prod"):
+        with pytest.raises(NotFoundError):
+            client.cluster(name)
+
+
+def test_a_kubeconfig(application: FakeApplication, client: Client, socket_path: Path) -> None:
+    """As curl gets it: a file for kubectl, which nobody on the way keeps."""
+    assert client.kubeconfig("prod").reveal() == application.cluster_desk.configs["prod"]
+    assert "Config" not in repr(client.kubeconfig("prod"))
+    argv = ["curl", "-si", "--unix-socket", str(socket_path), "http://x/v1/clusters/prod/kubeconfig"]
+    head, _, body = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.partition("\n\n")
+    assert body == application.cluster_desk.configs["prod"]
+    assert "cache-control: no-store" in head.lower()
+    assert "etag" not in head.lower()
+    application.cluster_desk.configs.clear()
+    with pytest.raises(ConflictError):
+        client.kubeconfig("prod")
 
 
 def test_artifact_sets(application: FakeApplication, client: Client) -> None:

@@ -35,6 +35,7 @@ KNOWN = {
     "goal": "goal-1",
     "image": "debian-13",
     "set": "kubeadm-v1.20.2-amd64",
+    "cluster": "prod",
     "user": "ann",
     "token": "00000000",
     "session": "00000000",
@@ -91,16 +92,22 @@ def api_schema(token_of_root: dict[str, str]) -> Iterator[BaseSchema]:
         yield schemathesis.openapi.from_asgi("/v1/openapi.json", app)
 
 
+@pytest.mark.parametrize("examples", [10, pytest.param(25, marks=pytest.mark.long)])
 @pytest.mark.parametrize(("method", "path", "mode"), tuple(operations()), ids=lambda part: getattr(part, "value", part))
 def test_every_answer_is_described(
-    method: str, path: str, mode: GenerationMode, api_schema: BaseSchema, token_of_root: dict[str, str]
+    method: str,
+    path: str,
+    mode: GenerationMode,
+    examples: int,
+    api_schema: BaseSchema,
+    token_of_root: dict[str, str],
 ) -> None:
     """What the document allows, and what it forbids."""
     operation = api_schema[path][method]
 
     @given(case=operation.as_strategy(generation_mode=mode), known=st.booleans())
     @settings(
-        max_examples=25,
+        max_examples=examples,
         derandomize=True,
         deadline=None,
         database=None,

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import io
+import json
 import logging
 import re
 import secrets
@@ -40,12 +41,16 @@ from appliance.errors import BmcError, InnervateError
 from appliance.identity.bonds import Bonds
 from appliance.identity.key import ApplianceKey
 from appliance.identity.tpms import Tpms
+from appliance.kubernetes.objects import Access
+from appliance.kubernetes.tokens import fresh
 from appliance.lab.certificate import self_signed
 from appliance.lab.topology import lab_rack
 from appliance.model.access_views import PasswordRequest, Role, SetupRequest, TokenRequest, UserRequest
+from appliance.model.amend import amended
 from appliance.model.bmc import AccountRole, BmcEndpoint
 from appliance.model.bmc_views import BmcSearchRequest, LoginState, VaultEntryRequest
 from appliance.model.bmc_views import VaultScope as For
+from appliance.model.cluster import Member, NodeRole
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
 from appliance.model.views import PowerAction
@@ -58,6 +63,9 @@ from appliance.scores.discover import Discover
 from appliance.services.agents import AgentDesk
 from appliance.services.application import Appliance
 from appliance.services.bmcs import BmcDesk
+from appliance.services.cluster_keys import ClusterKeys
+from appliance.services.cluster_looks import ClusterLooks
+from appliance.services.cluster_views import ClusterViews
 from appliance.services.segment import stated_macs
 from appliance.services.segment_state import SegmentState
 from appliance.services.senses import Senses
@@ -74,6 +82,7 @@ from images.processes import HostProcesses
 from tests.contract.ipmi_bmc import FakeIpmiBmc, listening
 from tests.contract.test_bmc_discovery import LOOPBACK, bound, port_of, tls_of
 from tests.unit.appliance.conductor.rack import FakeLibrary, FakeTraces
+from tests.unit.appliance.services.cluster_scene import SPEC
 
 GUESSES = 40
 PREFIX = "cnry-"
@@ -89,6 +98,8 @@ FILES = [
         "access/audit.jsonl",
         "bmc.vault",
         "bmc.vault.key",
+        "clusters.vault",
+        "clusters.vault.key",
         "records.db",
         "ssh/id_ed25519",
         "ssh/id_ed25519.pub",
@@ -295,6 +306,9 @@ class Daemon:
             ssh_key=key,
             stores=StoreDesk(rack, self.memory, segment, clock, shelf=Shelf(state / "images", ())),
         )
+        file = closing.enter_context(contextlib.closing(SecretFile(state / "clusters.vault", SystemRng())))
+        self.keys = ClusterKeys(file)
+        self.application.cluster_desk = ClusterViews(self.memory, self.keys, ClusterLooks(), clock)
         self.access = closing.enter_context(opened(state / "access", clock, SystemRng(), issuer="lab"))
         self.app = create_app(self.application, self.access, SystemRng())
 
@@ -326,13 +340,14 @@ async def views(daemon: Daemon, socket_path: Path) -> dict[str, bytes]:
     values |= {"digest": list(world.plans), "run": list(world.runs), "goal": list(world.goals)}
     values |= {name: ["00000000"] for name in ("token", "session", "passkey")}
     values["user"] = ["ann"]
+    values["cluster"] = [SPEC.name]
     values["image"] = ["debian-13"]
     values["set"] = ["kubeadm-v1.20.2-amd64"]
     for path, operations in daemon.app.openapi()["paths"].items():
         names = ADDRESS.findall(path)
         for value in values[names[0]] if names else [""]:
             target = ADDRESS.sub(value, path)
-            if "get" in operations:
+            if "get" in operations and not path.endswith("/kubeconfig"):  # that gives a secret away, and is asked apart
                 answers[target] = await get(socket_path, target)
     answers["openapi"] = await get(socket_path, "/v1/openapi.json")
     return answers
@@ -357,6 +372,7 @@ class Told:
     rotated: int = 0
     served: tuple[LoginState, ...] = ()
     runs: int = 0
+    opened: str = ""
     views: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -422,6 +438,24 @@ def by_its_api(client: Client, url: str, password: str, late: str) -> tuple[Logi
     return (seen.bmcs[0].login, client.rotate_bmc(url).login)
 
 
+def has_a_cluster(daemon: Daemon, canaries: Canaries) -> None:
+    """A machine is its only node, and another may join; the key to it and the token are canaries."""
+    name, key = MachineName("good"), canaries.new()
+    state = daemon.memory.world.machine(name)
+    member = Member(cluster=SPEC, role=NodeRole.CONTROL_PLANE, since=1.0)
+    daemon.memory.world.machines[name] = amended(state, member=member)
+    daemon.keys.keep(SPEC.name, Access(ca="CA", certificate="CERT", key=Secret(key)))
+    token = fresh(MachineName("refused"), SystemRng(), SystemClock().now())
+    canaries.add(token.secret.reveal())
+    daemon.keys.issue(SPEC.name, token, SystemClock().now())
+
+
+def client_key(answer: bytes) -> str:
+    """Of a kubeconfig."""
+    config = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return base64.b64decode(config["users"][0]["user"]["client-key-data"]).decode()
+
+
 async def play(folder: Path, canaries: Canaries, evidence: Evidence, plant: Plant) -> Told:
     told, loop = Told(), asyncio.get_running_loop()
     loop.slow_callback_duration = 0.0  # every callback is logged, with its arguments
@@ -475,6 +509,8 @@ async def play(folder: Path, canaries: Canaries, evidence: Evidence, plant: Plan
                 await daemon.application.power(name, PowerAction.FORCE_OFF)
                 told.runs += 1
         await asyncio.wait_for(daemon.ended(), 60)
+        has_a_cluster(daemon, canaries)
+        told.opened = client_key(await get(socket_path, f"/v1/clusters/{SPEC.name}/kubeconfig"))
         await plant(daemon, passwords[0])
         told.views = await views(daemon, socket_path)
         evidence.api += b"\n".join(told.views.values())
@@ -499,6 +535,9 @@ def test_no_canary_is_seen(tmp_path: Path) -> None:
     assert (told.found, told.entered, told.refused, told.rotated, told.runs) == (3, 2, 1, 2, 3)
     assert told.served == (LoginState.WORKS, LoginState.WORKS)
     assert len(canaries.all) >= 50
+    assert b'"member":{"cluster":"prod","role":"control-plane"' in told.views["/v1/machines/good"]
+    assert b'"tokens":[{"machine":"refused"' in told.views["/v1/clusters/prod"]
+    assert told.opened in canaries.all, "who asked for the key to the cluster got it"
     assert sum(not canary.startswith(PREFIX) for canary in canaries.all) > 2  # session tokens and new passwords
     assert sorted(evidence.files) == FILES
     assert "asyncio" in evidence.log.getvalue()

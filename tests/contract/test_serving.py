@@ -15,6 +15,7 @@ from appliance.model.balancer import Balancer, BalancerPlace
 from appliance.model.set_views import SetImportRequest, WorkState
 from appliance.model.site import BootNetwork
 from appliance.model.site_services import Registry
+from appliance.services.cluster_views import ClusterViews
 from appliance.services.sets import NoRegistry
 from appliance.serving import serve_clusters
 from appliance.store.log import Log
@@ -58,6 +59,7 @@ def test_a_plain_rack_has_nothing_for_clusters(tmp_path: Path) -> None:
             made = serve_clusters(settings, "lab", lab_rack(), remembering(settings.state_dir, closing), closing)
             assert isinstance(made.sets, NoRegistry)
             assert (made.held, made.balancer, made.services(), made.kept()) == (None, None, (), ())
+            assert made.clusters().clusters().clusters == ()
 
     asyncio.run(played())
 
@@ -85,6 +87,7 @@ def test_a_cluster_rack_has_a_registry_that_ends_with_the_daemon(
             made = serve_clusters(settings, "lab", rack, remembering(settings.state_dir, closing), closing)
             assert made.balancer is None, "the control planes have it"
             assert rack.cluster_address == IPv4Address("127.0.0.9")
+            assert isinstance(made.clusters(), ClusterViews)
             assert made.held is not None
             async with asyncio.timeout(30):
                 while not all(one.running_since for one in made.services()) or not _answers(port):  # noqa: ASYNC110

@@ -4,7 +4,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copyfile
@@ -70,9 +70,8 @@ def running(machine: Machine, iso: Path, folder: Path) -> Iterator[SerialLine]:
             assert process.poll() is None, "QEMU ended at once"
             assert time.monotonic() < deadline, "QEMU does not come on"
             pace.wait(0.1)
-        line = SerialLine(folder / "line")
-        yield line
-        line.close()
+        with closing(SerialLine(folder / "line")) as line:
+            yield line
     finally:
         process.kill()
         process.wait()

@@ -7,13 +7,14 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.image import balloon
 from tests.image.serial_line import SerialLine
 
 pytestmark = [
@@ -31,6 +32,8 @@ CONFIGURATION = 'state_dir = "/data/state"'
 PASSPHRASE = "four words are enough"
 RECOVERY = r"shown this once:\s+((?:[cbdefghijklnrtuv]{8}-){7}[cbdefghijklnrtuv]{8})"
 DISK_GIB = 6
+MEMORY_MIB = "1024"
+IDLE_BYTES, IDLE_SECONDS = 512_000_000, 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +46,30 @@ class Computer:
     port: int = 0
     """Where the appliance's port 443 is on this machine."""
 
+    @property
+    def control(self) -> Path:
+        return self.folder / "qmp.sock"
+
     @contextmanager
     def on(self) -> Iterator[SerialLine]:
         self.folder.mkdir(exist_ok=True)
         with self._tpm() as options:
-            console = self.folder / "console.sock"
+            console = _vacant(self.folder / "console.sock")
+            control = balloon.options(_vacant(self.control))
             argv = (
-                *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-m", "1024", "-smp", "1"),
+                *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-m", MEMORY_MIB, "-smp", "1"),
                 *("-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35,graphics=off"),
                 *("-chardev", f"socket,id=c,path={console},server=on,wait=off,logfile={self.folder}/console.log"),
                 *("-serial", "chardev:c", "-nic", self._nic()),
                 *("-object", "rng-random,filename=/dev/urandom,id=r", "-device", "virtio-rng-pci,rng=r"),
                 *("-drive", f"if=virtio,format=raw,cache=unsafe,discard=unmap,file={self.disk}"),
                 *options,
+                *control,
             )
             with subprocess.Popen(argv) as machine:
                 try:
-                    yield _line(console)
+                    with closing(_line(console)) as line:
+                        yield line
                 finally:
                     machine.kill()
 
@@ -80,7 +90,7 @@ class Computer:
         if not self.tpm:
             yield ()
             return
-        state, path = self.folder / "tpm", self.folder / "tpm.sock"
+        state, path = self.folder / "tpm", _vacant(self.folder / "tpm.sock")
         state.mkdir(exist_ok=True)
         argv = ("swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}", "--ctrl", f"type=unixio,path={path}")
         with subprocess.Popen(argv) as chip:
@@ -90,6 +100,12 @@ class Computer:
                 yield ("-chardev", chardev, "-tpmdev", "emulator,id=tpm0,chardev=t", "-device", "tpm-crb,tpmdev=tpm0")
             finally:
                 chip.kill()
+
+
+def _vacant(path: Path) -> Path:
+    """Without the socket of a program that was killed, which would be taken for the new one's."""
+    path.unlink(missing_ok=True)
+    return path
 
 
 def _line(path: Path) -> SerialLine:
@@ -168,14 +184,17 @@ def test_without_a_tpm_the_passphrase_opens(disk: Path, tmp_path: Path) -> None:
 
 
 def test_without_either_the_screen_says_so_and_the_disk_tells(disk: Path, tmp_path: Path) -> None:
-    """Also the proof that looking into the disk would find what is not encrypted."""
-    with Computer(folder=tmp_path / "ours", disk=disk, tpm=False).on() as line:
+    """Also the proof that looking into the disk would find what is not encrypted, and that little memory is enough."""
+    ours = Computer(folder=tmp_path / "ours", disk=disk, tpm=False)
+    with ours.on() as line:
         line.expect("Passphrase, asked at each boot", ASKED)
         line.type("")
         line.expect("Type unencrypted to go on: ", ASKED)
         line.type("unencrypted")
         line.expect("NOT encrypted", ASKED)
         answered(line)
+        used = balloon.used(ours.control, int(MEMORY_MIB) << 20, IDLE_BYTES, IDLE_SECONDS)
+        assert used <= IDLE_BYTES, f"{used >> 20} MiB are in use"
     assert holds(disk, CONFIGURATION)
 
 

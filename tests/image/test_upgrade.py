@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -34,11 +35,17 @@ STEPS = (
 
 
 class Stick:
-    """The appliance's machine, which is on."""
+    """The appliance's machine, which is on; the line to it is let go at the end."""
 
     def __init__(self, at: Bench) -> None:
         self._at, self._node = at, at.rack.node(APPLIANCE)
         self.line = at.line
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.line.close()
 
     @property
     def disk(self) -> Path:
@@ -81,10 +88,9 @@ def order(disk: Path, content: Path) -> None:
 def prepared(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The disk of an appliance that was set up and has lost its power."""
     folder = tmp_path_factory.mktemp("prepared")
-    with bench(image, folder / "r", Firmware.UEFI, UefiKind.PXE) as at:
+    with bench(image, folder / "r", Firmware.UEFI, UefiKind.PXE) as at, Stick(at) as stick:
         answer(at)
         greeted(at)
-        stick = Stick(at)
         stick.kill()
         subprocess.run(["cp", "--sparse=always", stick.disk, folder / "disk"], check=True)
     return folder / "disk"
@@ -119,8 +125,7 @@ def impatient(words: str) -> Callable[[str], str]:
 
 def test_a_version_that_works_stays(prepared: Path, packed: Path, tmp_path: Path) -> None:
     order(prepared, changed(packed, tmp_path / "new", "9.0.0", same))
-    with bench(prepared, tmp_path / "r", Firmware.UEFI, UefiKind.SECURE) as at:
-        stick = Stick(at)
+    with bench(prepared, tmp_path / "r", Firmware.UEFI, UefiKind.SECURE) as at, Stick(at) as stick:
         assert stick.boots("a") == ""
         stick.says(r"9\.0\.0 \(\w+\) in slot b, on trial")
         stick.says(r"9\.0\.0 \(\w+\) in slot b is healthy, and stays")
@@ -134,8 +139,7 @@ def test_a_version_that_works_stays(prepared: Path, packed: Path, tmp_path: Path
 )
 def test_a_version_that_does_not_work_falls_back(prepared: Path, packed: Path, tmp_path: Path, words: str) -> None:
     order(prepared, changed(packed, tmp_path / "broken", "9.0.1", impatient(words)))
-    with bench(prepared, tmp_path / "r", Firmware.BIOS, UefiKind.PXE) as at:
-        stick = Stick(at)
+    with bench(prepared, tmp_path / "r", Firmware.BIOS, UefiKind.PXE) as at, Stick(at) as stick:
         assert stick.boots("a") == ""
         stick.says(r"9\.0\.1 \(\w+\) in slot b was tried and did not stay: ")
         stick.says(r"in slot a runs again")
@@ -145,8 +149,7 @@ def test_a_version_comes_in_however_often_it_is_killed(prepared: Path, packed: P
     """At each step; at last in the middle of its trial."""
     new = changed(packed, tmp_path / "new", "9.0.0", same)
     order(prepared, new)
-    with bench(prepared, tmp_path / "r", Firmware.BIOS, UefiKind.PXE) as at:
-        stick = Stick(at)
+    with bench(prepared, tmp_path / "r", Firmware.BIOS, UefiKind.PXE) as at, Stick(at) as stick:
         for step in STEPS:
             assert stick.boots("a") == ""
             stick.says(step)

@@ -10,7 +10,7 @@ SOURCES = sorted(p for name in ("appliance", "pxe", "images", "templates") for p
 FUNCTION_LINES = 50
 MODULE_LINES = 500
 
-_KUBERNETES = ("cluster", "contents", "csr", "engine", "kubeadm", "node", "objects", "tokens", "version")
+_KUBERNETES = ("cluster", "contents", "csr", "engine", "kubeadm", "kubeconfig", "node", "objects", "tokens", "version")
 _TUI = (
     *(
         "acting",
@@ -77,9 +77,10 @@ PURE = (
     *(f"appliance/manual/{name}.py" for name in ("code", "finding", "help", "page")),
     *(
         f"appliance/doctor/{name}.py"
-        for name in ("bmcs", "facts", "host", "say", "segment", "serving", "sighting", "wire")
+        for name in ("bmcs", "clusters", "facts", "host", "say", "segment", "serving", "sighting", "wire")
     ),
     "appliance/metrics/catalogue.py",
+    "appliance/metrics/clusters.py",
     "appliance/metrics/machines.py",
     "appliance/metrics/model.py",
     "appliance/model/*.py",

@@ -63,10 +63,15 @@ def check_machines(document: dict[str, object], nodes: int, stages: tuple[str, .
         assert len({machine[trait] for machine in machines}) == nodes
 
 
-def test_two_uefi_machines(rack_firmware: RackFirmware) -> None:
-    """One of them has an IPMI-only BMC."""
-    document = demo("--nodes", "2", "--bmc", "both")
-    check_machines(document, 2, STAGES)
+@pytest.mark.parametrize(
+    ("nodes", "bmc"),
+    [(1, "ipmi"), pytest.param(2, "both", marks=pytest.mark.long)],
+    ids=["one-ipmi", "two"],
+)
+def test_uefi_machines(rack_firmware: RackFirmware, nodes: int, bmc: str) -> None:
+    """Redfish has the machine whose daemon is killed, in every run of the tests."""
+    document = demo("--nodes", str(nodes), "--bmc", bmc)
+    check_machines(document, nodes, STAGES)
     facts = document["daemon"]
     assert isinstance(facts, dict)
     assert facts["ready_seconds"] <= READY_SECONDS

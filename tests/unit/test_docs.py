@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -77,12 +78,16 @@ def error_codes() -> Iterator[str]:
         kinds += kind.__subclasses__()
 
 
-def problem_codes() -> Iterator[str]:
-    for path in (ROOT / "appliance").rglob("*.py"):
-        for call in calls(path, "Problem"):
-            for keyword in call.keywords:
-                if keyword.arg == "code":
-                    yield from fixed_parts(keyword.value)
+@cache
+def problem_codes() -> frozenset[str]:
+    return frozenset(
+        code
+        for path in (ROOT / "appliance").rglob("*.py")
+        for call in calls(path, "Problem")
+        for keyword in call.keywords
+        if keyword.arg == "code"
+        for code in fixed_parts(keyword.value)
+    )
 
 
 def agent_messages() -> Iterator[str]:

@@ -7,6 +7,7 @@ from appliance.api.fake_bmcs import FakeBmcs
 from appliance.api.fake_stores import FakeStores
 from appliance.model.bmc import Health, SensorKind
 from appliance.model.bmc_views import SensorsView, SensorView
+from appliance.model.cluster_views import Membership, MemberView
 from appliance.model.image_views import ArtifactView, HashState, ImageView
 from appliance.model.network_views import (
     AddressState,
@@ -118,6 +119,8 @@ def machines() -> dict[str, MachineView]:
         serial="DISK9", wwn="", size_bytes=8 << 30, time=NOW, run="run-1", findings={"method": "overwrite"}
     )
     found.append(replace(_machine(9, Phase.RESCUE), certificates=(wiped,)))
+    member = MemberView(cluster="prod", role="worker", state=Membership.CONFIRMED, since=NOW - 600)
+    found[1] = replace(found[1], member=member)
     return {machine.name: machine for machine in found}
 
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from appliance.api.fake import FakeApplication
+from appliance.model.cluster_views import ApiState, ClusterView, Membership
 from appliance.model.views import MachineView
 from tests.web.hostile import STRINGS
 from tests.web.scenes import INSTALL, NOW, rack
@@ -52,6 +53,15 @@ def _machine(view: MachineView, source: _Source) -> MachineView:
     return replace(poisoned(view, source), stages=view.stages)
 
 
+def _cluster(view: ClusterView, source: _Source) -> ClusterView:
+    """How members stand is the appliance's own word; whatever a cluster or a balancer names may be anything."""
+    silent = replace(poisoned(view.api, source), state=ApiState.SILENT, silent_since=NOW)
+    changed = replace(poisoned(view, source), api=silent, waiting=(source.next(), source.next()))
+    nodes = tuple(replace(poisoned(one, source), state=one.state) for one in view.nodes)
+    stranger = replace(nodes[0], name=source.next(), state=Membership.STRANGER)
+    return replace(changed, nodes=(*nodes, stranger), balancer=poisoned(view.balancer, source))
+
+
 def scene(source: _Source) -> FakeApplication:
     application = rack()
     application.inventory = {name: _machine(view, source) for name, view in application.inventory.items()}
@@ -65,6 +75,8 @@ def scene(source: _Source) -> FakeApplication:
     stores.addresses = [
         replace(poisoned(one, source), address=one.address, state=one.state) for one in stores.addresses
     ]
+    held = application.cluster_desk.held
+    held.update({name: _cluster(view, source) for name, view in held.items()})
     plan = replace(INSTALL, steps=steps, roles=poisoned(INSTALL.roles, source), missing=(source.next(),))
     application.plans = [replace(plan, deferred=poisoned(INSTALL.deferred, source), site="lab")]
     return application
@@ -87,6 +99,8 @@ def _visit(page: Page, served: Serving, application: FakeApplication) -> None:
         "/events",
         "/images",
         "/networks",
+        "/clusters",
+        "/clusters/prod",
         "/machines/node-6/sensors",
         *(f"/machines/{name}" for name in application.inventory),
     ):

@@ -17,6 +17,8 @@ MORE = (
     "/images",
     "/networks",
     "/networks?state=bound&all",
+    "/clusters",
+    "/clusters/prod",
     "/runs",
     "/events",
     "/keys",

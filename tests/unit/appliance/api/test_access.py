@@ -277,6 +277,9 @@ def test_a_failure_is_on_record_too() -> None:
     [
         ("GET", "/v1/machines", 200, ""),
         ("GET", "/v1/machines", 403, "authz_fail"),
+        ("GET", "/v1/clusters/{cluster}/kubeconfig", 200, "sensitive_read"),
+        ("GET", "/v1/clusters/{cluster}/kubeconfig", 404, "request"),
+        ("GET", "/v1/clusters/{cluster}", 200, ""),
         ("POST", "/v1/plans", 201, "request"),
         ("POST", "/v1/login", 200, "authn_login_success"),
         ("POST", "/v1/login", 422, "request"),

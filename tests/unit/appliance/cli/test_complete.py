@@ -53,6 +53,10 @@ def test_machines(offered: Offered, application: FakeApplication) -> None:
     assert offered('explain "no*de:') == []
 
 
+def test_clusters(offered: Offered) -> None:
+    assert offered("cluster show p") == offered("cluster kubeconfig pro") == ["prod"]
+
+
 def test_filters(offered: Offered) -> None:
     assert offered("status s") == ["state:", "spare:", "serial:"]
     assert offered("machines nod") == ["node-0", "node-1", "node-2"]
@@ -60,6 +64,7 @@ def test_filters(offered: Offered) -> None:
 
 def test_without_a_daemon_nothing_is_offered_and_nothing_said(tmp_path: Path) -> None:
     assert asked("power nod", tmp_path / "none.sock") == []
+    assert asked("cluster show p", tmp_path / "none.sock") == []
     assert asked("status sta", tmp_path / "none.sock") == ["state:"]
 
 

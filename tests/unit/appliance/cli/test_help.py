@@ -26,7 +26,8 @@ def verbs(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ..
         yield from verbs(inner, (*path, name))
 
 
-VERBS = tuple(verbs(get_command(build())))
+APP = build()
+VERBS = tuple(verbs(get_command(APP)))
 
 
 def test_help_of_every_verb_imports_nothing_heavy() -> None:
@@ -80,10 +81,10 @@ def test_help_is_what_the_parser_would_print(
     verb: tuple[str, ...], asks: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        build()(args=[*verb, asks], prog_name="innervate")
+        APP(args=[*verb, asks], prog_name="innervate")
     assert ended.value.code == 0
     parsed = capsys.readouterr().out
-    assert (run_app(build(), [*verb, asks]), capsys.readouterr().out) == (0, parsed)
+    assert (run_app(APP, [*verb, asks]), capsys.readouterr().out) == (0, parsed)
 
 
 @pytest.mark.parametrize(
@@ -100,4 +101,4 @@ def test_help_is_what_the_parser_would_print(
     ],
 )
 def test_whatever_else_is_said_is_parsed(words: list[str], helps: bool) -> None:
-    assert (help_of(build(), words) is not None) is helps
+    assert (help_of(APP, words) is not None) is helps

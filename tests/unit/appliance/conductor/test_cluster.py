@@ -18,11 +18,12 @@ from appliance.conductor.decision import (
     View,
     Wait,
 )
+from appliance.conductor.explain import explain
 from appliance.conductor.handlers import decide
 from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import SentOrder
 from appliance.inventory.model import Installed
-from appliance.model.cluster import ClusterName, ClusterSpec, FoundCluster, SetRef
+from appliance.model.cluster import ClusterName, ClusterSpec, FoundCluster, Member, NodeRole, SetRef
 from appliance.model.orders import ClusterOrder
 from appliance.store.records import Problem
 from images.artifact_set import Engine
@@ -122,3 +123,11 @@ def test_nothing_is_done_on_a_machine_without_a_system() -> None:
     decision = decide(view(DO, state=replace(RUNS, installed=None)), BEGAN)
     assert isinstance(decision, Failed)
     assert decision.problem.code == "not-installed"
+
+
+def test_a_machine_says_to_which_cluster_it_belongs() -> None:
+    member = Member(cluster=SPEC, role=NodeRole.CONTROL_PLANE, since=5.0)
+    (line,) = (one for one in explain(replace(RUNS, member=member), (), None, None, 9.0).lines if one.kind == "member")
+    assert (line.text, line.since, line.evidence) == ("control plane of the cluster prod", 5.0, "kubeadm v1.20.2")
+    assert line.next_action.endswith("innervate cluster show prod")
+    assert not [one for one in explain(RUNS, (), None, None, 9.0).lines if one.kind == "member"]

@@ -5,7 +5,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from appliance.doctor import bmcs, host, segment, serving, wire
+from appliance.api.fake_clusters import PROD
+from appliance.doctor import bmcs, clusters, host, segment, serving, wire
 from appliance.doctor.facts import (
     Answer,
     Claim,
@@ -21,6 +22,7 @@ from appliance.doctor.facts import (
     Wire,
 )
 from appliance.doctor.sighting import Bpdu, Lacpdu, Neighbour, Offer
+from appliance.model.cluster_views import ApiState, ClusterApiView
 from appliance.model.doctor import Check, Finding, Verdict, ranked
 
 OK, WARNING, FAILURE, UNKNOWN = Verdict.OK, Verdict.WARNING, Verdict.FAILURE, Verdict.UNKNOWN
@@ -315,6 +317,23 @@ def test_services_for_clusters() -> None:
     assert verdicts(serving.services((fell,), NOW + 3600)) == [OK]
     absent = replace(fell, running_since=None, last="docker-registry did not start")
     only(serving.services((absent, REGISTRY), NOW), WARNING, "does not run", "did not start")
+
+
+def test_clusters() -> None:
+    assert clusters.clusters(()) == ()
+    coming = replace(PROD, api=ClusterApiView(state=ApiState.UNFOUNDED))
+    assert clusters.clusters((coming,)) == ()
+    well = replace(PROD, nodes=(PROD.nodes[0], PROD.nodes[2]))
+    assert verdicts(clusters.clusters((well, coming))) == [OK], "a machine that joins is no trouble"
+    only(clusters.clusters((PROD,)), WARNING, "node-1 is no ready node", "container runtime is down")
+    gone = replace(PROD, nodes=(replace(PROD.nodes[0], said=None),))
+    only(clusters.clusters((gone, well)), WARNING, "does not list its node node-0", "innervate cluster show prod")
+    silent = ClusterApiView(state=ApiState.SILENT, lacks="no answer", evidence="\x1b[1mrefused", next_action="wait")
+    only(clusters.clusters((replace(PROD, api=silent),)), WARNING, "does not answer", "no answer; refused", "wait")
+    lame = ClusterApiView(state=ApiState.NOT_READY, lacks="[-]etcd failed")
+    only(clusters.clusters((replace(well, api=lame),)), WARNING, "not ready", "[-]etcd failed")
+    unseen = ClusterApiView(state=ApiState.UNSEEN)
+    assert verdicts(clusters.clusters((replace(PROD, api=unseen),))) == [UNKNOWN]
 
 
 def test_artifact_sets() -> None:

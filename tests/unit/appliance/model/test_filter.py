@@ -3,6 +3,7 @@
 import pytest
 
 from appliance.errors import UsageError
+from appliance.model.cluster_views import Membership, MemberView
 from appliance.model.filter import FILTER_LIMIT, Field, chosen, joined, parse
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.place import Place
@@ -22,6 +23,7 @@ FAILED = MachineView(
     run="3f2a",
     bmc="10.1.0.12",
     macs=("b8:ce:f6:00:00:01", "b8:ce:f6:00:00:02"),
+    member=MemberView(cluster="prod", role="worker", state=Membership.MEMBER, since=1.0),
 )
 BARE = MachineView(name="node-1", phase=Phase.ACTIVE, since=0.0, spare_of="worker")
 
@@ -40,6 +42,8 @@ BARE = MachineView(name="node-1", phase=Phase.ACTIVE, since=0.0, spare_of="worke
         ('role:""', False, True),
         ("role:*", True, True),
         ("spare:work*", False, True),
+        ("cluster:pro*", True, False),
+        ('cluster:""', False, True),
         ("mac:b8:ce*", True, False),
         ("mac:B8-CE-F6-00-00-02", True, False),
         ("mac:b8cef6000003", False, False),

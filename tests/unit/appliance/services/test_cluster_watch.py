@@ -11,8 +11,11 @@ import pytest
 from appliance.conductor.memory import Memory
 from appliance.errors import UnreachableError
 from appliance.kubernetes.csr import Request
+from appliance.kubernetes.objects import Node
 from appliance.model.cluster import Member, NodeRole
+from appliance.model.ids import MachineName
 from appliance.services.cluster_keys import ClusterKeys
+from appliance.services.cluster_looks import ClusterLook, ClusterLooks, change_of
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.store.log import Log
 from appliance.store.records import ClusterNoted
@@ -23,7 +26,9 @@ from tests.unit.appliance.services.cluster_scene import ACCESS, SPEC, A, B, C, C
 
 
 @asynccontextmanager
-async def watched(folder: Path, cluster: Cluster) -> AsyncIterator[tuple[ClusterWatch, Memory]]:
+async def watched(
+    folder: Path, cluster: Cluster, looks: ClusterLooks | None = None, clock: Clock | None = None
+) -> AsyncIterator[tuple[ClusterWatch, Memory]]:
     """node-0 is a member, at the address that is its own."""
     log = Log(folder / "records.db", SystemClock())
     memory = Memory(log)
@@ -33,9 +38,30 @@ async def watched(folder: Path, cluster: Cluster) -> AsyncIterator[tuple[Cluster
     keys = ClusterKeys(SecretFile(folder / "clusters.vault", SystemRng()))
     keys.keep(SPEC.name, ACCESS)
     try:
-        yield ClusterWatch(memory, keys, cluster.connect, "lab.test", Clock()), memory
+        looks, clock = looks or ClusterLooks(), clock or Clock()
+        yield ClusterWatch(memory, keys, cluster.connect, looks, "lab.test", clock), memory
     finally:
         log.close()
+
+
+class Turned(Clock):
+    at = 1000.0
+
+    def now(self) -> float:
+        return self.at
+
+
+def node(name: MachineName, *, ready: bool = True) -> Node:
+    return Node(
+        name=name,
+        version="v1.20.2",
+        ready=ready,
+        why="" if ready else "the kubelet is silent",
+        control_plane=name == A,
+        schedulable=True,
+        addresses=(),
+        pods=None,
+    )
 
 
 async def told(memory: Memory) -> list[ClusterNoted]:
@@ -77,7 +103,52 @@ def test_a_cluster_that_does_not_answer_is_told_once_for_each_reason(tmp_path: P
             return await told(memory)
 
     texts = [note.text.removeprefix("prod cannot be watched: ") for note in asyncio.run(scene())]
-    assert texts == ["no answer", "another reason", "no answer"]
+    assert texts == ["no answer", "another reason", "prod answers; 0 of 0 nodes are ready", "no answer"]
+
+
+def test_the_last_look_is_kept(tmp_path: Path) -> None:
+    """What a cluster said stays what it last said, with its time, while it does not answer."""
+    cluster, looks, clock = Cluster(listed=(node(A), node(B, ready=False))), ClusterLooks(), Turned()
+
+    async def scene() -> list[ClusterNoted]:
+        async with watched(tmp_path, cluster, looks, clock) as (watch, memory):
+            await watch.look(SPEC)
+            clock.at, cluster.lacks = 1005.0, "[-]etcd failed"
+            await watch.look(SPEC)
+            assert (looks.of(SPEC.name).lacks, looks.of(SPEC.name).looked) == ("[-]etcd failed", 1005.0)
+            clock.at, cluster.lacks, cluster.listed = 1010.0, "", (node(A), node(B))
+            await watch.look(SPEC)
+            clock.at, cluster.down = 1015.0, UnreachableError("no answer", evidence="\x1b[1mrefused")
+            await watch.look(SPEC)
+            clock.at = 1017.0
+            await watch.look(SPEC)
+            return await told(memory)
+
+    notes = [note.text for note in asyncio.run(scene())]
+    last = looks.of(SPEC.name)
+    assert (last.looked, last.silent_since, last.trouble, last.evidence) == (1010.0, 1015.0, "no answer", "refused")
+    assert [one.name for one in last.nodes] == [A, B]
+    assert notes == [
+        "prod answers; 1 of 2 nodes are ready, not node-1",
+        "prod answers and is not ready: [-]etcd failed",
+        "prod answers; 2 of 2 nodes are ready",
+        "prod cannot be watched: no answer",
+    ]
+
+
+def test_a_look_that_is_well_tells_nothing_at_first(tmp_path: Path) -> None:
+    async def scene() -> list[ClusterNoted]:
+        async with watched(tmp_path, Cluster(listed=(node(A),))) as (watch, memory):
+            await watch.look(SPEC)
+            return await told(memory)
+
+    assert asyncio.run(scene()) == []
+
+
+def test_many_nodes_are_told_in_short() -> None:
+    before, names = ClusterLook(cluster=SPEC.name), [MachineName(f"node-{number}") for number in range(9)]
+    text = change_of(before, before.answered("", tuple(node(name, ready=False) for name in names), 1.0))
+    assert text.endswith("0 of 9 nodes are ready, not node-0, node-1, node-2, node-3, node-4 and 4 more")
 
 
 def test_who_was_taken_out_is_turned_away_and_nobody_else(tmp_path: Path) -> None:
@@ -110,10 +181,10 @@ def test_nothing_ends_the_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture
                 thrice.set()
             raise ZeroDivisionError
 
-    looks, thrice = list[None](), asyncio.Event()
+    looks, thrice, shown = list[None](), asyncio.Event(), ClusterLooks()
 
     async def scene() -> None:
-        async with watched(tmp_path, Odd()) as (watch, _memory):
+        async with watched(tmp_path, Odd(), shown) as (watch, _memory):
             work = asyncio.create_task(watch.run())
             await thrice.wait()
             assert not work.done()
@@ -121,3 +192,4 @@ def test_nothing_ends_the_watch(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
     asyncio.run(scene())
     assert "the cluster prod could not be looked at" in caplog.text
+    assert shown.of(SPEC.name).trouble == "the appliance could not look at it"

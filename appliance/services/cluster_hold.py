@@ -111,16 +111,17 @@ class Hold:
 
     async def ask_planes(self, cluster: ClusterSpec, but: MachineName | None, argv: tuple[str, ...]) -> str:
         """Of the first that can be entered. Raises `UnreachableError` where none can."""
-        planes = [name for name in self.around.planes(cluster) if name != but]
-        for name in planes:
+        why = "it has no other member that is one"
+        for name in self.around.planes(cluster):
+            if name == but:
+                continue
             try:
                 return await self.feed(name, argv, Secret(""))
             except UnreachableError as error:
-                why = error
-                continue
+                why = f"{name}: {error}"
         raise UnreachableError(
             f"no control plane of {cluster.name} can be entered",
-            evidence=f"{planes[-1]}: {why}" if planes else "it has no other member that is one",
+            evidence=why,
             next_action="bring one back, or restore the cluster from a backup",
         )
 

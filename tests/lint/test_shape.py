@@ -10,7 +10,22 @@ SOURCES = sorted(p for name in ("appliance", "pxe", "images", "templates") for p
 FUNCTION_LINES = 50
 MODULE_LINES = 500
 
-_KUBERNETES = ("cluster", "contents", "csr", "engine", "kubeadm", "kubeconfig", "node", "objects", "tokens", "version")
+_KUBERNETES = (
+    "cluster",
+    "contents",
+    "csr",
+    "drain",
+    "engine",
+    "etcd",
+    "kubeadm",
+    "kubeconfig",
+    "life",
+    "node",
+    "objects",
+    "tokens",
+    "version",
+    "vip",
+)
 _TUI = (
     *(
         "acting",

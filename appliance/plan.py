@@ -18,12 +18,12 @@ from pydantic import Field
 from appliance.errors import PlanError
 from appliance.model.bmc import PowerCommand
 from appliance.model.cloud_init import CloudDocuments
-from appliance.model.cluster import ClusterAction
 from appliance.model.codec import to_json
 from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
 from appliance.model.links import MachineNetwork
 from appliance.model.seed_secret import SeedSecret
+from appliance.model.slurm import OnClusters
 from appliance.model.step import STEPS, StepKind
 from appliance.model.views import Errand
 from images.agent.protocol import WipeLevel
@@ -222,7 +222,7 @@ Action = (
     | Wipe
     | Rescue
     | Retire
-    | ClusterAction
+    | OnClusters
 )
 
 

@@ -12,7 +12,7 @@ from images.appliance.recipe import NAME as APPLIANCE
 from images.appliance.recipe import ensure_appliance
 from images.appliance.release import ensure_release
 from images.archive import Archive
-from images.build import STANDARD, Product, ensure_all
+from images.build import STANDARD, Product, ensure_all, unpack_sets
 from images.errors import ImagesError
 from images.keys import DEFAULT as DEFAULT_KEY
 from images.keys import ensure_key
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     variants = tuple(Variant) if options.variant == _ALL else (Variant(options.variant),)
     names = tuple(options.names) or STANDARD
     try:
-        entries = _build(store, variants, names, options.key)
+        entries = _build(store, variants, names, options.key, options.into)
     except ImagesError as error:
         _explain(error)
         return 1
@@ -49,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--key", type=Path, default=DEFAULT_KEY, metavar="FILE", help="what signs releases and upgrades; made if new"
     )
+    parser.add_argument("--into", type=Path, metavar="DIR", help="artifact sets as folders below this one, to import")
     parser.add_argument("--json", action="store_true", help="one object on standard output")
     return parser
 
@@ -58,10 +59,16 @@ def archive() -> Archive:
     return Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_Stopwatch())
 
 
-def _build(store: Store, variants: Sequence[Variant], names: Sequence[str], key: Path) -> list[Entry]:
+def _build(
+    store: Store, variants: Sequence[Variant], names: Sequence[str], key: Path, into: Path | None
+) -> list[Entry]:
     mirror = archive()
     products = [Product(name) for name in names if name != APPLIANCE]
     catalogues = [ensure_all(store, mirror, variant, products) for variant in variants]
+    if into is not None:
+        for catalogue in catalogues:
+            for folder in unpack_sets(catalogue, into, store, mirror):
+                mirror.progress(f"{folder}: to be imported")
     entries = [entry for catalogue in catalogues for entry in catalogue.entries.values()]
     for variant in variants if APPLIANCE in names else ():
         secret = ensure_key(key)

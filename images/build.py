@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import assert_never
 
 from images import firmware
@@ -15,6 +16,7 @@ from images.kubernetes import recipe as kubernetes
 from images.ramdisk import recipe as ramdisk
 from images.ramdisk.modules import Variant
 from images.recipe import Recipe
+from images.slurm import recipe as slurm
 from images.store import Entry, Store
 
 
@@ -25,6 +27,7 @@ class Product(StrEnum):
     INSTALLER = "debian-13-installer"
     IGNITION = "ignition"
     KUBERNETES = "kubernetes"
+    SLURM = "slurm"
 
 
 STANDARD = (Product.FIRMWARE, Product.RAMDISK, Product.DEBIAN)
@@ -61,6 +64,22 @@ def find_extras(store: Store, variant: Variant) -> Catalogue:
     return Catalogue(entries={product: entry for product, entry in looked if entry is not None})
 
 
+def unpack_sets(catalogue: Catalogue, folder: Path, store: Store, archive: Archive) -> tuple[Path, ...]:
+    """Of what is an artifact set a folder below this one, under the set's name. Raises ImagesError."""
+    made = []
+    for product, entry in catalogue.entries.items():
+        draft = folder / f".{product}"
+        match product:
+            case Product.KUBERNETES:
+                found = kubernetes.unpack(entry, store, draft, archive)
+            case Product.SLURM:
+                found = slurm.unpack(entry, store, draft)
+            case _:
+                continue
+        made.append(draft.rename(folder / found.name))
+    return tuple(made)
+
+
 def _find(recipe: Recipe, store: Store) -> Entry:
     if (entry := store.find(recipe.name, recipe.key)) is None:
         raise StoreError(
@@ -85,6 +104,8 @@ def _recipe(product: Product, variant: Variant) -> Recipe:
             return ignition.recipe_of(variant)
         case Product.KUBERNETES:
             return kubernetes.recipe_of(variant)
+        case Product.SLURM:
+            return slurm.recipe_of(variant)
         case _:
             assert_never(product)
 
@@ -103,5 +124,7 @@ def _ensure(product: Product, store: Store, archive: Archive, variant: Variant) 
             return ignition.ensure_ignition(variant, store, archive)
         case Product.KUBERNETES:
             return kubernetes.ensure_kubernetes(variant, store, archive)
+        case Product.SLURM:
+            return slurm.ensure_slurm(variant, store, archive)
         case _:
             assert_never(product)

@@ -9,6 +9,7 @@ class Engine(StrEnum):
     RKE2 = "rke2"
     TALOS = "talos"
     OKD = "okd"
+    SLURM = "slurm"
 
 
 class Provenance(StrEnum):

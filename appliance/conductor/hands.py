@@ -8,10 +8,10 @@ from typing import Protocol
 from appliance.bmc.port import Bmc
 from appliance.conductor.decision import AgentView, ClusterSight, Wait
 from appliance.conductor.memory import Memory
-from appliance.model.cluster import ClusterAction
 from appliance.model.identity import Bound, IdentityPolicy
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.orders import Trace
+from appliance.model.slurm import OnClusters
 from appliance.plan import ImageRef, WriteSeed
 from appliance.ports import Clock
 from images.agent.protocol import Task
@@ -80,14 +80,14 @@ class Traces(Protocol):
 class Clusters(Protocol):
     """Clusters and their nodes, whatever engine they are of."""
 
-    async def look(self, machine: MachineName, do: ClusterAction) -> ClusterSight:
+    async def look(self, machine: MachineName, do: OnClusters) -> ClusterSight:
         """How far the step is. Changes nothing.
 
         Raises `UnreachableError` while node or cluster may still come up, another `InnervateError` for good.
         """
         ...
 
-    async def begin(self, machine: MachineName, do: ClusterAction) -> str:
+    async def begin(self, machine: MachineName, do: OnClusters) -> str:
         """Gets it going and returns at once, with what was begun. What is at work already is left at work."""
         ...
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import assert_never
 
-from appliance.conductor import attesting, installing, membership
+from appliance.conductor import attesting, installing, membership, slurm_membership
 from appliance.conductor.installing import Installing
+from appliance.conductor.proofs import Certificate, Evidence
 from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.amend import amended
@@ -14,11 +15,12 @@ from appliance.model.bmc import SystemIdentity
 from appliance.model.cluster import ClusterAction, ClusterName, Member
 from appliance.model.hardware import HardwareFacts
 from appliance.model.identity import Bound, Placed, Rung, Standing
-from appliance.model.ids import MachineName, Nonce, RunId
+from appliance.model.ids import MachineName, Nonce
 from appliance.model.links import MachineNetwork
 from appliance.model.orders import Trace
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.reflex import Stray
+from appliance.model.slurm import SlurmAction, SlurmMember
 from appliance.model.tpm import Tpm
 from appliance.model.views import Errand
 from appliance.plan import (
@@ -79,23 +81,6 @@ _EVIDENCE_KEPT = 60
 _RETURNS_KEPT = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    what: str
-    time: float
-    detail: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """A disk that was wiped and read back: what the agent found, by name. `at` in seconds since the epoch."""
-
-    disk: DiskRef
-    at: float
-    run: RunId
-    findings: Mapping[str, str]
-
-
 @dataclass(frozen=True, kw_only=True)
 class MachineState:
     """`stages` are times since the epoch, first seen since the last power-on.
@@ -147,6 +132,7 @@ class MachineState:
     disputed: Nonce | None = None
     member: Member | None = None
     left: ClusterName | None = None
+    slurm: SlurmMember | None = None
     tpm: Tpm = field(default_factory=Tpm)
 
     @property
@@ -204,6 +190,7 @@ class MachineState:
             replaced=self.replaced is not None,
             drained=self.drained,
             member=self.member,
+            slurm=self.slurm,
         )
 
 
@@ -306,6 +293,8 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     if isinstance(action, ClusterAction):
         return amended(state, left=None) if membership.comes(action) else state
+    if isinstance(action, SlurmAction):
+        return state
     match action:
         case Enrol():
             wanted = amended(state, forgotten=frozenset())
@@ -318,7 +307,8 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Inspect():
             return amended(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
         case WriteImage():
-            state = amended(state, installed=None, facts_current=False, drained=False, member=None, left=None)
+            state = amended(state, installed=None, facts_current=False, drained=False)
+            state = amended(state, member=None, left=None, slurm=None)
             return amended(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce)
         case WriteSeed(network=network):
             state = _enter(state, Phase.DEPLOYING, now)
@@ -333,7 +323,8 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Drain():
             return _enter(state, Phase.RELEASING, now)
         case Wipe():
-            state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce, member=None, left=None)
+            state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce)
+            state = amended(state, member=None, left=None, slurm=None)
             return _enter(state, _emptying(errand), now)
         case Rescue():
             return amended(state, boot_nonce=intent.nonce)
@@ -349,7 +340,7 @@ def _installs(state: MachineState, do: RunInstaller, intent: StepIntent, now: fl
     installer = installing.begun(state.installing, do, state.attempt)
     state = amended(state, installed=None, facts_current=False, drained=False, installing=installer)
     state = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce, boots_disk=installer.done)
-    nonces = amended(state, member=None, left=None)
+    nonces = amended(state, member=None, left=None, slurm=None)
     return _enter(nonces, Phase.DEPLOYING, now)
 
 
@@ -391,6 +382,9 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
     if isinstance(step.do, ClusterAction):
         what, member = membership.done(step.do, state.member, now)
         return _proof(amended(state, member=member), what, detail, now)
+    if isinstance(step.do, SlurmAction):
+        slurm = slurm_membership.done(step.do, state.slurm, now)
+        return _proof(amended(state, slurm=slurm), step.do.action, detail, now)
     match step.do:
         case Enrol():
             return _proof(state, "bmc", detail, now)
@@ -428,7 +422,7 @@ def _rescued(state: MachineState, result: StepResult, now: float) -> MachineStat
 def _retired(state: MachineState, now: float) -> MachineState:
     """What was observed stays; what the machine could boot or be reached by is gone."""
     gone = amended(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
-    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None)
+    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None, slurm=None)
     return _enter(amended(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
 
 

@@ -34,9 +34,9 @@ from appliance.conductor.hands import Clusters, Hands
 from appliance.conductor.runs import Attempt
 from appliance.conductor.tasks import task_of
 from appliance.errors import BmcSilentError, InnervateError, MachineryError, UnreachableError
-from appliance.model.cluster import ClusterAction
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, Order, PowerOrder, TokenOrder
+from appliance.model.slurm import OnClusters
 from appliance.plan import Step
 from appliance.store.identity_records import TokenPlaced
 from appliance.store.records import (
@@ -215,8 +215,8 @@ class _Outbox:
         assert self._hands.clusters is not None  # noqa: S101  such plans are made where there are any
         return self._hands.clusters
 
-    def _cluster_action(self) -> ClusterAction:
-        assert isinstance(self._step.do, ClusterAction)  # noqa: S101  no other handler asks
+    def _cluster_action(self) -> OnClusters:
+        assert isinstance(self._step.do, OnClusters)  # noqa: S101  no other handler asks
         return self._step.do
 
     def _bmc(self) -> Bmc:

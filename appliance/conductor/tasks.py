@@ -6,8 +6,8 @@ from typing import assert_never
 from appliance.conductor.hands import Hands
 from appliance.conductor.runs import Attempt
 from appliance.errors import RefusedError
-from appliance.model.cluster import ClusterAction
 from appliance.model.identity import Bound
+from appliance.model.slurm import OnClusters
 from appliance.plan import (
     BootAgent,
     BootDisk,
@@ -31,7 +31,7 @@ from images.agent import protocol
 async def task_of(hands: Hands, step: Step, attempt: Attempt, reader: Bound | None) -> protocol.Task:
     """`reader` is the agent that is to do it. Raises `RefusedError` where it may not have what the task needs."""
     no_work = AssertionError(f"{step.id} is no work of the agent's")
-    if isinstance(step.do, ClusterAction):
+    if isinstance(step.do, OnClusters):
         raise no_work
     match step.do:
         case WriteImage(image=image, disk=disk):

@@ -35,6 +35,7 @@ class Dmi:
     cpu_model: str
     cores: int
     memory_bytes: int
+    sockets: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ def parse_dmidecode(text: str) -> Dmi:
         cpu_model=processors[0].text("Version") if processors else "",
         cores=sum(_count(s.fields.get("Core Count", "0")) for s in processors),
         memory_bytes=sum(_size(s.fields.get("Size", "")) for s in structures if s.kind == _MEMORY),
+        sockets=len(processors),
     )
 
 

@@ -3,6 +3,7 @@
 from appliance.errors import AgentError
 from appliance.inventory.disks import parse_disks
 from appliance.inventory.dmidecode import parse_dmidecode
+from appliance.inventory.gpus import parse_gpus
 from appliance.inventory.lldp import parse_frames, parse_heard
 from appliance.inventory.nics import parse_nics
 from appliance.model.hardware import Firmware, HardwareFacts, Neighbour, Nic
@@ -43,6 +44,9 @@ def hardware_facts(raw: Facts, *, firmware: Firmware) -> HardwareFacts:
         nics=nics,
         neighbours=_neighbours(raw, nics),
         gaps=tuple(clean(f"{tool}: {why}", 200) for tool, why in sorted(raw.errors.items())),
+        sockets=dmi.sockets,
+        threads=raw.cpu.threads,
+        gpus=parse_gpus(raw.lshw),
     )
 
 

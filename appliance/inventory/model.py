@@ -11,6 +11,7 @@ from appliance.model.ids import ImageName, MachineName
 from appliance.model.links import MachineNetwork
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.site_services import RegistryPlace
+from appliance.model.slurm import SlurmMember
 from appliance.plan import DiskRef, InstallerRef, OsRef
 from appliance.roles.disk import DiskPolicy, Overwrite
 from images.artifact_set import ArtifactSet
@@ -57,6 +58,7 @@ class MachineRecord:
     replaced: bool = False
     drained: bool = False
     member: Member | None = None
+    slurm: SlurmMember | None = None
 
     @property
     def in_hand(self) -> bool:

@@ -53,8 +53,21 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gpu:
+    """`vendor` and `device` are PCI ids in hex (`10de`, `1db4`), `bus` is its place (`0000:3b:00.0`)."""
+
+    vendor: str
+    device: str
+    bus: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HardwareFacts:
-    """`gaps` names what the agent failed to read, and why: where there is one, "none" may mean "not seen"."""
+    """`gaps` names what the agent failed to read, and why: where there is one, "none" may mean "not seen".
+
+    `sockets` that hold a processor, and `threads` of all cores; 0 where nobody said. `gpus` in the order of their
+    places."""
 
     uuid: UUID | None
     serial: str
@@ -69,6 +82,9 @@ class HardwareFacts:
     neighbours: tuple[Neighbour, ...] = ()
     board_serial: str = ""
     gaps: tuple[str, ...] = ()
+    sockets: int = 0
+    threads: int = 0
+    gpus: tuple[Gpu, ...] = ()
 
     @property
     def fixed_disks(self) -> tuple[Disk, ...]:

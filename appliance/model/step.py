@@ -181,4 +181,40 @@ STEPS: dict[str, StepRule] = {
         evidence="the cluster's word that the node is ready in the new version and takes pods again",
         costs=Cost.UPLINK,
     ),
+    "prepare-slurm": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the set's files are at hand, each by its hash; no job of Slurm runs on the machine",
+        evidence="the machine's own mark of exactly these packages",
+        costs=Cost.UPLINK,
+    ),
+    "serve-slurm": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the machine is prepared; who is to leave is drained",
+        evidence="the controller answers, and lists the nodes of this configuration and no other",
+        costs=Cost.NOTHING,
+    ),
+    "join-slurm": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the machine is prepared; a controller has it in its configuration",
+        evidence="the controller's word that the node takes jobs, at this address and in this version",
+        costs=Cost.NOTHING,
+    ),
+    "drain-slurm": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="a controller answers",
+        evidence="the controller's word that the node takes no jobs and has none, or that it knows none of that name",
+        costs=Cost.NOTHING,
+    ),
+    "leave-slurm": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="the machine is drained, and in no controller's configuration",
+        evidence="the machine's own word that nothing of Slurm runs and that the key is gone",
+        costs=Cost.NOTHING,
+    ),
+    "confirm-slurm": StepRule(
+        kind=StepKind.READ,
+        before="every node has joined",
+        evidence="every controller answers, every node is well, and a job on each answered with the same configuration",
+        costs=Cost.NOTHING,
+    ),
 }

@@ -149,15 +149,21 @@ def _check(spec: ClusterSpec, servers: Sequence[MachineRecord], agents: Sequence
 
 
 def _check_member(spec: ClusterSpec, record: MachineRecord) -> None:
+    if record.slurm is not None:
+        raise _taken(record.name, record.slurm.home.name, spec)
     if record.member is None:
         return
     has = record.member.cluster
     if has.name != spec.name:
-        raise PlanError(
-            f"{record.name} belongs to the cluster {has.name}",
-            next_action=f"take it out of one of the two; {spec.name} gets it when it is free",
-        )
+        raise _taken(record.name, has.name, spec)
     check_upgrade(record.name, has.set, spec.set)
+
+
+def _taken(machine: MachineName, has: ClusterName, spec: ClusterSpec) -> PlanError:
+    return PlanError(
+        f"{machine} belongs to the cluster {has}",
+        next_action=f"take it out of one of the two; {spec.name} gets it when it is free",
+    )
 
 
 def _steps(

@@ -26,6 +26,7 @@ from appliance.model.cluster import (
 from appliance.model.ids import MachineName, StepId
 from appliance.model.phase import ConditionKind
 from appliance.plan import Plan, Step
+from appliance.scores import slurm_life
 from appliance.scores.score import Move, chain, step_id
 
 NAME, ENDING = "cluster", "end-cluster"
@@ -69,6 +70,8 @@ def leave(record: MachineRecord) -> tuple[Move, ...]:
 
 def leave_first(record: MachineRecord, site: BareMachines, inventory: Inventory) -> tuple[Move, ...]:
     """Before an errand that ends what runs on a machine. Raises `PlanError` where its cluster would end with it."""
+    if record.slurm is not None and not is_gone(record):
+        return slurm_life.leave_first(record, record.slurm, [inventory.record(name) for name in site.machines])
     if record.member is None:
         return ()
     spec = record.member.cluster

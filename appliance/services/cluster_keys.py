@@ -30,6 +30,7 @@ class _Kept:
     certificate: str = ""
     key: str = field(default="", repr=False)
     tokens: Mapping[MachineName, Issued] = field(default_factory=dict)
+    numbered: Mapping[int, str] = field(default_factory=dict, repr=False)
     seal: str = field(default="", repr=False)
 
 
@@ -62,6 +63,14 @@ class ClusterKeys:
         kept = self._of(cluster)
         opened = replace(kept, ca=access.ca, certificate=access.certificate, key=access.key.reveal())
         self._save(cluster, opened)
+
+    def numbered(self, cluster: ClusterName, number: int, rng: Rng) -> Secret:
+        """A cluster's key of that number: 512 random bits in hex, on the disk before anybody has it."""
+        kept = self._of(cluster)
+        if number not in kept.numbered:
+            kept = replace(kept, numbered={**kept.numbered, number: rng.token(64)})
+            self._save(cluster, kept)
+        return Secret(kept.numbered[number])
 
     def issued(self, cluster: ClusterName, now: float) -> Mapping[MachineName, Issued]:
         """Those that are good still."""

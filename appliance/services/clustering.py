@@ -24,8 +24,12 @@ from appliance.services.cluster_life import ClusterLife
 from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clusters import ClusterDesk
+from appliance.services.engines import Engines
 from appliance.services.sets import SetDesk
+from appliance.services.slurm import SlurmDesk
+from appliance.services.slurm_watch import SlurmWatch
 from appliance.services.supplies import Supplies
+from appliance.slurm.engine import Slurm
 from appliance.store.cluster_backups import BackupShelf
 from appliance.store.records import ClusterNoted
 
@@ -60,13 +64,16 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clustering:
-    desk: ClusterDesk
+    desk: Engines
     watch: ClusterWatch
+    slurm: SlurmWatch
     backups: ClusterBackups
 
     async def stand_by(self) -> None:
         """Forever."""
-        await asyncio.gather(self.watch.run(), self.backups.run(lambda: self.watch.clusters().values()))
+        await asyncio.gather(
+            self.watch.run(), self.slurm.run(), self.backups.run(lambda: self.watch.clusters().values())
+        )
 
 
 def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Clustering:
@@ -87,8 +94,14 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Cluste
     hold = Hold(keys, around)
     backups = ClusterBackups(BackupShelf(ground.backups), hold, engine.etcd_image, partial(_tell, ground.memory))
     watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock)
-    desk = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
-    return Clustering(desk=desk, watch=watch, backups=backups)
+    kubernetes = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
+    slurm = SlurmDesk(Slurm(supplies.described), supplies, partial(keys.numbered, rng=ground.rng), hold)
+    return Clustering(
+        desk=Engines(kubernetes, slurm),
+        slurm=SlurmWatch(ground.memory, slurm, ground.clock),
+        watch=watch,
+        backups=backups,
+    )
 
 
 def _tell(memory: Memory, cluster: ClusterName, text: str) -> None:

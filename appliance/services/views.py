@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from appliance.conductor.decision import Wait
 from appliance.conductor.goals import Goal
-from appliance.conductor.machine import Certificate, MachineState, model_of, stuck
+from appliance.conductor.machine import MachineState, model_of, stuck
 from appliance.conductor.position import step_state
+from appliance.conductor.proofs import Certificate
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.hardware import Disk, HardwareFacts, Neighbour
 from appliance.model.ids import MachineName

@@ -11,6 +11,7 @@ from images.__main__ import archive
 from images.artifact_set import ArtifactSet
 from images.kubernetes import recipe as kubernetes
 from images.ramdisk.modules import Variant
+from images.slurm import recipe as slurm
 from images.store import Entry, Store
 from tests.cluster.tree import base_of, ensure_base, make_tree
 
@@ -34,6 +35,18 @@ def artifacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     store, folder = Store(IMAGES), tmp_path_factory.mktemp("set") / "kubernetes"
     entry = _found(store) or _built(store, request.config)
     return Artifacts(folder=folder, set=kubernetes.unpack(entry, store, folder, archive()))
+
+
+@pytest.fixture(scope="session")
+def slurm_artifacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """As `artifacts`, of Slurm."""
+    store, folder, recipe = Store(IMAGES), tmp_path_factory.mktemp("set") / "slurm", slurm.recipe_of(VARIANT)
+    entry = store.find(recipe.name, recipe.key)
+    if entry is None and not _may_build(request.config):
+        pytest.skip("NOT TESTED: there is no Slurm in the store; build it (a minute): ./run image slurm")
+    return Artifacts(
+        folder=folder, set=slurm.unpack(entry or slurm.ensure_slurm(VARIANT, store, archive()), store, folder)
+    )
 
 
 @pytest.fixture(scope="session")

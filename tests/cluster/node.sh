@@ -22,6 +22,11 @@ mount -t overlay node -o "lowerdir=$tree,upperdir=$scratch/upper,workdir=$scratc
 # An overlay cannot lie on an overlay: containers' files lie beside it.
 mkdir -p "$root/var/lib/containerd"
 mount --bind "$scratch/containerd" "$root/var/lib/containerd"
+# What all nodes of a ground share, where it has such a folder: as if it were another machine's storage.
+if [ -d "${seed%/*}/shared" ]; then
+    mkdir -p "$root/srv/shared"
+    mount --bind "${seed%/*}/shared" "$root/srv/shared"
+fi
 
 mount -t proc proc "$root/proc"
 mount --bind "$root/proc/sys" "$root/proc/sys"

@@ -24,6 +24,7 @@ from appliance.conductor.runs import RunStatus
 from appliance.inventory.model import Installed, Inventory
 from appliance.model.balancer import Balancer
 from appliance.model.bmc import BmcEndpoint
+from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName, RunId
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.secret import Secret
@@ -36,6 +37,7 @@ from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
 from appliance.scores.cluster import KubernetesCluster
 from appliance.scores.cluster_life import NoCluster
+from appliance.scores.slurm import SlurmCluster
 from appliance.services import clustering
 from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_keys import ClusterKeys
@@ -97,10 +99,12 @@ class Lent:
 class Life:
     """One life of the appliance, in the loop of whoever made it."""
 
-    def __init__(self, memory: Memory, sets: SetDesk, rack: ClusterRack, hands: Hands) -> None:
-        self.memory, self.sets, self.rack, self.hands = memory, sets, rack, hands
+    def __init__(
+        self, memory: Memory, sets: SetDesk, rack: ClusterRack, hands: Hands, made: clustering.Clustering
+    ) -> None:
+        self.memory, self.sets, self.rack, self.hands, self.made = memory, sets, rack, hands, made
 
-    def plan(self, score: KubernetesCluster | NoCluster) -> Plan:
+    def plan(self, score: KubernetesCluster | NoCluster | SlurmCluster) -> Plan:
         world = self.memory.world
         inventory = Inventory(
             machines={name: state.record for name, state in world.machines.items()},
@@ -139,10 +143,11 @@ async def living(
     machines: tuple[Node, ...],
     lent: Lent,
     silent: frozenset[str] = frozenset(),
+    facts: Callable[[Node], HardwareFacts] = lambda _: FACTS,
     balancing: Balancer | None = None,
 ) -> AsyncIterator[Life]:
     """`silent` are those machines of which it is known that they do not answer. Its state is in `ground.folder`; what
-    is installed on machines it is told, as no BMC is there to be asked."""
+    is installed on machines it is told, as no BMC is there to be asked, and their hardware."""
     state, clock = ground.folder / "state", SystemClock()
     async with AsyncExitStack() as closing:
         log = Log(state / "records.db", clock)
@@ -150,7 +155,7 @@ async def living(
         memory = Memory(log)
         memory.open()
         for machine in machines:
-            told(memory, ground, machine, silent=machine.name in silent)
+            told(memory, ground, machine, facts(machine), silent=machine.name in silent)
         registry = _registry(state)
         works = [asyncio.create_task(keeper.run()) for keeper in registry.keepers(HostChildren())]
         closing.push_async_callback(_over, works)
@@ -188,10 +193,10 @@ async def living(
         )
         conductor = asyncio.create_task(Conductor(hands, carry_out, SystemRng()).run())
         closing.push_async_callback(_over, [conductor, asyncio.create_task(made.stand_by())])
-        yield Life(memory, sets, rack, hands)
+        yield Life(memory, sets, rack, hands, made)
 
 
-def told(memory: Memory, ground: Ground, machine: Node, *, silent: bool) -> None:
+def told(memory: Memory, ground: Ground, machine: Node, facts: HardwareFacts, *, silent: bool) -> None:
     name = MachineName(machine.name)
     installed = Installed(
         image=IMAGE, hostname=name, address=machine.address, host_keys=(ground.host_key,), confirmed=True
@@ -199,7 +204,7 @@ def told(memory: Memory, ground: Ground, machine: Node, *, silent: bool) -> None
     before = memory.world.machine(name)
     why = Condition(kind=ConditionKind.UNREACHABLE, since=1.0, reason="it does not answer") if silent else None
     memory.world.machines[name] = replace(
-        before, phase=Phase.ACTIVE, since=1.0, facts=FACTS, installed=installed, silent=why
+        before, phase=Phase.ACTIVE, since=1.0, facts=facts, installed=installed, silent=why
     )
 
 

@@ -105,6 +105,8 @@ PURE = (
     "appliance/inventory/*.py",
     "appliance/install/*.py",
     *(f"appliance/kubernetes/{name}.py" for name in _KUBERNETES),
+    "appliance/slurm/*.py",
+    "appliance/conductor/slurm_membership.py",
     "appliance/nodes/job.py",
     "appliance/conductor/attesting.py",
     "appliance/conductor/membership.py",

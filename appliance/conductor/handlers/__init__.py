@@ -11,7 +11,7 @@ from appliance.conductor.handlers.installer import run_installer
 from appliance.conductor.handlers.power import set_power
 from appliance.conductor.handlers.release import drain, retire
 from appliance.conductor.handlers.shell import confirm
-from appliance.model.cluster import ClusterAction
+from appliance.model.slurm import OnClusters
 from appliance.plan import (
     BootAgent,
     BootDisk,
@@ -30,7 +30,7 @@ from appliance.plan import (
 
 
 def decide(view: View, now: float) -> Decision:
-    if isinstance(view.step.do, ClusterAction):
+    if isinstance(view.step.do, OnClusters):
         return cluster_step(view, now)
     match view.step.do:
         case Enrol():

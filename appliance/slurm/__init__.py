@@ -1,0 +1,1 @@
+"""Slurm: its configuration, and what is done on its machines. Pure."""

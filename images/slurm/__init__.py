@@ -1,0 +1,1 @@
+"""Slurm as an artifact set, of Debian's own packages."""

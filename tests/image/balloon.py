@@ -1,6 +1,7 @@
 """How much memory a machine uses, as its balloon driver tells QEMU (virtio 1.3, 5.5.6.4)."""
 
 import socket
+import sys
 import threading
 import time
 from contextlib import closing
@@ -16,24 +17,30 @@ def options(control: Path) -> tuple[str, ...]:
     return ("-device", "virtio-balloon-pci,id=balloon", "-qmp", f"unix:{control},server=on,wait=off")
 
 
-def used(control: Path, given: int, most: int, seconds: float) -> int:
-    """Of `given` bytes what is not available, once that is no more than `most`; after `seconds`, whatever it is."""
+def used(control: Path, most: int, seconds: float) -> int:
+    """Bytes of the system's memory that are not available, as free(1) counts: without what the kernel keeps for itself.
+
+    Once they are no more than `most`; after `seconds`, however many they are.
+    """
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(str(control))
     balloon: QmpMessage = {"path": "/machine/peripheral/balloon"}
-    pace, deadline, taken = threading.Event(), time.monotonic() + seconds, given
+    pace, deadline, taken = threading.Event(), time.monotonic() + seconds, sys.maxsize
     with closing(Qmp(connection, lambda _event: None)) as qmp:
         every: QmpMessage = {"property": "guest-stats-polling-interval", "value": _EACH_SECONDS}
         qmp.execute("qom-set", balloon | every)
         while taken > most and time.monotonic() < deadline:
             pace.wait(_EACH_SECONDS)
-            taken = given - _available(qmp.execute("qom-get", balloon | {"property": "guest-stats"}))
+            taken = _taken(qmp.execute("qom-get", balloon | {"property": "guest-stats"}))
     return taken
 
 
-def _available(stats: QmpValue) -> int:
+def _taken(stats: QmpValue) -> int:
     match stats:
-        case {"last-update": int(at), "stats": {"stat-available-memory": int(available)}} if at:
-            return available
+        case {
+            "last-update": int(at),
+            "stats": {"stat-total-memory": int(total), "stat-available-memory": int(available)},
+        } if at:
+            return total - available
         case _:
-            return 0
+            return sys.maxsize  # nothing was told yet

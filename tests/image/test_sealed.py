@@ -193,7 +193,7 @@ def test_without_either_the_screen_says_so_and_the_disk_tells(disk: Path, tmp_pa
         line.type("unencrypted")
         line.expect("NOT encrypted", ASKED)
         answered(line)
-        used = balloon.used(ours.control, int(MEMORY_MIB) << 20, IDLE_BYTES, IDLE_SECONDS)
+        used = balloon.used(ours.control, IDLE_BYTES, IDLE_SECONDS)
         assert used <= IDLE_BYTES, f"{used >> 20} MiB are in use"
     assert holds(disk, CONFIGURATION)
 

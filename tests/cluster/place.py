@@ -41,7 +41,7 @@ class Place:
         return f"{GATEWAY.ip}:{REGISTRY_PORT}/{found.repository}:{found.tag}"
 
     def life(self) -> AbstractAsyncContextManager[Life]:
-        return living(self.ground, self.machines, self.lent, self.silent, self.balancing)
+        return living(self.ground, self.machines, self.lent, self.silent, balancing=self.balancing)
 
     def kubectl(self, plane: Node, *words: str, stdin: bytes = b"", seconds: float = 60.0) -> str:
         """By that control plane itself: the endpoint is there as long as the appliance is."""

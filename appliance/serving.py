@@ -28,6 +28,7 @@ from appliance.services.segment import endpoints_of
 from appliance.services.sets import NoRegistry, SetDesk
 from appliance.services.shells import SshShells
 from appliance.steady import balancing, timing
+from appliance.store.cluster_backups import BACKUPS, BackupShelf
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
 from appliance.supervision.keeper import Keeper
@@ -43,6 +44,7 @@ class Watched:
     memory: Memory
     keys: ClusterKeys
     looks: ClusterLooks
+    shelf: BackupShelf
     balancer: BalancerWatch | None
 
 
@@ -64,7 +66,9 @@ class ClusterServices:
         if (one := self.watched) is None:
             return NoClusters()
         waits = (waiting or Waiting()).of
-        return ClusterViews(one.memory, one.keys, one.looks, SystemClock(), balancer=one.balancer, waiting=waits)
+        return ClusterViews(
+            one.memory, one.keys, one.looks, SystemClock(), shelf=one.shelf, balancer=one.balancer, waiting=waits
+        )
 
     def services(self) -> tuple[Service, ...]:
         """For the doctor."""
@@ -126,7 +130,7 @@ def with_clusters(
         user=rack.shell.user,
         domain=rack.domain,
         balancer=services.balancer,
-        backups=settings.state_dir / "clusters",
+        backups=services.watched.shelf,
         clock=SystemClock(),
         rng=SystemRng(),
     )
@@ -142,7 +146,8 @@ def _watched(settings: Settings, memory: Memory, balancer: BalancerDesk | None, 
     watch = BalancerWatch(balancer, SystemClock()) if balancer is not None else None
     if watch is not None:
         closing.callback(asyncio.create_task(watch.run(), name="balancer's backends").cancel)
-    return Watched(memory=memory, keys=ClusterKeys(secrets), looks=ClusterLooks(), balancer=watch)
+    keys, shelf = ClusterKeys(secrets), BackupShelf(settings.state_dir / BACKUPS)
+    return Watched(memory=memory, keys=keys, looks=ClusterLooks(), shelf=shelf, balancer=watch)
 
 
 def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncExitStack) -> RegistryService:

@@ -35,7 +35,8 @@ def clusters(view: ClustersView) -> RenderableType:
 
 
 def cluster(view: ClusterView) -> RenderableType:
-    return Group(*_head(view), _nodes(view), *_balancer(view.balancer), *_requests(view), *_waits(view))
+    known: tuple[RenderableType, ...] = (_nodes(view), *_balancer(view.balancer), *_requests(view), *_backups(view))
+    return Group(*_head(view), *known, *_waits(view))
 
 
 def _head(view: ClusterView) -> Iterator[Text]:
@@ -74,6 +75,16 @@ def _nodes(view: ClusterView) -> Table:
             Text(clean(said.why, _LINE) if said is not None else ""),
         )
     return table
+
+
+def _backups(view: ClusterView) -> Iterator[Table]:
+    if not view.backups:
+        return
+    table = columns("backup", "taken", "version", "revision", "bytes")
+    for one in view.backups:
+        taken, version = units.moment(one.at), clean(one.version, 60)
+        table.add_row(Text(one.name), Text(taken), Text(version), Text(str(one.revision)), Text(str(one.size)))
+    yield table
 
 
 def _balancer(view: ClusterBalancerView | None) -> Iterator[Text]:

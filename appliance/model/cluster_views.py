@@ -110,10 +110,23 @@ class ClusterBalancerView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterBackupView:
+    """`name` is what `restore=` takes. `at` in seconds since the epoch, `size` in bytes of etcd's snapshot, at its
+    `revision`."""
+
+    name: str
+    at: float
+    version: str
+    revision: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterView:
     """`ready` of the `wanted` machines were ready nodes when the API last answered; None where it never has, or does
     not answer now. `waiting` is what a run waits for, a sentence each. `access_ends` is when the certificate ends by
-    which the appliance enters. `balancer` is None where another one leads to the API."""
+    which the appliance enters. `backups` are those that it holds, the latest first.
+    `balancer` is None where another one leads to the API."""
 
     name: str
     engine: str
@@ -128,6 +141,7 @@ class ClusterView:
     balancer: ClusterBalancerView | None = None
     waiting: tuple[str, ...] = ()
     access_ends: float | None = None
+    backups: tuple[ClusterBackupView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from appliance.backup.envelope import Opening, Sealing
 from appliance.errors import ClusterError, InnervateError, UnreachableError
 from appliance.kubernetes import etcd
 from appliance.kubernetes.etcd import Snapshot
+from appliance.kubernetes.objects import Access
 from appliance.model.cluster import ClusterName, ClusterSpec
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
@@ -68,14 +69,9 @@ class ClusterBackups:
             return Problem(code="cluster", message=str(error), evidence=error.evidence, next_action=error.next_action)
         return Problem(code="cluster", message="no backup could be taken", evidence=type(error).__name__)
 
-    def held(self, cluster: ClusterName) -> tuple[Backup, ...]:
-        """Of the cluster as it is now: another of the same name had another CA. The oldest first."""
-        access = self._hold.keys.access(cluster)
-        mine = _digest(access.ca) if access is not None else ""
-        return tuple(backup for backup in self._shelf.list(cluster) if backup.authority == mine)
-
     def latest(self, cluster: ClusterName) -> Backup | None:
-        return max(self.held(cluster), key=lambda backup: backup.at, default=None)
+        backups = held(self._shelf, cluster, self._hold.keys.access(cluster))
+        return max(backups, key=lambda backup: backup.at, default=None)
 
     def count(self, cluster: ClusterSpec) -> str:
         return str(len(self._shelf.list(cluster.name)))
@@ -146,6 +142,12 @@ class ClusterBackups:
 
     def _seal(self, cluster: ClusterName) -> Secret:
         return self._hold.keys.seal(cluster, self._hold.around.rng)
+
+
+def held(shelf: BackupShelf, cluster: ClusterName, access: Access | None) -> tuple[Backup, ...]:
+    """Of the cluster as it is now: another of the same name had another CA. The oldest first."""
+    mine = _digest(access.ca) if access is not None else ""
+    return tuple(backup for backup in shelf.list(cluster) if backup.authority == mine)
 
 
 def _digest(authority: str) -> str:

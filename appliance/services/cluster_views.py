@@ -14,6 +14,7 @@ from appliance.model.cluster import ClusterName, NodeRole
 from appliance.model.cluster_views import (
     ApiState,
     ClusterApiView,
+    ClusterBackupView,
     ClusterNodeView,
     ClustersView,
     ClusterView,
@@ -27,10 +28,12 @@ from appliance.model.paging import EVERY_CLUSTER, ClustersQuery, clusters_page, 
 from appliance.model.secret import Secret
 from appliance.ports import Clock
 from appliance.services.balancer_watch import BalancerWatch
+from appliance.services.cluster_backups import held
 from appliance.services.cluster_hold import url_of
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_looks import ClusterLook, ClusterLooks
 from appliance.services.cluster_members import Coming, Known, known, membership
+from appliance.store.cluster_backups import BackupShelf
 
 _WAITS_SHOWN = 20
 
@@ -58,11 +61,12 @@ class ClusterViews:
         looks: ClusterLooks,
         clock: Clock,
         *,
+        shelf: BackupShelf,
         balancer: BalancerWatch | None = None,
         waiting: Callable[[MachineName], Wait | None] = lambda _machine: None,
     ) -> None:
         self._memory, self._keys, self._looks, self._clock = memory, keys, looks, clock
-        self._balancer, self._waiting = balancer, waiting
+        self._shelf, self._balancer, self._waiting = shelf, balancer, waiting
 
     def clusters(self, query: ClustersQuery = EVERY_CLUSTER) -> ClustersView:
         found = known(self._memory.world)
@@ -103,6 +107,7 @@ class ClusterViews:
             balancer=self._balancer.view(name) if self._balancer is not None else None,
             waiting=self._waits(one),
             access_ends=_end(access),
+            backups=self._backups(name, access),
         )
 
     def _nodes(self, one: Known, look: ClusterLook) -> Iterator[ClusterNodeView]:
@@ -116,6 +121,12 @@ class ClusterViews:
         for node in listed.values():
             role = NodeRole.CONTROL_PLANE if node.control_plane else NodeRole.WORKER
             yield _node(node.name, role, Membership.STRANGER, node, look)
+
+    def _backups(self, name: ClusterName, access: Access | None) -> tuple[ClusterBackupView, ...]:
+        return tuple(
+            ClusterBackupView(name=one.name, at=one.at, version=one.version, revision=one.revision, size=one.size)
+            for one in reversed(held(self._shelf, name, access))
+        )
 
     def _tokens(self, name: ClusterName) -> tuple[JoinTokenView, ...]:
         issued = self._keys.issued(name, self._clock.now())

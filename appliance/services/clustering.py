@@ -47,7 +47,7 @@ async def connect(url: str, access: Access) -> AsyncIterator[Kubernetes]:
 class Ground:
     """What clusters stand on. `files` is the URL below which nodes get what `lend` offers, by SHA-256; `domain` is that
     of their names, `user` whom the appliance enters them as. `balancer` is None where the control planes have it.
-    `backups` is the folder for those of clusters."""
+    `backups` are those of clusters."""
 
     memory: Memory
     sets: SetDesk
@@ -57,7 +57,7 @@ class Ground:
     user: str
     domain: str
     balancer: BalancerDesk | None
-    backups: Path
+    backups: BackupShelf
     clock: Clock
     rng: Rng
 
@@ -92,7 +92,7 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Cluste
         rng=ground.rng,
     )
     hold = Hold(keys, around)
-    backups = ClusterBackups(BackupShelf(ground.backups), hold, engine.etcd_image, partial(_tell, ground.memory))
+    backups = ClusterBackups(ground.backups, hold, engine.etcd_image, partial(_tell, ground.memory))
     watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock)
     kubernetes = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
     slurm = SlurmDesk(Slurm(supplies.described), supplies, partial(keys.numbered, rng=ground.rng), hold)

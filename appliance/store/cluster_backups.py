@@ -17,6 +17,8 @@ from appliance.files import sync, write_whole
 from appliance.model.cluster import ClusterName
 from appliance.model.codec import from_json, to_json
 
+BACKUPS = "clusters"
+"""Their folder in the state folder."""
 KEPT = 14
 
 

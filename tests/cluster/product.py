@@ -45,6 +45,7 @@ from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.sets import SetDesk
 from appliance.services.shells import SshShells
 from appliance.site import Site, plan_site
+from appliance.store.cluster_backups import BACKUPS, BackupShelf
 from appliance.store.log import Log
 from appliance.store.records import PlanStored, RunStarted
 from appliance.store.secrets import SecretFile
@@ -175,7 +176,7 @@ async def living(
             user="root",
             domain=DOMAIN,
             balancer=_balancer(state, closing),
-            backups=state / "clusters",
+            backups=BackupShelf(state / BACKUPS),
             clock=clock,
             rng=SystemRng(),
         )

@@ -73,6 +73,7 @@ from appliance.services.shelf import Shelf
 from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stores import StoreDesk
 from appliance.site import Site
+from appliance.store.cluster_backups import BackupShelf
 from appliance.store.log import Log
 from appliance.store.records import Noted
 from appliance.store.secrets import SecretFile
@@ -308,7 +309,9 @@ class Daemon:
         )
         file = closing.enter_context(contextlib.closing(SecretFile(state / "clusters.vault", SystemRng())))
         self.keys = ClusterKeys(file)
-        self.application.cluster_desk = ClusterViews(self.memory, self.keys, ClusterLooks(), clock)
+        self.application.cluster_desk = ClusterViews(
+            self.memory, self.keys, ClusterLooks(), clock, shelf=BackupShelf(state / "clusters")
+        )
         self.access = closing.enter_context(opened(state / "access", clock, SystemRng(), issuer="lab"))
         self.app = create_app(self.application, self.access, SystemRng())
 

@@ -23,6 +23,7 @@ from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_views import ClusterViews
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clustering import connect
+from appliance.store.cluster_backups import BackupShelf
 from appliance.store.log import Log
 from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
@@ -119,7 +120,8 @@ async def watching(folder: Path, authority: Credential) -> AsyncIterator[Seen]:
             return connect(f"https://127.0.0.1:{seen.port}", access)
 
         seen = Seen(
-            ClusterWatch(memory, keys, there, looks, "lab.test", clock), ClusterViews(memory, keys, looks, clock)
+            ClusterWatch(memory, keys, there, looks, "lab.test", clock),
+            ClusterViews(memory, keys, looks, clock, shelf=BackupShelf(folder / "clusters")),
         )
         yield seen
 

@@ -1,6 +1,7 @@
 """Clusters as people see them: what is known of the machines, beside what the cluster and the balancer said last."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -33,6 +34,7 @@ from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_members import member_view
 from appliance.services.cluster_views import ClusterViews, NoClusters
+from appliance.store.cluster_backups import Backup, BackupShelf
 from appliance.store.log import Log
 from appliance.store.records import ClusterNoted, PlanStored, RunEnded, RunPaused, RunStarted, StepIntent, StepResult
 from appliance.store.secrets import SecretFile
@@ -120,7 +122,9 @@ async def standing(folder: Path) -> AsyncIterator[Scene]:
     keys = ClusterKeys(file)
     looks, balanced, waits = ClusterLooks(), Balanced(), dict[MachineName, Wait]()
     watch = BalancerWatch(balanced, Clock())
-    views = ClusterViews(memory, keys, looks, Clock(), balancer=watch, waiting=waits.get)
+    views = ClusterViews(
+        memory, keys, looks, Clock(), shelf=BackupShelf(folder / "clusters"), balancer=watch, waiting=waits.get
+    )
     try:
         yield Scene(memory, keys, looks, views, balanced, watch, waits)
     finally:
@@ -302,3 +306,19 @@ def test_a_site_without_clusters() -> None:
     for ask in (NoClusters().cluster, NoClusters().kubeconfig):
         with pytest.raises(NotFoundError):
             ask("prod")
+
+
+def test_backups_are_those_of_this_cluster_and_not_of_another_that_had_its_name(tmp_path: Path) -> None:
+    shelf = BackupShelf(tmp_path / "clusters")
+
+    async def scene(one: Scene) -> None:
+        one.join(A)
+        one.keys.keep(SPEC.name, ACCESS)
+        mine = hashlib.sha256(ACCESS.ca.encode()).hexdigest()
+        for at, authority in ((1.0, "another"), (2.0, mine), (3.0, mine)):
+            name, sha256 = shelf.put(SPEC.name, at, lambda out: None)
+            about = {"version": "v1.20.2", "revision": 7, "size": 9, "sha256": sha256, "authority": authority}
+            shelf.finish(SPEC.name, Backup(name=name, at=at, **about))  # type: ignore[arg-type]
+        assert [backup.at for backup in one.prod().backups] == [3.0, 2.0]
+
+    played(tmp_path, scene)

@@ -26,6 +26,7 @@ from appliance.model.ids import MachineName, StepId
 from appliance.plan import Deferred, Plan, Step
 from appliance.scores.cluster_life import (
     check_upgrade,
+    chosen,
     departures,
     is_gone,
     is_plane,
@@ -71,8 +72,8 @@ class KubernetesCluster:
 
     def plan(self, site: ClusterNeeds, inventory: Inventory) -> Plan:
         spec = self._spec(site, inventory)
-        servers = _nodes(self.control_planes, site, inventory)
-        agents = _nodes(self.workers, site, inventory)
+        servers = chosen(self.control_planes, site, inventory)
+        agents = chosen(self.workers, site, inventory)
         unknown = [record.name for record in (*servers, *agents) if record.facts is None]
         if not servers or unknown:
             return Plan(site=self.name, deferred=(Deferred(score=self.name, reason=_waits(self.cluster, unknown)),))
@@ -114,17 +115,6 @@ def _known(name: str, inventory: Inventory) -> SetRef:
             next_action="import it: innervate set import DIR",
         )
     return SetRef(name=name, engine=found.engine, version=found.version, sha256=sha256(found.to_json()).hexdigest())
-
-
-def _nodes(which: str | tuple[str, ...], site: ClusterNeeds, inventory: Inventory) -> tuple[MachineRecord, ...]:
-    if isinstance(which, str):
-        return tuple(record for name in site.machines if (record := inventory.record(name)).role == which)
-    if strange := sorted(set(which) - set(site.machines)):
-        raise PlanError(
-            f"the cluster names machines that the site does not have: {', '.join(strange)}",
-            next_action="name machines of the topology, or a role",
-        )
-    return tuple(inventory.record(MachineName(name)) for name in which)
 
 
 def _waits(cluster: str, unknown: Sequence[MachineName]) -> str:

@@ -38,6 +38,18 @@ UPGRADE_SECONDS = 2400.0
 END_SECONDS = 300.0
 
 
+def chosen(which: str | tuple[str, ...], site: BareMachines, inventory: Inventory) -> tuple[MachineRecord, ...]:
+    """Those with that role, or of these names. Raises `PlanError`."""
+    if isinstance(which, str):
+        return tuple(record for name in site.machines if (record := inventory.record(name)).role == which)
+    if strange := sorted(set(which) - set(site.machines)):
+        raise PlanError(
+            f"the cluster names machines that the site does not have: {', '.join(strange)}",
+            next_action="name machines of the topology, or a role",
+        )
+    return tuple(inventory.record(MachineName(name)) for name in which)
+
+
 def members(cluster: ClusterName, site: BareMachines, inventory: Inventory) -> tuple[MachineRecord, ...]:
     records = (inventory.record(name) for name in site.machines)
     return tuple(one for one in records if one.member is not None and one.member.cluster.name == cluster)

@@ -29,7 +29,7 @@ from appliance.model.slurm import (
     SlurmSpec,
 )
 from appliance.plan import Deferred, Plan, Step
-from appliance.scores.cluster_life import is_gone
+from appliance.scores.cluster_life import chosen, is_gone
 from appliance.scores.score import step_id
 from appliance.slurm.hardware import node_of
 from images.engine import Engine
@@ -75,7 +75,7 @@ class SlurmCluster:
     name: str = field(default=NAME, init=False)
 
     def plan(self, site: SlurmNeeds, inventory: Inventory) -> Plan:
-        servers, workers = _named(self.controller, site, inventory), _named(self.workers, site, inventory)
+        servers, workers = chosen(self.controller, site, inventory), chosen(self.workers, site, inventory)
         self._check(servers, workers)
         hosts, nodes = tuple(map(_host, servers)), tuple(self._nodes(workers))
         waiting = tuple(self._waiting(workers, nodes))
@@ -105,7 +105,7 @@ class SlurmCluster:
         here = [node.name for node in nodes]
         found = []
         for one in self.partitions:
-            wanted = here if one.nodes is None else [record.name for record in _named(one.nodes, site, inventory)]
+            wanted = here if one.nodes is None else [record.name for record in chosen(one.nodes, site, inventory)]
             members = tuple(name for name in here if name in wanted)
             minutes = None if one.hours is None else max(1, round(one.hours * 60))
             if members:
@@ -299,17 +299,6 @@ def _is_as_told(record: MachineRecord, home: SlurmHome, node: SlurmNode) -> bool
 
 def _works(record: MachineRecord) -> bool:
     return record.slurm is not None and record.slurm.role is SlurmRole.WORKER
-
-
-def _named(which: str | tuple[str, ...], site: SlurmNeeds, inventory: Inventory) -> tuple[MachineRecord, ...]:
-    if isinstance(which, str):
-        return tuple(record for name in site.machines if (record := inventory.record(name)).role == which)
-    if strange := sorted(set(which) - set(site.machines)):
-        raise PlanError(
-            f"the cluster names machines that the site does not have: {', '.join(strange)}",
-            next_action="name machines of the topology, or a role",
-        )
-    return tuple(inventory.record(MachineName(name)) for name in which)
 
 
 def _known(name: str, inventory: Inventory) -> SetRef:

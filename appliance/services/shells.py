@@ -1,8 +1,9 @@
 """SSH into installed machines, with the host key that the machine itself reported and nothing else."""
 
+import io
 import shlex
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -61,41 +62,35 @@ class SshShells:
         self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...], fed: Secret
     ) -> str:
         """The same, with `fed` on the command's standard input; its output as it came, which is hostile text."""
-        with paramiko.SSHClient() as client:
-            self._connect(client, address, user, host_keys)
-            try:
-                given, output, _ = client.exec_command(shlex.join(argv), timeout=_COMMAND)
-                given.write(fed.reveal())
-                given.channel.shutdown_write()
-                text = output.read(_OUTPUT).decode(errors="replace").strip()
-                status = _status(output.channel, argv)
-            except (paramiko.SSHException, OSError) as error:
-                raise _unreachable(address, error) from error
-        if status != 0:
-            raise _refused(argv, status, text)
-        return text
+        return self._run(address, user, host_keys, argv, io.BytesIO(fed.reveal().encode()), _text)
 
     def pull(
         self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...], out: Sink
     ) -> None:
         """Whatever the command prints, piece by piece."""
-        with paramiko.SSHClient() as client:
-            self._connect(client, address, user, host_keys)
-            try:
-                given, output, _ = client.exec_command(shlex.join(argv), timeout=_COMMAND)
-                given.channel.shutdown_write()
-                while piece := output.read(_PIECE):
-                    out.write(piece)
-                status = _status(output.channel, argv)
-            except (paramiko.SSHException, OSError) as error:
-                raise _unreachable(address, error) from error
-        if status != 0:
-            raise _refused(argv, status, "what it printed was taken away")
+
+        def take(output: paramiko.ChannelFile) -> str:
+            while piece := output.read(_PIECE):
+                out.write(piece)
+            return "what it printed was taken away"
+
+        self._run(address, user, host_keys, argv, io.BytesIO(), take)
 
     def push(
         self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...], source: Source
     ) -> None:
         """All of `source` is the command's standard input."""
+        self._run(address, user, host_keys, argv, source, _text)
+
+    def _run(
+        self,
+        address: IPv4Address,
+        user: str,
+        host_keys: tuple[str, ...],
+        argv: tuple[str, ...],
+        source: Source,
+        take: Callable[[paramiko.ChannelFile], str],
+    ) -> str:
         with paramiko.SSHClient() as client:
             self._connect(client, address, user, host_keys)
             try:
@@ -103,12 +98,13 @@ class SshShells:
                 while piece := source.read(_PIECE):
                     given.channel.sendall(piece)
                 given.channel.shutdown_write()
-                text = output.read(_OUTPUT).decode(errors="replace").strip()
+                text = take(output)
                 status = _status(output.channel, argv)
             except (paramiko.SSHException, OSError) as error:
                 raise _unreachable(address, error) from error
         if status != 0:
             raise _refused(argv, status, text)
+        return text
 
     def _connect(self, client: paramiko.SSHClient, address: IPv4Address, user: str, host_keys: tuple[str, ...]) -> None:
         for key in _usable(host_keys):
@@ -142,6 +138,10 @@ class _Refuse(paramiko.MissingHostKeyPolicy):
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
         raise _stranger(hostname, f"{key.get_name()} {key.fingerprint}")
+
+
+def _text(output: paramiko.ChannelFile) -> str:
+    return output.read(_OUTPUT).decode(errors="replace").strip()
 
 
 def _status(channel: paramiko.Channel, argv: tuple[str, ...]) -> int:

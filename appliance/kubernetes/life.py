@@ -36,8 +36,8 @@ if command -v iptables-save >/dev/null; then
 fi
 grep -o ' /var/lib/kubelet/[^ ]*' /proc/mounts | sort -r | while read -r mounted; do umount --lazy "$mounted"; done
 for folder in /etc/kubernetes /var/lib/kubelet {etcd.DATA} {etcd.WORK} /etc/cni/net.d /var/lib/cni; do
+    # The folder itself stays: it may be a disk of its own, and containerd watches this one for networks.
     [ ! -d $folder ] || find $folder -mindepth 1 -delete
-    rmdir $folder 2>/dev/null || : # one that is a disk of its own stays, empty
 done
 rm -f {MARKS}/kubeadm-prepare {MARKS}/kubeadm-found* {MARKS}/kubeadm-join* {MARKS}/kubeadm-restore*
 rm -f {MARKS}/kubeadm-upgrade

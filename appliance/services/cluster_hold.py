@@ -1,6 +1,7 @@
 """What every step towards and in a cluster stands on: nodes entered by SSH, jobs on them, the cluster's own API."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -11,7 +12,9 @@ from appliance.conductor.decision import ClusterSight, Progress
 from appliance.conductor.machine import MachineState
 from appliance.errors import ClusterError, UnreachableError
 from appliance.kubernetes.api import Kubernetes
+from appliance.kubernetes.engine import KUBECONFIG
 from appliance.kubernetes.objects import Access
+from appliance.kubernetes.objects import access as access_of
 from appliance.model.cluster import API_PORT, ClusterSpec, SetRef
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
@@ -139,6 +142,11 @@ class Hold:
             )
         return access
 
+    async def take_access(self, machine: MachineName, cluster: ClusterSpec) -> None:
+        """What that control plane has, in the place of what was kept: kubeadm gives it for a year, and anew with each
+        upgrade."""
+        self.keys.keep(cluster.name, access_of(_json(await self.feed(machine, KUBECONFIG, Secret("")))))
+
     def open(self, cluster: ClusterSpec) -> Opened:
         return self.around.connect(url_of(cluster), self.access(cluster))
 
@@ -177,6 +185,14 @@ def not_begun(words: str) -> ClusterSight:
 
 def failed(problem: Problem) -> ClusterSight:
     return ClusterSight(progress=Progress.FAILED, words=problem.message, problem=problem)
+
+
+def _json(text: str) -> object:
+    try:
+        value: object = json.loads(text)
+    except ValueError as error:
+        raise ClusterError("the cluster's kubeconfig is no JSON", evidence=str(error)[:100]) from error
+    return value
 
 
 def _broken(machine: MachineName, word: str, log: str) -> Problem:

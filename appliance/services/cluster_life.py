@@ -172,6 +172,8 @@ class ClusterLife:
                 return at_work(f"{machine} runs {node.version}{': ' + node.why if node.why else ''}")
             if not node.schedulable:
                 await api.schedule(machine, wanted=True)
+        if do.leads:
+            await self._hold.take_access(machine, do.cluster)
         return done("upgraded", {"node": machine, "version": node.version})
 
 

@@ -4,16 +4,13 @@ What a step has come to is asked of whoever knows: of the node, whether its job 
 the node. Neither is believed about the other.
 """
 
-import json
 from ipaddress import IPv4Address
 from typing import assert_never
 
 from appliance.conductor.decision import ClusterSight, Progress
-from appliance.errors import ClusterError
 from appliance.kubernetes.cluster import Ticket
-from appliance.kubernetes.engine import KUBECONFIG, SHARE_KEYS, Kubeadm
+from appliance.kubernetes.engine import SHARE_KEYS, Kubeadm
 from appliance.kubernetes.objects import Node
-from appliance.kubernetes.objects import access as access_of
 from appliance.kubernetes.tokens import fresh
 from appliance.model.cluster import (
     ClusterAction,
@@ -82,8 +79,7 @@ class ClusterDesk:
         if sight.progress is not Progress.DONE:
             return sight
         if self._hold.keys.access(do.cluster.name) is None:
-            text = await self._hold.feed(machine, KUBECONFIG, Secret(""))
-            self._hold.keys.keep(do.cluster.name, access_of(_json(text)))
+            await self._hold.take_access(machine, do.cluster)
         async with self._hold.open(do.cluster) as api:
             await close(api)
             if lacks := await api.ready():
@@ -144,14 +140,6 @@ def _lacks(node: Node | None, name: str, cluster: ClusterSpec) -> str:
     if node.version != cluster.set.version:
         return f"{name} runs {node.version}"
     return ""
-
-
-def _json(text: str) -> object:
-    try:
-        value: object = json.loads(text)
-    except ValueError as error:
-        raise ClusterError("the cluster's kubeconfig is no JSON", evidence=str(error)[:100]) from error
-    return value
 
 
 def _stranger(node: Node, address: IPv4Address) -> Problem:

@@ -21,7 +21,7 @@ from appliance.model.cluster import (
     RestoreCluster,
     UpgradeNode,
 )
-from tests.unit.appliance.services.cluster_scene import SPEC, A, B, C, Scene, founded, listed, make_scene, now
+from tests.unit.appliance.services.cluster_scene import ACCESS, SPEC, A, B, C, Scene, founded, listed, make_scene, now
 
 DRAIN, RESET, REMOVE = DrainNode(cluster=SPEC, node=B), ResetNode(cluster=SPEC), RemoveNode(cluster=SPEC, node=B)
 BACK_UP = BackUpCluster(cluster=SPEC)
@@ -214,5 +214,8 @@ def test_an_upgraded_node_takes_pods_again_once_the_cluster_says_so(scene: Scene
     scene.cluster.listed = (listed(A), replace(listed(B), schedulable=False), listed(C))
     assert scene.look(B, do).words == "node-1 runs v1.20.2"
     scene.cluster.listed = (listed(A), replace(listed(B), schedulable=False, version="v1.21.3"), listed(C))
+    scene.keys.keep(SPEC.name, replace(ACCESS, certificate="of the year before"))
+    scene.cluster.access = scene.keys.access(SPEC.name)
     assert scene.look(B, do).progress is Progress.DONE
     assert scene.cluster.listed[1].schedulable
+    assert scene.keys.access(SPEC.name) == ACCESS, "kubeadm gave it anew"

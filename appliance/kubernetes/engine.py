@@ -33,7 +33,7 @@ from images.artifact_set import ArtifactSet
 
 KUBECONFIG = ("kubectl", f"--kubeconfig={node.ADMIN}", "config", "view", "--raw", "-o", "json")
 """Prints the access of a control plane to its cluster, as JSON."""
-SHARE_KEYS = ("kubeadm", "init", "phase", "upload-certs", "--upload-certs", f"--config={node.CONFIG}")
+SHARE_KEYS = ("sh", "-c", life.SHARE_KEYS)
 """Prints last the key under which another control plane may fetch the cluster's own keys, for two hours."""
 
 

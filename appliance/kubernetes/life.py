@@ -43,6 +43,15 @@ rm -f {MARKS}/kubeadm-prepare {MARKS}/kubeadm-found* {MARKS}/kubeadm-join* {MARK
 rm -f {MARKS}/kubeadm-upgrade
 sync
 """
+# The settings are the cluster's own: who joined was told none, and without any kubeadm looks for a version elsewhere.
+SHARE_KEYS = f"""\
+set -eu
+umask 077
+settings=$(mktemp)
+trap 'rm -f "$settings"' EXIT
+kubectl {_ADMIN} -n kube-system get configmap kubeadm-config -o jsonpath='{{.data.ClusterConfiguration}}' >"$settings"
+kubeadm init phase upload-certs --upload-certs --config="$settings"
+"""
 _UNPACK = f"""\
 set -eu
 image=$1 socket=$2

@@ -1,6 +1,6 @@
 """Clusters, as the API shows them: what the appliance knows of one, beside what the cluster itself said last."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -136,7 +136,7 @@ class ClusterView:
     wanted: int = 0
     ready: int | None = None
     nodes: tuple[ClusterNodeView, ...] = ()
-    refused: RefusalsView = RefusalsView()
+    refused: RefusalsView = field(default_factory=RefusalsView)
     tokens: tuple[JoinTokenView, ...] = ()
     balancer: ClusterBalancerView | None = None
     waiting: tuple[str, ...] = ()

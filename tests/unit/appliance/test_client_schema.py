@@ -41,6 +41,7 @@ from appliance.model.bmc_views import BmcSearchRequest, VaultEntryRequest, Vault
 from appliance.model.doctor import DoctorRequest
 from appliance.model.goal import Consent
 from appliance.model.leaving_views import LeaveRequest
+from appliance.model.secret import Secret
 from appliance.model.words import Destroys
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "golden" / "openapi.json").read_text())
@@ -62,6 +63,7 @@ UNUSED = {
     ("GET /v1/machines", "cursor"): "sent with the second page",
     ("GET /v1/runs", "cursor"): "sent with the second page",
     ("GET /v1/leases", "cursor"): "sent with the second page",
+    ("GET /v1/clusters", "cursor"): "sent with the second page",
     ("GET /v1/audit", "newest"): "for pages; a program reads the log from its beginning",
     ("GET /v1/audit", "before"): "for pages; a program reads the log from its beginning",
 }
@@ -265,9 +267,9 @@ def test_answers_agree(uses: Sequence[Use]) -> None:
             said for status, said in operations()[use.operation]["responses"].items() if status.startswith("2")
         ]
         schema = content(succeeded[0])
-        if not is_dataclass(kind):
-            assert kind in (str, bytes, NoneType), use.name
-            assert schema in (None, {"type": "string"}), use.name
+        if not is_dataclass(kind) or kind is Secret:
+            assert kind in (str, bytes, NoneType, Secret), use.name
+            assert schema in (None, {}, {"type": "string"}), use.name
             continue
         assert schema == {"$ref": f"#/components/schemas/{kind.__name__}"}, use.name
         template = "#/components/schemas/{model}"

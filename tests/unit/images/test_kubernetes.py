@@ -116,9 +116,10 @@ def test_a_packages_version_is_read_from_its_file(tmp_path: Path) -> None:
 
 
 def _crictl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """With a ctr that says what it was asked."""
+    """With a ctr that warns, and writes down what it was asked."""
     ctr = folder / "ctr"
-    ctr.write_text('#!/bin/sh\necho "ctr $*" >&2\n[ "$6" != list ] || echo k8s/pause:3.2\n')
+    asked = f'echo "ctr $*" >>{folder}/asked\necho DEPRECATED >&2\n'
+    ctr.write_text(f'#!/bin/sh\n{asked}[ "$6" != list ] || echo k8s/pause:3.2\n')
     ctr.chmod(0o755)
     environment = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}"}
     return subprocess.run(
@@ -143,7 +144,13 @@ CTR = f"ctr --address {SOCKET} --namespace k8s.io"
 def test_the_shim_asks_ctr(tmp_path: Path, words: tuple[str, ...], asked: str) -> None:
     done = _crictl(tmp_path, "-r", SOCKET, *words)
     assert done.returncode == 0, done.stderr
-    assert done.stderr == f"{CTR} {asked}\n"
+    assert (tmp_path / "asked").read_text() == f"{CTR} {asked}\n"
+
+
+def test_what_ctr_warns_of_is_no_pod(tmp_path: Path) -> None:
+    """kubeadm reads what is said on either channel."""
+    done = _crictl(tmp_path, "-r", SOCKET, "pods", "-q")
+    assert (done.stdout, done.stderr) == ("k8s/pause:3.2\n", "")
 
 
 def test_the_shim_finds_no_image_that_is_not_there_and_refuses_what_it_cannot(tmp_path: Path) -> None:

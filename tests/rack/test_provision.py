@@ -28,8 +28,8 @@ pytestmark = [pytest.mark.rack, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
-READY_SECONDS = 10.0
-"""1.0 to 1.3 s where this was measured; the goal is 3 s, and a shared machine may be four times slower."""
+READY_SECONDS = 12.0
+"""The goal is 3 s, and a machine that is shared with another rack may be four times slower."""
 RSS_MB = 200
 
 

@@ -1,8 +1,8 @@
 """The cluster's endpoint as an address that its control planes share: keepalived.conf(5), RFC 5798. Pure.
 
 Nothing stands before the API servers: each listens on every address of its machine, and whoever has this one is asked.
-All have the same priority, and more while their API is ready: the address leaves who is not, and stays with who is. The
-only one has it before it is ready, because kubeadm founds a cluster by its endpoint.
+Who is not ready is no candidate: one that was removed, and starts again with what it kept, hears nothing of the others
+and must not answer for them. The only one has the address before it is ready, because kubeadm founds a cluster by it.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ vrrp_script api {{
     timeout 4
     fall 1
     rise 1
-    weight 50
+    {unready}
 }}
 
 vrrp_instance api {{
@@ -78,7 +78,8 @@ def files(
     """`others` have the rest of the control planes: told one by one, because multicast is filtered on many networks."""
     lines = "".join(f"        {other}\n" for other in others)
     peers = f"    unicast_src_ip {address}\n    unicast_peer {{\n{lines}    }}\n" if others else ""
-    text = _TEMPLATE.format(name=name, look=LOOK, router=router, peers=peers, endpoint=endpoint)
+    unready = "init_fail" if others else "weight 50"
+    text = _TEMPLATE.format(name=name, look=LOOK, router=router, peers=peers, endpoint=endpoint, unready=unready)
     return (TextFile(path=CONFIGURATION, text=text), TextFile(path=LOOK, text=_READY, mode="755"))
 
 

@@ -102,10 +102,12 @@ def test_what_is_restored_is_no_reason_for_kubeadm_to_stop() -> None:
 def test_control_planes_tell_each_other_one_by_one() -> None:
     alone, ready = vip.files("one", ADDRESS, IPv4Address("10.77.0.9"), 7, ())
     assert "unicast_peer" not in str(alone.text)
+    assert "weight 50" in str(alone.text), "kubeadm founds by the endpoint, before anything is ready"
     shared, _ = vip.files("one", ADDRESS, IPv4Address("10.77.0.9"), 7, (IPv4Address("10.77.0.12"),))
     assert "    unicast_peer {\n        10.77.0.12\n    }\n    virtual_ipaddress {\n        10.77.0.9/32" in str(
         shared.text
     )
+    assert "weight" not in str(shared.text), "who is not ready is no candidate"
     assert ready.mode == "755"
     subprocess.run(["bash", "-n"], input=str(ready.text).encode(), check=True)
     subprocess.run(["dash", "-n", "-c", vip.start(ADDRESS)[0].argv[2]], check=True)

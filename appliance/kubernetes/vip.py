@@ -46,12 +46,12 @@ vrrp_instance api {{
     }}
 }}
 """
-_READY = f"""\
+_READY = """\
 #!/bin/bash
-# A second try after a moment: an API server may be busy.
+# By the address that is in the API server's certificate. A second try after a moment: it may be busy.
 for try in 1 2; do
-    if exec 3<>/dev/tcp/127.0.0.1/{API_PORT}; then
-        kubectl --kubeconfig=/etc/kubernetes/admin.conf --server=https://127.0.0.1:{API_PORT} \\
+    if exec 3<>/dev/tcp/{address}/{port}; then
+        kubectl --kubeconfig=/etc/kubernetes/admin.conf --server=https://{address}:{port} \\
             --request-timeout=1s get --raw=/readyz && exit 0
     fi
     sleep 0.3
@@ -78,9 +78,10 @@ def files(
     """`others` have the rest of the control planes: told one by one, because multicast is filtered on many networks."""
     lines = "".join(f"        {other}\n" for other in others)
     peers = f"    unicast_src_ip {address}\n    unicast_peer {{\n{lines}    }}\n" if others else ""
+    ready = _READY.format(address=address, port=API_PORT)
     unready = "init_fail" if others else "weight 50"
     text = _TEMPLATE.format(name=name, look=LOOK, router=router, peers=peers, endpoint=endpoint, unready=unready)
-    return (TextFile(path=CONFIGURATION, text=text), TextFile(path=LOOK, text=_READY, mode="755"))
+    return (TextFile(path=CONFIGURATION, text=text), TextFile(path=LOOK, text=ready, mode="755"))
 
 
 def start(address: IPv4Address) -> tuple[Act, ...]:

@@ -109,6 +109,7 @@ def test_control_planes_tell_each_other_one_by_one() -> None:
     )
     assert "weight" not in str(shared.text), "who is not ready is no candidate"
     assert ready.mode == "755"
+    assert f"--server=https://{ADDRESS}:6443" in str(ready.text), "no certificate has 127.0.0.1"
     subprocess.run(["bash", "-n"], input=str(ready.text).encode(), check=True)
     subprocess.run(["dash", "-n", "-c", vip.start(ADDRESS)[0].argv[2]], check=True)
 

@@ -138,8 +138,8 @@ def _install(*paths: str) -> Act:
 
 
 def _lead(cluster: Cluster) -> tuple[Act, ...]:
-    """The cluster's settings first: where images come from, and which etcd, is what the new kubeadm reads there."""
-    settings = ("kubeadm", "init", "phase", "upload-config", "kubeadm", f"--config={node.CONFIG}")
+    """The cluster's settings first, of kubelets, too: where images come from, and which etcd, the new kubeadm reads there."""
+    settings = ("kubeadm", "init", "phase", "upload-config", "all", f"--config={node.CONFIG}")
     apply = ("kubeadm", "upgrade", "apply", str(cluster.version), "--yes", *node.lenient(cluster))
     nameless = ("kubectl", _ADMIN, "-n", "kube-system", "delete", "--ignore-not-found")
     # Some versions bring a name service with them that this set does not have.

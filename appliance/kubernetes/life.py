@@ -138,7 +138,7 @@ def _install(*paths: str) -> Act:
 
 
 def _lead(cluster: Cluster) -> tuple[Act, ...]:
-    """The cluster's settings first, of kubelets, too: where images come from, and which etcd, the new kubeadm reads there."""
+    """The settings first, of kubelets, too: the new kubeadm reads there where images come from, and which etcd."""
     settings = ("kubeadm", "init", "phase", "upload-config", "all", f"--config={node.CONFIG}")
     apply = ("kubeadm", "upgrade", "apply", str(cluster.version), "--yes", *node.lenient(cluster))
     nameless = ("kubectl", _ADMIN, "-n", "kube-system", "delete", "--ignore-not-found")

@@ -307,8 +307,7 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Inspect():
             return amended(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
         case WriteImage():
-            state = amended(state, installed=None, facts_current=False, drained=False)
-            state = amended(state, member=None, left=None, slurm=None)
+            state = _freed(amended(state, installed=None, facts_current=False, drained=False))
             return amended(_enter(state, Phase.DEPLOYING, now), boot_nonce=intent.nonce)
         case WriteSeed(network=network):
             state = _enter(state, Phase.DEPLOYING, now)
@@ -323,8 +322,7 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
         case Drain():
             return _enter(state, Phase.RELEASING, now)
         case Wipe():
-            state = amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce)
-            state = amended(state, member=None, left=None, slurm=None)
+            state = _freed(amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce))
             return _enter(state, _emptying(errand), now)
         case Rescue():
             return amended(state, boot_nonce=intent.nonce)
@@ -339,9 +337,13 @@ def _installs(state: MachineState, do: RunInstaller, intent: StepIntent, now: fl
     assert state.attempt is not None  # noqa: S101  the intent made it
     installer = installing.begun(state.installing, do, state.attempt)
     state = amended(state, installed=None, facts_current=False, drained=False, installing=installer)
-    state = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce, boots_disk=installer.done)
-    nonces = amended(state, member=None, left=None, slurm=None)
-    return _enter(nonces, Phase.DEPLOYING, now)
+    nonces = amended(state, boot_nonce=intent.nonce, seed_nonce=intent.nonce, boots_disk=installer.done)
+    return _enter(_freed(nonces), Phase.DEPLOYING, now)
+
+
+def _freed(state: MachineState) -> MachineState:
+    """What it was to a cluster is gone with its disk."""
+    return amended(state, member=None, left=None, slurm=None)
 
 
 def _installer_said(state: MachineState, seen: InstallerSeen, now: float) -> MachineState:

@@ -92,17 +92,14 @@ def leave(cluster: Cluster, name: str, *, last: bool) -> tuple[Act, ...]:
 def restore(cluster: Cluster, name: str, address: IPv4Address) -> tuple[Act, ...]:
     """From what lies at `BACKUP`, on a prepared node: the cluster's keys first, then its memory, then kubeadm makes of
     both what it makes of none otherwise."""
-    (init,) = node.begin(cluster)
+    (init,) = node.begin(cluster, "DirAvailable--var-lib-etcd")
     script = f"{_UNPACK}{etcd.restore(name, address)}{_LAY_DOWN}"
-    there = "DirAvailable--var-lib-etcd"
-    lenient = [f"{word},{there}" if word.startswith("--ignore-preflight-errors=") else word for word in init.argv]
-    argv = lenient if lenient != list(init.argv) else [*init.argv, f"--ignore-preflight-errors={there}"]
     return (
         Act(
             argv=("sh", "-c", script, "sh", image_of(cluster), kubeadm.SOCKET),
             says="bringing back the cluster's keys and memory",
         ),
-        Act(argv=tuple(argv), says=f"starting {cluster.name} with them"),
+        Act(argv=init.argv, says=f"starting {cluster.name} with them"),
     )
 
 

@@ -143,8 +143,9 @@ def join_files(cluster: Cluster, member: Member, ticket: Ticket) -> tuple[NodeFi
     )
 
 
-def begin(cluster: Cluster) -> tuple[Command, ...]:
-    words = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print", *lenient(cluster)]
+def begin(cluster: Cluster, *also: str) -> tuple[Command, ...]:
+    """`also` as in `lenient`."""
+    words = ["kubeadm", "init", f"--config={CONFIG}", "--skip-token-print", *lenient(cluster, *also)]
     if sum(member.role is NodeRole.CONTROL_PLANE for member in cluster.members) > 1:
         words.append("--upload-certs")
     if phases := kubeadm.skipped(cluster):
@@ -156,9 +157,11 @@ def join(cluster: Cluster) -> tuple[Command, ...]:
     return (Command(argv=("kubeadm", "join", f"--config={CONFIG}", *lenient(cluster)), seconds=_CLUSTER_BUDGET),)
 
 
-def lenient(cluster: Cluster) -> tuple[str, ...]:
-    """Some versions pull the image of a name service that is skipped: then a pull that fails is no reason to stop."""
-    return () if cluster.has_names else ("--ignore-preflight-errors=ImagePull",)
+def lenient(cluster: Cluster, *also: str) -> tuple[str, ...]:
+    """Some versions pull the image of a name service that is skipped: then a pull that fails is no reason to stop.
+    `also` are more of kubeadm's checks that are none."""
+    checks = also if cluster.has_names else ("ImagePull", *also)
+    return (f"--ignore-preflight-errors={','.join(checks)}",) if checks else ()
 
 
 def _program(artifacts: ArtifactSet, role: str) -> Fetch:

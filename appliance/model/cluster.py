@@ -3,12 +3,13 @@
 import re
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
-from typing import Literal, NewType
+from typing import Literal, NewType, Self
 
 from appliance.errors import SiteError
 from appliance.model.ids import MachineName
-from images.artifact_set import Engine
+from images.artifact_set import ArtifactSet, Engine
 
 ClusterName = NewType("ClusterName", str)
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -37,6 +38,10 @@ class SetRef:
             raise SiteError(
                 f"{self.sha256[:70]!r} is no SHA-256", next_action="name the set as innervate set list does"
             )
+
+    @classmethod
+    def of(cls, name: str, found: ArtifactSet) -> Self:
+        return cls(name=name, engine=found.engine, version=found.version, sha256=sha256(found.to_json()).hexdigest())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol, assert_never
 
@@ -34,6 +33,7 @@ from appliance.scores.cluster_life import (
     members,
     removals,
     reset,
+    taken,
     upgrades,
 )
 from appliance.scores.install_linux import NAME as INSTALL
@@ -114,7 +114,7 @@ def _known(name: str, inventory: Inventory) -> SetRef:
             evidence=f"at hand: {', '.join(sorted(inventory.sets)) or 'none'}",
             next_action="import it: innervate set import DIR",
         )
-    return SetRef(name=name, engine=found.engine, version=found.version, sha256=sha256(found.to_json()).hexdigest())
+    return SetRef.of(name, found)
 
 
 def _waits(cluster: str, unknown: Sequence[MachineName]) -> str:
@@ -140,20 +140,13 @@ def _check(spec: ClusterSpec, servers: Sequence[MachineRecord], agents: Sequence
 
 def _check_member(spec: ClusterSpec, record: MachineRecord) -> None:
     if record.slurm is not None:
-        raise _taken(record.name, record.slurm.home.name, spec)
+        raise taken(record.name, record.slurm.home.name, spec.name)
     if record.member is None:
         return
     has = record.member.cluster
     if has.name != spec.name:
-        raise _taken(record.name, has.name, spec)
+        raise taken(record.name, has.name, spec.name)
     check_upgrade(record.name, has.set, spec.set)
-
-
-def _taken(machine: MachineName, has: ClusterName, spec: ClusterSpec) -> PlanError:
-    return PlanError(
-        f"{machine} belongs to the cluster {has}",
-        next_action=f"take it out of one of the two; {spec.name} gets it when it is free",
-    )
 
 
 def _steps(

@@ -50,6 +50,13 @@ def chosen(which: str | tuple[str, ...], site: BareMachines, inventory: Inventor
     return tuple(inventory.record(MachineName(name)) for name in which)
 
 
+def taken(machine: MachineName, has: ClusterName, wants: str) -> PlanError:
+    return PlanError(
+        f"{machine} belongs to the cluster {has}",
+        next_action=f"take it out of one of the two; {wants} gets it when it is free",
+    )
+
+
 def members(cluster: ClusterName, site: BareMachines, inventory: Inventory) -> tuple[MachineRecord, ...]:
     records = (inventory.record(name) for name in site.machines)
     return tuple(one for one in records if one.member is not None and one.member.cluster.name == cluster)

@@ -5,7 +5,6 @@ Machines that are not installed yet, or not any more, are no part of its configu
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Protocol
 
 from appliance.capabilities import BareMachines, ContainerRegistry, NameService, Shell
@@ -29,7 +28,7 @@ from appliance.model.slurm import (
     SlurmSpec,
 )
 from appliance.plan import Deferred, Plan, Step
-from appliance.scores.cluster_life import chosen, is_gone
+from appliance.scores.cluster_life import chosen, is_gone, taken
 from appliance.scores.score import step_id
 from appliance.slurm.hardware import node_of
 from images.engine import Engine
@@ -155,10 +154,7 @@ def _check_free(cluster: str, record: MachineRecord) -> None:
     elif other == cluster:
         return
     if other is not None:
-        raise PlanError(
-            f"{record.name} belongs to the cluster {other}",
-            next_action=f"take it out of one of the two; {cluster} gets it when it is free",
-        )
+        raise taken(record.name, other, cluster)
 
 
 def _host(record: MachineRecord) -> SlurmHost | None:
@@ -310,4 +306,4 @@ def _known(name: str, inventory: Inventory) -> SetRef:
             evidence=f"at hand: {', '.join(ours) or 'none'}",
             next_action="make one: ./run image slurm; import it: innervate set import DIR",
         )
-    return SetRef(name=name, engine=found.engine, version=found.version, sha256=sha256(found.to_json()).hexdigest())
+    return SetRef.of(name, found)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import logging
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,18 +9,15 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from appliance.backup.envelope import Opening, Sealing
-from appliance.errors import ClusterError, InnervateError, UnreachableError
+from appliance.errors import ClusterError, InnervateError
 from appliance.kubernetes import etcd
-from appliance.kubernetes.etcd import Snapshot
 from appliance.kubernetes.objects import Access
 from appliance.model.cluster import ClusterName, ClusterSpec
-from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
 from appliance.services.cluster_hold import Hold
 from appliance.store.cluster_backups import Backup, BackupShelf
 from appliance.store.records import Problem
 
-_LOGGER = logging.getLogger(__name__)
 _EVERY, _LOOK = 24 * 3600.0, 300.0
 _COST = 1
 """The seal is 32 random bytes: nothing has to make guesses at it slow."""
@@ -92,7 +88,8 @@ class ClusterBackups:
         return backup
 
     async def _take(self, cluster: ClusterSpec) -> Backup:
-        machine, snapshot = await self._saved(cluster)
+        machine, text = await self._hold.ask_planes(cluster, None, etcd.save(self._image(cluster)))
+        snapshot = etcd.read_snapshot(text)
         at, loop = self._hold.around.clock.now(), asyncio.get_running_loop()
 
         def write(out: BinaryIO) -> None:
@@ -114,18 +111,6 @@ class ClusterBackups:
         await asyncio.to_thread(self._prove, cluster.name, backup)
         self._shelf.finish(cluster.name, backup)
         return backup
-
-    async def _saved(self, cluster: ClusterSpec) -> tuple[MachineName, Snapshot]:
-        """By the first control plane that can be entered. Raises `UnreachableError`."""
-        why: InnervateError | None = None
-        for name in self._hold.around.planes(cluster):
-            try:
-                text = await self._hold.feed(name, etcd.save(self._image(cluster)), Secret(""))
-            except UnreachableError as error:
-                why = error
-                continue
-            return name, etcd.read_snapshot(text)
-        raise why or UnreachableError(f"{cluster.name} has no control plane", next_action="restore it")
 
     def _prove(self, cluster: ClusterName, backup: Backup) -> None:
         """Read as whoever restores it will. Raises `ClusterError`, `UsageError`."""

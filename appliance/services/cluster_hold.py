@@ -112,14 +112,16 @@ class Hold:
         address, keys = self._entrance(machine)
         await asyncio.to_thread(self.around.shells.push, address, self.around.user, keys, argv, source)
 
-    async def ask_planes(self, cluster: ClusterSpec, but: MachineName | None, argv: tuple[str, ...]) -> str:
-        """Of the first that can be entered. Raises `UnreachableError` where none can."""
+    async def ask_planes(
+        self, cluster: ClusterSpec, but: MachineName | None, argv: tuple[str, ...]
+    ) -> tuple[MachineName, str]:
+        """The first that can be entered, and what it prints. Raises `UnreachableError` where none can."""
         why = "it has no other member that is one"
         for name in self.around.planes(cluster):
             if name == but:
                 continue
             try:
-                return await self.feed(name, argv, Secret(""))
+                return name, await self.feed(name, argv, Secret(""))
             except UnreachableError as error:
                 why = f"{name}: {error}"
         raise UnreachableError(

@@ -119,8 +119,8 @@ class ClusterLife:
 
     async def _member(self, do: RemoveNode) -> EtcdMember | None:
         argv = etcd.members(self._engine.etcd_image(do.cluster))
-        members = etcd.read_members(await self._hold.ask_planes(do.cluster, do.node, argv))
-        return next((member for member in members if member.name == do.node), None)
+        _, text = await self._hold.ask_planes(do.cluster, do.node, argv)
+        return next((member for member in etcd.read_members(text) if member.name == do.node), None)
 
     def _ended(self, cluster: ClusterSpec) -> ClusterSight:
         if self._hold.keys.access(cluster.name) is not None:

@@ -128,7 +128,7 @@ class ClusterDesk:
         await self._hold.lead(cluster, (*self._hold.around.planes(cluster), machine))
 
     async def _shared_keys(self, cluster: ClusterSpec) -> Secret:
-        text = await self._hold.ask_planes(cluster, None, SHARE_KEYS)
+        _, text = await self._hold.ask_planes(cluster, None, SHARE_KEYS)
         return Secret(text.split()[-1] if text.split() else "")
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from pathlib import Path
 
 from appliance.errors import ClusterError, MachineryError
@@ -24,7 +23,7 @@ class Supplies:
     def described(self, ref: SetRef) -> ArtifactSet:
         """Raises `ClusterError` where the set of that name is another one now, `NotFoundError` where there is none."""
         found = self._sets.described(ref.name)
-        if sha256(found.to_json()).hexdigest() != ref.sha256:
+        if SetRef.of(ref.name, found) != ref:
             raise ClusterError(
                 f"the artifact set {ref.name} is another one than the plan was made with",
                 evidence=f"planned with {ref.sha256[:12]}",

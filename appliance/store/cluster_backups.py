@@ -71,7 +71,7 @@ class BackupShelf:
     def put(self, cluster: ClusterName, at: float, write: Callable[[BinaryIO], None]) -> tuple[str, str]:
         """A new file: its name and SHA-256. It is no backup before `finish`."""
         name = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(at))
-        path = self._folder / cluster / f"{name}.sealed"
+        path = self.path_of(cluster, name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             path.touch(mode=0o600)

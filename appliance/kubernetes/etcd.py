@@ -25,7 +25,7 @@ tool() {{
     mkdir -p {_PKI} {WORK}
     ctr --namespace k8s.io run --rm --net-host --env ETCDCTL_API=3 \\
         --mount type=bind,src={_PKI},dst=/pki,options=rbind:ro \\
-        --mount type=bind,src={WORK},dst=/work,options=rbind:rw \\
+        --mount type=bind,src={WORK},dst=/copies,options=rbind:rw \\
         "$image" "$name" "$@"
 }}
 ask() {{
@@ -43,8 +43,8 @@ image=$1
 {TOOL}
 umask 077
 rm -rf {WORK}
-ask snapshot save /work/snapshot.db >&2
-tool etcdctl snapshot status /work/snapshot.db --write-out=fields
+ask snapshot save /copies/snapshot.db >&2
+tool etcdctl snapshot status /copies/snapshot.db --write-out=fields
 """
 _HAND_OVER = f"""\
 set -eu
@@ -111,7 +111,7 @@ def restore(name: str, address: IPv4Address) -> str:
     return f"""\
 rm -rf {WORK}/restored
 for program in etcdutl etcdctl; do
-    ! tool $program snapshot restore /work/snapshot.db --data-dir=/work/restored --name={name} \\
+    ! tool $program snapshot restore /copies/snapshot.db --data-dir=/copies/restored --name={name} \\
         --initial-cluster={name}={peer} --initial-advertise-peer-urls={peer} || break
 done
 mkdir -p {DATA}

@@ -160,7 +160,7 @@ STEPS: dict[str, StepRule] = {
     "end-cluster": StepRule(
         kind=StepKind.DESTRUCTIVE,
         before="every node was reset",
-        evidence="access, tokens and what led to the endpoint looked for and not found",
+        evidence="the appliance's access, which is given up last, looked for and not found",
         costs=Cost.NOTHING,
     ),
     "back-up-cluster": StepRule(
@@ -172,7 +172,7 @@ STEPS: dict[str, StepRule] = {
     "restore-cluster": StepRule(
         kind=StepKind.DESTRUCTIVE,
         before="every other control plane was reset; the backup proves itself",
-        evidence="the API answers, and its etcd has this one member and at least the backup's revision",
+        evidence="the node's own word that keys and memory are the backup's; the API answers and is ready",
         costs=Cost.UPLINK,
     ),
     "upgrade-node": StepRule(

@@ -70,8 +70,8 @@ class ClusterLife:
             case RemoveNode():
                 return await self._remove(do)
             case EndCluster():
-                self._hold.keys.forget(do.cluster.name)
                 await self._hold.lead(do.cluster, ())
+                self._hold.keys.forget(do.cluster.name)  # last: a look judges by it
                 return "forgotten"
             case BackUpCluster():
                 return self._backups.begin(do.cluster)

@@ -1,4 +1,5 @@
-"""An artifact set: all that one version of a cluster engine needs, in one folder, so that no node asks the internet.
+"""An artifact set: all that one version of a cluster engine, or of an application, needs, in one folder, so that no
+node asks the internet.
 
     set.json        this description, in its only form
     FILE ...        each with its SHA-256 and what it is for
@@ -62,7 +63,8 @@ class SetImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArtifactSet:
-    """`version` in the engine's own writing (`v1.20.2`, `4.19.0-okd-scos.10`)."""
+    """`version` in the engine's own writing (`v1.20.2`, `4.19.0-okd-scos.10`). `application` is whose set it is where
+    the engine is APPLICATION."""
 
     engine: Engine
     version: str
@@ -70,8 +72,12 @@ class ArtifactSet:
     provenance: Provenance
     files: tuple[SetFile, ...]
     images: tuple[SetImage, ...]
+    application: str = ""
 
     def __post_init__(self) -> None:
+        named = bool(_WORD.fullmatch(self.application)) and self.application not in list(Engine)
+        if named != (self.engine is Engine.APPLICATION) or (self.application and not named):
+            raise _malformed("an application's name", repr(self.application))
         if not _VERSION.fullmatch(self.version) or not _WORD.fullmatch(self.arch):
             raise _malformed("a version", repr((self.version, self.arch)))
         for what, names in (("files", [file.name for file in self.files]), ("images", [i.name for i in self.images])):
@@ -81,13 +87,15 @@ class ArtifactSet:
     @property
     def name(self) -> str:
         """What people and folders call it: of two sets with one name an appliance holds one."""
-        return f"{self.engine}-{self.version}-{self.arch}"
+        return f"{self.application or self.engine}-{self.version}-{self.arch}"
 
     def of_role(self, role: str) -> tuple[SetFile, ...]:
         return tuple(file for file in self.files if file.role == role)
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode() + b"\n"
+        """Without `application` where there is none: descriptions of engines are older than that field."""
+        fields = {name: value for name, value in asdict(self).items() if name != "application" or value}
+        return json.dumps(fields, sort_keys=True, indent=1).encode() + b"\n"
 
 
 def read_set(raw: bytes) -> ArtifactSet:
@@ -112,7 +120,8 @@ def _set(value: object) -> ArtifactSet:
             "provenance": str(provenance),
             "files": list(files),
             "images": list(images),
-        }:
+            **others,
+        } if set(others) <= {"application"}:
             return ArtifactSet(
                 engine=Engine(engine),
                 version=version,
@@ -120,6 +129,7 @@ def _set(value: object) -> ArtifactSet:
                 provenance=Provenance(provenance),
                 files=tuple(map(_file, files)),
                 images=tuple(map(_image, images)),
+                application=str(others.get("application", "")),
             )
         case _:
             raise _malformed("a description", "it lacks a field")

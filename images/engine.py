@@ -10,6 +10,8 @@ class Engine(StrEnum):
     TALOS = "talos"
     OKD = "okd"
     SLURM = "slurm"
+    APPLICATION = "application"
+    """No engine of clusters: what runs on one."""
 
 
 class Provenance(StrEnum):

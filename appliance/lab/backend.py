@@ -86,7 +86,7 @@ class QemuBackend:
             manufacturer=MANUFACTURER,
             product=PRODUCT,
             bios_version=_VERSION,
-            processors=1,
+            processors=node.cpus,
             memory_gib=node.memory_mib / 1024,
             macs=tuple(nic.mac for nic in node.nics),
             power=PowerState.ON if is_on else PowerState.OFF,
@@ -100,7 +100,7 @@ class QemuBackend:
             manager=ManagerView(
                 model="Virtual BMC", firmware_version=_VERSION, health=Health.OK, host_name=str(node.bmc_address)
             ),
-            cpus=(ProcessorView(id="CPU0", model="QEMU", cores=1, threads=1, health=Health.OK),),
+            cpus=(ProcessorView(id="CPU0", model="QEMU", cores=node.cpus, threads=node.cpus, health=Health.OK),),
             dimms=(MemoryView(id="DIMM0", capacity_mib=node.memory_mib, part_number="QEMU", health=Health.OK),),
             drives=(_drive(node),),
         )

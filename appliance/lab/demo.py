@@ -175,6 +175,7 @@ def daemon_config(
     redfish_port: int = 0,
     https_port: int = 0,
     site: Path = SITE,
+    sets: Path | None = None,
 ) -> Path:
     """Writes the configuration file that `appliance.config` reads, and returns its path. By `https_port` the daemon
     answers at its own address on the boot network."""
@@ -188,7 +189,7 @@ def daemon_config(
         "ssh_key": key,
         "ramdisk": variant,
         "console": "ttyS0,115200",
-    }
+    } | ({"sets_dir": sets} if sets else {})
     config = folder / "innervate.toml"
     texts = "".join(f'{name} = "{value}"\n' for name, value in keys.items())
     doors = f'https_port = {https_port}\nhttps_hosts = ["{BRIDGE_ADDRESS.ip}"]\n' if https_port else ""

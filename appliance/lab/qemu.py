@@ -26,7 +26,7 @@ def argv(
         "qemu-system-aarch64" if node.uefi is UefiKind.ARM64 else "qemu-system-x86_64",
         *("-name", node.name, "-no-user-config", "-nodefaults", "-display", "none"),
         *_processor(node, accelerator),
-        *("-m", str(node.memory_mib), "-smp", "1", "-rtc", "base=utc"),
+        *("-m", str(node.memory_mib), "-smp", str(node.cpus), "-rtc", "base=utc"),
         *_identity(node),
         *_console(node),
         *("-object", "rng-random,filename=/dev/urandom,id=rng0", "-device", "virtio-rng-pci,rng=rng0"),

@@ -92,6 +92,7 @@ class RackSpec:
     files: RackFirmware | None = None
     uefi: UefiKind = UefiKind.PXE
     bmcs: tuple[BmcKind, ...] = (BmcKind.REDFISH,)
+    cpus: int = 1
     memory_mib: int = 1024
     disk_gib: int = 4
     nics: int = 1
@@ -144,6 +145,7 @@ class NodeSpec:
     files: RackFirmware | None
     uefi: UefiKind
     bmc: BmcKind
+    cpus: int
     memory_mib: int
     disk_gib: int
     folder: Path
@@ -254,6 +256,7 @@ def _node(spec: RackSpec, index: int) -> NodeSpec:
         files=spec.files,
         uefi=spec.uefi,
         bmc=spec.bmcs[index % len(spec.bmcs)],
+        cpus=spec.cpus,
         memory_mib=spec.memory_mib,
         disk_gib=spec.disk_gib,
         folder=spec.workdir / name,

@@ -13,7 +13,7 @@ from appliance.model.ids import ImageName, machine_name
 from appliance.model.place import Place
 from appliance.model.secret import Secret
 from appliance.model.site import BootNetwork, Server, ShellAccess, SolConsole, UnixConsole
-from appliance.topology import Rack
+from appliance.topology import ClusterRack, Rack
 
 VARIABLE = "INNERVATE_LAB"
 IMAGE = ImageName("debian-13")
@@ -30,15 +30,25 @@ def lab_rack(workdir: Path | None = None) -> Rack:
 
     The last one can be printed but not reached. Raises `SiteError` where the folder holds no running rack.
     """
-    named = os.environ.get(VARIABLE, "")
-    folder = workdir or (Path(named) if named else None)
-    nodes = _pretended() if folder is None else _running(folder)
+    folder = workdir or _named()
     return Rack(
         name="lab",
-        servers=tuple(_server(node) for node in nodes),
+        servers=_servers(folder),
         boot_network=boot_network(),
         image_names=(IMAGE,),
-        shell=ShellAccess(user="root", authorized_keys=_keys(folder)),
+        shell=_shell(folder),
+    )
+
+
+def lab_cluster_rack(workdir: Path | None = None) -> ClusterRack:
+    """As `lab_rack`, with an appliance that serves clusters."""
+    folder = workdir or _named()
+    return ClusterRack(
+        name="lab",
+        servers=_servers(folder),
+        boot_network=boot_network(),
+        image_names=(IMAGE,),
+        shell=_shell(folder),
     )
 
 
@@ -53,6 +63,20 @@ def boot_network() -> BootNetwork:
         domain=_DOMAIN,
         alone=True,
     )
+
+
+def _named() -> Path | None:
+    named = os.environ.get(VARIABLE, "")
+    return Path(named) if named else None
+
+
+def _servers(folder: Path | None) -> tuple[Server, ...]:
+    nodes = _pretended() if folder is None else _running(folder)
+    return tuple(_server(node) for node in nodes)
+
+
+def _shell(folder: Path | None) -> ShellAccess:
+    return ShellAccess(user="root", authorized_keys=_keys(folder))
 
 
 def _server(node: RackNode) -> Server:

@@ -31,9 +31,13 @@ def pytest_runtest_setup() -> None:
 
 @pytest.fixture(scope="session")
 def artifacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return kubernetes_set(request.config, tmp_path_factory.mktemp("set") / "kubernetes")
+
+
+def kubernetes_set(config: pytest.Config, folder: Path) -> Artifacts:
     """Unpacked. `--all` builds it where it is not in the store."""
-    store, folder = Store(IMAGES), tmp_path_factory.mktemp("set") / "kubernetes"
-    entry = _found(store) or _built(store, request.config)
+    store = Store(IMAGES)
+    entry = _found(store) or _built(store, config)
     return Artifacts(folder=folder, set=kubernetes.unpack(entry, store, folder, archive()))
 
 

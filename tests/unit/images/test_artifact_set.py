@@ -30,6 +30,22 @@ def test_engines_write_versions_in_many_ways(version: str) -> None:
     assert read_set(replace(SET, version=version).to_json()).version == version
 
 
+def test_an_application_has_a_name_of_its_own() -> None:
+    web = replace(SET, engine=Engine.APPLICATION, version="1.2.0", application="web")
+    assert read_set(web.to_json()) == web
+    assert web.name == "web-1.2.0-amd64"
+    assert b"application" not in SET.to_json()
+
+
+@pytest.mark.parametrize(
+    ("engine", "application"),
+    [(Engine.APPLICATION, ""), (Engine.APPLICATION, "kubeadm"), (Engine.APPLICATION, "a b"), (Engine.KUBEADM, "web")],
+)
+def test_no_application_passes_for_an_engine(engine: Engine, application: str) -> None:
+    with pytest.raises(SetError):
+        replace(SET, engine=engine, application=application)
+
+
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../kubelet", "a/b", ".hidden", "-rf", "a b", "a\n", "set.json", "oci", "x" * 129]
 )

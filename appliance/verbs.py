@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from appliance import describing, imaging
+from appliance import describing, imaging, packaging
 from appliance.backup import verbs as backup
 from appliance.cli.app import build, run
 from appliance.cli.context import client_of
@@ -32,6 +32,7 @@ def whole() -> typer.Typer:
     app.add_typer(netbox.build(), name="netbox", help="Import from NetBox, and export to it, as diffs.")
     imaging.add_to(app)
     describing.add_to(app)
+    packaging.add_to(app)
     app.add_typer(lab.build(), name="lab", help="A virtual rack on this machine, to rehearse on.")
     return app
 

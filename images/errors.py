@@ -7,6 +7,7 @@
     |-- BuildError         a recipe did not yield what it promised (ours)
     |-- SignatureError     a key or signature is malformed, or does not hold (theirs)
     |-- SetError           an artifact set is malformed or not whole (theirs)
+    |-- PackageError       the source of an application is not what can be packaged (theirs)
     |-- LayoutError        a container image, or a layout of them, is malformed or not whole (theirs)
     |-- BundleError        an upgrade bundle is malformed, cut short or not what it says (theirs)
     +-- ImageFormatError   a blob and its manifest do not agree (theirs)
@@ -49,6 +50,10 @@ class BundleError(ImagesError):
 
 
 class SetError(ImagesError):
+    pass
+
+
+class PackageError(ImagesError):
     pass
 
 

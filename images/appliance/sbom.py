@@ -1,8 +1,8 @@
-"""What is in the image, as a CycloneDX 1.6 document: https://cyclonedx.org/docs/1.6/json/ . Pure.
+"""What is in an image, as a CycloneDX 1.6 document: https://cyclonedx.org/docs/1.6/json/ . Pure.
 
-Below the image stand the product, its Python packages and Debian packages, and what it holds for others: ramdisk, image
-of the machines, boot programs, each with its own packages and the hashes of its files. The same package in two places
-is two components.
+Below the appliance's image stand the product, its Python packages and Debian packages, and what it holds for others:
+ramdisk, image of the machines, boot programs, each with its own packages and the hashes of its files. Below an
+application stand its container images. The same package in two places is two components.
 """
 
 import json
@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from urllib.parse import quote
 
 from images.epoch import EPOCH
@@ -22,6 +23,15 @@ JsonValue = str | int | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 _SAFE = ".-_~:"
 
 
+class Kind(StrEnum):
+    """Component types (component.type of the specification)."""
+
+    SYSTEM = "operating-system"
+    APPLICATION = "application"
+    CONTAINER = "container"
+    FILE = "file"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inside:
     """An artefact that the image hands out: its files, and the packages that they were made of."""
@@ -30,11 +40,17 @@ class Inside:
     description: str
     files: Sequence[Artifact]
     packages: Sequence[Package]
+    kind: Kind = Kind.SYSTEM
+
+    @property
+    def shown_as(self) -> Kind:
+        """A system of which no package is known is a file to whoever reads this."""
+        return Kind.FILE if self.kind is Kind.SYSTEM and not self.packages else self.kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """`identity` is in hex: equal for equal images. `suite` is Debian's."""
+    """`identity` is in hex: equal for equal images. `suite` is Debian's. The product is inside a SYSTEM alone."""
 
     name: str
     version: str
@@ -43,14 +59,15 @@ class Contents:
     packages: Sequence[Package]
     wheels: Sequence[Wheel]
     inside: Sequence[Inside]
+    kind: Kind = Kind.SYSTEM
 
 
 def document(contents: Contents) -> str:
     """The text of the document, the same for the same contents."""
     whole = f"pkg:generic/{quote(contents.name, safe=_SAFE)}@{quote(contents.version, safe=_SAFE)}"
-    product = _product(contents)
+    products = [_product(contents)] if contents.kind is Kind.SYSTEM else []
     components = [
-        product,
+        *products,
         *(_wheel(wheel) for wheel in contents.wheels),
         *(_package(package, contents.suite, "") for package in contents.packages),
         *(_inside(inside, contents.suite) for inside in contents.inside),
@@ -64,7 +81,7 @@ def document(contents: Contents) -> str:
         "metadata": {
             "timestamp": datetime.fromtimestamp(EPOCH, UTC).isoformat(),
             "component": {
-                "type": "operating-system",
+                "type": contents.kind,
                 "bom-ref": whole,
                 "name": contents.name,
                 "version": contents.version,
@@ -74,7 +91,7 @@ def document(contents: Contents) -> str:
         "components": [*components],
         "dependencies": [
             {"ref": whole, "dependsOn": [str(component["bom-ref"]) for component in components]},
-            {"ref": str(product["bom-ref"]), "dependsOn": [_purl_of(wheel) for wheel in contents.wheels]},
+            *(_wanted(product, contents) for product in products),
         ],
     }
     return json.dumps(value, indent=1) + "\n"
@@ -90,6 +107,10 @@ def _product(contents: Contents) -> dict[str, JsonValue]:
         "purl": purl,
         "licenses": [{"license": {"id": "Apache-2.0"}}],
     }
+
+
+def _wanted(product: dict[str, JsonValue], contents: Contents) -> JsonValue:
+    return {"ref": str(product["bom-ref"]), "dependsOn": [_purl_of(wheel) for wheel in contents.wheels]}
 
 
 def _wheel(wheel: Wheel) -> dict[str, JsonValue]:
@@ -130,7 +151,7 @@ def _package(package: Package, suite: str, place: str) -> dict[str, JsonValue]:
 def _inside(inside: Inside, suite: str) -> dict[str, JsonValue]:
     packages = [_package(package, suite, f"{inside.name}/") for package in inside.packages]
     return {
-        "type": "operating-system" if inside.packages else "file",
+        "type": inside.shown_as,
         "bom-ref": f"inside/{inside.name}",
         "name": inside.name,
         "description": inside.description,

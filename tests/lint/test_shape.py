@@ -128,6 +128,10 @@ PURE = (
     "images/agent/methods.py",
     "images/agent/tasks.py",
     *(f"images/agent/tpm_{name}.py" for name in ("packet", "structures", "words")),
+    *(
+        f"images/application/{name}.py"
+        for name in ("contents", "description", "documents", "manifests", "signing", "table")
+    ),
     "images/grubenv.py",
     "images/oci/document.py",
     "images/signature.py",

@@ -1,0 +1,65 @@
+"""`innervate package`: an application becomes an artifact set. Asks no daemon."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from appliance.cli.context import Json
+from appliance.errors import InnervateError, MachineryError, UsageError
+
+if TYPE_CHECKING:
+    from images.errors import ImagesError
+
+_STORE = Path("~/.cache/innervate/images")
+_KEY = Path("~/.cache/innervate/keys/innervate.key")
+
+Kept = Annotated[Path, typer.Option("--store", metavar="DIR", help="Where what was built is kept.")]
+Key = Annotated[Path, typer.Option(metavar="FILE", help="What signs it; made if it is not there.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    group.callback()(_group)
+    group.command("build")(build)
+    app.add_typer(group, name="package", help="Applications as artifact sets.")
+
+
+def _group() -> None:
+    """Applications as artifact sets."""
+
+
+def build(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="The folder with application.toml.")],
+    into: Annotated[Path, typer.Option(metavar="DIR", help="The folder of sets that it is put into.")],
+    key: Key = _KEY,
+    store: Kept = _STORE,
+    as_json: Json = False,
+) -> None:
+    """Make the images, render the manifests, list what is inside, sign it: DIR/NAME-VERSION-ARCH, to be imported.
+
+    Example: innervate package build examples/application/one --into /srv/innervate/sets
+    """
+    from images.__main__ import archive
+    from images.application.build import package
+    from images.errors import ImagesError
+    from images.keys import ensure_key
+    from images.store import Store
+
+    try:
+        made = package(source, into, Store(store.expanduser()), archive(), ensure_key(key))
+    except ImagesError as error:
+        raise told(error) from error
+    except OSError as error:
+        raise MachineryError(f"{into} cannot be written", evidence=str(error)[:200]) from error
+    said = f"{into / made.name}: {len(made.files)} files, {len(made.images)} images\n"
+    sys.stdout.write(made.to_json().decode() if as_json else said)
+
+
+def told(error: "ImagesError") -> InnervateError:
+    """What the author has to mend is a usage, what the machine lacks is its machinery."""
+    from images.errors import MirrorError, StoreError, ToolError
+
+    kind = MachineryError if isinstance(error, MirrorError | StoreError | ToolError) else UsageError
+    return kind(str(error), evidence=error.evidence, next_action=error.next_action)

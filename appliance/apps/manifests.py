@@ -1,25 +1,27 @@
 """Kubernetes objects as a package states them, and as one cluster is told them. Pure.
 
-A package's documents are JSON, one after the other behind lines of `---`, which is YAML too: whoever packaged has read
-all other YAML.
+What a package's YAML means is what it meant when it was packaged: one reader does both.
 """
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
 from appliance.errors import UsageError
 from appliance.model.application import AppName
+from images.application.documents import Value
+from images.application.documents import read as documents_of
+from images.application.manifests import images_in, with_images
 from images.artifact_set import ArtifactSet
+from images.errors import PackageError
 
 Object: TypeAlias = Mapping[str, object]
+Written: TypeAlias = Mapping[str, Value]
 MANAGER = "innervate"
 """Whose fields they are, in the cluster's own account of who has set what."""
 APPLICATION = "innervate/application"
 """The label by which all of an application is found."""
 _MANAGED = "app.kubernetes.io/managed-by"
-_LIMIT, _DOCUMENTS = 4 << 20, 2000
 # What others need comes before them; everything that is not named comes last but for what watches it.
 _ORDER = (
     *("Namespace", "CustomResourceDefinition", "PriorityClass", "StorageClass", "PersistentVolume", "ServiceAccount"),
@@ -27,12 +29,6 @@ _ORDER = (
     "Service",
 )
 _LAST = ("PodDisruptionBudget", "HorizontalPodAutoscaler", "Ingress")
-_TEMPLATES: Mapping[str, tuple[str, ...]] = {
-    "Pod": ("spec",),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-    **dict.fromkeys(("DaemonSet", "Deployment", "Job", "ReplicaSet", "StatefulSet"), ("spec", "template", "spec")),
-}
-"""Where a kind states its pods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -50,26 +46,28 @@ class Ref:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
+    """`images` are those that it runs, as a cluster pulls them."""
+
     ref: Ref
     body: Object
+    images: tuple[str, ...] = ()
 
 
-def read(raw: bytes) -> tuple[Object, ...]:
+def read(raw: bytes) -> tuple[Written, ...]:
     """Raises `UsageError`."""
-    if len(raw) > _LIMIT:
-        raise _malformed(f"{len(raw)} bytes")
     try:
-        found = [json.loads(text) for text in f"\n{raw.decode()}".split("\n---\n") if text.strip()]
-    except (ValueError, RecursionError) as error:
+        found = documents_of(raw.decode(), "manifests.yaml")
+    except UnicodeDecodeError as error:
         raise _malformed(str(error)) from error
-    objects = tuple(one for one in found if is_object(one))
-    if len(objects) != len(found) or not 1 <= len(found) <= _DOCUMENTS:
-        raise _malformed(f"{len(found)} documents, of which {len(objects)} are objects")
-    return objects
+    except PackageError as error:
+        raise _malformed(f"{error}: {error.evidence}") from error
+    if not found:
+        raise _malformed("there are none")
+    return tuple(one.value for one in found)
 
 
 def documents(
-    objects: Sequence[Object], name: AppName, namespace: str, package: ArtifactSet, registry: str
+    objects: Sequence[Written], name: AppName, namespace: str, package: ArtifactSet, registry: str
 ) -> tuple[Document, ...]:
     """As the cluster is told them, in the order in which it is: labelled, with images by digest from `registry`
     (HOST:PORT). Raises `UsageError` for an image that the package does not hold."""
@@ -102,61 +100,48 @@ def listed(value: object) -> Sequence[object]:
     return value if isinstance(value, list) else ()
 
 
-def _document(one: Object, name: AppName, namespace: str, images: Mapping[str, str]) -> Document:
+def _document(one: Written, name: AppName, namespace: str, images: Mapping[str, str]) -> Document:
     match one:
-        case {"apiVersion": str(api), "kind": str(kind), "metadata": metadata} if is_object(metadata):
-            match metadata:
-                case {"name": str(own), **more}:
-                    labels, stated = more.get("labels"), more.get("namespace", namespace)
-                case _:
-                    raise _malformed(f"a {kind[:80]} without a name")
-            told = {**metadata, "labels": {**(labels if is_object(labels) else {}), **_labels(name)}}
-            body = _with_protocols(_with_images({**one, "metadata": told}, kind, images), kind)
-            return Document(ref=Ref(api=api, kind=kind, namespace=str(stated), name=own), body=body)
+        case {"apiVersion": str(api), "kind": str(kind), "metadata": {"name": str(own), **metadata}}:
+            stated = metadata.get("namespace", namespace)
+            body = _ported(_pulled(one, images), kind)
+            told = {**body, "metadata": {**metadata, "name": own, "labels": _labelled(metadata.get("labels"), name)}}
+            ref = Ref(api=api, kind=kind, namespace=str(stated), name=own)
+            return Document(ref=ref, body=told, images=images_in(body))
         case _:
             raise _malformed(f"a document without apiVersion, kind or name: {str(one)[:100]}")
 
 
-def _with_images(body: Object, kind: str, images: Mapping[str, str]) -> Object:
-    path = _TEMPLATES.get(kind)
-    return body if path is None else _changed(body, path, lambda pods: _pulled(pods, images))
+def _pulled(one: Written, images: Mapping[str, str]) -> Written:
+    def meant(written: str) -> str:
+        if written not in images:
+            raise UsageError(
+                f"the package holds no image {written[:200]!r}",
+                evidence=f"it holds {', '.join(images) or 'none'}"[:300],
+                next_action="package the application again, with every image that its documents name",
+            )
+        return images[written]
+
+    try:
+        return with_images(one, meant)
+    except PackageError as error:
+        raise _malformed(f"{error}: {error.evidence}") from error
 
 
-def _pulled(pods: Object, images: Mapping[str, str]) -> Object:
-    lists = {name: [_container(one, images) for one in listed(pods[name])] for name in _CONTAINERS if name in pods}
-    return {**pods, **lists}
+def _ported(one: Written, kind: str) -> dict[str, Value]:
+    """Ports with the protocol that they have anyway: before 1.23 a server that applies wants to be told."""
+    return {key: _said(value, key, kind) for key, value in one.items()}
 
 
-_CONTAINERS = ("containers", "initContainers")
+def _said(value: Value, key: str, kind: str) -> Value:
+    if isinstance(value, dict):
+        is_port = "containerPort" in value or (kind == "Service" and key == "ports")
+        return {**({"protocol": "TCP"} if is_port else {}), **_ported(value, kind)}
+    return [_said(one, key, kind) for one in value] if isinstance(value, list) else value
 
 
-def _container(one: object, images: Mapping[str, str]) -> object:
-    named = str(at(one, "image"))
-    if not is_object(one) or named not in images:
-        raise UsageError(
-            f"the package holds no image {named[:200]!r}",
-            evidence=f"it holds {', '.join(images) or 'none'}"[:300],
-            next_action="package the application again, with every image that its documents name",
-        )
-    return _ported({**one, "image": images[named]})
-
-
-def _with_protocols(body: Object, kind: str) -> Object:
-    return _changed(body, ("spec",), _ported) if kind == "Service" else body
-
-
-def _ported(one: Object) -> Object:
-    """Its ports with the protocol that they have anyway: before 1.23 what is applied from the server's side has to say
-    it."""
-    ports = [{"protocol": "TCP", **port} if is_object(port) else port for port in listed(one.get("ports"))]
-    return {**one, "ports": ports} if ports else one
-
-
-def _changed(value: Object, path: tuple[str, ...], change: Callable[[Object], Object]) -> Object:
-    if not path:
-        return change(value)
-    deeper = value.get(path[0])
-    return {**value, path[0]: _changed(deeper, path[1:], change)} if is_object(deeper) else value
+def _labelled(own: object, name: AppName) -> Object:
+    return {**(own if is_object(own) else {}), **_labels(name)}
 
 
 def _labels(name: AppName) -> Mapping[str, str]:
@@ -167,14 +152,6 @@ def _rank(kind: str) -> int:
     if kind in _ORDER:
         return _ORDER.index(kind)
     return len(_ORDER) + (kind in _LAST)
-
-
-def images_of(found: Sequence[Document]) -> Iterator[str]:
-    """That their pods run, as a cluster pulls them."""
-    for one in found:
-        pods = at(one.body, *_TEMPLATES.get(one.ref.kind, ("nowhere",)))
-        for name in _CONTAINERS:
-            yield from (image for each in listed(at(pods, name)) if isinstance(image := at(each, "image"), str))
 
 
 def _malformed(evidence: str) -> UsageError:

@@ -3,7 +3,6 @@
 from typing import assert_never
 
 from appliance.apps import verdict
-from appliance.apps.manifests import images_of
 from appliance.apps.verdict import State
 from appliance.conductor.decision import ClusterSight
 from appliance.kubernetes.api import Kubernetes
@@ -76,13 +75,12 @@ class AppDesk:
 
 
 def _evidence(do: DeployApplication, wanted: Wanted) -> dict[str, str]:
-    test = wanted.smoke
+    test, images = wanted.smoke, {image for one in wanted.documents for image in one.images}
     return {
         "application": f"{do.app.name} {do.app.package.version}",
         "package": do.app.package.sha256[:12],
         "objects": str(len(wanted.documents)),
-        "images": ", ".join(sorted({image.rpartition("@")[2][7:19] for image in images_of(wanted.documents)}))
-        or "none",
+        "images": ", ".join(sorted(image.rpartition(":")[2][:12] for image in images)) or "none",
         "smoke test": f"{test.service}{test.path} answered {test.status}" if test is not None else "it has none",
     }
 

@@ -15,7 +15,11 @@ from tests.cluster.workload import PLANES_TOO
 
 NAME, PORT = "store", 8080
 _IMAGE, _ETCD = "apps/store", "k8s/etcd"
-_LISTEN = ("--data-dir=/tmp/store", "--listen-client-urls=http://0.0.0.0:2379", "--advertise-client-urls=http://store")
+_LISTEN = (
+    "--data-dir=/tmp/store",
+    "--listen-client-urls=http://0.0.0.0:2379",
+    "--advertise-client-urls=http://store:2379",
+)
 
 
 def package(

@@ -109,7 +109,7 @@ def test_what_others_change_is_changed_back(place: Place) -> None:
 
 def test_an_upgrade_keeps_answering_and_leaves_nothing_of_before(place: Place) -> None:
     command = ("etcd", "--name=second", "--data-dir=/tmp/store", "--listen-client-urls=http://0.0.0.0:2379")
-    score = version(place, "1.1.0", command=(*command, "--advertise-client-urls=http://store"))
+    score = version(place, "1.1.0", command=(*command, "--advertise-client-urls=http://store:2379"))
     ended, failed = asked_meanwhile(place, score)
     assert ended.state is RunState.DONE, problems(ended)
     assert not failed

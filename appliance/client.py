@@ -38,7 +38,7 @@ from appliance.model.bmc_views import (
 )
 from appliance.model.cluster_views import ClustersView, ClusterView
 from appliance.model.codec import etag_of
-from appliance.model.doctor import DoctorRequest, DoctorView
+from appliance.model.doctor import Check, DoctorRequest, DoctorView
 from appliance.model.goal import Consent
 from appliance.model.image_views import ImagesView, ImageView
 from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
@@ -141,9 +141,10 @@ class Client(Exchange):
     def plan(self, digest: str) -> PlanView:
         return self._call(PlanView, "GET", f"/v1/plans/{_part(digest)}")
 
-    def apply(self, digest: str, then: Consent | None = None) -> RunView:
-        """`then`: how far the daemon goes on by itself when the plan's run is done; None for this plan and no other."""
-        body = ApplyRequest(digest=digest, then=then)
+    def apply(self, digest: str, then: Consent | None = None, despite: tuple[Check, ...] = ()) -> RunView:
+        """`then`: how far the daemon goes on by itself when the plan's run is done; None for this plan and no other.
+        `despite`: whose failures stop it not."""
+        body = ApplyRequest(digest=digest, then=then, despite=despite)
         return self._call(RunView, "POST", f"/v1/plans/{_part(digest)}/apply", body)
 
     def goals(self, *, every: bool = False) -> GoalsView:

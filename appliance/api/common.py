@@ -10,7 +10,7 @@ from appliance.console.console import Console
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import SensorsView
 from appliance.model.cluster_views import ClustersView, ClusterView
-from appliance.model.doctor import DoctorRequest, DoctorView
+from appliance.model.doctor import Check, DoctorRequest, DoctorView, Finding
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
@@ -88,6 +88,10 @@ class Doctor(Protocol):
 
     def doctor(self) -> DoctorView:
         """What the last one has found by now."""
+        ...
+
+    def standing(self) -> tuple[Finding, ...]:
+        """The same, and of checks that are still at work what they found before."""
         ...
 
     async def look(self, seen: int, wait: float) -> DoctorView:
@@ -177,8 +181,15 @@ class Steering(Looking, Protocol):
         """Plans the site program against what is known now."""
         ...
 
-    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
-        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines.
+    async def apply(
+        self,
+        digest: PlanDigest,
+        asked: Asked = SOMEBODY,
+        then: Consent | None = None,
+        despite: tuple[Check, ...] = (),
+    ) -> RunView:
+        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines,
+        `RefusedError` while the doctor's failures of the site stand in the way that are not in `despite`.
 
         With `then` what the plan defers is a goal, which goes on by itself as far as that consents. A plan with the
         purpose of an open goal takes that one further."""

@@ -30,10 +30,12 @@ from appliance.api.port import Honoured
 from appliance.api.server import Secure, serve
 from appliance.console.console import Console
 from appliance.errors import ConflictError, PlanError, StaleError
+from appliance.frontend.preflight import refuse
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
 from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
+from appliance.model.doctor import Check
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
@@ -210,9 +212,16 @@ class FakeApplication:
         self._fail()
         return find(self._planned, digest, "plan")
 
-    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
+    async def apply(
+        self,
+        digest: PlanDigest,
+        asked: Asked = SOMEBODY,
+        then: Consent | None = None,
+        despite: tuple[Check, ...] = (),
+    ) -> RunView:
         self._fail()
         plan = find(self._planned, digest, "plan")
+        refuse(self.doctor_desk.standing() if plan.steps else (), despite)
         if digest != self._latest[plan.purpose]:
             raise ConflictError(
                 "the plan is stale", evidence=f"digest {digest[:12]}", next_action="plan again and read it"

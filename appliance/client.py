@@ -43,6 +43,7 @@ from appliance.model.goal import Consent
 from appliance.model.image_views import ImagesView, ImageView
 from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
 from appliance.model.network_views import AddressState, HistoryView, LeasesView, NetworksView
+from appliance.model.report_views import ReportView
 from appliance.model.secret import Secret
 from appliance.model.set_views import SetImportRequest, SetsView
 from appliance.model.site_views import ReloadRequest, SiteView
@@ -110,6 +111,10 @@ class Client(Exchange):
 
     def summary(self, wanted: str = "") -> SummaryView:
         return self._call(SummaryView, "GET", _target("/v1/machines/summary", filter=wanted))
+
+    def report(self, wanted: str = "") -> ReportView:
+        """What is handed over, of those machines that fit the filter."""
+        return self._call(ReportView, "GET", _target("/v1/report", filter=wanted))
 
     def machine(self, name: str) -> MachineView:
         return self._call(MachineView, "GET", f"/v1/machines/{_part(name)}")
@@ -315,6 +320,10 @@ class Client(Exchange):
 
     def rollback(self) -> ApplianceView:
         return self._call(ApplianceView, "POST", "/v1/appliance/rollback")
+
+    def support_bundle(self) -> bytes:
+        """A ZIP."""
+        return self._tell("GET", "/v1/support-bundle")
 
     def vault(self) -> VaultView:
         return self._call(VaultView, "GET", "/v1/vault")

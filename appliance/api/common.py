@@ -4,6 +4,7 @@ Every method raises `InnervateError`: the API turns its `code` into a status and
 cause, evidence and next action.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from appliance.console.console import Console
@@ -26,6 +27,7 @@ from appliance.model.paging import (
     MachinesQuery,
     RunsQuery,
 )
+from appliance.model.report_views import ReportView
 from appliance.model.secret import Secret
 from appliance.model.site_views import SiteView
 from appliance.model.views import (
@@ -99,6 +101,18 @@ class Doctor(Protocol):
         ...
 
 
+class Support(Protocol):
+    """What a support bundle needs of the daemon beside what everybody may ask."""
+
+    def files(self) -> Mapping[str, str]:
+        """Texts that only the daemon has, by the name of their file. May be called by any thread; so `secrets`."""
+        ...
+
+    def secrets(self) -> frozenset[str]:
+        """What must not be in it, as far as the appliance knows it in clear."""
+        ...
+
+
 class Looking(Protocol):
     """What changes nothing."""
 
@@ -114,6 +128,9 @@ class Looking(Protocol):
     @property
     def doctor_desk(self) -> Doctor: ...
 
+    @property
+    def support_desk(self) -> Support: ...
+
     def health(self) -> HealthView: ...
 
     def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView: ...
@@ -123,6 +140,10 @@ class Looking(Protocol):
     def machine(self, name: MachineName) -> MachineView: ...
 
     def explain(self, name: MachineName) -> ExplainView: ...
+
+    def report(self, wanted: Filter, text: str) -> ReportView:
+        """Of the machines that fit; `text` is the filter as it was written."""
+        ...
 
     async def events(
         self,

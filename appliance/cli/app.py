@@ -17,6 +17,7 @@ from appliance.cli import (
     inventory,
     look,
     manual,
+    report,
     runs,
     sets,
     site,
@@ -52,6 +53,7 @@ def build() -> typer.Typer:
     for verb in (plan, apply):
         app.command()(verb)
     look.add_to(app)
+    report.add_to(app)
     doctor.add_to(app)
     runs.add_to(app)
     stores.add_to(app)

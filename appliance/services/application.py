@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
-from appliance.api.common import Clusters, Doctor, Stores
+from appliance.api.common import Clusters, Doctor, Stores, Support
 from appliance.api.port import Bmcs, Honoured, Leaving, Sets, Upgrades
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
@@ -50,6 +50,7 @@ from appliance.services.pursuit import why_not
 from appliance.services.segment_state import SegmentState
 from appliance.services.sets import NoRegistry
 from appliance.services.stores import StoreDesk
+from appliance.services.support import SupportDesk
 from appliance.services.upgrades import NoSlots
 from appliance.services.views import (
     plan_view,
@@ -114,6 +115,7 @@ class Appliance(Looking):
         program: SiteProgram | None = None,
         stores: Stores | None = None,
         leaving_desk: Leaving | None = None,
+        support_desk: Support | None = None,
         upgrades: Upgrades | None = None,
         sets: Sets | None = None,
         clusters: Clusters | None = None,
@@ -126,6 +128,7 @@ class Appliance(Looking):
         self.doctor_desk = doctor_desk
         self._preflight = Preflight(doctor_desk, clock)
         self._leaving = leaving_desk
+        self.support_desk = support_desk or SupportDesk(log=str, known=tuple, folders={})
         self.upgrade_desk = upgrades or NoSlots()
         self.sets = sets or NoRegistry()
         self._images = images

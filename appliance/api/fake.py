@@ -43,7 +43,7 @@ from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.phase import Condition, ConditionKind
-from appliance.model.report_views import ReportView, SystemView
+from appliance.model.report_views import PortView, ReportView, SystemView
 from appliance.model.site_views import SiteCheckView, SiteView
 from appliance.model.standing import summary
 from appliance.model.views import (
@@ -112,6 +112,7 @@ class FakeApplication:
     support_desk: FakeSupport = field(default_factory=FakeSupport)
     consoles: dict[str, Console] = field(default_factory=dict)
     systems: SystemView = SYSTEM
+    wires: dict[str, tuple[PortView, ...]] = field(default_factory=dict)
     stores: FakeStores = field(default_factory=FakeStores)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
@@ -137,7 +138,7 @@ class FakeApplication:
     def report(self, wanted: Filter, text: str) -> ReportView:
         self._fail()
         machines = [view for view in self.inventory.values() if wanted.fits(view)]
-        return report_of(machines, self.runs().runs, self.now, text, self.systems)
+        return report_of(machines, self.runs().runs, self.now, text, self.systems, self.wires)
 
     def summary(self, wanted: Filter) -> SummaryView:
         self._fail()

@@ -1,6 +1,7 @@
 """A hand-over report in memory for tests of the API and its clients."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from appliance.model.report_views import HandedOver, InstalledView, PortView, ReportView, SystemView, WorkView
 from appliance.model.views import MachineView, RunSummaryView
@@ -9,14 +10,19 @@ _SHA256 = "5e" * 32
 
 
 def report_of(
-    machines: Iterable[MachineView], runs: Iterable[RunSummaryView], now: float, wanted: str, systems: SystemView
+    machines: Iterable[MachineView],
+    runs: Iterable[RunSummaryView],
+    now: float,
+    wanted: str,
+    systems: SystemView,
+    wires: Mapping[str, tuple[PortView, ...]] = MappingProxyType({}),
 ) -> ReportView:
-    """`systems`: what all of them are."""
-    handed = tuple(_handed_over(machine, systems) for machine in machines)
+    """`systems`: what all of them are; `wires` the ports of those that have others than all."""
+    handed = tuple(_handed_over(machine, systems, wires.get(machine.name)) for machine in machines)
     return ReportView(site="lab", made=now, version="0.1.0", wanted=wanted, machines=handed, runs=tuple(runs))
 
 
-def _handed_over(machine: MachineView, system: SystemView) -> HandedOver:
+def _handed_over(machine: MachineView, system: SystemView, ports: tuple[PortView, ...] | None) -> HandedOver:
     """Whoever has an address is installed; the step that it has now is its work."""
     step, mac = machine.step, machine.macs[0] if machine.macs else ""
     installed = InstalledView(
@@ -32,7 +38,9 @@ def _handed_over(machine: MachineView, system: SystemView) -> HandedOver:
     return HandedOver(
         machine=machine,
         system=system,
-        ports=(PortView(nic="eno1", mac=mac, up=True, speed_mbps=25000, switch="leaf-1", port="swp7"),),
+        ports=(PortView(nic="eno1", mac=mac, up=True, speed_mbps=25000, switch="leaf-1", port="swp7"),)
+        if ports is None
+        else ports,
         installed=installed if machine.address else None,
         work=()
         if step is None

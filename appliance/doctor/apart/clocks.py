@@ -1,4 +1,4 @@
-"""python -m appliance.doctor.apart.clocks PORT SERVER...: what time servers say by NTP (RFC 5905), beside this clock."""
+"""python -m appliance.doctor.apart.clocks PORT SERVER...: what time servers say by NTP (RFC 5905), and our clock."""
 
 import socket
 import sys

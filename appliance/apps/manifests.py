@@ -85,6 +85,11 @@ def namespace_of(name: AppName, namespace: str) -> Document:
     return Document(ref=Ref(api="v1", kind="Namespace", namespace="", name=namespace), body=body)
 
 
+def owner(live: object) -> object:
+    """Which application an object in a cluster belongs to, by its label."""
+    return at(live, "metadata", "labels", APPLICATION)
+
+
 def is_object(value: object) -> TypeGuard[dict[str, object]]:
     return isinstance(value, dict)
 

@@ -110,13 +110,26 @@ def test_what_others_change_is_changed_back(place: Place) -> None:
     assert place.kubectl(PLANE, "-n", NAME, "get", "deployment/store", "-o", "jsonpath={.spec.replicas}") == "2"
 
 
-def test_an_upgrade_keeps_answering_and_leaves_nothing_of_before(place: Place) -> None:
+def claims_of_others(place: Place) -> None:
+    """Who may write in its namespace writes there that the cluster's own things are left over of it."""
+    place.kubectl(PLANE, "-n", "kube-system", "create", "configmap", "others")
+    path = "jsonpath={.data.objects}"
+    rows = json.loads(place.kubectl(PLANE, "-n", NAME, "get", "configmap", f"innervate-{NAME}", "-o", path))
+    changed = json.dumps([*rows, ["v1", "ConfigMap", "kube-system", "others"]])
+    patch = json.dumps({"data": {"objects": changed}})
+    place.kubectl(PLANE, "-n", NAME, "patch", "configmap", f"innervate-{NAME}", "--patch", patch)
+
+
+def test_an_upgrade_keeps_answering_and_leaves_nothing_of_before_but_what_was_never_its_own(place: Place) -> None:
     command = ("etcd", "--name=second", "--data-dir=/tmp/store", "--listen-client-urls=http://0.0.0.0:2379")
+    claims_of_others(place)
     score = version(place, "1.1.0", command=(*command, "--advertise-client-urls=http://store:2379"))
     ended, failed = asked_meanwhile(place, score)
     assert ended.state is RunState.DONE, problems(ended)
     assert not failed
     assert "configmap/settings" not in objects(place, "configmaps")
+    others = place.kubectl(PLANE, "-n", "kube-system", "get", "configmaps", "-o", "name")
+    assert "configmap/others" in others
 
 
 def test_a_version_that_does_not_become_well_gives_way_by_itself(place: Place) -> None:

@@ -77,12 +77,15 @@ class AppWatch:
             assert there is not None  # noqa: S101  one of the two is why it is looked at
             await self._clear(cluster, there, resources)
             return
+        is_there = there is not None and there.revision == good.app.package.sha256
+        if is_there and self._count % _THOROUGH:
+            return
         wanted = await self._work.wanted(cluster, good.app, resources)
-        if there is None or there.revision != wanted.revision:
+        if there is None or not is_there:
             await self._work.put(wanted, there, resources)
             came = f" from {there.version}, which did not become well" if there is not None else ": it had been removed"
             self._tell(cluster, f"{good.app.name}: back to {good.app.package.version}{came}")
-        elif self._count % _THOROUGH == 0:
+        else:
             await self._mend(cluster, wanted, there, api, resources)
 
     async def _mend(

@@ -81,12 +81,20 @@ class AppWork:
         described, tested = self._packages.described(app.package), await self._packages.content(app.package, SMOKE)
         objects = manifests.read(raw)
         made = manifests.documents(objects, app.name, app.namespace, described, cluster.registry)
-        placed = tuple([replace(one, ref=await resources.ref(one.ref)) for one in made])
+        placed = tuple([await self._placed(one, made, resources) for one in made])
         return Wanted(
             app=app,
             documents=(*await self._home(app, placed, resources), *placed),
             smoke=smoke.read(tested) if tested is not None else None,
         )
+
+    @staticmethod
+    async def _placed(one: Document, among: Sequence[Document], resources: Resources) -> Document:
+        """Without a namespace where its kind has none; of kinds that come with the package, it says so itself."""
+        namespaced = await resources.is_namespaced(one.ref)
+        if namespaced is None:
+            namespaced = manifests.defines_namespaced(one.ref, among)
+        return one if namespaced else replace(one, ref=replace(one.ref, namespace=""))
 
     async def _home(self, app: AppSpec, placed: Sequence[Document], resources: Resources) -> tuple[Document, ...]:
         """Its namespace, unless somebody else's is there already: who lives in it does not take it away at the end."""

@@ -125,7 +125,8 @@ class ClusterBackupView:
 class ClusterView:
     """`ready` of the `wanted` machines were ready nodes when the API last answered; None where it never has, or does
     not answer now. `waiting` is what a run waits for, a sentence each. `access_ends` is when the certificate ends by
-    which the appliance enters. `backups` are those that it holds, the latest first.
+    which the appliance enters. `backups` are those that it holds, the latest first. `provenance` says whose work the
+    engine is, as its artifact set does; "" where that is not at hand any more.
     `balancer` is None where another one leads to the API."""
 
     name: str
@@ -142,6 +143,7 @@ class ClusterView:
     waiting: tuple[str, ...] = ()
     access_ends: float | None = None
     backups: tuple[ClusterBackupView, ...] = ()
+    provenance: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

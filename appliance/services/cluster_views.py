@@ -10,7 +10,7 @@ from appliance.conductor.memory import Memory
 from appliance.errors import ConflictError, NotFoundError
 from appliance.kubernetes.kubeconfig import kubeconfig
 from appliance.kubernetes.objects import Access, Node
-from appliance.model.cluster import ClusterName, NodeRole
+from appliance.model.cluster import ClusterName, NodeRole, SetRef
 from appliance.model.cluster_views import (
     ApiState,
     ClusterApiView,
@@ -108,6 +108,7 @@ class ClusterViews:
             waiting=self._waits(one),
             access_ends=_end(access),
             backups=self._backups(name, access),
+            provenance=self._provenance(one.spec.set),
         )
 
     def _nodes(self, one: Known, look: ClusterLook) -> Iterator[ClusterNodeView]:
@@ -127,6 +128,10 @@ class ClusterViews:
             ClusterBackupView(name=one.name, at=one.at, version=one.version, revision=one.revision, size=one.size)
             for one in reversed(held(self._shelf, name, access))
         )
+
+    def _provenance(self, ref: SetRef) -> str:
+        held = self._memory.world.sets.get(ref.name)
+        return held.described.provenance.value if held and SetRef.of(ref.name, held.described) == ref else ""
 
     def _tokens(self, name: ClusterName) -> tuple[JoinTokenView, ...]:
         issued = self._keys.issued(name, self._clock.now())

@@ -110,6 +110,7 @@ PURE = (
     "appliance/inventory/*.py",
     "appliance/install/*.py",
     *(f"appliance/kubernetes/{name}.py" for name in _KUBERNETES),
+    "appliance/okd/*.py",
     "appliance/slurm/*.py",
     "appliance/conductor/slurm_membership.py",
     "appliance/nodes/job.py",

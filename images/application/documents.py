@@ -24,7 +24,7 @@ _DISPUTED = re.compile(r"y|n|0o[0-7]+|[-+]?[0-9]+e[-+]?[0-9]+", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*(:[A-Za-z0-9/._-]+)*")
 _WORDS = _TRUE | {"false", "no", "off", "y", "n", "null", "nan", "inf"}
 _TEXT_LIMIT, _NODE_LIMIT = 16 << 20, 300_000
-_WIDTH = 120
+_WIDTH = 1 << 30  # lines that are folded are hard to search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +77,9 @@ class _Reader:
             raise self._refused(node, f"the tag {node.tag[:60]!r} has no meaning here", "write it without")
         if isinstance(node, yaml.MappingNode):
             return dict(self._pairs(node))
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(one) for one in node.value]
-        return self._scalar(node)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        return [self._value(one) for one in node.value]
 
     def _pairs(self, node: yaml.MappingNode) -> Iterator[tuple[str, Value]]:
         seen = set[str]()

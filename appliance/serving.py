@@ -17,6 +17,7 @@ from appliance.errors import MachineryError
 from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
+from appliance.services.app_looks import AppLooks
 from appliance.services.balancer import BalancerDesk
 from appliance.services.balancer_watch import BalancerWatch
 from appliance.services.cluster_keys import ClusterKeys
@@ -44,6 +45,7 @@ class Watched:
     memory: Memory
     keys: ClusterKeys
     looks: ClusterLooks
+    apps: AppLooks
     shelf: BackupShelf
     balancer: BalancerWatch | None
 
@@ -67,7 +69,14 @@ class ClusterServices:
             return NoClusters()
         waits = (waiting or Waiting()).of
         return ClusterViews(
-            one.memory, one.keys, one.looks, SystemClock(), shelf=one.shelf, balancer=one.balancer, waiting=waits
+            one.memory,
+            one.keys,
+            one.looks,
+            SystemClock(),
+            shelf=one.shelf,
+            apps=one.apps,
+            balancer=one.balancer,
+            waiting=waits,
         )
 
     def services(self) -> tuple[Service, ...]:
@@ -134,7 +143,7 @@ def with_clusters(
         clock=SystemClock(),
         rng=SystemRng(),
     )
-    made = clustering(ground, services.watched.keys, services.watched.looks)
+    made = clustering(ground, services.watched.keys, services.watched.looks, services.watched.apps)
     closing.callback(asyncio.create_task(made.stand_by(), name="clusters").cancel)
     return replace(hands, clusters=made.desk)
 
@@ -147,7 +156,8 @@ def _watched(settings: Settings, memory: Memory, balancer: BalancerDesk | None, 
     if watch is not None:
         closing.callback(asyncio.create_task(watch.run(), name="balancer's backends").cancel)
     keys, shelf = ClusterKeys(secrets), BackupShelf(settings.state_dir / BACKUPS)
-    return Watched(memory=memory, keys=keys, looks=ClusterLooks(), shelf=shelf, balancer=watch)
+    looks, apps = ClusterLooks(), AppLooks()
+    return Watched(memory=memory, keys=keys, looks=looks, apps=apps, shelf=shelf, balancer=watch)
 
 
 def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncExitStack) -> RegistryService:

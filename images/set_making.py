@@ -10,10 +10,17 @@ from images.set_folder import SetFolder
 
 
 def describe(
-    folder: SetFolder, *, engine: Engine, version: str, arch: str, provenance: Provenance, roles: Mapping[str, str]
+    folder: SetFolder,
+    *,
+    engine: Engine,
+    version: str,
+    arch: str,
+    provenance: Provenance,
+    roles: Mapping[str, str],
+    application: str = "",
 ) -> ArtifactSet:
-    """`roles`: what each file of the folder is for, by its name. Every blob of every image is hashed. Raises
-    `SetError`."""
+    """`roles`: what each file of the folder is for, by its name. `application` as in `ArtifactSet`. Every blob of
+    every image is hashed. Raises `SetError`."""
     names = [name for name in folder.names() if name not in {DESCRIPTION, LAYOUT}]
     if odd := sorted(set(names) ^ set(roles)):
         raise SetError(
@@ -23,7 +30,15 @@ def describe(
         )
     files = tuple(_file(folder, name, roles[name]) for name in names)
     images = tuple(_images(folder)) if LAYOUT in folder.names() else ()
-    return ArtifactSet(engine=engine, version=version, arch=arch, provenance=provenance, files=files, images=images)
+    return ArtifactSet(
+        engine=engine,
+        version=version,
+        arch=arch,
+        provenance=provenance,
+        files=files,
+        images=images,
+        application=application,
+    )
 
 
 def _file(folder: SetFolder, name: str, role: str) -> SetFile:

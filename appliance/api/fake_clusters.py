@@ -7,6 +7,7 @@ from appliance.model.cluster_views import (
     ApiState,
     BackendView,
     ClusterApiView,
+    ClusterAppView,
     ClusterBackupView,
     ClusterBalancerView,
     ClusterNodeView,
@@ -58,6 +59,9 @@ PROD = ClusterView(
     ),
     waiting=("join node-2 to the cluster prod as worker: it has begun",),
     access_ends=_NOW + 30_000_000,
+    applications=(
+        ClusterAppView(name="web", version="1.2.0", namespace="web", since=_NOW - 300, trouble="1 of 2 are ready"),
+    ),
     backups=(
         ClusterBackupView(name="20270115T080000Z", at=_NOW - 7200, version="v1.20.2", revision=4321, size=860_160),
     ),

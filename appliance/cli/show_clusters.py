@@ -35,7 +35,13 @@ def clusters(view: ClustersView) -> RenderableType:
 
 
 def cluster(view: ClusterView) -> RenderableType:
-    known: tuple[RenderableType, ...] = (_nodes(view), *_balancer(view.balancer), *_requests(view), *_backups(view))
+    known: tuple[RenderableType, ...] = (
+        _nodes(view),
+        *_applications(view),
+        *_balancer(view.balancer),
+        *_requests(view),
+        *_backups(view),
+    )
     return Group(*_head(view), *known, *_waits(view))
 
 
@@ -75,6 +81,21 @@ def _nodes(view: ClusterView) -> Table:
             Text(clean(said.why, _LINE) if said is not None else ""),
         )
     return table
+
+
+def _applications(view: ClusterView) -> Iterator[Table]:
+    if not view.applications:
+        return
+    table = columns("application", "version", "namespace", "since", "")
+    for one in view.applications:
+        table.add_row(
+            Text(clean(one.name, 60)),
+            Text(clean(one.version, 60)),
+            Text(clean(one.namespace, 60)),
+            Text(units.moment(one.since)),
+            Text(clean(one.trouble, _LINE), style=_WRONG),
+        )
+    yield table
 
 
 def _backups(view: ClusterView) -> Iterator[Table]:

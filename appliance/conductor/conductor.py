@@ -172,11 +172,13 @@ class Conductor:
 
     async def _perform(self, step: Step, attempt: Attempt) -> Outcome:
         budget = asyncio.timeout(step.budget)
+        self._hands.waiting.forget(step.machine)
         try:
             async with budget:
                 return await self._carry_out(self._hands, step, attempt)
         except TimeoutError as error:
-            return Failed(problem=_over_budget(step, attempt) if budget.expired() else _fault(error))
+            last = self._hands.waiting.last(step.machine)
+            return Failed(problem=_over_budget(step, last) if budget.expired() else _fault(error))
         except MachineryError:
             raise  # our own fault is no verdict on the machine: the attempt is resumed
         except InnervateError as error:
@@ -215,11 +217,11 @@ def _result(start: Start, attempt: Attempt, outcome: Outcome) -> StepResult:
     )
 
 
-def _over_budget(step: Step, attempt: Attempt) -> Problem:
+def _over_budget(step: Step, last: str) -> Problem:
     return Problem(
         code="budget",
         message=f"{step.summary} took longer than its budget of {step.budget:.0f} s",
-        evidence=f"fence {attempt.fence}",
+        evidence=f"it waited for this at last: {last}" if last else "it never said what it waits for",
         next_action=f"look at the timeline: innervate events --machine {step.machine}",
     )
 

@@ -97,12 +97,23 @@ class Waiting:
 
     def __init__(self) -> None:
         self._now: dict[MachineName, Wait] = {}
+        self._last: dict[MachineName, str] = {}
 
     def say(self, machine: MachineName, wait: Wait | None) -> None:
         if wait is None:
             self._now.pop(machine, None)
         else:
             self._now[machine] = wait
+            self._last[machine] = wait.why
+
+    def last(self, machine: MachineName) -> str:
+        """What its step waited for last, also when it waits no more; "" for nothing."""
+        return self._last.get(machine, "")
+
+    def forget(self, machine: MachineName) -> None:
+        """Another step of it begins."""
+        self._now.pop(machine, None)
+        self._last.pop(machine, None)
 
     def of(self, machine: MachineName) -> Wait | None:
         return self._now.get(machine)

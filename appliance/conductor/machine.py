@@ -11,6 +11,7 @@ from appliance.conductor.proofs import Certificate, Evidence
 from appliance.conductor.runs import Attempt
 from appliance.inventory.model import Installed, MachineRecord
 from appliance.model.amend import amended
+from appliance.model.application import AppAction
 from appliance.model.bmc import SystemIdentity
 from appliance.model.cluster import ClusterAction, ClusterName, Member
 from appliance.model.hardware import HardwareFacts
@@ -293,7 +294,7 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     if isinstance(action, ClusterAction):
         return amended(state, left=None) if membership.comes(action) else state
-    if isinstance(action, SlurmAction):
+    if isinstance(action, SlurmAction | AppAction):
         return state
     match action:
         case Enrol():
@@ -387,6 +388,8 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
     if isinstance(step.do, SlurmAction):
         slurm = slurm_membership.done(step.do, state.slurm, now)
         return _proof(amended(state, slurm=slurm), step.do.action, detail, now)
+    if isinstance(step.do, AppAction):
+        return state
     match step.do:
         case Enrol():
             return _proof(state, "bmc", detail, now)

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
+from appliance.model.application import AppName, Deployed
 from appliance.model.bmc import SystemIdentity
-from appliance.model.cluster import Member
+from appliance.model.cluster import ClusterName, Member
 from appliance.model.hardware import HardwareFacts
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.links import MachineNetwork
@@ -74,7 +75,8 @@ class MachineRecord:
 class Inventory:
     """With `by_role` only machines that have a role are installed, each on the disk that `disks` states for it.
     `ignition` is the ramdisk that configures an image on a disk, None where it was not built.
-    `sets` are the artifact sets that the appliance holds, by name; `registry` is where their images are."""
+    `sets` are the artifact sets that the appliance holds, by name; `registry` is where their images are.
+    `applications` are those that run, by cluster and name."""
 
     machines: Mapping[MachineName, MachineRecord]
     images: Mapping[ImageName, OsRef]
@@ -83,6 +85,7 @@ class Inventory:
     disks: Mapping[str, tuple[DiskPolicy, Overwrite]] = field(default_factory=dict)
     sets: Mapping[str, ArtifactSet] = field(default_factory=dict)
     registry: RegistryPlace | None = None
+    applications: Mapping[tuple[ClusterName, AppName], Deployed] = field(default_factory=dict)
 
     def record(self, name: MachineName) -> MachineRecord:
         """A machine of which nothing was seen yet has the empty record."""

@@ -24,7 +24,7 @@ _ANSWER_LIMIT = 64 << 20
 _CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _SECRETS = "/api/v1/namespaces/kube-system/secrets"
 _NODES = "/api/v1/nodes"
-_PATCH = {"Content-Type": "application/merge-patch+json"}
+_MERGE = "application/merge-patch+json"
 _EVICTION_V1 = 22
 _BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
 
@@ -70,6 +70,14 @@ class Kubernetes(Protocol):
 
     async def remove_node(self, node: str) -> None:
         """If it is there."""
+        ...
+
+    async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None, form: str = "") -> object:
+        """What it answers, as JSON; `form` is the body's media type. Raises `NotFoundError`, too."""
+        ...
+
+    async def page(self, path: str) -> tuple[int, bytes]:
+        """Status and content of whatever is there."""
         ...
 
 
@@ -148,8 +156,14 @@ class Api:
         with suppress(NotFoundError):
             await self._json("DELETE", f"{_NODES}/{quote(node, safe='')}")
 
+    async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None, form: str = "") -> object:
+        return self._parsed(*await self._ask(method, path, body, form), method, path)
+
+    async def page(self, path: str) -> tuple[int, bytes]:
+        return await self._ask("GET", path)
+
     async def _json(self, method: str, path: str, body: Mapping[str, object] | None = None) -> object:
-        return self._parsed(*await self._ask(method, path, body), method, path)
+        return await self.ask(method, path, body, _MERGE if method == "PATCH" else "")
 
     def _parsed(self, status: int, answer: bytes, method: str, path: str) -> object:
         if status == HTTPStatus.NOT_FOUND:
@@ -166,11 +180,12 @@ class Api:
             raise ClusterError("the cluster's API did not answer in JSON", evidence=str(error)[:200]) from error
         return value
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> tuple[int, bytes]:
+    async def _ask(
+        self, method: str, path: str, body: Mapping[str, object] | None = None, form: str = ""
+    ) -> tuple[int, bytes]:
+        headers = {"Content-Type": form} if form else {}
         try:
-            request = self._session.request(
-                method, self._url + path, json=body, allow_redirects=False, headers=_PATCH if method == "PATCH" else {}
-            )
+            request = self._session.request(method, self._url + path, json=body, allow_redirects=False, headers=headers)
             async with request as answer:
                 return answer.status, await _content(answer)
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:

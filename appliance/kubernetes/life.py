@@ -115,6 +115,10 @@ def staged(artifacts: ArtifactSet, path: str) -> str:
     return f"{node.PACKAGES}/{artifacts.version}/{path.rpartition('/')[2]}"
 
 
+_NAMELESS = ("CoreDNSMigration", "CoreDNSUnsupportedPlugins")
+"""What kubeadm finds wrong in a cluster without a name service of its own."""
+
+
 def upgrade(cluster: Cluster, artifacts: ArtifactSet, role: NodeRole, *, leads: bool) -> tuple[Act, ...]:
     """https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-upgrade/"""
     programs = [staged(artifacts, name) for name in _PROGRAMS]
@@ -137,10 +141,11 @@ def _install(*paths: str) -> Act:
 def _lead(cluster: Cluster) -> tuple[Act, ...]:
     """The settings first, of kubelets, too: the new kubeadm reads there where images come from, and which etcd."""
     settings = ("kubeadm", "init", "phase", "upload-config", "all", f"--config={node.CONFIG}")
-    apply = ("kubeadm", "upgrade", "apply", str(cluster.version), "--yes", *node.lenient(cluster))
-    nameless = ("kubectl", _ADMIN, "-n", "kube-system", "delete", "--ignore-not-found")
+    checks = node.lenient(cluster, *(() if cluster.has_names else _NAMELESS))
+    apply = ("kubeadm", "upgrade", "apply", str(cluster.version), "--yes", *checks)
+    delete = ("kubectl", _ADMIN, "-n", "kube-system", "delete", "--ignore-not-found")
     # Some versions bring a name service with them that this set does not have.
-    without = Act(argv=(*nameless, "deployment/coredns", "service/kube-dns"), says="leaving out what the set lacks")
+    without = Act(argv=(*delete, "deployment/coredns", "service/kube-dns"), says="leaving out what the set lacks")
     return (
         Act(argv=settings, says=f"telling {cluster.name} its new version"),
         Act(argv=apply, says=f"upgrading the control plane to {cluster.version}"),

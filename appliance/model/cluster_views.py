@@ -122,6 +122,18 @@ class ClusterBackupView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterAppView:
+    """A version that was seen to be well `since` then. `trouble` is what is wrong with it now, or what others have
+    changed."""
+
+    name: str
+    version: str
+    namespace: str
+    since: float
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterView:
     """`ready` of the `wanted` machines were ready nodes when the API last answered; None where it never has, or does
     not answer now. `waiting` is what a run waits for, a sentence each. `access_ends` is when the certificate ends by
@@ -142,6 +154,7 @@ class ClusterView:
     waiting: tuple[str, ...] = ()
     access_ends: float | None = None
     backups: tuple[ClusterBackupView, ...] = ()
+    applications: tuple[ClusterAppView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

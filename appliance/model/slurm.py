@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from typing import Literal
 
 from appliance.errors import SiteError
+from appliance.model.application import AppAction
 from appliance.model.cluster import ClusterAction, ClusterName, SetRef
 from appliance.model.ids import MachineName
 
@@ -184,8 +185,8 @@ class ConfirmSlurm:
 
 
 SlurmAction = PrepareSlurm | ServeSlurm | JoinSlurm | DrainSlurm | LeaveSlurm | ConfirmSlurm
-OnClusters = ClusterAction | SlurmAction
-"""A step towards a cluster of any engine."""
+OnClusters = ClusterAction | SlurmAction | AppAction
+"""A step towards a cluster of any engine, or towards what runs on it."""
 
 
 def home_of(do: SlurmAction) -> SlurmHome:

@@ -181,6 +181,18 @@ STEPS: dict[str, StepRule] = {
         evidence="the cluster's word that the node is ready in the new version and takes pods again",
         costs=Cost.UPLINK,
     ),
+    "deploy-application": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the cluster is ready; every digest of the package answers",
+        evidence="the cluster's word that each object is well; its smoke test; nothing of another version is left",
+        costs=Cost.UPLINK,
+    ),
+    "retire-application": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="the cluster's API answers",
+        evidence="each of its objects looked for in the cluster, and none found",
+        costs=Cost.NOTHING,
+    ),
     "prepare-slurm": StepRule(
         kind=StepKind.IDEMPOTENT,
         before="the set's files are at hand, each by its hash; no job of Slurm runs on the machine",

@@ -382,7 +382,12 @@ class Appliance(Looking):
         machines = {name: world.machine(name).record for name in site.topology.machines}
         sets = {name: held.described for name, held in world.sets.items()}
         return Inventory(
-            machines=machines, images=self._images, ignition=self._ignition, sets=sets, registry=self.sets.place
+            machines=machines,
+            images=self._images,
+            ignition=self._ignition,
+            sets=sets,
+            registry=self.sets.place,
+            applications=world.applications,
         )
 
     async def _start(self, plan: Plan, asked: Asked, goal: GoalId | None = None, *before: GoalSet) -> RunId:

@@ -14,6 +14,7 @@ from appliance.model.cluster import ClusterName, NodeRole
 from appliance.model.cluster_views import (
     ApiState,
     ClusterApiView,
+    ClusterAppView,
     ClusterBackupView,
     ClusterNodeView,
     ClustersView,
@@ -27,6 +28,7 @@ from appliance.model.ids import MachineName
 from appliance.model.paging import EVERY_CLUSTER, ClustersQuery, clusters_page, name_order
 from appliance.model.secret import Secret
 from appliance.ports import Clock
+from appliance.services.app_looks import AppLooks
 from appliance.services.balancer_watch import BalancerWatch
 from appliance.services.cluster_backups import held
 from appliance.services.cluster_hold import url_of
@@ -62,11 +64,13 @@ class ClusterViews:
         clock: Clock,
         *,
         shelf: BackupShelf,
+        apps: AppLooks | None = None,
         balancer: BalancerWatch | None = None,
         waiting: Callable[[MachineName], Wait | None] = lambda _machine: None,
     ) -> None:
         self._memory, self._keys, self._looks, self._clock = memory, keys, looks, clock
         self._shelf, self._balancer, self._waiting = shelf, balancer, waiting
+        self._apps = apps or AppLooks()
 
     def clusters(self, query: ClustersQuery = EVERY_CLUSTER) -> ClustersView:
         found = known(self._memory.world)
@@ -108,7 +112,19 @@ class ClusterViews:
             waiting=self._waits(one),
             access_ends=_end(access),
             backups=self._backups(name, access),
+            applications=tuple(self._applications(name)),
         )
+
+    def _applications(self, cluster: ClusterName) -> Iterator[ClusterAppView]:
+        for (where, name), one in sorted(self._memory.world.applications.items()):
+            if where == cluster:
+                yield ClusterAppView(
+                    name=name,
+                    version=one.app.package.version,
+                    namespace=one.app.namespace,
+                    since=one.since,
+                    trouble=self._apps.trouble(cluster, name),
+                )
 
     def _nodes(self, one: Known, look: ClusterLook) -> Iterator[ClusterNodeView]:
         listed = {node.name: node for node in look.nodes}

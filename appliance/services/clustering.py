@@ -16,6 +16,10 @@ from appliance.model.balancer import Backend, HttpsCheck, Listener
 from appliance.model.cluster import API_PORT, ClusterName, ClusterSpec, NodeRole
 from appliance.model.ids import MachineName
 from appliance.ports import Clock, Rng
+from appliance.services.app_looks import AppLooks
+from appliance.services.app_watch import AppWatch
+from appliance.services.app_work import AppWork
+from appliance.services.apps import AppDesk
 from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_backups import ClusterBackups
 from appliance.services.cluster_hold import Around, Hold, NodeShells
@@ -68,15 +72,19 @@ class Clustering:
     watch: ClusterWatch
     slurm: SlurmWatch
     backups: ClusterBackups
+    apps: AppWatch
 
     async def stand_by(self) -> None:
         """Forever."""
         await asyncio.gather(
-            self.watch.run(), self.slurm.run(), self.backups.run(lambda: self.watch.clusters().values())
+            self.watch.run(),
+            self.slurm.run(),
+            self.backups.run(lambda: self.watch.clusters().values()),
+            self.apps.run(self.watch.clusters),
         )
 
 
-def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Clustering:
+def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks, apps: AppLooks) -> Clustering:
     supplies = Supplies(ground.sets, ground.lend)
     engine = Kubeadm(supplies.described, lambda: supplies.authority)
     around = Around(
@@ -95,9 +103,11 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Cluste
     backups = ClusterBackups(ground.backups, hold, engine.etcd_image, partial(_tell, ground.memory))
     watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock)
     kubernetes = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
+    work = AppWork(supplies, ground.balancer)
     slurm = SlurmDesk(Slurm(supplies.described), supplies, partial(keys.numbered, rng=ground.rng), hold)
     return Clustering(
-        desk=Engines(kubernetes, slurm),
+        desk=Engines(kubernetes, slurm, AppDesk(work, hold)),
+        apps=AppWatch(ground.memory, work, hold, apps, ground.clock),
         slurm=SlurmWatch(ground.memory, slurm, ground.clock),
         watch=watch,
         backups=backups,

@@ -1,22 +1,28 @@
-"""Steps of clusters go to whoever makes clusters of their engine."""
+"""Steps of clusters go to whoever makes clusters of their engine, those of applications to whoever deploys them."""
 
 from appliance.conductor.decision import ClusterSight
+from appliance.model.application import AppAction
 from appliance.model.ids import MachineName
 from appliance.model.slurm import OnClusters, SlurmAction
+from appliance.services.apps import AppDesk
 from appliance.services.clusters import ClusterDesk
 from appliance.services.slurm import SlurmDesk
 
 
 class Engines:
-    def __init__(self, kubernetes: ClusterDesk, slurm: SlurmDesk) -> None:
-        self._kubernetes, self._slurm = kubernetes, slurm
+    def __init__(self, kubernetes: ClusterDesk, slurm: SlurmDesk, apps: AppDesk) -> None:
+        self._kubernetes, self._slurm, self._apps = kubernetes, slurm, apps
 
     async def look(self, machine: MachineName, do: OnClusters) -> ClusterSight:
         if isinstance(do, SlurmAction):
             return await self._slurm.look(machine, do)
+        if isinstance(do, AppAction):
+            return await self._apps.look(do)
         return await self._kubernetes.look(machine, do)
 
     async def begin(self, machine: MachineName, do: OnClusters) -> str:
         if isinstance(do, SlurmAction):
             return await self._slurm.begin(machine, do)
+        if isinstance(do, AppAction):
+            return await self._apps.begin(do)
         return await self._kubernetes.begin(machine, do)

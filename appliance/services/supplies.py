@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
 
-from appliance.errors import ClusterError, MachineryError
+from appliance.errors import ClusterError, IncompleteError, MachineryError
 from appliance.model.cluster import SetRef
 from appliance.services.sets import SetDesk
 from images.artifact_set import ArtifactSet
@@ -30,6 +31,33 @@ class Supplies:
                 next_action="plan again",
             )
         return found
+
+    async def content(self, ref: SetRef, role: str) -> bytes | None:
+        """Of the one file of that role, None where the set has none. Raises `InnervateError` where it is not what it
+        should be."""
+        described = self.described(ref)
+        files = described.of_role(role)
+        if not files:
+            return None
+        if len(files) > 1:
+            names = ", ".join(file.name for file in files)[:200]
+            raise ClusterError(
+                f"{ref.name} has several files for {role}", evidence=names, next_action="package it again"
+            )
+        path = self._sets.path_of(ref.name, files[0])
+        try:
+            content = await asyncio.to_thread(path.read_bytes)
+        except OSError as error:
+            raise MachineryError(
+                f"{path} cannot be read", evidence=str(error)[:200], next_action="import the set again"
+            ) from error
+        if sha256(content).hexdigest() != files[0].sha256:
+            raise IncompleteError(
+                f"{files[0].name} of {ref.name} was changed",
+                evidence=f"expected sha256 {files[0].sha256}",
+                next_action="import the set again",
+            )
+        return content
 
     async def ready(self, ref: SetRef) -> None:
         """Each of its digests was asked for and answered; nodes get its files from now on. Raises `InnervateError`."""

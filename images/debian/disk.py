@@ -29,7 +29,7 @@ _CONFIGURATION = """\
 set timeout=0
 if serial --unit=0 --speed=115200; then terminal_output console serial; fi
 echo innervate: GRUB
-linux /vmlinuz root=PARTUUID={partition} rw quiet console=tty0 console=ttyS0,115200
+linux /vmlinuz root=PARTUUID={partition} rw quiet {arguments}console=tty0 console=ttyS0,115200
 initrd /initrd.img
 boot
 """
@@ -37,10 +37,12 @@ boot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """`root_size` in MiB; `identity` seeds the ids of the partitions, so that equal input gives an equal disk."""
+    """`root_size` in MiB; `identity` seeds the ids of the partitions, so that equal input gives an equal disk.
+    `arguments` are more of the kernel's, each with a blank behind it."""
 
     root_size: int
     identity: str
+    arguments: str = ""
 
     @property
     def size(self) -> int:
@@ -73,7 +75,7 @@ def build(tree: Path, layout: Layout, work: Path, processes: Processes) -> Path:
 def _write_configuration(tree: Path, layout: Layout) -> None:
     path = tree / "boot/grub/grub.cfg"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_CONFIGURATION.format(partition=layout.id_of("root")))
+    path.write_text(_CONFIGURATION.format(partition=layout.id_of("root"), arguments=layout.arguments))
 
 
 def _partition(raw: Path, layout: Layout, processes: Processes) -> None:

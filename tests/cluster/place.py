@@ -14,9 +14,9 @@ from appliance.model.balancer import Balancer
 from appliance.model.cluster import ClusterAction, ClusterSpec
 from appliance.model.ids import MachineName
 from appliance.plan import Plan
-from appliance.scores.cluster import KubernetesCluster
-from appliance.scores.cluster_life import NoCluster
+from appliance.scores.score import Score
 from appliance.store.records import ClusterNoted
+from appliance.topology import ClusterRack
 from images.artifact_set import ArtifactSet
 from tests.cluster.conftest import Artifacts
 from tests.cluster.nodes import GATEWAY, Ground, Node, ground
@@ -76,7 +76,7 @@ class Place:
             born.set()
             await asyncio.to_thread(over.wait)
 
-    def carry_out(self, score: KubernetesCluster | NoCluster) -> tuple[Plan, RunStatus, Plan]:
+    def carry_out(self, score: Score[ClusterRack]) -> tuple[Plan, RunStatus, Plan]:
         """A life long enough for the score: its plan, how that ended, and the plan that is made then."""
         return on(self.ground, lambda: self._carry_out(score))
 
@@ -120,7 +120,7 @@ class Place:
         async with self.life() as life:
             return await noted(life, words)
 
-    async def _carry_out(self, score: KubernetesCluster | NoCluster) -> tuple[Plan, RunStatus, Plan]:
+    async def _carry_out(self, score: Score[ClusterRack]) -> tuple[Plan, RunStatus, Plan]:
         async with self.life() as life:
             plan = life.plan(score)
             run = await life.apply(plan)

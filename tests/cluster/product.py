@@ -35,10 +35,9 @@ from appliance.plan import ImageRef, Plan
 from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
-from appliance.scores.cluster import KubernetesCluster
-from appliance.scores.cluster_life import NoCluster
-from appliance.scores.slurm import SlurmCluster
+from appliance.scores.score import Score
 from appliance.services import clustering
+from appliance.services.app_looks import AppLooks
 from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_looks import ClusterLooks
@@ -105,13 +104,14 @@ class Life:
     ) -> None:
         self.memory, self.sets, self.rack, self.hands, self.made = memory, sets, rack, hands, made
 
-    def plan(self, score: KubernetesCluster | NoCluster | SlurmCluster) -> Plan:
+    def plan(self, score: Score[ClusterRack]) -> Plan:
         world = self.memory.world
         inventory = Inventory(
             machines={name: state.record for name, state in world.machines.items()},
             images={IMAGE.name: IMAGE},
             sets={name: held.described for name, held in world.sets.items()},
             registry=self.sets.place,
+            applications=world.applications,
         )
         return plan_site(Site(name="site", topology=self.rack, scores=[score]), inventory)
 
@@ -180,7 +180,7 @@ async def living(
             clock=clock,
             rng=SystemRng(),
         )
-        made = clustering.clustering(stands, ClusterKeys(secrets), ClusterLooks())
+        made = clustering.clustering(stands, ClusterKeys(secrets), ClusterLooks(), AppLooks())
         hands = Hands(
             memory=memory,
             clock=clock,

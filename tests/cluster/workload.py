@@ -11,6 +11,8 @@ from ipaddress import IPv4Address
 from tests.cluster.nodes import Ground
 
 PORT = 30080
+PLANES_TOO = {"key": "node-role.kubernetes.io/master", "operator": "Exists", "effect": "NoSchedule"}
+"""Tolerated by what may run on control planes, too. Whoever tolerates every taint comes back to a drained node."""
 _EVERY = 0.2
 
 
@@ -26,7 +28,7 @@ def application(image: str) -> bytes:
         # Whoever forwards to it hears that it goes some moments before it does.
         "lifecycle": {"preStop": {"exec": {"command": ["etcdctl", "watch", "goes"]}}},
     }
-    anywhere = [{"operator": "Exists", "effect": "NoSchedule"}]
+    anywhere = [PLANES_TOO]
     apart = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": labels}}
     spec = {
         "containers": [container],
@@ -67,10 +69,10 @@ class Asked:
 
 
 @contextmanager
-def asks(ground: Ground, address: IPv4Address) -> Iterator[Asked]:
+def asks(ground: Ground, address: IPv4Address, port: int = PORT) -> Iterator[Asked]:
     """Five times a second while this lasts, each time by a new connection."""
     asked, over = Asked(), threading.Event()
-    url = f"http://{address}:{PORT}/health"
+    url = f"http://{address}:{port}/health"
 
     def ask() -> None:
         while not over.wait(_EVERY):

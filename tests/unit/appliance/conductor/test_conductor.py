@@ -11,7 +11,7 @@ import pytest
 
 from appliance.bmc.fake import FakeBmc
 from appliance.conductor.conductor import CarryOut, Conductor
-from appliance.conductor.decision import Done, Outcome
+from appliance.conductor.decision import Done, Outcome, Wait
 from appliance.conductor.hands import Hands
 from appliance.conductor.runs import Attempt
 from appliance.errors import BmcError, BmcSilentError, MachineryError
@@ -246,11 +246,14 @@ def test_the_same_step_of_another_run_is_another_task_to_the_agent(tmp_path: Pat
 
 
 def test_over_budget(tmp_path: Path) -> None:
-    async def never(_hands: Hands, _step: Step, _attempt: Attempt) -> Outcome:
+    async def never(hands: Hands, step: Step, _attempt: Attempt) -> Outcome:
+        hands.waiting.say(step.machine, Wait(why="its second coming"))
+        hands.waiting.say(step.machine, None)
         await asyncio.sleep(1e6)
         return Done()
 
-    assert problem_of_first_step(tmp_path, never) == ("budget", "ask the BMC who node-0 is took longer", "fence 1")
+    waited = "it waited for this at last: its second coming"
+    assert problem_of_first_step(tmp_path, never) == ("budget", "ask the BMC who node-0 is took longer", waited)
 
 
 def test_a_fault_of_ours_is_told_apart(tmp_path: Path) -> None:

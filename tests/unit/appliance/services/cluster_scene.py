@@ -193,6 +193,12 @@ class Cluster:
             self.pods = tuple(one for one in self.pods if one != pod)
         return why
 
+    async def ask(self, method: str, path: str, body: Mapping[str, object] | None = None, form: str = "") -> object:
+        raise AssertionError(path)
+
+    async def page(self, path: str) -> tuple[int, bytes]:
+        raise AssertionError(path)
+
     async def remove_node(self, node: str) -> None:
         self.listed = tuple(one for one in self.listed if one.name != node)
 

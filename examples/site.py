@@ -1,6 +1,11 @@
-"""From powered off to a Kubernetes: one control plane, a worker, and a spare that takes the worker's place by itself.
+"""A whole site: from servers that are powered off to an application that answers, and back.
 
-innervate check examples/lab_cluster.py
+The appliance holds two sets for it, made by `./run image kubernetes --into DIR` and `innervate package build
+examples/application/one --into DIR`, and imported by `innervate set import`. Another version of the application is
+another number here; NoApplication and NoCluster take away what was made, `innervate decommission` the machines. A
+worker that falls silent gives its role to the spare by itself.
+
+innervate check examples/site.py
 """
 
 from dataclasses import replace
@@ -9,6 +14,7 @@ from appliance.lab.topology import lab_cluster_rack
 from appliance.model.reflex import Policy, Reflexes
 from appliance.roles.role import Role, RoleName
 from appliance.roles.rule import AtLeastMemory
+from appliance.scores.application import Application
 from appliance.scores.cluster import KubernetesCluster
 from appliance.scores.discover import Discover
 from appliance.scores.install_linux import InstallLinux
@@ -32,5 +38,6 @@ site = Site(
         InstallLinux(image="debian-13"),
         SmokeTest(),
         KubernetesCluster(cluster="lab", set="kubeadm-v1.20.2-amd64"),
+        Application(package="web-1.0.0-amd64", cluster="lab"),
     ],
 )

@@ -1,0 +1,125 @@
+"""Stands by every application for ever: what was seen to be well is what runs.
+
+A version that did not become well gives way to the last one that did; what others change is changed back, or told.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+
+from appliance.apps import drift, verdict
+from appliance.apps import kept as accounts
+from appliance.apps.kept import Kept
+from appliance.apps.verdict import State
+from appliance.conductor.memory import Memory
+from appliance.conductor.world import World
+from appliance.errors import InnervateError
+from appliance.kubernetes.api import Kubernetes
+from appliance.kubernetes.resources import Resources
+from appliance.model.application import AppAction, AppName, Deployed
+from appliance.model.cluster import ClusterName, ClusterSpec
+from appliance.model.text import clean
+from appliance.ports import Clock
+from appliance.services.app_looks import AppLooks
+from appliance.services.app_work import AppWork, Wanted
+from appliance.services.cluster_hold import Hold
+from appliance.store.records import ClusterNoted
+
+_LOGGER = logging.getLogger(__name__)
+_EVERY = 5.0
+_SHORT = 300
+
+
+class AppWatch:
+    def __init__(self, memory: Memory, work: AppWork, hold: Hold, looks: AppLooks, clock: Clock) -> None:
+        self._memory, self._work, self._hold, self._looks, self._clock = memory, work, hold, looks, clock
+
+    async def run(self, clusters: Callable[[], Mapping[ClusterName, ClusterSpec]]) -> None:
+        """Forever."""
+        while True:
+            await self._clock.sleep(_EVERY)
+            for cluster in clusters().values():
+                try:
+                    await self.look(cluster)
+                except InnervateError:
+                    continue  # whoever watches the cluster tells that it does not answer
+                except Exception:
+                    _LOGGER.exception("the applications of %s could not be looked at", cluster.name)
+
+    async def look(self, cluster: ClusterSpec) -> None:
+        good = {name: one for (where, name), one in self._memory.world.applications.items() if where == cluster.name}
+        if self._hold.keys.access(cluster.name) is None:
+            return
+        async with self._hold.open(cluster) as api:
+            resources = Resources(api)
+            there = accounts.by_name(map(accounts.read, await resources.kept()))
+            for name in sorted({*good, *there}):
+                try:
+                    async with self._work.changing(cluster):
+                        if (cluster.name, name) not in set(in_hand(self._memory.world)):
+                            await self._keep(cluster, good.get(name), there.get(name), api, resources)
+                except InnervateError as error:
+                    self._tell_once(cluster, name, f"{error}: {error.evidence}")
+
+    async def _keep(
+        self, cluster: ClusterSpec, good: Deployed | None, there: Kept | None, api: Kubernetes, resources: Resources
+    ) -> None:
+        if good is None:
+            assert there is not None  # noqa: S101  one of the two is why it is looked at
+            await self._clear(cluster, there, resources)
+            return
+        wanted = await self._work.wanted(cluster, good.app, resources)
+        if there is None or there.revision != wanted.revision:
+            await self._work.put(wanted, there, resources)
+            came = f" from {there.version}, which did not become well" if there is not None else ": it had been removed"
+            self._tell(cluster, f"{good.app.name}: back to {good.app.package.version}{came}")
+            return
+        await self._undo(cluster, wanted, resources)
+        await self._work.lead(cluster, wanted, api, resources)
+        verdicts, causes = await self._work.look(wanted, resources)
+        if why := verdict.words(verdicts, causes):
+            self._tell_once(cluster, good.app.name, f"is not well: {why}")
+            return
+        self._well(cluster, good.app.name)
+        if all(one.state is State.WELL for one in verdicts):
+            await self._work.prune(wanted, there, resources)
+
+    async def _clear(self, cluster: ClusterSpec, there: Kept, resources: Resources) -> None:
+        """Of an application that never was well, nothing stays half done."""
+        await self._work.forget(cluster.name, there.name)
+        if not await self._work.remove(there, resources, keeps_data=True):
+            self._tell(cluster, f"{there.name}: {there.version} was taken away again: it never became well")
+
+    async def _undo(self, cluster: ClusterSpec, wanted: Wanted, resources: Resources) -> None:
+        for document in wanted.documents:
+            live = await resources.get(document.ref)
+            changed = drift.differences(live, await resources.apply(document, dry=True)) if live is not None else "gone"
+            if not changed:
+                continue
+            words = f"{document.ref} was changed by somebody: {changed}"
+            if wanted.app.heals:
+                await resources.apply(document)
+                self._tell(cluster, f"{wanted.app.name}: {words}; changed back")
+            else:
+                self._tell_once(cluster, wanted.app.name, words)
+
+    def _well(self, cluster: ClusterSpec, name: AppName) -> None:
+        if self._looks.keep(cluster.name, name, ""):
+            self._tell(cluster, f"{name}: is well again")
+
+    def _tell_once(self, cluster: ClusterSpec, name: AppName, words: str) -> None:
+        """Until other words hold: what lasts is told at its beginning."""
+        before = self._looks.keep(cluster.name, name, clean(words, _SHORT))
+        if before.partition(":")[0] != words.partition(":")[0]:
+            self._tell(cluster, f"{name}: {words}")
+
+    def _tell(self, cluster: ClusterSpec, text: str) -> None:
+        self._memory.note(ClusterNoted(cluster=cluster.name, text=clean(text, _SHORT), refused=False))
+
+
+def in_hand(world: World) -> Iterator[tuple[ClusterName, AppName]]:
+    """Those that a run still has a step for."""
+    for run in world.running:
+        for machine in run.left:
+            for step in run.open_steps_of(machine):
+                if isinstance(step.do, AppAction) and step.id not in run.lost and not run.is_done(step.id):
+                    yield step.do.cluster.name, step.do.app.name

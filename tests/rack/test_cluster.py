@@ -1,0 +1,178 @@
+"""A Kubernetes on real firmware: from powered off to an application that answers, with nobody's hand in it.
+
+Then a worker loses its power and the spare takes its place; at last a machine leaves, wiped.
+"""
+
+import os
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from appliance.client import Client
+from appliance.frontend.provision import provision
+from appliance.lab.demo import IMAGES, daemon, daemon_config, make_key, wait_until_ready
+from appliance.lab.rack import Rack
+from appliance.lab.spec import RackFirmware, RackSpec
+from appliance.model.bmc import PowerCommand
+from appliance.model.cluster_views import Membership
+from appliance.model.hardware import Firmware
+from appliance.model.phase import Phase
+from appliance.model.set_views import WorkState
+from appliance.model.views import Errand, MachineView, RunState, RunView
+from images.__main__ import archive
+from images.application.build import package
+from images.store import Store
+from tests.cluster.conftest import Artifacts, kubernetes_set
+from tests.contract import balancing, registry
+from tests.image.conftest import power
+from tests.rack.person import anybody
+
+pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(9000)]
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "examples" / "site.py"
+APPLICATION = ROOT / "examples" / "application" / "one"
+ANSWER = "http://10.77.0.1:8080/"
+MEMORY_MIB, DISK_GIB = 2048, 8
+CLUSTER = "lab"
+READY, SILENT, RECOVERED = 3600.0, 900.0, 900.0
+"""Seconds, on two processors that emulate six: a run ends; who is silent is believed dead; pods run elsewhere."""
+
+
+class Scene:
+    def __init__(self, rack: Rack, folder: Path) -> None:
+        self.rack, self.folder = rack, folder
+        self.client = Client(folder / "api.sock")
+
+    def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
+        pace, deadline = threading.Event(), time.monotonic() + seconds
+        while not condition():
+            log = (self.folder / "daemon.log").read_text(errors="replace")[-2000:]
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}; {log}"
+            pace.wait(0.5)
+
+    def to_the_end(self, run: RunView) -> RunView:
+        self.until(lambda: self.client.run(run.id).state is not RunState.RUNNING, run.id, READY)
+        return self.client.run(run.id)
+
+    def import_set(self, folder: str) -> None:
+        self.client.import_set(folder)
+        self.until(
+            lambda: (job := self.client.sets().job) is not None and job.state is not WorkState.RUNNING, folder, 300
+        )
+        assert (job := self.client.sets().job) is not None
+        assert job.state is WorkState.DONE, job.fault
+
+    def role(self, role: str) -> MachineView:
+        (found,) = (one for one in self.client.machines().machines if (one.role, one.spare_of) == (role, ""))
+        return found
+
+    def is_ready(self, *names: str) -> bool:
+        """The cluster has these nodes and no others, and says so itself."""
+        view = self.client.cluster(CLUSTER)
+        nodes = {node.name for node in view.nodes if node.state is not Membership.JOINING}
+        return nodes == set(names) and view.ready == len(names)
+
+    def answers(self) -> bool:
+        """The application, at the balancer."""
+        curl = ["curl", "-sS", "--max-time", "3", ANSWER]
+        with self.rack.run(curl, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder) as program:
+            return b"hello from web 1.0.0" in program.communicate(timeout=30)[0]
+
+    def do(self, name: str, errand: Errand) -> list[RunState]:
+        ended: list[RunState] = []
+        while (plan := self.client.plan_errand(name, errand)).steps:
+            ended.append(self.to_the_end(self.client.apply(plan.digest)).state)
+            if not plan.deferred or ended[-1] is not RunState.DONE:
+                break
+        return ended
+
+
+def programs(folder: Path) -> str:
+    """A PATH on which are the programs that the appliance starts for clusters, without any service of theirs."""
+    folder.mkdir()
+    for name, argv in (
+        ("docker-registry", registry.program()),
+        ("haproxy", balancing.program("haproxy", balancing.HAPROXY)),
+    ):
+        (folder / name).write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n')
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+@pytest.fixture(scope="module")
+def kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return kubernetes_set(request.config, tmp_path_factory.mktemp("sets") / "kubernetes")
+
+
+@contextmanager
+def running(files: RackFirmware, folder: Path, sets: Path) -> Iterator[Scene]:
+    key = make_key(folder)
+    config = daemon_config(folder, socket=folder / "api.sock", key=key, site=SITE, sets=sets)
+    spec = RackSpec(
+        nodes=3,
+        firmware=Firmware.UEFI,
+        workdir=folder,
+        files=files,
+        cpus=2,
+        memory_mib=MEMORY_MIB,
+        disk_gib=DISK_GIB,
+    )
+    with Rack.start(spec) as rack:
+        scene = Scene(rack, folder)
+        with daemon(rack, config, folder) as process:
+            wait_until_ready(scene.client.health, lambda: process.poll() is None, folder / "daemon.log")
+            yield scene
+
+
+def test_from_powered_off_to_an_answer_and_back(
+    rack_firmware: RackFirmware, kubernetes: Artifacts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hand: a power cut is the only thing that is done to a machine."""
+    monkeypatch.setenv("PATH", programs(tmp_path / "bin"))
+    sets = kubernetes.folder.parent
+    package(APPLICATION, sets, Store(IMAGES), archive())
+    with running(rack_firmware, tmp_path, sets) as scene:
+        for folder in (kubernetes.folder.name, "web-1.0.0-amd64"):
+            scene.import_set(folder)
+        becomes_a_cluster_with_an_application(scene)
+        survives_a_worker(scene)
+        gives_a_machine_back(scene)
+
+
+def becomes_a_cluster_with_an_application(scene: Scene) -> None:
+    outcome = provision(scene.client, anybody(scene.to_the_end))
+    troubles = [one.conditions for one in scene.client.machines().machines]
+    assert {run.state for run in outcome.runs} == {RunState.DONE}, troubles
+    assert scene.is_ready(scene.role("control-plane").name, scene.role("worker").name)
+    assert [one.name for one in scene.client.cluster(CLUSTER).applications] == ["web"]
+    assert scene.answers()
+    assert not scene.client.make_plan().steps
+
+
+def survives_a_worker(scene: Scene) -> None:
+    """The spare becomes the worker, the cluster forgets who died, and the application comes up again there."""
+    plane, dead = scene.role("control-plane").name, scene.role("worker").name
+    (spare,) = (one.name for one in scene.client.machines().machines if one.spare_of == "worker")
+    power(scene.rack, scene.rack.node(dead), PowerCommand.FORCE_OFF)
+    scene.until(lambda: scene.role("worker").name == spare, "the spare has the role", SILENT)
+    scene.until(lambda: scene.is_ready(plane, spare), "the spare is a node, the dead one is none", READY)
+    scene.until(scene.answers, "the application answers again", RECOVERED)
+
+
+def gives_a_machine_back(scene: Scene) -> None:
+    """Decommissioned: out of the cluster first, then wiped, with evidence; it does not come back."""
+    plane, worker = scene.role("control-plane").name, scene.role("worker").name
+    assert scene.do(worker, Errand.DECOMMISSION)[-1] is RunState.DONE
+    gone = scene.client.machine(worker)
+    assert gone.phase is Phase.RETIRED
+    evidence = {proof.what: proof.detail for proof in gone.evidence}
+    assert "read_back zeros" in evidence["wiped"]
+    assert "power off" in evidence["retired"]
+    assert scene.is_ready(plane)

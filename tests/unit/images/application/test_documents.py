@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from images.application import documents
 from images.application.documents import Value, read, write
 from images.errors import PackageError
 
@@ -57,7 +58,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_readers_disagree_on_is_refused_with_its_line(case: str) -> None:
+def test_what_readers_disagree_on_is_refused_with_its_line(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "_NODE_LIMIT", 3000)
     text, message = REFUSED[case]
     with pytest.raises(PackageError) as caught:
         read(text, "x.yaml")

@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 
 from images.application.build import package
-from images.archive import Archive
 from images.errors import PackageError
-from images.processes import HostProcesses
 from images.store import Store
+from tests.packages import OFFLINE
 
-ARCHIVE = Archive(mirror="http://mirror.example/debian", processes=HostProcesses(), progress=lambda line: None)
 HELM = """#!/bin/sh
 echo "---"
 echo "# Source: chart/templates/notice.yaml"
@@ -34,7 +32,7 @@ def source_of(folder: Path, stated: str) -> Path:
 
 
 def made(source: Path, tmp_path: Path) -> Path:
-    described = package(source, tmp_path / "sets", Store(tmp_path / "store"), ARCHIVE)
+    described = package(source, tmp_path / "sets", Store(tmp_path / "store"), OFFLINE)
     return tmp_path / "sets" / described.name
 
 

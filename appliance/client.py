@@ -38,11 +38,12 @@ from appliance.model.bmc_views import (
 )
 from appliance.model.cluster_views import ClustersView, ClusterView
 from appliance.model.codec import etag_of
-from appliance.model.doctor import DoctorRequest, DoctorView
+from appliance.model.doctor import Check, DoctorRequest, DoctorView
 from appliance.model.goal import Consent
 from appliance.model.image_views import ImagesView, ImageView
 from appliance.model.leaving_views import LeaveRequest, LeaveView, ResetRequest, ResetView
 from appliance.model.network_views import AddressState, HistoryView, LeasesView, NetworksView
+from appliance.model.report_views import ReportView
 from appliance.model.secret import Secret
 from appliance.model.set_views import SetImportRequest, SetsView
 from appliance.model.site_views import ReloadRequest, SiteView
@@ -111,6 +112,10 @@ class Client(Exchange):
     def summary(self, wanted: str = "") -> SummaryView:
         return self._call(SummaryView, "GET", _target("/v1/machines/summary", filter=wanted))
 
+    def report(self, wanted: str = "") -> ReportView:
+        """What is handed over, of those machines that fit the filter."""
+        return self._call(ReportView, "GET", _target("/v1/report", filter=wanted))
+
     def machine(self, name: str) -> MachineView:
         return self._call(MachineView, "GET", f"/v1/machines/{_part(name)}")
 
@@ -141,9 +146,10 @@ class Client(Exchange):
     def plan(self, digest: str) -> PlanView:
         return self._call(PlanView, "GET", f"/v1/plans/{_part(digest)}")
 
-    def apply(self, digest: str, then: Consent | None = None) -> RunView:
-        """`then`: how far the daemon goes on by itself when the plan's run is done; None for this plan and no other."""
-        body = ApplyRequest(digest=digest, then=then)
+    def apply(self, digest: str, then: Consent | None = None, despite: tuple[Check, ...] = ()) -> RunView:
+        """`then`: how far the daemon goes on by itself when the plan's run is done; None for this plan and no other.
+        `despite`: whose failures stop it not."""
+        body = ApplyRequest(digest=digest, then=then, despite=despite)
         return self._call(RunView, "POST", f"/v1/plans/{_part(digest)}/apply", body)
 
     def goals(self, *, every: bool = False) -> GoalsView:
@@ -314,6 +320,10 @@ class Client(Exchange):
 
     def rollback(self) -> ApplianceView:
         return self._call(ApplianceView, "POST", "/v1/appliance/rollback")
+
+    def support_bundle(self) -> bytes:
+        """A ZIP."""
+        return self._tell("GET", "/v1/support-bundle")
 
     def vault(self) -> VaultView:
         return self._call(VaultView, "GET", "/v1/vault")

@@ -12,12 +12,11 @@ from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from appliance import __version__
+from appliance import __version__, logbook
 from appliance.access.access import Access
 from appliance.access.access import opened as open_access
 from appliance.api.app import create_app
 from appliance.api.server import Secure, listen_on, serve
-from appliance.api.trace import TraceFilter
 from appliance.backup.snapshot import snapshot_of
 from appliance.bmc.dialler import Dialler
 from appliance.bmc.finder import Finder
@@ -75,6 +74,7 @@ from appliance.site import Site, configs_of
 from appliance.site import load as load_site
 from appliance.store.log import Log
 from appliance.store.secrets import SecretFile
+from appliance.supporting import supporting
 from appliance.system import SystemClock, SystemRng
 from appliance.systemd import tell_ready
 from appliance.telling import tell
@@ -117,15 +117,11 @@ class _Present:
 
 def main(config: Path) -> int:
     """Runs until SIGTERM or SIGINT. Returns the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(trace_id)s %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(TraceFilter())
-    for chatty in ("alembic", "fido2"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    book = logbook.begun()
     try:
         settings = load(config)
         forgetting = Forgetting(settings.state_dir, settings.key, Helper())
-        asyncio.run(_run(settings, forgetting))
+        asyncio.run(_run(settings, forgetting, book))
         forgetting.finish()
     except InnervateError as error:
         _LOGGER.error("%s; %s; %s", error, error.evidence, error.next_action)
@@ -133,7 +129,7 @@ def main(config: Path) -> int:
     return 0
 
 
-async def _run(settings: Settings, forgetting: Forgetting) -> None:
+async def _run(settings: Settings, forgetting: Forgetting, book: logbook.Logbook) -> None:
     (program, site), stock = _loaded(settings.site), take_stock(settings)
     stop = _stop_on_signal()
     async with AsyncExitStack() as closing:
@@ -169,6 +165,7 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
             program=program,
             stores=_giving(settings, site.topology, stock, memory, segment, services, meter),
             leaving_desk=_leaving(settings, site.name, memory, bmcs, forgetting.eraser(stop.set)),
+            support_desk=supporting(settings, book, bmcs, program, lambda: access.desk.setup_code),
             upgrades=_upgrading(settings, memory, closing),
             sets=serving.sets,
             clusters=serving.clusters(hands.waiting),

@@ -19,10 +19,12 @@ from appliance.api import (
     doctor,
     leaving,
     passkeys,
+    report,
     routes,
     runs,
     sets,
     stores,
+    support,
     tunnel,
     upgrades,
 )
@@ -43,6 +45,8 @@ _SCHEMES: dict[str, dict[str, str]] = {
 _EITHER: list[dict[str, list[str]]] = [{scheme: []} for scheme in _SCHEMES]
 _ROUTERS = (
     routes.router,
+    report.router,
+    support.router,
     runs.router,
     stores.router,
     sets.router,

@@ -4,13 +4,14 @@ Every method raises `InnervateError`: the API turns its `code` into a status and
 cause, evidence and next action.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from appliance.console.console import Console
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc_views import SensorsView
 from appliance.model.cluster_views import ClustersView, ClusterView
-from appliance.model.doctor import DoctorRequest, DoctorView
+from appliance.model.doctor import Check, DoctorRequest, DoctorView, Finding
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
@@ -26,6 +27,7 @@ from appliance.model.paging import (
     MachinesQuery,
     RunsQuery,
 )
+from appliance.model.report_views import ReportView
 from appliance.model.secret import Secret
 from appliance.model.site_views import SiteView
 from appliance.model.views import (
@@ -90,8 +92,24 @@ class Doctor(Protocol):
         """What the last one has found by now."""
         ...
 
+    def standing(self) -> tuple[Finding, ...]:
+        """The same, and of checks that are still at work what they found before."""
+        ...
+
     async def look(self, seen: int, wait: float) -> DoctorView:
         """At once where its `version` is another one than `seen`, else when it is or `wait` seconds have passed."""
+        ...
+
+
+class Support(Protocol):
+    """What a support bundle needs of the daemon beside what everybody may ask."""
+
+    def files(self) -> Mapping[str, str]:
+        """Texts that only the daemon has, by the name of their file. May be called by any thread; so `secrets`."""
+        ...
+
+    def secrets(self) -> frozenset[str]:
+        """What must not be in it, as far as the appliance knows it in clear."""
         ...
 
 
@@ -110,6 +128,9 @@ class Looking(Protocol):
     @property
     def doctor_desk(self) -> Doctor: ...
 
+    @property
+    def support_desk(self) -> Support: ...
+
     def health(self) -> HealthView: ...
 
     def machines(self, query: MachinesQuery = EVERY_MACHINE) -> MachinesView: ...
@@ -119,6 +140,10 @@ class Looking(Protocol):
     def machine(self, name: MachineName) -> MachineView: ...
 
     def explain(self, name: MachineName) -> ExplainView: ...
+
+    def report(self, wanted: Filter, text: str) -> ReportView:
+        """Of the machines that fit; `text` is the filter as it was written."""
+        ...
 
     async def events(
         self,
@@ -177,8 +202,15 @@ class Steering(Looking, Protocol):
         """Plans the site program against what is known now."""
         ...
 
-    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
-        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines.
+    async def apply(
+        self,
+        digest: PlanDigest,
+        asked: Asked = SOMEBODY,
+        then: Consent | None = None,
+        despite: tuple[Check, ...] = (),
+    ) -> RunView:
+        """Starts the run; `ConflictError` when the plan is stale or a run already touches one of its machines,
+        `RefusedError` while the doctor's failures of the site stand in the way that are not in `despite`.
 
         With `then` what the plan defers is a goal, which goes on by itself as far as that consents. A plan with the
         purpose of an open goal takes that one further."""

@@ -22,23 +22,28 @@ from appliance.api.fake_bmcs import FakeBmcs, find
 from appliance.api.fake_clusters import FakeClusters
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_leaving import FakeLeaving
+from appliance.api.fake_report import SYSTEM, report_of
 from appliance.api.fake_runs import left, lost, summary_of, turned
 from appliance.api.fake_sets import FakeSets
 from appliance.api.fake_stores import FakeStores
+from appliance.api.fake_support import FakeSupport
 from appliance.api.fake_upgrades import FakeUpgrades
 from appliance.api.port import Honoured
 from appliance.api.server import Secure, serve
 from appliance.console.console import Console
 from appliance.errors import ConflictError, PlanError, StaleError
+from appliance.frontend.preflight import refuse
 from appliance.metrics import catalogue
 from appliance.metrics.machines import machine_families
 from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
+from appliance.model.doctor import Check
 from appliance.model.filter import Filter
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.phase import Condition, ConditionKind
+from appliance.model.report_views import PortView, ReportView, SystemView
 from appliance.model.site_views import SiteCheckView, SiteView
 from appliance.model.standing import summary
 from appliance.model.views import (
@@ -104,7 +109,10 @@ class FakeApplication:
     _events: list[EventView] = field(default_factory=list)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
     took_over: bool = False
+    support_desk: FakeSupport = field(default_factory=FakeSupport)
     consoles: dict[str, Console] = field(default_factory=dict)
+    systems: SystemView = SYSTEM
+    wires: dict[str, tuple[PortView, ...]] = field(default_factory=dict)
     stores: FakeStores = field(default_factory=FakeStores)
     bmc_desk: FakeBmcs = field(default_factory=FakeBmcs)
     doctor_desk: FakeDoctor = field(default_factory=FakeDoctor)
@@ -126,6 +134,11 @@ class FakeApplication:
         look = self.inventory.__getitem__
         views, following = machines_page(self.inventory, look, look, query)
         return MachinesView(machines=views, segment=tuple(self.segment), next=following, last=len(self._events))
+
+    def report(self, wanted: Filter, text: str) -> ReportView:
+        self._fail()
+        machines = [view for view in self.inventory.values() if wanted.fits(view)]
+        return report_of(machines, self.runs().runs, self.now, text, self.systems, self.wires)
 
     def summary(self, wanted: Filter) -> SummaryView:
         self._fail()
@@ -210,9 +223,16 @@ class FakeApplication:
         self._fail()
         return find(self._planned, digest, "plan")
 
-    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
+    async def apply(
+        self,
+        digest: PlanDigest,
+        asked: Asked = SOMEBODY,
+        then: Consent | None = None,
+        despite: tuple[Check, ...] = (),
+    ) -> RunView:
         self._fail()
         plan = find(self._planned, digest, "plan")
+        refuse(self.doctor_desk.standing() if plan.steps else (), despite)
         if digest != self._latest[plan.purpose]:
             raise ConflictError(
                 "the plan is stale", evidence=f"digest {digest[:12]}", next_action="plan again and read it"

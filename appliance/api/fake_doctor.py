@@ -22,6 +22,9 @@ class FakeDoctor:
     def doctor(self) -> DoctorView:
         return self.view
 
+    def standing(self) -> tuple[Finding, ...]:
+        return ranked(self.finds)
+
     async def look(self, seen: int, wait: float) -> DoctorView:
         if self.view.running:
             found = ranked(self.finds)

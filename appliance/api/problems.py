@@ -21,6 +21,7 @@ STATUSES: dict[str, int] = {
     "site": 422,
     "capability": 422,
     "plan": 422,
+    "refused": 409,
     "not-found": 404,
     "conflict": 409,
     "stale": 412,

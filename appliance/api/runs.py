@@ -11,6 +11,7 @@ from appliance.api.etags import Tagged
 from appliance.api.gate import needs
 from appliance.api.routes import STRICT, App, Machine, PageParam, Who, linked, located
 from appliance.errors import UsageError
+from appliance.model.doctor import Check
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, PlanDigest, RunId, machine_name
 from appliance.model.paging import RunsQuery
@@ -33,6 +34,7 @@ Digest = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 Run = Annotated[str, Path(max_length=64)]
 Goal = Annotated[str, Path(max_length=64)]
 Serial = Annotated[str, Field(min_length=1, max_length=100)]
+Despite = Annotated[tuple[Check, ...], Field(max_length=len(Check))]
 Reason = Annotated[str, Field(max_length=1000, pattern=r"\S")]
 """A view shows an empty one where nothing is paused or set aside."""
 
@@ -40,18 +42,23 @@ Reason = Annotated[str, Field(max_length=1000, pattern=r"\S")]
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsentBody(Consent):
-    """What the plans that follow may destroy: nothing, blank disks, anything; `disks` whatever these hold."""
+    """What the plans that follow may destroy: nothing, blank disks, anything; `disks` whatever these hold. They begin
+    although the checks in `despite` find failures."""
 
     disks: Annotated[tuple[Serial, ...], Field(max_length=1000)] = ()
+    despite: Despite = ()
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyBody(ApplyRequest):
     """Approves the plan with this digest, and no other. With `then` the daemon plans what had to wait when this run is
-    done, and carries out what destroys no more than that says; anything else waits for another approval."""
+    done, and carries out what destroys no more than that says; anything else waits for another approval.
+
+    Refused (409, `refused`) while the doctor finds a failure of the site whose check is not in `despite`."""
 
     then: ConsentBody | None = None
+    despite: Despite = ()
 
 
 @with_config(STRICT)
@@ -112,7 +119,7 @@ async def apply(application: App, who: Who, digest: Digest, body: ApplyBody, res
             evidence=f"path {digest}, body {body.digest[:64]}",
             next_action="send the digest of the plan that was read",
         )
-    return located(response, await application.apply(PlanDigest(digest), who, body.then))
+    return located(response, await application.apply(PlanDigest(digest), who, body.then, body.despite))
 
 
 @router.get("/goals", dependencies=needs(Role.VIEWER))

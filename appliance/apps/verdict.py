@@ -64,16 +64,27 @@ def trouble(pods: Sequence[object]) -> str:
     """What keeps pods from running, "" for nothing that is known."""
     for pod in pods:
         for status in _containers(pod):
-            reason, message = at(status, "state", "waiting", "reason"), at(status, "state", "waiting", "message")
-            if reason in _TROUBLE:
-                about = f"{at(status, 'name')} of {at(pod, 'metadata', 'name')}: {reason}"
-                last = at(status, "lastState", "terminated", "exitCode")
-                ended = f"; it ended with {last}" if last is not None else ""
-                return clean(f"{about}{ended}" + (f": {message}" if message else ""), _WORDS)
+            if why := _container(status):
+                return clean(f"{at(status, 'name')} of {at(pod, 'metadata', 'name')}: {why}", _WORDS)
         for condition in listed(at(pod, "status", "conditions")):
             match condition:
                 case {"type": "PodScheduled", "status": "False", "message": str(message)}:
                     return clean(f"{at(pod, 'metadata', 'name')} has no node: {message}", _WORDS)
+    return ""
+
+
+def _container(status: object) -> str:
+    """One that crashes is in one of three states, whenever it is looked at."""
+    reason, message = at(status, "state", "waiting", "reason"), at(status, "state", "waiting", "message")
+    code = at(status, "state", "terminated", "exitCode")
+    before = at(status, "lastState", "terminated", "exitCode")
+    if reason in _TROUBLE:
+        ended = f"; it ended with {before}" if before is not None else ""
+        return f"{reason}{ended}" + (f": {message}" if message else "")
+    if code:
+        return f"it ended with {code}"
+    if before is not None and at(status, "ready") is not True:
+        return f"it was started again after it had ended with {before}"
     return ""
 
 

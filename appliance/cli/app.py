@@ -17,6 +17,7 @@ from appliance.cli import (
     inventory,
     look,
     manual,
+    report,
     runs,
     sets,
     site,
@@ -31,6 +32,7 @@ from appliance.errors import InnervateError, RefusedError, UsageError
 from appliance.model.words import Destroys, PowerAction
 
 if TYPE_CHECKING:
+    from appliance.model.doctor import Check
     from appliance.model.views import PlanView
 
 _DESTROY = "What plans that follow may destroy without asking again; anything asked for, with --yes."
@@ -51,6 +53,7 @@ def build() -> typer.Typer:
     for verb in (plan, apply):
         app.command()(verb)
     look.add_to(app)
+    report.add_to(app)
     doctor.add_to(app)
     runs.add_to(app)
     stores.add_to(app)
@@ -106,9 +109,7 @@ def apply(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask; every plan is applied as made.")] = False,
     digest: Annotated[str, typer.Option(help="Apply the plan with this digest and no other.")] = "",
-    despite: Annotated[
-        bool, typer.Option("--despite-findings", help="Begin although the doctor found a failure of the site.")
-    ] = False,
+    despite: doctor.Despite = False,
     destroy: Annotated[Destroys, typer.Option(help=_DESTROY)] = Destroys.NOTHING,
     disk: Annotated[list[str] | None, typer.Option(metavar="SERIAL", help=_DISK)] = None,
     as_json: Json = False,
@@ -123,8 +124,8 @@ def apply(
     client = client_of(context)
     preflight = doctor.Preflight(client)
 
-    def approve(view: "PlanView") -> None:
-        _approve(view, preflight, asked=not yes, despite=despite, as_json=as_json)
+    def approve(view: "PlanView") -> "tuple[Check, ...]":
+        return _approve(view, preflight, asked=not yes, despite=despite, as_json=as_json)
 
     then = EVERYTHING if yes else Consent(destroys=destroy, disks=tuple(disk or ()))
     somebody = person(client, approve, then, as_json=as_json)
@@ -236,17 +237,19 @@ def tunnel(context: typer.Context, machine: Machine) -> None:
     relay.run(client_of(context), machine, sys.stdin.buffer, sys.stdout.buffer)
 
 
-def _approve(view: "PlanView", preflight: doctor.Preflight, *, asked: bool, despite: bool, as_json: bool) -> None:
+def _approve(
+    view: "PlanView", preflight: doctor.Preflight, *, asked: bool, despite: bool, as_json: bool
+) -> "tuple[Check, ...]":
+    """Whose failures stop nothing. Without a question the daemon refuses what they stand in the way of."""
     from appliance.cli import show
-    from appliance.frontend.preflight import blocking, demand, in_the_way, refuse
+    from appliance.frontend.preflight import accepted, blocking, demand, in_the_way
     from appliance.frontend.provision import confirm
 
     show.console(stderr=as_json).print(show.plan(view))
     found = preflight.shown(view, stderr=as_json)
+    known = doctor.known(despite=despite)
     if not asked:
-        if not despite:
-            refuse(found)
-        return
+        return known
     if not sys.stdin.isatty():
         raise RefusedError(
             "not applied: there is no terminal to confirm the plan on",
@@ -254,6 +257,7 @@ def _approve(view: "PlanView", preflight: doctor.Preflight, *, asked: bool, desp
         )
     if despite or not (standing := blocking(found)):
         confirm("site", view.site, ask)
-        return
+        return known
     print(in_the_way(standing), file=sys.stderr)
     confirm("site", demand(view.site, found), ask)
+    return accepted(found)

@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from appliance.client import Client
-    from appliance.model.doctor import DoctorView, Finding
+    from appliance.model.doctor import Check, DoctorView, Finding
     from appliance.model.views import PlanView
 
 _WAIT_SECONDS = 120.0
+
+Despite = Annotated[
+    bool, typer.Option("--despite-findings", help="Begin although the doctor found a failure of the site.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -61,6 +65,13 @@ def of_view(view: "DoctorView") -> Exit:
     if blocking(view):
         return Exit.FAILURE
     return Exit.PARTIAL if any(one.verdict is Verdict.FAILURE for one in view.findings) else Exit.OK
+
+
+def known(*, despite: bool) -> "tuple[Check, ...]":
+    """Whoever says so beforehand accepts whatever is found."""
+    from appliance.model.doctor import Check
+
+    return tuple(Check) if despite else ()
 
 
 class Preflight:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from appliance.cli.context import Json, Machine, client_of, print_json
+from appliance.cli.doctor import Despite, known
 from appliance.cli.follow import ask, finish, person
 from appliance.errors import RefusedError
 from appliance.frontend.errands import SAYS, is_harmless, outcome_of
 from appliance.model.words import Errand
 
 if TYPE_CHECKING:
+    from appliance.model.doctor import Check
     from appliance.model.views import PlanView
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask where nothing can be lost.")]
@@ -25,12 +27,14 @@ _VERBS = (Errand.REINSTALL, Errand.RESCUE, Errand.DECOMMISSION, Errand.REPLACE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """What the command line said beforehand. `typed` is the machine's name, or empty."""
+    """What the command line said beforehand. `typed` is the machine's name, or empty; `despite` that it begins whatever
+    the doctor found."""
 
     machine: str
     errand: Errand
     yes: bool
     typed: str
+    despite: bool
 
     def covers(self, plan: "PlanView") -> bool:
         return self.typed == self.machine or (self.yes and is_harmless(self.errand, plan))
@@ -49,10 +53,12 @@ def wipe(
     yes: Yes = False,
     confirm: Confirm = "",
     dry_run: DryRun = False,
+    despite: Despite = False,
     as_json: Json = False,
 ) -> None:
     """Let a machine's disks forget what they hold."""
-    consent = Consent(machine=machine, errand=Errand.ERASE if erase else Errand.WIPE, yes=yes, typed=confirm)
+    errand = Errand.ERASE if erase else Errand.WIPE
+    consent = Consent(machine=machine, errand=errand, yes=yes, typed=confirm, despite=despite)
     _run(context, consent, dry_run=dry_run, as_json=as_json)
 
 
@@ -63,9 +69,10 @@ def _verb(errand: Errand) -> Callable[..., None]:
         yes: Yes = False,
         confirm: Confirm = "",
         dry_run: DryRun = False,
+        despite: Despite = False,
         as_json: Json = False,
     ) -> None:
-        consent = Consent(machine=machine, errand=errand, yes=yes, typed=confirm)
+        consent = Consent(machine=machine, errand=errand, yes=yes, typed=confirm, despite=despite)
         _run(context, consent, dry_run=dry_run, as_json=as_json)
 
     return verb
@@ -83,9 +90,10 @@ def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bo
     def make_plan() -> "PlanView":
         return client.plan_errand(consent.machine, consent.errand)
 
-    def approve(plan: "PlanView") -> None:
+    def approve(plan: "PlanView") -> "tuple[Check, ...]":
         show.console(stderr=as_json).print(show.plan(plan))
         _approve(plan, consent)
+        return known(despite=consent.despite)
 
     if dry_run:
         plan = make_plan()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from appliance.client import Client
     from appliance.frontend.provision import Outcome, Person
+    from appliance.model.doctor import Check
     from appliance.model.goal import Consent
     from appliance.model.views import MachinesView, PlanView, RunView
 
@@ -45,7 +46,9 @@ def follow(client: "Client", run: "RunView") -> "RunView":
     return run
 
 
-def person(client: "Client", approve: "Callable[[PlanView], None]", then: "Consent", *, as_json: bool) -> "Person":
+def person(
+    client: "Client", approve: "Callable[[PlanView], tuple[Check, ...]]", then: "Consent", *, as_json: bool
+) -> "Person":
     import time
 
     from appliance.cli import show

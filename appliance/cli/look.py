@@ -43,7 +43,7 @@ def status(context: typer.Context, words: Words = None, as_json: Json = False, l
     from appliance.cli import show
     from appliance.model.views import MachineView
 
-    client, wanted = client_of(context), _wanted(words)
+    client, wanted = client_of(context), wanted_of(words)
     if lines:
         _print_lines(client, wanted)
         return
@@ -69,7 +69,7 @@ def machines(
     """
     from appliance.cli import show
 
-    client, wanted = client_of(context), _wanted(words)
+    client, wanted = client_of(context), wanted_of(words)
     if lines:
         _print_lines(client, wanted)
     elif count:
@@ -149,7 +149,7 @@ def metrics(context: typer.Context) -> None:
     print(client_of(context).metrics(), end="")
 
 
-def _wanted(words: Sequence[str] | None) -> str:
+def wanted_of(words: Sequence[str] | None) -> str:
     """Read here first: a filter that makes no sense is refused without a daemon."""
     from appliance.model.filter import joined
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """`asked` is the plan that waits for approval; `runs` in the order in which they began."""
+    """`asked` is the plan that waits for approval, `why` what the doctor found against it; `runs` in the order in which
+    they began."""
 
     id: GoalId
     purpose: Purpose
@@ -36,6 +37,7 @@ class Goal:
     asked: PlanDigest | None = None
     end: GoalEnded | None = None
     ended: float | None = None
+    why: str = ""
 
     @property
     def state(self) -> GoalState:
@@ -51,16 +53,16 @@ def folded(goals: Mapping[GoalId, Goal], record: GoalSet | GoalAsked | GoalEnded
             return replace(goals[name], consent=record.consent, machines=record.machines, by=record.by)
         case GoalSet(goal=name, purpose=purpose, consent=consent, machines=machines, by=by):
             return Goal(id=name, purpose=purpose, consent=consent, machines=machines, by=by, since=now)
-        case GoalAsked(goal=name, plan=plan):
-            return replace(goals[name], asked=plan)
+        case GoalAsked(goal=name, plan=plan, why=why):
+            return replace(goals[name], asked=plan, why=why)
         case GoalEnded(goal=name):
-            return replace(goals[name], asked=None, end=record, ended=now)
+            return replace(goals[name], asked=None, why="", end=record, ended=now)
         case _:
             assert_never(record)
 
 
 def started(goal: Goal, record: RunStarted) -> Goal:
-    return replace(goal, runs=(*goal.runs, record.run), asked=None)
+    return replace(goal, runs=(*goal.runs, record.run), asked=None, why="")
 
 
 def joined(goals: Iterable[Goal], plan: Plan) -> Goal | None:

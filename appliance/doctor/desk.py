@@ -26,13 +26,14 @@ class DoctorDesk:
     def __init__(self, checks: Mapping[Check, Examine], clock: Clock) -> None:
         self._checks, self._clock = checks, clock
         self._view = DoctorView()
+        self._former: tuple[Finding, ...] = ()
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self, request: DoctorRequest) -> DoctorView:
         """Twice is as once, while it lasts."""
         if not self._view.running:
-            waiting = tuple(self._checks)
+            self._former, waiting = self._view.findings, tuple(self._checks)
             now = self._clock.now()
             self._show(replace(self._view, running=True, started=now, ended=None, waiting=waiting, findings=()))
             self._task = asyncio.create_task(self._all(request), name="doctor")
@@ -40,6 +41,10 @@ class DoctorDesk:
 
     def doctor(self) -> DoctorView:
         return self._view
+
+    def standing(self) -> tuple[Finding, ...]:
+        former = (one for one in self._former if one.check in self._view.waiting)
+        return ranked((*self._view.findings, *former))
 
     async def look(self, seen: int, wait: float) -> DoctorView:
         """At once where the view is another one than `seen`, else when it is or `wait` seconds have passed."""

@@ -57,13 +57,27 @@ class Wire:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A time server. `ahead`: how many seconds it is ahead of our clock, give or take `delay`; `problem` is why it said
+    nothing usable, "" where it did."""
+
+    name: str
+    ahead: float = 0.0
+    delay: float = 0.0
+    stratum: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Time:
     """`now` in seconds since the epoch. `synchronised` is the kernel's word (adjtimex(2)), None where it has none.
-    `others`: how many seconds each clock that was asked is ahead of ours."""
+    `others`: how many seconds the clock of each machine's BMC is ahead of ours. `sources` are the time servers that
+    this computer follows, and those that the site program states."""
 
     now: float
     synchronised: bool | None
     others: dict[str, float] = field(default_factory=dict)
+    sources: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from appliance.doctor.facts import Download, Shelf, Stored, Time, Volume
+from appliance.doctor.facts import Download, Shelf, Source, Stored, Time, Volume
 from appliance.doctor.say import failure, good, unknown, warning
 from appliance.frontend import units
 from appliance.model.doctor import Check, Finding
@@ -11,6 +11,7 @@ from appliance.model.doctor import Check, Finding
 _EARLIEST = 1_767_225_600  # 2026: before this software
 _LATEST = 4_102_444_800  # 2100
 _APART_SECONDS = 120.0
+_SERVER_APART_SECONDS = 1.0
 
 _FULL_BYTES, _LOW_BYTES = 256 << 20, 2 << 30
 _FULL_SHARE, _LOW_SHARE = 0.01, 0.05
@@ -24,19 +25,56 @@ def clock(time: Time) -> tuple[Finding, ...]:
     found = tuple(_off(time))
     if not found and time.synchronised is None:
         return (unknown(Check.CLOCK, "the kernel does not say whether its clock is synchronised", now),)
-    return found or (good(Check.CLOCK, "the clock is synchronised", now),)
+    return found or (good(Check.CLOCK, "the clock is synchronised", _heard(time)),)
 
 
 def _off(time: Time) -> Iterator[Finding]:
-    offsets = tuple(time.others.values())
-    if len(offsets) > 1 and abs(middle := median(offsets)) > _APART_SECONDS:
-        who = ", ".join(f"{name} {offset:+.0f} s" for name, offset in sorted(time.others.items())[:8])
-        cause = f"the clocks of the BMCs are {abs(middle):.0f} s {'ahead of' if middle > 0 else 'behind'} this one"
-        yield warning(Check.CLOCK, cause, who, "find out which of them is wrong", "timedatectl status")
+    yield from _bmcs_apart(time)
+    for source in time.sources:
+        yield from _of_source(source)
     if time.synchronised is False:
         action = "name a time server (NTP) that answers, and look whether it does"
         cause = "the appliance's clock is synchronised with nobody"
         yield warning(Check.CLOCK, cause, f"adjtimex: unsynchronised; {units.moment(time.now)}", action, "timedatectl")
+
+
+def _bmcs_apart(time: Time) -> Iterator[Finding]:
+    """Where most of them say something else than we do, it may be our clock."""
+    offsets = tuple(time.others.values())
+    middle = median(offsets) if len(offsets) > 1 else 0.0
+    if abs(middle) > _APART_SECONDS:
+        who = ", ".join(f"{name} {offset:+.0f} s" for name, offset in sorted(time.others.items())[:8])
+        cause = f"the clocks of the BMCs are {_apart(middle)} this one"
+        yield warning(Check.CLOCK, cause, who, "find out which of them is wrong", "timedatectl status")
+        return
+    for name, offset in sorted(time.others.items()):
+        if abs(offset) > _APART_SECONDS:
+            cause = f"the clock of the BMC of {name} is {_apart(offset)} this one: its event log and certificate say so"
+            action = "set it, or name it a time server (NTP), in the BMC's own pages"
+            command = f"innervate events --machine {name}"
+            yield warning(Check.CLOCK, cause, f"{offset:+.0f} s", action, command, machine=name)
+
+
+def _apart(offset: float) -> str:
+    return f"{abs(offset):.{0 if abs(offset) >= 10 else 1}f} s {'ahead of' if offset > 0 else 'behind'}"
+
+
+def _of_source(source: Source) -> Iterator[Finding]:
+    if source.problem:
+        cause = f"the time server {source.name} gives no time"
+        action = "look whether it runs and UDP port 123 gets through, or name another one"
+        yield warning(Check.CLOCK, cause, source.problem, action, "timedatectl timesync-status || chronyc sources")
+    elif abs(source.ahead) - source.delay > _SERVER_APART_SECONDS:
+        cause = f"the time server {source.name} is {_apart(source.ahead)} this clock"
+        seen = f"{source.ahead:+.3f} s, stratum {source.stratum}, its answer took {source.delay:.3f} s"
+        action = "find out which of them is wrong; certificates and logs go by this one"
+        yield warning(Check.CLOCK, cause, seen, action, "timedatectl timesync-status || chronyc tracking")
+
+
+def _heard(time: Time) -> str:
+    said = (f"{one.name} {one.ahead:+.3f} s (stratum {one.stratum})" for one in time.sources)
+    bmcs = (f"{len(time.others)} BMCs at most {max(map(abs, time.others.values())):.0f} s off",) if time.others else ()
+    return "; ".join((units.moment(time.now), *said, *bmcs))
 
 
 def space(volumes: Sequence[Volume]) -> tuple[Finding, ...]:

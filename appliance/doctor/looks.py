@@ -16,8 +16,9 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
-from appliance.doctor.facts import Claim, Download, Stored, Volume
-from appliance.doctor.sighting import Asked, Failed, Fetched, Offer, parse
+from appliance.doctor import timeservers
+from appliance.doctor.facts import Claim, Download, Source, Stored, Volume
+from appliance.doctor.sighting import Asked, Clock, Failed, Fetched, Mute, Offer, parse
 from appliance.errors import MachineryError
 from images.errors import ToolError
 from images.ports import Listening
@@ -30,6 +31,10 @@ _ASK_SECONDS = START_SECONDS
 _FETCH_SECONDS = 8.0
 _STARTING_SECONDS = 5.0
 _HTTP_SECONDS = 5.0
+_TOOL_SECONDS = 3.0
+_CLOCK_SECONDS = 10.0
+_LOST = 3
+_KNOWING = range(1, 16)
 _CHUNK = 1 << 20
 _DEVICES = Path("/sys/dev/block")
 _ARP_TURNS = 2
@@ -84,6 +89,45 @@ async def by_tftp(processes: Listening, address: IPv4Address, name: str, expecte
     except (ToolError, MachineryError) as error:
         return replace(download, problem=f"{error}; {error.evidence}")
     return replace(download, problem=f"it was not whole after {_FETCH_SECONDS:.0f} s")
+
+
+async def time_servers(processes: Listening) -> tuple[str, ...]:
+    """Those that this computer follows; none where nothing of it can be asked."""
+    for argv, names in ((timeservers.CHRONY, timeservers.of_chrony), (timeservers.TIMESYNCD, timeservers.of_timesyncd)):
+        if found := names(await _said(processes, argv)):
+            return found
+    return ()
+
+
+async def _said(processes: Listening, argv: Sequence[str]) -> list[str]:
+    try:
+        async with aclosing(processes.lines(argv, seconds=_TOOL_SECONDS)) as lines:
+            return [line.decode(errors="replace") async for line in lines]
+    except ToolError:
+        return []
+
+
+async def clocks(processes: Listening, names: Sequence[str], port: int) -> tuple[Source, ...]:
+    """What time servers say, by NTP. Raises `MachineryError` where nobody could ask."""
+    if not names:
+        return ()
+    found, argv = list[Source](), program("clocks", str(port), *names)
+    try:
+        async with aclosing(processes.lines(argv, seconds=_CLOCK_SECONDS)) as lines:
+            async for line in lines:
+                match parse(line):
+                    case Clock(name=name, offset=offset, delay=delay, stratum=stratum, leap=leap):
+                        lost = leap == _LOST or stratum not in _KNOWING
+                        problem = f"stratum {stratum}, leap {leap}: it does not know the time itself" if lost else ""
+                        found.append(Source(name=name, ahead=offset, delay=delay, stratum=stratum, problem=problem))
+                    case Mute(name=name, problem=problem):
+                        found.append(Source(name=name, problem=problem))
+                    case _:
+                        continue
+    except ToolError as error:
+        raise MachineryError(str(error), evidence=error.evidence) from error
+    unheard = (Source(name=name, problem="no answer") for name in names if name not in {one.name for one in found})
+    return (*found, *unheard)
 
 
 def by_http(address: IPv4Address, port: int, path: str, expected: str) -> Download:

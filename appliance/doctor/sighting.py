@@ -120,7 +120,31 @@ class Fetched:
     size: Annotated[int, Field(ge=0, le=1 << 40)]
 
 
-Sighting = Listening | Failed | Bpdu | Lacpdu | Neighbour | Offer | Asked | Fetched
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """What a time server says (RFC 5905 section 7.3). `offset`: how many seconds it is ahead of ours, `delay` how long
+    its answer took. Leap indicator 3, and stratum 0 and 16: it does not know the time itself."""
+
+    kind: Literal["clock"] = "clock"
+    name: Text
+    stratum: Annotated[int, Field(ge=0, le=255)]
+    leap: Annotated[int, Field(ge=0, le=3)]
+    offset: Annotated[float, Field(ge=-1e11, le=1e11)]
+    delay: Annotated[float, Field(ge=0, le=60)]
+
+
+@with_config(_STRICT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mute:
+    """A time server that said nothing usable."""
+
+    kind: Literal["mute"] = "mute"
+    name: Text
+    problem: Text
+
+
+Sighting = Listening | Failed | Bpdu | Lacpdu | Neighbour | Offer | Asked | Fetched | Clock | Mute
 
 _LINE: TypeAdapter[Sighting] = TypeAdapter(Annotated[Sighting, Field(discriminator="kind")])
 

@@ -4,11 +4,11 @@ A failure that concerns all of the site has to be confirmed before a plan begins
 that machine alone, so that the others go on. What is not known, or still being looked at, stops nobody.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Protocol
 
 from appliance.errors import RefusedError
-from appliance.model.doctor import DoctorRequest, DoctorView, Finding, Verdict
+from appliance.model.doctor import Check, DoctorRequest, DoctorView, Finding, Verdict
 from appliance.model.text import clean
 from appliance.model.views import PlanView
 
@@ -56,7 +56,18 @@ def matters(view: DoctorView, plan: PlanView) -> tuple[Finding, ...]:
 
 def blocking(view: DoctorView) -> tuple[Finding, ...]:
     """Failures of the whole site."""
-    return tuple(one for one in view.findings if one.verdict is Verdict.FAILURE and not one.machine)
+    return unforeseen(view.findings, ())
+
+
+def unforeseen(findings: Iterable[Finding], despite: Collection[Check]) -> tuple[Finding, ...]:
+    """Of failures of the whole site those that nobody has accepted: what their checks find is not in `despite`."""
+    failed = (one for one in findings if one.verdict is Verdict.FAILURE and not one.machine)
+    return tuple(one for one in failed if one.check not in despite)
+
+
+def accepted(view: DoctorView) -> tuple[Check, ...]:
+    """What somebody accepts who has read these findings and begins all the same."""
+    return tuple(dict.fromkeys(one.check for one in blocking(view)))
 
 
 def head(finding: Finding) -> str:
@@ -90,13 +101,15 @@ def _counted(kind: Verdict, count: int) -> str:
     return f"{word}s" if kind in (Verdict.WARNING, Verdict.FAILURE) and count != 1 else word
 
 
-def refuse(view: DoctorView) -> None:
-    """For whoever cannot be asked. Raises `RefusedError` where something stands in the way."""
-    if found := blocking(view):
+def refuse(findings: Iterable[Finding], despite: Collection[Check]) -> None:
+    """Raises `RefusedError` where something stands in the way that was not accepted."""
+    if found := unforeseen(findings, despite):
+        checks = ", ".join(f'"{check.value}"' for check in dict.fromkeys(one.check for one in found))
         raise RefusedError(
             f"not applied: {found[0].cause}",
-            evidence="; ".join(filter(None, (found[0].evidence, *(one.cause for one in found[1:])))),
-            next_action=f"{found[0].next_action}; or begin all the same: --despite-findings",
+            evidence="; ".join(filter(None, (head(found[0]), found[0].evidence, *(map(head, found[1:]))))),
+            next_action=f"{found[0].next_action}; or begin all the same: --despite-findings, by the API "
+            f'"despite": [{checks}]',
         )
 
 

@@ -1,10 +1,11 @@
 """From a site program to running machines: plan, approve, apply, follow, and watch the daemon go on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.errors import AbsentError, RefusedError
+from appliance.model.doctor import Check
 from appliance.model.goal import ASK, Consent
 from appliance.model.text import clean
 from appliance.model.views import DeferredView, GoalState, GoalView, MachinesView, PlanView, RunState, RunView
@@ -28,7 +29,7 @@ class Planner(Protocol):
 
     def plan(self, digest: str) -> PlanView: ...
 
-    def apply(self, digest: str, then: Consent | None = None) -> RunView: ...
+    def apply(self, digest: str, then: Consent | None = None, despite: tuple[Check, ...] = ()) -> RunView: ...
 
     def run(self, run: str) -> RunView: ...
 
@@ -48,10 +49,11 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who stands before the front-end. `approve` raises to stop it; `told` hears of a plan that the daemon carries out
-    because `then` covers it; `follow` returns when the run is over; `pause` lets some time pass between two looks."""
+    """Who stands before the front-end. `approve` raises to stop it, and returns which checks' failures stop nothing;
+    `told` hears of a plan that the daemon carries out because `then` covers it; `follow` returns when the run is over;
+    `pause` lets some time pass between two looks."""
 
-    approve: Callable[[PlanView], None]
+    approve: Callable[[PlanView], tuple[Check, ...]]
     told: Callable[[PlanView], None]
     follow: Callable[[RunView], RunView]
     pause: Callable[[], None]
@@ -70,13 +72,13 @@ def carry_out(planner: Planner, make_plan: Callable[[], PlanView], person: Perso
     plan = make_plan()
     if not is_worth(plan, planner.machines()):
         return Outcome(runs=(), deferred=plan.deferred, missing=plan.missing)
-    person.approve(plan)
-    runs = [person.follow(planner.apply(plan.digest, person.then))]
+    despite = person.approve(plan)
+    runs = [person.follow(planner.apply(plan.digest, replace(person.then, despite=despite), despite))]
     while (goal := following(planner, runs[-1], person)) is not None:
         plan = planner.plan(goal.plan or runs[-1].plan)
         if goal.state is GoalState.ASKING:
-            person.approve(plan)
-            runs.append(person.follow(planner.apply(plan.digest)))
+            despite = person.approve(plan)
+            runs.append(person.follow(planner.apply(plan.digest, None, despite)))
         elif goal.state is GoalState.WORKING:
             run = planner.run(goal.runs[-1])
             plan = planner.plan(run.plan)
@@ -131,8 +133,8 @@ def _gives_roles(plan: PlanView, machines: MachinesView) -> bool:
 def apply_exactly(client: "Client", digest: str, person: Person) -> Outcome:
     """One plan that was read before; what it defers needs another approval."""
     plan = client.plan(digest)
-    person.approve(plan)
-    return Outcome(runs=(person.follow(client.apply(digest)),), deferred=plan.deferred, missing=plan.missing)
+    run = person.follow(client.apply(digest, None, person.approve(plan)))
+    return Outcome(runs=(run,), deferred=plan.deferred, missing=plan.missing)
 
 
 def follow_run(

@@ -127,3 +127,8 @@ def _latest(machine: MachineView) -> float:
     """Since when nothing new was seen of the machine."""
     started = machine.step.started if machine.step is not None else None
     return max((proof.time for proof in machine.evidence), default=started or machine.since)
+
+
+def means(stage: str) -> str:
+    """What a stage is, for people."""
+    return _MEANS[stage][0]

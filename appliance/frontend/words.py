@@ -84,9 +84,9 @@ def asking(goals: Iterable[GoalView]) -> Iterator[GoalView]:
 
 def asks(goal: GoalView) -> str:
     """One sentence of a plan that waits for a person."""
-    return (
-        f"{clean(goal.purpose, 200)} (goal {clean(goal.id, 64)}) waits for approval of plan {clean(goal.plan, 64)[:12]}"
-    )
+    found = f", because {clean(goal.why, 400)}" if goal.why else ""
+    named = f"{clean(goal.purpose, 200)} (goal {clean(goal.id, 64)})"
+    return f"{named} waits for approval of plan {clean(goal.plan, 64)[:12]}{found}"
 
 
 def signed(text: str, by: str, limit: int) -> str:

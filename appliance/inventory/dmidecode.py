@@ -14,7 +14,7 @@ from appliance.errors import AgentError
 from appliance.inventory.bogus import real_text, real_uuid
 from appliance.model.text import clean
 
-_SYSTEM, _BOARD, _PROCESSOR, _MEMORY = 1, 2, 4, 17
+_FIRMWARE, _SYSTEM, _BOARD, _PROCESSOR, _MEMORY = 0, 1, 2, 4, 17
 _HANDLE = re.compile(r"Handle 0x[0-9A-Fa-f]{1,8}, DMI type (\d{1,3}), \d{1,6} bytes")
 _FIELD = re.compile(r"\t([^\t:]{1,80}):[ \t]*(.*)")
 _SIZE = re.compile(r"(\d{1,9}) (bytes|kB|MB|GB|TB)")
@@ -36,6 +36,7 @@ class Dmi:
     cores: int
     memory_bytes: int
     sockets: int = 0
+    firmware_version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,14 @@ def parse_dmidecode(text: str) -> Dmi:
         cores=sum(_count(s.fields.get("Core Count", "0")) for s in processors),
         memory_bytes=sum(_size(s.fields.get("Size", "")) for s in structures if s.kind == _MEMORY),
         sockets=len(processors),
+        firmware_version=_version(_first(structures, _FIRMWARE)),
     )
+
+
+def _version(firmware: _Structure) -> str:
+    """ "2.19.1 (06/04/2026)" """
+    version, date = firmware.text("Version"), firmware.text("Release Date")
+    return f"{version} ({date})" if version and date else version
 
 
 def _first(structures: tuple[_Structure, ...], kind: int) -> _Structure:

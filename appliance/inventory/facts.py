@@ -47,6 +47,7 @@ def hardware_facts(raw: Facts, *, firmware: Firmware) -> HardwareFacts:
         sockets=dmi.sockets,
         threads=raw.cpu.threads,
         gpus=parse_gpus(raw.lshw),
+        firmware_version=dmi.firmware_version,
     )
 
 

@@ -28,6 +28,7 @@ from appliance.lab.report import DemoReport, report
 from appliance.lab.spec import BRIDGE_ADDRESS, MAX_NODES, BmcKind, RackFirmware, RackSpec, UefiKind
 from appliance.lab.topology import VARIABLE
 from appliance.model.codec import to_json
+from appliance.model.doctor import Check
 from appliance.model.goal import EVERYTHING
 from appliance.model.hardware import Firmware
 from appliance.model.views import HealthView, PlanView, RunView
@@ -241,6 +242,10 @@ def press_provision(client: Client, options: Options) -> Outcome:
     def shown(plan: PlanView) -> None:
         console.print(show.plan(plan))
 
+    def approve(plan: PlanView) -> tuple[Check, ...]:
+        shown(plan)
+        return ()
+
     def follow(run: RunView) -> RunView:
         with display(console, headless=options.headless) as table:
             return follow_run(client, run, table, time.time, pause)
@@ -249,7 +254,7 @@ def press_provision(client: Client, options: Options) -> Outcome:
         time.sleep(_LOOK_PAUSE)
 
     return provision(
-        client, Person(approve=shown, told=shown, follow=follow, pause=pause, now=time.time, then=EVERYTHING)
+        client, Person(approve=approve, told=shown, follow=follow, pause=pause, now=time.time, then=EVERYTHING)
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from appliance.model.doctor import Check
 from appliance.model.words import Destroys
 
 
@@ -9,11 +10,13 @@ from appliance.model.words import Destroys
 class Consent:
     """Which of the plans that follow the appliance carries out without asking: those that destroy no more than this.
 
-    `disks` are serial numbers or WWNs of disks that may be written whatever they hold.
+    `disks` are serial numbers or WWNs of disks that may be written whatever they hold. `despite`: failures that these
+    checks of the doctor find stop none of them.
     """
 
     destroys: Destroys = Destroys.NOTHING
     disks: tuple[str, ...] = ()
+    despite: tuple[Check, ...] = ()
 
 
 ASK = Consent()

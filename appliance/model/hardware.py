@@ -67,7 +67,7 @@ class HardwareFacts:
     """`gaps` names what the agent failed to read, and why: where there is one, "none" may mean "not seen".
 
     `sockets` that hold a processor, and `threads` of all cores; 0 where nobody said. `gpus` in the order of their
-    places."""
+    places. `firmware_version` with its date, as SMBIOS has it."""
 
     uuid: UUID | None
     serial: str
@@ -85,6 +85,7 @@ class HardwareFacts:
     sockets: int = 0
     threads: int = 0
     gpus: tuple[Gpu, ...] = ()
+    firmware_version: str = ""
 
     @property
     def fixed_disks(self) -> tuple[Disk, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from appliance.model.cluster_views import MemberView
+from appliance.model.doctor import Check
 from appliance.model.goal import Consent
 from appliance.model.phase import Condition, Phase
 from appliance.model.place import Place
@@ -310,7 +311,8 @@ class TroubleView:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoalView:
     """What is wanted over several plans, each made by the daemon when the run before it is done. `runs` in the order in
-    which they began. `plan` is the digest of the plan that waits for approval, or of the last that was made, or ""."""
+    which they began. `plan` is the digest of the plan that waits for approval, or of the last that was made, or "".
+    `why` it waits, where the plan is covered by the consent: what the doctor found."""
 
     id: str
     purpose: str
@@ -322,6 +324,7 @@ class GoalView:
     runs: tuple[str, ...] = ()
     plan: str = ""
     trouble: TroubleView | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -402,10 +405,12 @@ class SnapshotView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRequest:
-    """Without `then` this plan is approved and no other; with it the daemon goes on when the plan's run is done."""
+    """Without `then` this plan is approved and no other; with it the daemon goes on when the plan's run is done.
+    `despite`: it begins although these checks of the doctor find failures."""
 
     digest: str
     then: Consent | None = None
+    despite: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

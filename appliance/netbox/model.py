@@ -8,6 +8,7 @@ from typing import assert_never
 
 from appliance.errors import StaleError, UsageError
 from appliance.model.codec import to_json
+from appliance.netbox.wiring import PortChange
 
 
 class Truth(Enum):
@@ -84,6 +85,7 @@ class Diff:
 
     target: str
     changes: tuple[Change, ...]
+    ports: tuple[PortChange, ...] = ()
 
     @property
     def digest(self) -> str:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from appliance.errors import MachineryError, UsageError
 from appliance.model.secret import Secret
 from appliance.model.text import clean
-from appliance.netbox.rest import DeviceDocument, DeviceType, Interface
+from appliance.netbox.rest import DeviceDocument, DeviceType, Interface, IpAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +24,12 @@ class TypePage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterfacePage:
     results: tuple[Interface, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressPage:
+    results: tuple[IpAddress, ...]
     next: str | None = None
 
 

@@ -3,8 +3,8 @@
 Source: NetBox documentation, "REST API" and the models `dcim.device`, `dcim.devicetype`, `dcim.interface`.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
@@ -13,6 +13,7 @@ from appliance.model.codec import to_json
 from appliance.model.ids import machine_name
 from appliance.model.text import clean
 from appliance.netbox.model import Device
+from appliance.netbox.wiring import NOTHING, Known, KnownAddress, KnownPort
 from pxe.client import Mac
 from pxe.errors import PxeError
 
@@ -63,27 +64,61 @@ class DeviceType:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Of an interface; a circuit's end has no device."""
+
+    name: str = ""
+    device: Named | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interface:
-    """`dcim.interface`. Since 4.2 `mac_address` is read-only, that of its primary MAC object."""
+    """`dcim.interface`. Since 4.2 `mac_address` is read-only, that of its primary MAC object. `link_peers` are where
+    its cable ends."""
 
     device: Named
+    id: int = 0
     name: str = ""
     mac_address: str | None = None
     mgmt_only: bool = False
+    cable: TypeRef | None = None
+    link_peers: tuple[Peer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpAddress:
+    """`ipam.ipaddress`. `assigned_object_id` is an interface where the type says so."""
+
+    id: int
+    address: str
+    assigned_object_type: str | None = None
+    assigned_object_id: int | None = None
+
+    @property
+    def port(self) -> int:
+        return self.assigned_object_id or 0 if self.assigned_object_type == "dcim.interface" else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """`ids` are NetBox's, by machine; `skipped` says of each device that is none of ours why."""
+    """`ids` are NetBox's, by machine; `skipped` says of each device that is none of ours why. `known` is what an export
+    of ports looks at."""
 
     devices: tuple[Device, ...]
     ids: Mapping[str, int]
     skipped: tuple[str, ...]
+    known: Known = NOTHING
 
 
-def read(devices: Iterable[DeviceDocument], types: Iterable[DeviceType], interfaces: Iterable[Interface]) -> Read:
-    """Of two devices with one name neither is taken: nobody could say which is meant."""
+def read(
+    devices: Sequence[DeviceDocument],
+    types: Iterable[DeviceType],
+    interfaces: Iterable[Interface],
+    addresses: Sequence[IpAddress] = (),
+) -> Read:
+    """Of two devices with one name neither is taken: nobody could say which is meant. `addresses` are the devices'."""
     heights = {one.id: one.u_height for one in types}
+    owners = {one.id: one.port for one in addresses}
     ports: defaultdict[int, list[Interface]] = defaultdict(list)
     for port in interfaces:
         ports[port.device.id].append(port)
@@ -93,7 +128,7 @@ def read(devices: Iterable[DeviceDocument], types: Iterable[DeviceType], interfa
     twice: set[str] = set()
     for one in devices:
         try:
-            device = _device(one, heights, ports[one.id])
+            device = _device(one, heights, ports[one.id], owners)
         except UsageError as error:
             skipped.append(f"device {one.id}: {error}")
             continue
@@ -101,7 +136,45 @@ def read(devices: Iterable[DeviceDocument], types: Iterable[DeviceType], interfa
         found[device.name], ids[device.name] = device, one.id
     skipped += [f"{name}: two devices have this name" for name in sorted(twice)]
     kept = tuple(found[name] for name in sorted(found.keys() - twice))
-    return Read(devices=kept, ids={device.name: ids[device.name] for device in kept}, skipped=tuple(skipped))
+    known = Known(
+        ports={name: tuple(map(_known, ports[number])) for name, number in _named(devices).items()},
+        addresses=addresses_of(addresses),
+        primary={device.name: device.address for device in kept if device.address},
+    )
+    kept_ids = {device.name: ids[device.name] for device in kept}
+    return Read(devices=kept, ids=kept_ids, skipped=tuple(skipped), known=known)
+
+
+def addresses_of(found: Iterable[IpAddress]) -> Mapping[str, KnownAddress]:
+    """By IPv4; others are left out."""
+    return {_ip(one): KnownAddress(id=one.id, port=one.port) for one in found if _ip(one)}
+
+
+def _ip(one: IpAddress) -> str:
+    try:
+        return address(one.address)
+    except UsageError:
+        return ""
+
+
+def _named(devices: Iterable[DeviceDocument]) -> Mapping[str, int]:
+    """Switches too: by any name that no other device has."""
+    named = [(text(one.name or "").lower(), one.id) for one in devices]
+    times = Counter(name for name, _ in named)
+    return {name: number for name, number in named if name and times[name] == 1}
+
+
+def _known(port: Interface) -> KnownPort:
+    ends = [f"{text((peer.device.name or '') if peer.device else '')} {text(peer.name)}" for peer in port.link_peers]
+    peer = ends[0] if ends else "somewhere" if port.cable is not None else ""
+    return KnownPort(id=port.id, name=text(port.name), mac=_mac_or_none(port), peer=peer, management=port.mgmt_only)
+
+
+def _mac_or_none(port: Interface) -> str:
+    try:
+        return mac(port.mac_address or "")
+    except UsageError:
+        return text(port.mac_address or "")
 
 
 def patch_of(serial: str) -> bytes:
@@ -114,7 +187,9 @@ class _SerialPatch:
     serial: str
 
 
-def _device(one: DeviceDocument, heights: Mapping[int, float], ports: Iterable[Interface]) -> Device:
+def _device(
+    one: DeviceDocument, heights: Mapping[int, float], ports: Sequence[Interface], owners: Mapping[int, int]
+) -> Device:
     """Raises `UsageError` for what cannot be a machine of ours."""
     name = machine_name(text(one.name or "").lower())
     height = heights.get(one.device_type.id, 1) if one.device_type else 1
@@ -131,15 +206,19 @@ def _device(one: DeviceDocument, heights: Mapping[int, float], ports: Iterable[I
         face=one.face.value if placed and one.face and one.face.value in ("front", "rear") else "",
         address=address(one.primary_ip4.address if one.primary_ip4 else ""),
         oob=address(one.oob_ip.address if one.oob_ip else ""),
-        mac=boot_mac(ports),
+        mac=boot_mac(ports, owners.get(one.primary_ip4.id, 0) if one.primary_ip4 else 0),
         serial=text(one.serial),
     )
 
 
-def boot_mac(ports: Iterable[Interface]) -> str:
-    """Of the only port that has one and is not for management; of several, nobody says which one boots."""
-    found = {mac(port.mac_address or "") for port in ports if not port.mgmt_only} - {""}
-    return found.pop() if len(found) == 1 else ""
+def boot_mac(ports: Sequence[Interface], primary: int = 0) -> str:
+    """Of the only port that has one and is not for management; of several the one with the `primary` address, else
+    nobody says which one boots."""
+    ours = [(port.id, mac(port.mac_address or "")) for port in ports if not port.mgmt_only]
+    found = {address for _, address in ours} - {""}
+    if len(found) == 1:
+        return found.pop()
+    return next((address for number, address in ours if primary and number == primary), "")
 
 
 def address(said: str) -> str:

@@ -9,8 +9,11 @@ from appliance.cli.context import client_of, print_json, secret_in
 from appliance.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from appliance.netbox.discovered import Machine
     from appliance.netbox.link import NetBox
-    from appliance.netbox.model import Diff, Fleet
+    from appliance.netbox.model import Diff, Field, Fleet, Truth
     from appliance.netbox.rest import Read
 
 Url = Annotated[str, typer.Option(envvar="INNERVATE_NETBOX", help="Base URL of NetBox, https://HOST.")]
@@ -47,12 +50,16 @@ def diff(
     truth: Truths = None,
 ) -> None:
     """Show what an import and an export would change, and change nothing."""
-    from appliance.netbox.model import to_netbox, to_site, truths_of
+    from appliance.netbox.model import to_site, truths_of
 
     truths = truths_of(truth or ())
     found = _found(url, site, token_file, ca_file, table, interfaces)
-    _show(to_site(_fleet(found, url or str(table)), _kept(file), truths)[0], found)
-    _show(to_netbox(_fleet(found, url), _discovered(context), truths))
+    _show(to_site(_fleet(found, url or str(table)), _kept(file), truths)[0], found.skipped)
+    machines = _discovered(context)
+    if table is None:
+        found = _looked_up(_netbox(url, token_file, ca_file), found, machines)
+    made, left_out = _export(found, url, machines, truths)
+    _show(made, left_out[len(found.skipped) :])
 
 
 def take(
@@ -78,7 +85,7 @@ def take(
     if digest:
         approved(made, digest)
         _write(file, after)
-    _told(made, found, as_json=as_json, done=bool(digest))
+    _told(made, found.skipped, as_json=as_json, done=bool(digest))
 
 
 def give(
@@ -91,19 +98,47 @@ def give(
     digest: Digest = "",
     as_json: Json = False,
 ) -> None:
-    """Write what was discovered to NetBox: serial numbers of machines that it knows."""
+    """Write what was discovered to NetBox, of machines that it knows: serial numbers; ports with their MACs, cables by
+    LLDP and primary addresses where it has none."""
     import asyncio
 
-    from appliance.netbox.model import approved, to_netbox, truths_of
+    from appliance.netbox.model import approved, truths_of
     from appliance.netbox.rest import patch_of
 
-    netbox = _netbox(url, token_file, ca_file)
-    found = asyncio.run(netbox.read(site))
-    made = to_netbox(_fleet(found, url), _discovered(context), truths_of(truth or ()))
+    netbox, machines = _netbox(url, token_file, ca_file), _discovered(context)
+    found = _looked_up(netbox, asyncio.run(netbox.read(site)), machines)
+    made, left_out = _export(found, url, machines, truths_of(truth or ()))
     if digest:
         approved(made, digest)
         asyncio.run(netbox.patch_devices({found.ids[one.machine]: patch_of(one.after) for one in made.changes}))
-    _told(made, found, as_json=as_json, done=bool(digest))
+        asyncio.run(netbox.wire(made.ports, found))
+    _told(made, left_out, as_json=as_json, done=bool(digest))
+
+
+def _looked_up(netbox: "NetBox", found: "Read", machines: "tuple[Machine, ...]") -> "Read":
+    """With the addresses that NetBox has, whoever has them there."""
+    import asyncio
+    from dataclasses import replace
+
+    from appliance.netbox.rest import addresses_of
+
+    wanted = [one.found.address.partition("/")[0] for one in machines if one.found.address]
+    held = addresses_of(asyncio.run(netbox.addresses(wanted)))
+    return replace(found, known=replace(found.known, addresses={**found.known.addresses, **held}))
+
+
+def _export(
+    found: "Read", source: str, machines: "tuple[Machine, ...]", truths: "Mapping[Field, Truth]"
+) -> "tuple[Diff, tuple[str, ...]]":
+    from dataclasses import replace
+
+    from appliance.netbox.model import Fleet, to_netbox
+    from appliance.netbox.wiring import wiring
+
+    ours = Fleet(source="appliance", devices=tuple(one.device for one in machines))
+    wired = wiring(found.known, [one.found for one in machines if one.found.machine in found.ids])
+    made = replace(to_netbox(_fleet(found, source), ours, truths), ports=wired.changes)
+    return made, (*found.skipped, *wired.left_out)
 
 
 def _netbox(url: str, token_file: Path | None, ca_file: Path | None) -> "NetBox":
@@ -136,12 +171,11 @@ def _fleet(found: "Read", source: str) -> "Fleet":
     return Fleet(source=source, devices=found.devices)
 
 
-def _discovered(context: typer.Context) -> "Fleet":
-    from appliance.netbox.model import Device, Fleet
-    from appliance.netbox.rest import text
+def _discovered(context: typer.Context) -> "tuple[Machine, ...]":
+    from appliance.netbox.discovered import machines_of
 
-    machines = client_of(context).machines().machines
-    return Fleet(source="appliance", devices=tuple(Device(name=one.name, serial=text(one.serial)) for one in machines))
+    client = client_of(context)
+    return machines_of(client.report(), client.networks())
 
 
 def _kept(file: Path) -> "Fleet":
@@ -172,20 +206,20 @@ def _text(file: Path) -> str:
         raise UsageError(f"{file} cannot be read", evidence=str(error)[:200], next_action="name a text file") from error
 
 
-def _told(made: "Diff", found: "Read", *, as_json: bool, done: bool) -> None:
+def _told(made: "Diff", left_out: "Sequence[str]", *, as_json: bool, done: bool) -> None:
     if as_json:
         print_json(made)
         return
-    _show(made, found)
+    _show(made, left_out)
     if done:
-        print(f"done: {len(made.changes)} changes")
-    elif made.changes:
+        print(f"done: {len(made.changes) + len(made.ports)} changes")
+    elif made.changes or made.ports:
         print(f"nothing is written yet; to do this: --digest {made.digest[:12]}")
 
 
-def _show(made: "Diff", found: "Read | None" = None) -> None:
-    print(f"{made.target}: {len(made.changes)} changes, digest {made.digest[:12]}")
-    for change in made.changes:
+def _show(made: "Diff", left_out: "Sequence[str]") -> None:
+    print(f"{made.target}: {len(made.changes) + len(made.ports)} changes, digest {made.digest[:12]}")
+    for change in (*made.changes, *made.ports):
         print(f"  {change}")
-    for reason in found.skipped if found else ():
+    for reason in left_out:
         print(f"  left out: {reason}")

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from appliance.apps import drift, verdict
 from appliance.apps import kept as accounts
 from appliance.apps.kept import Kept
-from appliance.apps.verdict import State
 from appliance.conductor.memory import Memory
 from appliance.conductor.world import World
 from appliance.errors import InnervateError
@@ -25,18 +24,21 @@ from appliance.services.cluster_hold import Hold
 from appliance.store.records import ClusterNoted
 
 _LOGGER = logging.getLogger(__name__)
-_EVERY = 5.0
+_EVERY, _THOROUGH = 5.0, 3
+"""Seconds between two looks, of which every third asks for each object."""
 _SHORT = 300
 
 
 class AppWatch:
     def __init__(self, memory: Memory, work: AppWork, hold: Hold, looks: AppLooks, clock: Clock) -> None:
         self._memory, self._work, self._hold, self._looks, self._clock = memory, work, hold, looks, clock
+        self._count = 0
 
     async def run(self, clusters: Callable[[], Mapping[ClusterName, ClusterSpec]]) -> None:
         """Forever."""
         while True:
             await self._clock.sleep(_EVERY)
+            self._count += 1
             for cluster in clusters().values():
                 try:
                     await self.look(cluster)
@@ -72,16 +74,20 @@ class AppWatch:
             await self._work.put(wanted, there, resources)
             came = f" from {there.version}, which did not become well" if there is not None else ": it had been removed"
             self._tell(cluster, f"{good.app.name}: back to {good.app.package.version}{came}")
-            return
+        elif self._count % _THOROUGH == 0:
+            await self._mend(cluster, wanted, there, api, resources)
+
+    async def _mend(
+        self, cluster: ClusterSpec, wanted: Wanted, there: Kept, api: Kubernetes, resources: Resources
+    ) -> None:
         await self._undo(cluster, wanted, resources)
         await self._work.lead(cluster, wanted, api, resources)
         verdicts, causes = await self._work.look(wanted, resources)
         if why := verdict.words(verdicts, causes):
-            self._tell_once(cluster, good.app.name, f"is not well: {why}")
+            self._tell_once(cluster, wanted.app.name, f"is not well: {why}")
             return
-        self._well(cluster, good.app.name)
-        if all(one.state is State.WELL for one in verdicts):
-            await self._work.prune(wanted, there, resources)
+        self._well(cluster, wanted.app.name)
+        await self._work.prune(wanted, there, resources)
 
     async def _clear(self, cluster: ClusterSpec, there: Kept, resources: Resources) -> None:
         """Of an application that never was well, nothing stays half done."""

@@ -167,6 +167,11 @@ class AppWork:
             await resources.delete(accounts.place(before.name, before.namespace))
         return tuple(there)
 
+    async def is_leaving(self, app: AppSpec, resources: Resources) -> bool:
+        """Its account goes with its namespace, and before it."""
+        home = await resources.get(manifests.namespace_of(app.name, app.namespace).ref)
+        return at(home, "metadata", "deletionTimestamp") is not None
+
     async def forget(self, cluster: ClusterName, name: AppName) -> None:
         """Nothing leads to it any more."""
         if self._balancer is not None and self._balancer.wanted_by(owner_of(cluster, name)):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 
-from appliance.api.common import Clusters, Doctor, Stores
+from appliance.api.common import Clusters, Doctor, Stores, Support
 from appliance.api.port import Bmcs, Honoured, Leaving, Sets, Upgrades
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
@@ -22,6 +22,7 @@ from appliance.metrics.clusters import cluster_families
 from appliance.metrics.model import Family
 from appliance.model.asked import SOMEBODY, Asked
 from appliance.model.bmc import PowerCommand
+from appliance.model.doctor import Check
 from appliance.model.goal import Consent
 from appliance.model.ids import GoalId, ImageName, MachineName, PlanDigest, RunId, StepId
 from appliance.model.site_views import SiteView
@@ -43,11 +44,13 @@ from appliance.ports import Clock, Rng
 from appliance.services.agents import Session
 from appliance.services.cluster_views import NoClusters
 from appliance.services.looking import Looking
+from appliance.services.preflight import Preflight
 from appliance.services.program import SiteProgram
 from appliance.services.pursuit import why_not
 from appliance.services.segment_state import SegmentState
 from appliance.services.sets import NoRegistry
 from appliance.services.stores import StoreDesk
+from appliance.services.support import SupportDesk
 from appliance.services.upgrades import NoSlots
 from appliance.services.views import (
     plan_view,
@@ -112,6 +115,7 @@ class Appliance(Looking):
         program: SiteProgram | None = None,
         stores: Stores | None = None,
         leaving_desk: Leaving | None = None,
+        support_desk: Support | None = None,
         upgrades: Upgrades | None = None,
         sets: Sets | None = None,
         clusters: Clusters | None = None,
@@ -122,7 +126,9 @@ class Appliance(Looking):
         self.bmc_desk = bmc_desk
         self.stores = stores or StoreDesk(site.topology, memory, segment, clock)
         self.doctor_desk = doctor_desk
+        self._preflight = Preflight(doctor_desk, clock)
         self._leaving = leaving_desk
+        self.support_desk = support_desk or SupportDesk(log=str, known=tuple, folders={})
         self.upgrade_desk = upgrades or NoSlots()
         self.sets = sets or NoRegistry()
         self._images = images
@@ -172,8 +178,9 @@ class Appliance(Looking):
         return plan_view(await self._store(self._plan_now(Purpose(errand=errand, machine=self._known(name)))))
 
     async def see_through(self, name: MachineName, errand: Errand, by: str) -> None:
-        """Plans and runs the errand until nothing of it is left. Raises `PlanError`, `ConflictError`."""
+        """Plans and runs the errand until nothing of it is left. Raises as `apply` does, and `PlanError`."""
         while (plan := self._plan_now(Purpose(errand=errand, machine=name))).steps or plan.roles:
+            await self._preflight.allow(plan)
             await self._store(plan)
             async with self._starting:
                 run = await self._start(plan, Asked(by=by))
@@ -187,8 +194,15 @@ class Appliance(Looking):
             await self._memory.remember(PlanStored(plan=plan))
         return plan
 
-    async def apply(self, digest: PlanDigest, asked: Asked = SOMEBODY, then: Consent | None = None) -> RunView:
+    async def apply(
+        self,
+        digest: PlanDigest,
+        asked: Asked = SOMEBODY,
+        then: Consent | None = None,
+        despite: tuple[Check, ...] = (),
+    ) -> RunView:
         plan = self._stored(digest)
+        await self._preflight.allow(plan, despite)
         async with self._starting:
             if self._plan_now(plan.purpose).digest != digest:
                 await self._ask_anew(digest)
@@ -220,6 +234,8 @@ class Appliance(Looking):
     async def go_on(self, goal: GoalId) -> None:
         """Where the goal's runs are over: its next plan is carried out, or asked for; or the goal ends. Raises
         `ConflictError` while another run works on one of the plan's machines."""
+        if self._memory.world.is_at_rest(self._memory.world.goals[goal]):
+            await self._preflight.examined(destroys=True)
         async with self._starting:
             if self._memory.world.is_at_rest(known := self._memory.world.goals[goal]):
                 await self._go_on(known)
@@ -238,6 +254,8 @@ class Appliance(Looking):
             return
         await self._store(plan)
         word = proposed(goal, plan, (run.digest for run in runs), self._memory.world.machine)
+        if word is None and (found := self._preflight.against(plan, goal.consent.despite)) is not None:
+            word = GoalAsked(goal=goal.id, plan=plan.digest, why=found.cause)
         if word is None:
             await self._start(plan, Asked(by=goal.by), goal.id)
         elif not (isinstance(word, GoalAsked) and word.plan == goal.asked):

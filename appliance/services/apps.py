@@ -68,6 +68,8 @@ class AppDesk:
     async def _retired(self, do: RetireApplication, resources: Resources) -> ClusterSight:
         kept = await self._work.kept(do.app, resources)
         if kept is None:
+            if await self._work.is_leaving(do.app, resources):
+                return at_work(f"the namespace {do.app.namespace} is going, with whatever is in it")
             return done("retired", {"application": do.app.name, "left": "nothing"})
         async with self._work.changing(do.cluster):
             left = await self._work.remove(kept, resources, keeps_data=do.keeps_data)

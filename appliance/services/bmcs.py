@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address
@@ -89,6 +89,13 @@ class BmcDesk:
             self.start()
         action = f"innervate bmc vault add, then: innervate bmc find {stated.url} --login"
         raise BmcLoginError(f"no log-in of {machine}'s BMC {stated.url} is known yet", next_action=action)
+
+    def secrets(self) -> Iterator[str]:
+        """Passwords of the site's BMCs, stated or kept; those that every maker prints into its manual are none."""
+        given = (one.password for one in self._vault.entries() if one.scope is not VaultScope.FACTORY)
+        learnt = (one for record in self._vault.records() for one in (record.working, record.begun) if one is not None)
+        stated = (server.bmc.password for server in self._rack.servers)
+        yield from (one.reveal() for one in (*given, *(login.password for login in learnt), *stated))
 
     def forget_login(self, machine: MachineName) -> str:
         """The vault's log-in of the machine's BMC goes; says what a look afterwards shows."""

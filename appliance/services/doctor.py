@@ -12,7 +12,7 @@ from appliance.bmc.port import FullBmc, Timekeeping
 from appliance.doctor import bmcs, clusters, host, looks, segment, serving, wire
 from appliance.doctor.desk import Examine
 from appliance.doctor.device import nic, own_macs
-from appliance.doctor.facts import Answer, Claim, Download, Kept, Servers, Service, Shelf, Time, Volume
+from appliance.doctor.facts import Answer, Claim, Download, Kept, Servers, Service, Shelf, Source, Time, Volume
 from appliance.doctor.watch import WireWatch
 from appliance.errors import BmcLoginError, InnervateError
 from appliance.model.cluster_views import ClusterView
@@ -33,8 +33,9 @@ from pxe.routes import AUTOEXEC
 
 _BMC_SECONDS = 8.0
 _BMCS_AT_ONCE = 16
-_CLOCKS = 5
+_TIME_SERVERS = 8
 _TFTP_PORT = 69
+_NTP_PORT = 123
 _LARGEST_DOWNLOAD = 64 << 20
 _NOBODY = "02-00-00-00-00-00"
 _STANDING = "dhcp-standing"
@@ -59,6 +60,7 @@ class Ward:
     troubles: Callable[[], tuple[SegmentView, ...]]
     synchronised: Callable[[], bool | None] = looks.synchronised
     tftp_port: int = _TFTP_PORT
+    ntp_port: int = _NTP_PORT
     services: Callable[[], tuple[Service, ...]] = tuple
     sets: Callable[[], tuple[Kept, ...]] = tuple
     clusters: Callable[[], tuple[ClusterView, ...]] = tuple
@@ -165,10 +167,28 @@ async def _listen(ward: Ward, request: DoctorRequest, enough: float) -> None:
 
 
 async def _clock(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
-    names = [server.name for server in ward.site.topology.servers[:_CLOCKS]]
-    told = await asyncio.gather(*(_ahead(ward, name) for name in names))
-    others = {str(name): ahead for name, ahead in zip(names, told, strict=True) if ahead is not None}
-    return host.clock(Time(now=ward.clock.now(), synchronised=ward.synchronised(), others=others))
+    others, sources = await asyncio.gather(_bmc_clocks(ward), _sources(ward))
+    return host.clock(Time(now=ward.clock.now(), synchronised=ward.synchronised(), others=others, sources=sources))
+
+
+async def _sources(ward: Ward) -> tuple[Source, ...]:
+    """Those of this computer, and those that the site program lets it give on."""
+    stated = ward.site.topology.time.upstreams if ward.site.topology.time is not None else ()
+    names = tuple(dict.fromkeys((*map(str, stated), *await looks.time_servers(ward.processes))))[:_TIME_SERVERS]
+    return await looks.clocks(ward.processes, names, ward.ntp_port)
+
+
+async def _bmc_clocks(ward: Ward) -> dict[str, float]:
+    rack = ward.site.topology
+    gate = _gate(rack)
+
+    async def one(name: MachineName) -> float | None:
+        async with gate:
+            return await _ahead(ward, name)
+
+    names = [server.name for server in rack.servers]
+    told = await asyncio.gather(*map(one, names))
+    return {str(name): ahead for name, ahead in zip(names, told, strict=True) if ahead is not None}
 
 
 async def _ahead(ward: Ward, name: MachineName) -> float | None:
@@ -223,13 +243,17 @@ def _files(stock: Stock) -> Iterator[tuple[str, FileContent]]:
 
 async def _bmcs(ward: Ward, _request: DoctorRequest) -> tuple[Finding, ...]:
     rack = ward.site.topology
-    gate = asyncio.Semaphore(min(rack.limits.bmcs or _BMCS_AT_ONCE, _BMCS_AT_ONCE))
+    gate = _gate(rack)
 
     async def one(name: MachineName) -> Answer:
         async with gate:
             return await _answer(ward, name, rack.bmc_of(name).url)
 
     return bmcs.bmcs(await asyncio.gather(*map(one, rack.machines)))
+
+
+def _gate(rack: Rack) -> asyncio.Semaphore:
+    return asyncio.Semaphore(min(rack.limits.bmcs or _BMCS_AT_ONCE, _BMCS_AT_ONCE))
 
 
 async def _answer(ward: Ward, name: MachineName, url: str) -> Answer:

@@ -20,6 +20,7 @@ from appliance.metrics.model import Family, by_label
 from appliance.model.filter import Filter
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
+from appliance.model.report_views import ReportView
 from appliance.model.standing import summary
 from appliance.model.views import (
     EventsView,
@@ -41,6 +42,7 @@ from appliance.services.agents import Session
 from appliance.services.cluster_members import member_view
 from appliance.services.identity_views import identity_view
 from appliance.services.program import Running
+from appliance.services.report import handed_over
 from appliance.services.segment_state import SegmentState
 from appliance.services.views import (
     Around,
@@ -181,6 +183,20 @@ class Looking:
         latest = tuple(reversed(self._memory.world.runs.values()))
         found, following = runs_page(latest, lambda run: (run.id, run.state), query)
         return RunsView(runs=tuple(map(run_summary, found)), next=following)
+
+    def report(self, wanted: Filter, text: str) -> ReportView:
+        runs = tuple(self._memory.world.runs.values())
+        names = [name for name in self._servers if wanted.fits(self._card(name))]
+        concerned = [run for run in runs if any(name in run.index.by_machine for name in names)]
+        return ReportView(
+            site=self._site.name,
+            made=self._clock.now(),
+            version=__version__,
+            wanted=text,
+            machines=tuple(handed_over(self._view(one), self._memory.world.machine(one), concerned) for one in names),
+            runs=tuple(map(run_summary, reversed(concerned))),
+            segment=self._segment.troubles,
+        )
 
     def _status(self, run: RunId) -> RunStatus:
         status = self._memory.world.runs.get(run)

@@ -66,6 +66,11 @@ class SiteProgram:
         self._checking = asyncio.Lock()
         self._latest: Checked | None = None
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What is masked in the program that runs."""
+        return self._running.secrets
+
     async def take(self, running: Site[Rack], digest: str) -> Site[Rack]:
         """The site that runs from now on. Raises `StaleError` where the file is another one than was looked at,
         `SiteError` where it is not sound, `ConflictError` where it needs a restart."""

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from appliance.conductor.memory import Memory
 from appliance.conductor.reflex import Hold, Reaction, Run, notice, reaction
-from appliance.errors import InnervateError, MachineryError
+from appliance.errors import InnervateError, MachineryError, RefusedError
 from appliance.model.ids import MachineName
 from appliance.model.reflex import Reflexes
 from appliance.model.views import Errand
@@ -16,17 +16,21 @@ from appliance.store.records import HoldPlaced, Noted
 
 _LOGGER = logging.getLogger(__name__)
 _BY = "reflex"
+_AGAIN_SECONDS = 60.0
+"""After which it is looked again whether what stood in the way of an errand still does."""
 
 SeeThrough = Callable[[MachineName, Errand, str], Awaitable[None]]
 
 
 class ReflexArc:
-    """`see_through` plans and runs an errand; what it refuses is told once, until the machine's trouble is another."""
+    """`see_through` plans and runs an errand; what it refuses is told once, until the machine's trouble is another.
+    What the doctor's findings stand in the way of is tried again."""
 
     def __init__(self, memory: Memory, reflexes: Reflexes, see_through: SeeThrough, clock: Clock) -> None:
         self._memory, self._reflexes, self._see_through, self._clock = memory, reflexes, see_through, clock
         self._changed: dict[MachineName, None] = dict.fromkeys(sorted(memory.world.machines))
         self._refused: dict[MachineName, str] = {}
+        self._stopped: dict[MachineName, str] = {}
         self._errands: dict[MachineName, asyncio.Task[None]] = {}
         self._some = asyncio.Event()
         memory.on_change(self._note)
@@ -72,11 +76,21 @@ class ReflexArc:
 
     async def _run(self, machine: MachineName, errand: Errand, why: str) -> None:
         try:
-            await self._memory.remember(Noted(machine=machine, kind=_BY, text=f"{errand.value}: {why}"))
+            if self._stopped.get(machine) != why:
+                await self._memory.remember(Noted(machine=machine, kind=_BY, text=f"{errand.value}: {why}"))
             await self._see_through(machine, errand, _BY)
+        except RefusedError as error:
+            if self._stopped.get(machine) != why:
+                self._tell(machine, errand, error)
+            self._stopped[machine] = why
+            await self._clock.sleep(_AGAIN_SECONDS)
+            self._note(frozenset({machine}))
         except InnervateError as error:
             self._refused[machine] = why
-            text = f"{errand.value} is not possible: {error}; {error.next_action}"
-            self._memory.note(Noted(machine=machine, kind=_BY, text=text))
+            self._tell(machine, errand, error)
         finally:
             del self._errands[machine]
+
+    def _tell(self, machine: MachineName, errand: Errand, error: InnervateError) -> None:
+        text = f"{errand.value} is not possible: {error}; {error.next_action}"
+        self._memory.note(Noted(machine=machine, kind=_BY, text=text))

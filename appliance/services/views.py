@@ -157,6 +157,7 @@ def goal_view(goal: Goal) -> GoalView:
         ended=goal.ended,
         runs=goal.runs,
         plan=plan or "",
+        why=goal.why,
         trouble=None
         if problem is None
         else TroubleView(
@@ -404,10 +405,12 @@ def _of_a_goal(record: GoalRecord) -> str:
     match record:
         case GoalSet(goal=goal, purpose=purpose, consent=consent, by=by):
             disks = f", and disks {', '.join(consent.disks)}" if consent.disks else ""
-            destroys = f"{consent.destroys.value}{disks}"
+            despite = f"; despite {', '.join(check.value for check in consent.despite)}" if consent.despite else ""
+            destroys = f"{consent.destroys.value}{disks}{despite}"
             return f"goal {goal}{_by(by)}: {_purpose(purpose)}; may destroy without asking: {destroys}"
-        case GoalAsked(goal=goal, plan=plan):
-            return f"goal {goal} waits for approval of plan {plan[:12]}: innervate apply --digest {plan}"
+        case GoalAsked(goal=goal, plan=plan, why=why):
+            found = f" ({why})" if why else ""
+            return f"goal {goal} waits for approval of plan {plan[:12]}{found}: innervate apply --digest {plan}"
         case GoalEnded(goal=goal, state=state, problem=problem, by=by):
             why = f": {problem.message}" if problem is not None else ""
             return f"goal {goal} {state.value}{_by(by)}{why}"

@@ -136,10 +136,12 @@ class GoalSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoalAsked:
-    """The goal's next plan destroys what nobody consented to: it waits for the approval of its digest."""
+    """The goal's next plan destroys what nobody consented to, or `why` says what stands in its way: it waits for the
+    approval of its digest."""
 
     goal: GoalId
     plan: PlanDigest
+    why: str = ""
     record: Literal["goal-asked"] = "goal-asked"
 
 

@@ -124,7 +124,7 @@ def planning(state: State, task: Task, goal: str = "") -> Outcome:
     """Where a plan is waited for, and the request for it."""
     there = replace(entered(state, Planned(task=task, goal=goal)), busy="planning")
     makes = MakePlan(task=task, goal=goal)
-    return there, (makes, Examine()) if task.errand is None else (makes,)
+    return there, (makes, Examine())
 
 
 def command(state: State, text: str) -> Outcome:

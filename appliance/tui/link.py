@@ -5,6 +5,7 @@ It runs in threads of its own, because every call may last; what comes of it goe
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol, assert_never
 
 from appliance.client import Client
@@ -105,7 +106,8 @@ def _done(client: Client, command: Command) -> Message:
         case ShowPlan():
             return PlanMade(task=command.task, plan=client.plan(command.digest), worth=True, goal=command.goal)
         case Apply():
-            run = client.apply(command.plan.digest, None if command.goal else ASK)
+            then = None if command.goal else replace(ASK, despite=command.despite)
+            run = client.apply(command.plan.digest, then, command.despite)
             return Began(run=run, task=command.task)
         case Steer():
             return _steered(client, command)

@@ -9,10 +9,11 @@ from typing import TextIO
 from appliance.client import Client
 from appliance.errors import ConflictError, InnervateError, NotFoundError, RefusedError
 from appliance.frontend.errands import is_harmless, outcome_of
-from appliance.frontend.preflight import PATIENCE, blocking, demand, followed, in_the_way, matters
+from appliance.frontend.preflight import PATIENCE, accepted, blocking, demand, followed, in_the_way, matters
 from appliance.frontend.provision import Outcome, Person, carry_out, confirm, follow_run, is_name
 from appliance.frontend.whole import all_machines
 from appliance.frontend.words import changes, run_changes, told
+from appliance.model.doctor import Check, DoctorView
 from appliance.model.standing import standing
 from appliance.model.views import MachinesView, MachineView, PlanView, RunState, RunView
 from appliance.tui.asking import YES
@@ -143,23 +144,25 @@ def _person(desk: Desk, task: Task) -> Person:
     )
 
 
-def _approve(desk: Desk, view: PlanView, task: Task) -> None:
+def _approve(desk: Desk, view: PlanView, task: Task) -> tuple[Check, ...]:
     desk.say(plan_lines(view, task, WIDTH))
+    found = _examined(desk, view)
     if task.errand is None:
-        confirm("site", _examined(desk, view), desk.ask)
-    elif not is_harmless(task.errand, view):
-        confirm("machine", task.machine, desk.ask)
+        confirm("site", demand(view.site, found), desk.ask)
+    elif blocking(found) or not is_harmless(task.errand, view):
+        confirm("machine", demand(task.machine, found), desk.ask)
     elif desk.ask("y and Enter applies it, Enter alone leaves: ").strip().lower() not in YES:
         raise Leaving
+    return accepted(found)
 
 
-def _examined(desk: Desk, plan: PlanView) -> str:
-    """Tells what matters; what has to be typed."""
+def _examined(desk: Desk, plan: PlanView) -> DoctorView:
+    """Tells what matters."""
     found = followed(desk.client, desk.client.start_doctor(), desk.now, PATIENCE)
     desk.say(row for finding in matters(found, plan) for row in finding_lines(finding, WIDTH))
     if standing := blocking(found):
         desk.tell(in_the_way(standing))
-    return demand(plan.site, found)
+    return found
 
 
 def _follow(desk: Desk, run: RunView) -> RunView:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from appliance.frontend.errands import SAYS, is_harmless
-from appliance.frontend.preflight import blocking, demand, in_the_way, matters, verdict
+from appliance.frontend.preflight import accepted, blocking, demand, in_the_way, matters, verdict
 from appliance.model.doctor import DoctorView
 from appliance.model.views import PlanView, RoleView
 from appliance.tui.doctor import finding_lines
@@ -18,8 +18,7 @@ def planned_page(state: State, place: Planned) -> Page:
     title = "Provision" if place.task.errand is None else f"{place.task.errand.value} {place.task.machine}"
     if place.plan is None:
         return Page(title=title, body=(line(_pending(state), Tone.DIM),), keys="Esc leave")
-    found = state.data.examined if place.task.errand is None else None
-    body = (*_before(place.plan, found, state.width), *plan_lines(place.plan, place.task, state.width))
+    body = (*_before(place.plan, state.data.examined, state.width), *plan_lines(place.plan, place.task, state.width))
     return Page(title=title, body=body, keys=KEYS, top=place.top)
 
 
@@ -97,12 +96,13 @@ def approval(place: Planned, found: DoctorView | None = None) -> Prompt | None:
     plan, task = place.plan, place.task
     if plan is None:
         return None
-    then = Apply(task=task, plan=plan, goal=place.goal)
+    standing = blocking(found) if found is not None else ()
+    then = Apply(task=task, plan=plan, goal=place.goal, despite=accepted(found) if found is not None else ())
     says: tuple[str, ...] = (f"Plan {plan.digest[:12]} and no other is carried out.",)
-    if task.errand is not None and is_harmless(task.errand, plan):
+    if task.errand is not None and is_harmless(task.errand, plan) and not standing:
         return Prompt(ask=Ask.YES, label="y and Enter applies it, Enter alone leaves: ", says=says, then=then)
     kind, name = ("site", plan.site) if task.errand is None else ("machine", task.machine)
-    if task.errand is None and found is not None and (standing := blocking(found)):
+    if found is not None and standing:
         says, name = (*says, in_the_way(standing)), demand(name, found)
     label = f"Type the {kind}'s name ({name}) to apply, Enter alone leaves: "
     return Prompt(ask=Ask.NAME, label=label, says=says, wanted=name, then=then)

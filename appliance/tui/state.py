@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from appliance.model.access_views import SetupView
-from appliance.model.doctor import DoctorView
+from appliance.model.doctor import Check, DoctorView
 from appliance.model.filter import Filter
 from appliance.model.views import (
     Errand,
@@ -163,6 +163,7 @@ class Apply:
     task: Task
     plan: PlanView
     goal: str = ""
+    despite: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -171,7 +171,9 @@ def _examined(state: State, examined: Examined) -> State:
     if prompt is None or not isinstance(prompt.then, Apply) or not isinstance(place, Planned):
         return seen
     anew = approval(place, examined.view)
-    return seen if anew is None or anew.wanted == prompt.wanted else replace(seen, prompt=anew)
+    if anew is None or (anew.wanted, anew.ask, anew.then) == (prompt.wanted, prompt.ask, prompt.then):
+        return seen
+    return replace(seen, prompt=anew)
 
 
 def _began(state: State, began: Began) -> Outcome:
@@ -191,6 +193,8 @@ def _refused(state: State, refused: Refused) -> Outcome:
             anew, asks = planning(told, apply.task, apply.goal)
             because = f"Nothing was done: {refused.trouble.message}. This is the plan of now; read it again."
             return replace(anew, notice=Trouble(message=because, evidence=refused.trouble.evidence)), asks
+        case Apply():
+            return told, (Examine(),)
         case Explain() | Examine():
             return state, ()
         case _:

@@ -1,8 +1,8 @@
 """What forms ask for. Each POST changes one thing and sends the browser to the page that shows it."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
@@ -11,21 +11,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.api.common import Steering
-from appliance.errors import ConflictError, InnervateError, UsageError
-from appliance.frontend.preflight import ANYWAY, blocking
+from appliance.errors import ConflictError, InnervateError, RefusedError, UsageError
+from appliance.frontend.preflight import ANYWAY
 from appliance.model.asked import Asked
-from appliance.model.doctor import DoctorRequest, DoctorView
+from appliance.model.doctor import Check, DoctorRequest
 from appliance.model.goal import ASK, Consent
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId, machine_name
 from appliance.model.views import Errand, PlanView, PowerAction
 from appliance.model.words import Destroys
 from appliance.web.forms import Form, asked_of, choice_of, form_of, html, one, reason_of
-from appliance.web.pages import Pages, Result, is_of_site, to_type
+from appliance.web.pages import Pages, Result, to_type
 from appliance.web.port import Doors
 
 _SEE_OTHER = 303
 _CODE_DIGITS = 6
-_SOON_SECONDS = 1.0
 
 
 class Actions:
@@ -53,20 +52,13 @@ class Actions:
         then, site = _then(form) or ASK, self._appliance.health().site
         if then != ASK and one(form, "name").strip() != site:
             raise UsageError(f"type {site}, letter by letter, to begin", next_action="nothing was done")
-        begun = self._appliance.doctor_desk.start(DoctorRequest())
+        self._appliance.doctor_desk.start(DoctorRequest())
         plan = await self._appliance.make_plan()
-        if plan.steps and not to_type(plan) and not blocking(await self._soon(begun)):
-            run = await self._appliance.apply(PlanDigest(plan.digest), asked_of(request), then)
-            return _see(f"/runs/{run.id}")
+        if plan.steps and not to_type(plan):
+            with suppress(RefusedError):  # the plan's page says what stands in the way
+                run = await self._appliance.apply(PlanDigest(plan.digest), asked_of(request), then)
+                return _see(f"/runs/{run.id}")
         return _see(f"/plans/{plan.digest}")
-
-    async def _soon(self, view: DoctorView) -> DoctorView:
-        """What the doctor finds in a moment: a press of the button is not to feel slow."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SOON_SECONDS):
-                while view.running:
-                    view = await self._appliance.doctor_desk.look(view.version, _SOON_SECONDS)
-        return self._appliance.doctor_desk.doctor()
 
     async def apply(self, request: Request) -> Response:
         form, digest = await form_of(request, self._doors), PlanDigest(request.path_params["digest"])
@@ -74,19 +66,17 @@ class Actions:
         if one(form, "name").strip() != to_type(plan):
             asked = UsageError(f"type {to_type(plan)}, letter by letter, to begin")
             return self._again(request, plan, asked)
-        standing = blocking(self._appliance.doctor_desk.doctor()) if is_of_site(plan) else ()
-        if standing and not one(form, ANYWAY):
-            return self._again(request, plan, ConflictError(standing[0].cause, next_action=standing[0].next_action))
+        despite, then = _despite(form), _then(form)
+        wanted = replace(then, despite=despite) if then is not None else None
         try:
-            return _see(f"/runs/{(await self._appliance.apply(digest, asked_of(request), _then(form))).id}")
-        except ConflictError as error:
+            return _see(f"/runs/{(await self._appliance.apply(digest, asked_of(request), wanted, despite)).id}")
+        except (ConflictError, RefusedError) as error:
             return self._again(request, plan, error)
 
     def _again(self, request: Request, plan: PlanView, error: InnervateError) -> Response:
+        lead = "" if isinstance(error, RefusedError) else "Nothing was done: "
         said = "; ".join(filter(None, (str(error), error.next_action)))
-        return html(
-            request, self._doors, self._pages.plan(PlanDigest(plan.digest), f"Nothing was done: {said}."), error
-        )
+        return html(request, self._doors, self._pages.plan(PlanDigest(plan.digest), f"{lead}{said}."), error)
 
     async def drop(self, request: Request) -> Response:
         await form_of(request, self._doors)
@@ -156,6 +146,12 @@ class Actions:
             case _:
                 raise HTTPException(404)
         return _see(f"/runs/{quote(run)}")
+
+
+def _despite(form: Form) -> tuple[Check, ...]:
+    """What the box says: the checks whose failures were read, and no others."""
+    words = one(form, ANYWAY).split()
+    return tuple(check for check in Check if check.value in words)
 
 
 def _then(form: Form) -> Consent | None:

@@ -34,6 +34,7 @@ from appliance.web.people import People
 from appliance.web.port import Doors
 from appliance.web.program import SitePage
 from appliance.web.render import render
+from appliance.web.report import ReportPage
 
 _STATIC = Path(__file__).with_name("static")
 _BEAT = "event: beat\ndata:\n\n"
@@ -85,6 +86,7 @@ def create_pages(appliance: Steering, doors: Doors, *, life: str, now: Callable[
             *entry.routes,
             *docs.routes,
             *SitePage(appliance, doors, pages).routes,
+            *ReportPage(appliance, doors, pages).routes,
             *Account(doors, pages).routes,
             *People(doors, pages).routes,
             *Auditing(doors, pages, now).routes,

@@ -5,7 +5,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from appliance.api.common import Steering
-from appliance.frontend.preflight import blocking, matters, verdict
+from appliance.frontend.preflight import accepted, matters, verdict
 from appliance.model.doctor import DoctorRequest, DoctorView, Finding
 from appliance.model.ids import PlanDigest
 from appliance.model.views import PlanView
@@ -50,16 +50,16 @@ class DoctorPages:
 
 
 def all_findings(view: DoctorView) -> str:
-    return _drawn(view, view.findings, title="Findings", path="/doctor/findings", in_the_way=False)
+    return _drawn(view, view.findings, title="Findings", path="/doctor/findings", in_the_way="")
 
 
 def findings_before(view: DoctorView, plan: PlanView) -> str:
     path = f"/plans/{plan.digest}/findings"
-    in_the_way = bool(blocking(view))
+    in_the_way = " ".join(check.value for check in accepted(view))
     return _drawn(view, matters(view, plan), title="Before you begin", path=path, in_the_way=in_the_way)
 
 
-def _drawn(view: DoctorView, findings: tuple[Finding, ...], *, title: str, path: str, in_the_way: bool) -> str:
+def _drawn(view: DoctorView, findings: tuple[Finding, ...], *, title: str, path: str, in_the_way: str) -> str:
     poll = f"{path}?seen={view.version}" if view.running else ""
     return render(
         "_findings", view=view, findings=findings, verdict=verdict(view), blocking=in_the_way, title=title, poll=poll

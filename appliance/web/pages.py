@@ -160,8 +160,7 @@ class Pages:
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)
-        found = findings_before(self._appliance.doctor_desk.doctor(), view) if is_of_site(view) else ""
-        groups = _by_machine(view)
+        found, groups = findings_before(self._appliance.doctor_desk.doctor(), view), _by_machine(view)
         return self._page("plan", "", plan=view, to_type=to_type(view), problem=problem, groups=groups, findings=found)
 
     async def images(self, mark: str) -> str:
@@ -239,11 +238,6 @@ class Pages:
 
     def _machine(self, name: str) -> MachineView:
         return self._appliance.machine(MachineName(name))
-
-
-def is_of_site(plan: PlanView) -> bool:
-    """Not an errand of one machine."""
-    return plan.purpose == SITE_PURPOSE
 
 
 def to_type(plan: PlanView) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from appliance.api.bodies import BODY_LIMIT
 from appliance.api.fake import PROGRAM, FakeApplication, Served, served
+from appliance.api.fake_findings import ROGUE_DHCP
 from appliance.bmc.vault import factory_defaults
 from appliance.client import Client
 from appliance.errors import (
@@ -23,6 +24,7 @@ from appliance.errors import (
     MachineryError,
     NotFoundError,
     PlanError,
+    RefusedError,
     ShellError,
     StaleError,
     UsageError,
@@ -443,6 +445,23 @@ def test_doctor(application: FakeApplication, client: Client) -> None:
     for query in ("seen=x", "wait=31", "wait=-1", "more=1"):
         with pytest.raises(UsageError):
             client._tell("GET", f"/v1/doctor?{query}")
+
+
+def test_a_finding_stands_in_the_way_of_a_plan(
+    application: FakeApplication, client: Client, socket_path: Path, server: Served
+) -> None:
+    application.doctor_desk.finds = (ROGUE_DHCP,)
+    digest = client.make_plan().digest
+    with pytest.raises(RefusedError, match=ROGUE_DHCP.cause) as caught:
+        client.apply(digest)
+    assert '"despite": ["other-dhcp"]' in caught.value.next_action
+    body = f'{{"digest": "{digest}", "despite": ["other-dhcp"]}}'.encode()
+    for said, status in ((body.replace(b"other-dhcp", b"link"), 409), (body.replace(b"other-dhcp", b"all"), 422)):
+        with raw(socket_path, request("POST", f"/v1/plans/{digest}/apply", said, JSON)) as response:
+            assert response.status == status
+    assert not application.runs().runs
+    with raw(socket_path, request("POST", f"/v1/plans/{digest}/apply", body, JSON)) as response:
+        assert response.status == 202
 
 
 def test_bmcs(application: FakeApplication, client: Client) -> None:

@@ -12,6 +12,7 @@ import re
 import secrets
 import subprocess
 import sys
+import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from appliance.access.access import opened
 from appliance.api.app import create_app
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.server import serve as serve_api
+from appliance.api.trace import TraceFilter
 from appliance.bmc.dialler import Dialler
 from appliance.bmc.discovery import Found, Sign, Suspect
 from appliance.bmc.finder import Finder, FinderLimits
@@ -45,6 +47,7 @@ from appliance.kubernetes.objects import Access
 from appliance.kubernetes.tokens import fresh
 from appliance.lab.certificate import self_signed
 from appliance.lab.topology import lab_rack
+from appliance.logbook import Logbook
 from appliance.model.access_views import PasswordRequest, Role, SetupRequest, TokenRequest, UserRequest
 from appliance.model.amend import amended
 from appliance.model.bmc import AccountRole, BmcEndpoint
@@ -72,6 +75,7 @@ from appliance.services.senses import Senses
 from appliance.services.shelf import Shelf
 from appliance.services.shells import SshShells, ensure_key
 from appliance.services.stores import StoreDesk
+from appliance.services.support import SupportDesk
 from appliance.site import Site
 from appliance.store.cluster_backups import BackupShelf
 from appliance.store.log import Log
@@ -128,11 +132,13 @@ def needles(secret: str) -> Iterator[bytes]:
 
 @dataclass
 class Evidence:
-    """`commands` are the arguments and surroundings of every process that was started."""
+    """`commands` are the arguments and surroundings of every process that was started, `bundle` is a support bundle,
+    unpacked."""
 
     log: io.StringIO = field(default_factory=io.StringIO)
     commands: list[str] = field(default_factory=list)
     api: bytearray = field(default_factory=bytearray)
+    bundle: bytes = b""
     files: dict[str, bytes] = field(default_factory=dict)
 
     def leaks(self, canaries: frozenset[str]) -> set[str]:
@@ -140,6 +146,7 @@ class Evidence:
             "log": self.log.getvalue().encode(),
             "commands": "\n".join(self.commands).encode(),
             "api": bytes(self.api),
+            "bundle": self.bundle,
         }
         wanted = [needle for canary in canaries for needle in needles(canary)]
         return {place for place, seen in {**places, **self.files}.items() if any(needle in seen for needle in wanted)}
@@ -255,6 +262,20 @@ def rack_of(endpoints: dict[str, BmcEndpoint]) -> Rack:
     return replace(rack, servers=tuple(servers))
 
 
+def booked(closing: AsyncExitStack) -> Logbook:
+    """The daemon's own, which hears everything; nothing is masked in the bundle, so that a leak is seen."""
+    book = Logbook()
+    book.addFilter(TraceFilter())
+    logging.getLogger().addHandler(book)
+    closing.callback(logging.getLogger().removeHandler, book)
+    return book
+
+
+def unpacked(answer: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(answer.partition(b"\r\n\r\n")[2])) as archive:
+        return b"\n".join(map(archive.read, archive.namelist()))
+
+
 class Daemon:
     """The daemon's own parts, but for the services that face machines and the images."""
 
@@ -306,6 +327,7 @@ class Daemon:
             bonds=bonds,
             ssh_key=key,
             stores=StoreDesk(rack, self.memory, segment, clock, shelf=Shelf(state / "images", ())),
+            support_desk=SupportDesk(log=booked(closing).text, known=tuple, folders={"the state folder": state}),
         )
         file = closing.enter_context(contextlib.closing(SecretFile(state / "clusters.vault", SystemRng())))
         self.keys = ClusterKeys(file)
@@ -517,6 +539,7 @@ async def play(folder: Path, canaries: Canaries, evidence: Evidence, plant: Plan
         await plant(daemon, passwords[0])
         told.views = await views(daemon, socket_path)
         evidence.api += b"\n".join(told.views.values())
+        evidence.bundle = unpacked(told.views["/v1/support-bundle"])
         stop.set()
         await serving
         conducting.cancel()
@@ -544,6 +567,7 @@ def test_no_canary_is_seen(tmp_path: Path) -> None:
     assert sum(not canary.startswith(PREFIX) for canary in canaries.all) > 2  # session tokens and new passwords
     assert sorted(evidence.files) == FILES
     assert "asyncio" in evidence.log.getvalue()
+    assert all(word in evidence.bundle for word in (b"asyncio", b'"member":{"cluster":"prod"', b"What is not")), "whole"
     assert len(evidence.commands) == 1  # ssh-keygen
     answered = {target for target, answer in told.views.items() if answer.startswith(b"HTTP/1.1 200 ")}
     refused = {target for target in told.views if target.endswith(("/ssh", "/console", "/images/debian-13"))}
@@ -587,10 +611,10 @@ async def surround_it(_daemon: Daemon, secret: str) -> None:
 @pytest.mark.parametrize(
     ("plant", "places"),
     [
-        (log_it, {"log"}),
-        (note_it, {"api", "state/records.db"}),
-        pytest.param(log_its_hex, {"log"}, marks=pytest.mark.long),
-        pytest.param(log_it_in_an_exception, {"log"}, marks=pytest.mark.long),
+        (log_it, {"log", "bundle"}),
+        (note_it, {"api", "bundle", "state/records.db"}),
+        pytest.param(log_its_hex, {"log", "bundle"}, marks=pytest.mark.long),
+        pytest.param(log_it_in_an_exception, {"log", "bundle"}, marks=pytest.mark.long),
         pytest.param(keep_it, {"state/cache"}, marks=pytest.mark.long),
         pytest.param(pass_it, {"commands"}, marks=pytest.mark.long),
         pytest.param(surround_it, {"commands"}, marks=pytest.mark.long),

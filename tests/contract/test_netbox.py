@@ -12,8 +12,10 @@ from appliance.api.fake import FakeApplication, served
 from appliance.errors import AccessError, InnervateError, MachineryError, NotFoundError, SiteError, UsageError
 from appliance.main import main
 from appliance.model.bmc import BmcEndpoint
+from appliance.model.network_views import NetworksView, NetworkView
 from appliance.model.phase import Phase
 from appliance.model.place import Place
+from appliance.model.report_views import PortView
 from appliance.model.secret import Secret
 from appliance.model.views import MachineView
 from appliance.netbox.link import NetBox
@@ -90,7 +92,8 @@ def test_all_pages_are_read_and_hostile_text_is_cleaned(netbox: FakeNetBox) -> N
         "twin",
     ]
     assert sum("dcim/devices" in asked for asked in netbox.asked) == 5
-    assert all("site=zurich" in asked for asked in netbox.asked if "device-types" not in asked)
+    assert all("site=zurich" in asked for asked in netbox.asked if "/dcim/" in asked and "device-types" not in asked)
+    assert any("ip-addresses/?device_id=1&" in asked for asked in netbox.asked)
 
 
 def failure(netbox: FakeNetBox, token: str = TOKEN, site: str = "zurich") -> InnervateError:
@@ -233,7 +236,7 @@ def test_export(netbox: FakeNetBox, tmp_path: Path, capsys: pytest.CaptureFixtur
     application = FakeApplication()
     for name, serial in (("node-0", "SN0001"), ("node-1", "SN\x1b[31m2"), ("stranger", "S3"), ("node-2", "")):
         view = MachineView(name=name, phase=Phase.AVAILABLE, since=0.0, serial=serial, uuid="", address="")
-        application.inventory[name] = view
+        application.inventory[name], application.wires[name] = view, ()
     with served(application, tmp_path / "api.sock"):
         words = ["--socket", str(tmp_path / "api.sock"), "netbox", "export", "--url", netbox.url, "--site", "zurich"]
         words += ["--netbox-token-file", str(tmp_path / "token")]
@@ -249,6 +252,60 @@ def test_export(netbox: FakeNetBox, tmp_path: Path, capsys: pytest.CaptureFixtur
         at = words.index("export")
         status, said = typed(capsys, *words[:at], "diff", *words[at + 1 :], "--file", str(tmp_path / "none.json"))
         assert (status, "site: " in said, "netbox: 0 changes" in said) == (0, True, True)
+
+
+BOOT = NetworkView(network="10.77.0.0/24", mode="full", device="br0", address="10.77.0.1")
+
+
+def wired(application: FakeApplication) -> None:
+    """node-0 has two ports in a switch that NetBox knows, node-1 one where NetBox says otherwise."""
+    application.stores.network = NetworksView(networks=(BOOT,))
+    first, second = "52:54:00:77:00:01", "52:54:00:77:00:09"
+    said = {
+        "node-0": (("eno1", first, "leaf-1.example", "swp7"), ("eno2", second, "leaf-1", "swp8")),
+        "node-1": (("eno1", "52:54:00:77:00:AA", "leaf-2", "swp1"), ("eno2", "52:54:00:77:00:03", "leaf-1", "swp9")),
+        "node-2": (("ens3", "52:54:00:77:00:0b", "", ""),),
+    }
+    for name, address in (("node-0", "10.77.0.50"), ("node-1", "10.77.0.51"), ("node-2", "10.77.0.52")):
+        view = MachineView(name=name, phase=Phase.ACTIVE, since=0.0, address=address)
+        application.inventory[name] = view
+        application.wires[name] = tuple(
+            PortView(nic=nic, mac=mac, up=True, switch=switch, port=port, addresses=(address,) * (mac == first))
+            for nic, mac, switch, port in said[name]
+        )
+
+
+def test_export_of_ports_cables_and_addresses(
+    netbox: FakeNetBox, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    netbox.devices.append(device(20, "Leaf-1"))
+    netbox.interfaces += [interface(20, name, None) for name in ("swp7", "SWP8", "swp9")]
+    taken = netbox.interfaces[-1]
+    taken["cable"] = {"id": 1}
+    taken["link_peers"] = [{"name": "eno9", "device": {"id": 99, "name": "elsewhere"}}]
+    netbox.addresses.append(
+        {"id": 1, "address": "10.77.0.50/24", "assigned_object_type": None, "assigned_object_id": None}
+    )
+    netbox.devices[0]["primary_ip4"] = None
+    application = FakeApplication()
+    wired(application)
+    with served(application, tmp_path / "api.sock"):
+        words = ["--socket", str(tmp_path / "api.sock"), "netbox", "export", "--url", netbox.url, "--site", "zurich"]
+        words += ["--netbox-token-file", str(tmp_path / "token")]
+        status, shown = typed(capsys, *words)
+        assert (status, netbox.macs, netbox.cables) == (0, [], [])
+        assert shown.partition("nothing is written")[0] == (GOLDEN / "export.txt").read_text()
+        status, done = typed(capsys, *words, "--digest", digest_in(shown))
+        assert (status, done.splitlines()[-1]) == (0, "done: 8 changes")
+        assert [one["mac_address"] for one in netbox.macs] == ["52:54:00:77:00:09", "52:54:00:77:00:0b"]
+        assert len(netbox.cables) == 2
+        assert {one["address"] for one in netbox.addresses} == {"10.77.0.50/24", "10.77.0.52/24"}
+        assert [one["primary_ip4"]["address"] for one in netbox.devices[:3:2]] == ["10.77.0.50/24", "10.77.0.52/24"]
+        status, again = typed(capsys, *words)
+        assert (status, "netbox: 0 changes" in again, "leaf-1 swp9" in again) == (0, True, True)
+    macs = {one.name: one.mac for one in asyncio.run(link(netbox).read("zurich")).devices}
+    assert macs["node-0"] == "52:54:00:77:00:01", "of several ports the one with the primary address boots"
 
 
 def test_what_is_missing_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

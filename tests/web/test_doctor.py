@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 
 from appliance.api.fake import FakeApplication
 from appliance.api.fake_doctor import FakeDoctor
-from appliance.api.fake_findings import DEAD_BMC, FINDINGS, ROGUE_DHCP, SLOW_PORT
+from appliance.api.fake_findings import DEAD_BMC, FINDINGS, NO_LINK, ROGUE_DHCP, SLOW_PORT
 from appliance.model.doctor import Finding
 from appliance.model.views import PlanView, StepView
 from tests.web.conftest import serious
@@ -71,7 +71,19 @@ def test_a_form_without_the_box_begins_nothing(page: Page) -> None:
         page.get_by_label("Type lab to begin").fill("lab")
         page.evaluate("document.getElementById('anyway').remove()")
         page.get_by_role("button", name="Begin").click()
-        expect(page.get_by_role("alert")).to_contain_text(f"Nothing was done: {ROGUE_DHCP.cause}")
+        expect(page.get_by_role("alert")).to_contain_text(f"not applied: {ROGUE_DHCP.cause}")
+
+
+def test_the_box_accepts_what_was_read_and_nothing_else(page: Page) -> None:
+    application = rack(ROGUE_DHCP)
+    with serving(application) as served:
+        page.goto(served.url)
+        page.get_by_role("button", name="Provision rack").click()
+        page.get_by_label("Begin anyway").check()
+        page.get_by_label("Type lab to begin").fill("lab")
+        application.doctor_desk.finds = (ROGUE_DHCP, NO_LINK)
+        page.get_by_role("button", name="Begin").click()
+        expect(page.get_by_role("alert")).to_contain_text(f"not applied: {NO_LINK.cause}")
 
 
 def test_a_warning_stops_nobody(page: Page) -> None:

@@ -67,6 +67,7 @@ def scene(source: _Source) -> FakeApplication:
     application.inventory = {name: _machine(view, source) for name, view in application.inventory.items()}
     application.explained = {name: poisoned(view, source) for name, view in application.explained.items()}
     steps = tuple(poisoned(step, source) for step in INSTALL.steps)
+    application.systems = poisoned(application.systems, source)
     measured = application.bmc_desk.measured
     measured.update({name: poisoned(view, source) for name, view in measured.items()})
     stores = application.stores
@@ -101,6 +102,7 @@ def _visit(page: Page, served: Serving, application: FakeApplication) -> None:
         "/networks",
         "/clusters",
         "/clusters/prod",
+        "/report",
         "/machines/node-6/sensors",
         *(f"/machines/{name}" for name in application.inventory),
     ):
@@ -152,7 +154,8 @@ def test_hostile_addresses_and_forms(page: Page) -> None:
     with serving(application) as served:
         for text in STRINGS[::9]:
             quoted = page.evaluate("text => encodeURIComponent(text)", text)
-            for path in (f"/machines?filter={quoted}", f"/machines/{quoted}", f"/runs/{quoted}", f"/plans/{quoted}"):
+            for place in ("machines?filter=", "report?filter=", "machines/", "runs/", "plans/"):
+                path = f"/{place}{quoted}"
                 page.goto(served.url + path)
                 assert page.evaluate("() => window.pwned === undefined"), path
         page.goto(f"{served.url}/machines/node-6")

@@ -38,7 +38,7 @@ from appliance.model.access_views import (
     UserView,
 )
 from appliance.model.bmc_views import BmcSearchRequest, VaultEntryRequest, VaultScope
-from appliance.model.doctor import DoctorRequest
+from appliance.model.doctor import Check, DoctorRequest
 from appliance.model.goal import Consent
 from appliance.model.leaving_views import LeaveRequest
 from appliance.model.secret import Secret
@@ -85,6 +85,7 @@ _SAMPLES: Mapping[str, object] = {
     "entry": VaultEntryRequest(scope=VaultScope.SITE, value="x", user="root", password=_WORD),
     "code": "123456",
     "bundle": Path("/dev/null"),
+    "despite": (Check.DHCP,),
     "then": Consent(destroys=Destroys.BLANK, disks=("DISK0001",)),
 }
 

@@ -1,11 +1,11 @@
 from starlette.exceptions import HTTPException
 
 from appliance.api.problems import STATUSES, problem
-from appliance.errors import AbsentError, BmcError, InnervateError, LateError, RefusedError
+from appliance.errors import AbsentError, BmcError, InnervateError, LateError
 from appliance.exchange import KINDS
 from appliance.model.views import ProblemView
 
-ONLY_IN_FRONT_ENDS = {AbsentError, LateError, RefusedError}
+ONLY_IN_FRONT_ENDS = {AbsentError, LateError}
 
 
 def kinds(of: type[InnervateError]) -> set[type[InnervateError]]:

@@ -83,6 +83,15 @@ def test_why_pods_do_not_run() -> None:
     crashed = {"lastState": {"terminated": {"exitCode": 2}}, **waiting}
     pod = {"metadata": {"name": "web-1"}, "status": {"containerStatuses": [{"name": "ok"}, crashed]}}
     assert trouble([pod]) == "web of web-1: CrashLoopBackOff; it ended with 2: back-off"
+    ended = {"name": "web", "state": {"terminated": {"exitCode": 1}}}
+    again = {"name": "web", "ready": False, "state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}
+    for status, why in (
+        (ended, "it ended with 1"),
+        (again, "it was started again after it had ended with 1"),
+    ):
+        found = trouble([{"metadata": {"name": "web-1"}, "status": {"containerStatuses": [status]}}])
+        assert found == f"web of web-1: {why}"
+    assert trouble([{"status": {"containerStatuses": [{**again, "ready": True}]}}]) == ""
     homeless = condition("PodScheduled", "False", message="0/2 nodes are available")
     assert (
         trouble([{"metadata": {"name": "web-2"}, "status": homeless}]) == "web-2 has no node: 0/2 nodes are available"

@@ -7,6 +7,7 @@ from appliance.cli.exits import Exit, of_outcome
 from appliance.cli.progress import PlainDisplay
 from appliance.errors import AbsentError, PlanError, RefusedError
 from appliance.frontend.provision import Person, carry_out, confirm, follow_run, following, provision
+from appliance.model.doctor import Check
 from appliance.model.goal import ASK, EVERYTHING, Consent
 from appliance.model.phase import Phase
 from appliance.model.views import (
@@ -35,6 +36,7 @@ class Planner:
         self.trouble = trouble
         self.applied: list[str] = []
         self.consents: list[Consent | None] = []
+        self.despites: list[tuple[Check, ...]] = []
         self.begun: list[RunView] = []
         self.known: dict[str, PlanView] = {}
         self.looks = self.thinks = 0
@@ -48,8 +50,9 @@ class Planner:
     def plan(self, digest: str) -> PlanView:
         return self.known[digest]
 
-    def apply(self, digest: str, then: Consent | None = None) -> RunView:
+    def apply(self, digest: str, then: Consent | None = None, despite: tuple[Check, ...] = ()) -> RunView:
         self.applied.append(digest)
+        self.despites.append(despite)
         self.consents.append(then)
         return self.begin(digest)
 
@@ -97,18 +100,23 @@ class Somebody:
     follow: Callable[[RunView], RunView]
     approve: Callable[[PlanView], None] | None = None
     then: Consent = ASK
+    accepts: tuple[Check, ...] = ()
     asked: list[PlanView] = field(default_factory=list)
     told: list[PlanView] = field(default_factory=list)
 
     def person(self) -> Person:
         return Person(
-            approve=self.approve or self.asked.append,
+            approve=self._approve,
             told=self.told.append,
             follow=self.follow,
             pause=lambda: None,
             now=lambda: 0.0,
             then=self.then,
         )
+
+    def _approve(self, plan: PlanView) -> tuple[Check, ...]:
+        (self.approve or self.asked.append)(plan)
+        return self.accepts
 
 
 def ended(plan: PlanView, state: StepState = StepState.DONE) -> Callable[[RunView], RunView]:
@@ -123,6 +131,7 @@ def test_goes_on_until_nothing_is_deferred(plan: PlanView) -> None:
     outcome = provision(planner, somebody.person())
     assert planner.applied == [plan.digest, last.digest]
     assert planner.consents == [ASK, None], "an approval by digest changes no consent"
+    assert planner.despites == [(), ()]
     assert (somebody.asked, somebody.told) == ([plan, last], [])
     assert of_outcome(outcome) is Exit.OK
 
@@ -246,3 +255,11 @@ def test_follows_to_the_end(plan: PlanView) -> None:
     run = follow_run(planner, planner.apply("x"), PlainDisplay(), lambda: 0.0, lambda: pauses.append(None))
     assert run.state is RunState.DONE
     assert len(pauses) == 2, "not when it is over"
+
+
+def test_what_was_accepted_is_said_to_the_daemon(plan: PlanView) -> None:
+    last = replace(plan, digest="c" * 64, deferred=())
+    planner, somebody = Planner(plan, last), Somebody(ended(plan), accepts=(Check.DHCP,))
+    provision(planner, somebody.person())
+    assert planner.despites == [(Check.DHCP,)] * 2
+    assert planner.consents == [replace(ASK, despite=(Check.DHCP,)), None]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from appliance.api.fake_doctor import FakeDoctor
+from appliance.api.fake_findings import ROGUE_DHCP
 from appliance.conductor.machine import MachineState
 from appliance.errors import ConflictError, PlanError
 from appliance.model.bmc import PowerCommand, PowerState
@@ -260,3 +262,25 @@ def test_a_failed_installation_is_held_where_the_site_says_so(tmp_path: Path) ->
         acting.cancel()
 
     play(tmp_path, scene, machines=3, roles=ROLES, reflexes=Reflexes(on_failure=Policy.HOLD))
+
+
+def test_a_reflex_waits_for_what_stands_in_its_way_and_says_so_once(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        acting, doctor = reflexes(rack, net), net.application.doctor_desk
+        await net.approve()
+        rack.machines[A].crashes = 99
+        await net.approve()
+        assert isinstance(doctor, FakeDoctor)
+        doctor.finds = (ROGUE_DHCP,)
+        await asyncio.sleep(3600)
+        notes = [str(e.record) for e in await rack.entries() if "is not possible" in str(e.record)]
+        assert len(notes) == 1
+        assert ROGUE_DHCP.cause in notes[0]
+        doctor.finds = ()
+        async with asyncio.timeout(7200):
+            while state(net, C).phase is not Phase.ACTIVE:  # noqa: ASYNC110  virtual time
+                await asyncio.sleep(5)
+        assert len([entry for entry in await rack.entries() if "replace: its installation" in str(entry.record)]) == 1
+        acting.cancel()
+
+    play(tmp_path, scene, machines=3, roles=ROLES, reflexes=Reflexes(on_failure=Policy.REPLACE))

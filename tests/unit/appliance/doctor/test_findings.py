@@ -16,6 +16,7 @@ from appliance.doctor.facts import (
     Servers,
     Service,
     Shelf,
+    Source,
     Stored,
     Time,
     Volume,
@@ -34,6 +35,9 @@ OFFER = Offer(server="10.0.0.9", mac=MAC, address="10.0.0.77", vendor="udhcp")
 SERVERS = Servers(gives_addresses=True, device="eth0", own=frozenset({"10.0.0.1"}))
 LEAF = Neighbour(mac=MAC, chassis=MAC, port="Ethernet7", system="leaf-3", max_frame=9018, vlan=20, vlans=(20, 30))
 GB = 10**9
+IN_TIME = Time(now=NOW, synchronised=True)
+SOURCE = Source(name="10.0.0.2", ahead=0.01, delay=0.002, stratum=2)
+MUTE = Source(name="10.0.0.3", problem="ConnectionRefusedError: refused")
 VOLUME = Volume(name="state folder", path="/var", size=100 * GB, free=50 * GB, inodes=1000, free_inodes=900)
 FILE = Stored(name="the image debian-13", path="/store/ab", expected="a" * 64, found="a" * 64)
 SHELF = Shelf(wanted=frozenset({"debian-13"}), offered=frozenset({"debian-13"}), files=(FILE,))
@@ -185,8 +189,26 @@ def test_neighbour_that_fits(seen: Neighbour, nic: Nic) -> None:
         (Time(now=NOW, synchronised=False), WARNING, ("synchronised with nobody", "timedatectl")),
         (Time(now=NOW, synchronised=True, others={"a": 3700.0, "b": 3600.0}), WARNING, ("3650 s ahead of", "a +3700")),
         (Time(now=NOW, synchronised=True, others={"a": -500.0, "b": -400.0, "c": 9.0}), WARNING, ("400 s behind",)),
+        (replace(IN_TIME, others={"a": 9000.0}), WARNING, ("BMC of a is 9000 s ahead of", "+9000 s")),
+        (replace(IN_TIME, others={"a": -9000.0, "b": 1.0, "c": 0.0}), WARNING, ("BMC of a is 9000 s behind",)),
+        (replace(IN_TIME, sources=(SOURCE, MUTE)), WARNING, ("10.0.0.3 gives no time", "refused", "UDP port 123")),
+        (
+            replace(IN_TIME, sources=(replace(SOURCE, ahead=-3.5),)),
+            WARNING,
+            ("is 3.5 s behind this", "-3.500 s"),
+        ),
     ],
-    ids=["1970", "far", "unsynchronised", "bmcs-ahead", "bmcs-behind"],
+    ids=[
+        "1970",
+        "far",
+        "unsynchronised",
+        "bmcs-ahead",
+        "bmcs-behind",
+        "one-bmc",
+        "one-bmc-of-three",
+        "server-mute",
+        "server-apart",
+    ],
 )
 def test_clock(time: Time, verdict: Verdict, words: tuple[str, ...]) -> None:
     only(host.clock(time), verdict, *words)
@@ -195,15 +217,28 @@ def test_clock(time: Time, verdict: Verdict, words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("time", "verdict"),
     [
-        (Time(now=NOW, synchronised=True), OK),
-        (Time(now=NOW, synchronised=True, others={"a": 9000.0}), OK),
-        (Time(now=NOW, synchronised=True, others={"a": 9000.0, "b": 1.0, "c": 0.0}), OK),
+        (IN_TIME, OK),
+        (replace(IN_TIME, others={"a": 100.0, "b": -100.0}), OK),
+        (replace(IN_TIME, sources=(SOURCE,)), OK),
+        (replace(IN_TIME, sources=(replace(SOURCE, ahead=1.5, delay=0.9),)), OK),
         (Time(now=NOW, synchronised=None), UNKNOWN),
     ],
-    ids=["well", "one-bmc-is-no-proof", "most-agree", "kernel-silent"],
+    ids=["well", "bmcs-near", "server-near", "server-far-away", "kernel-silent"],
 )
 def test_clock_otherwise(time: Time, verdict: Verdict) -> None:
     assert verdicts(host.clock(time)) == [verdict]
+
+
+def test_a_bmc_that_is_apart_concerns_its_machine_alone() -> None:
+    found = host.clock(replace(IN_TIME, others={"a": 9000.0, "b": -300.0, "c": 0.0, "d": 1.0, "e": -1.0}))
+    assert [one.machine for one in found] == ["a", "b"]
+    (site,) = host.clock(replace(IN_TIME, others={"a": 9000.0, "b": 300.0, "c": 400.0}))
+    assert site.machine == "", "where most of them are, it may be ours"
+
+
+def test_what_was_compared_is_shown_where_all_is_well() -> None:
+    (finding,) = host.clock(replace(IN_TIME, sources=(SOURCE,), others={"a": -2.0, "b": 1.0}))
+    assert "10.0.0.2 +0.010 s (stratum 2); 2 BMCs at most 2 s off" in finding.evidence
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ The entry in the store is the set's folder without a signature; a file's path is
     oci+index.json, ...     the layout of images
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -40,6 +41,7 @@ _ROLES = {
 }
 _UNIT = "quadlet"
 _SLASH = "+"
+_RECIPES = "application-"
 _PACKAGE = Path(__file__).parent.parent
 _DECIDING = ("application/*.py", "oci/*.py", "appliance/sbom.py", "artifact_set.py")
 
@@ -50,7 +52,7 @@ def package(source: Path, into: Path, store: Store, archive: Archive, key: Secre
     read = Source(source)
     entry = _ensure(read, store, archive)
     into.mkdir(parents=True, exist_ok=True)
-    draft = into / f".{read.description.name}.new"
+    draft = into / f".{read.description.name}.{os.getpid()}.new"
     shutil.rmtree(draft, ignore_errors=True)
     try:
         return _placed(_written(entry, store, draft, key), draft, into)
@@ -61,7 +63,7 @@ def package(source: Path, into: Path, store: Store, archive: Archive, key: Secre
 def _ensure(source: Source, store: Store, archive: Archive) -> Entry:
     described = source.description
     recipe = Recipe(
-        name=f"application-{described.name}",
+        name=f"{_RECIPES}{described.name}",
         suite=SUITE,
         packages=described.packages,
         options=(source.fingerprint(),),

@@ -4,12 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from images.__main__ import archive
+from images.application import debs
 from images.application.build import package
 from images.archive import Archive
 from images.artifact_set import ArtifactSet
@@ -23,7 +25,6 @@ from tests.image.conftest import ROOT
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 EXAMPLES = ROOT / "examples/application"
-ASK = 'import json, sqlite3, sys; print(json.dumps([sys.version_info[:2], open("/srv/app/word").read()]))'
 BUILDAH = ("buildah", "golang-github-containers-common", "libassuan0", "libgpgme11", "libsubid4")
 BUILDAH_LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -38,7 +39,7 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 def packages_of(store: Path) -> list[str]:
-    return sorted(path.read_text() for path in (store / "entries/application-packages").glob("*.json"))
+    return sorted(path.read_text() for path in (store / "entries" / debs.NAME).glob("*.json"))
 
 
 def rooted(sets: Path, described: ArtifactSet, name: str, tree: Path) -> Path:
@@ -74,23 +75,52 @@ def test_two_builds_from_nothing_are_the_same_bytes(mirror: Archive, tmp_path: P
     assert run_in(tree, ["/usr/bin/busybox", "cat", "/www/index.html"]) == "hello from web 1.1.0\n"
 
 
-def test_a_python_application(mirror: Archive, tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    (source / "src").mkdir(parents=True)
-    (source / "src/word").write_text("hello")
-    (source / "web.yaml").write_text(
-        "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{name: a, image: app}]}\n"
-    )
-    (source / "application.toml").write_text(
-        'name = "app"\nversion = "0.1"\nmanifests = "web.yaml"\n[images.app]\ntree = "src"\nat = "/srv/app"\n'
-        'packages = ["python3"]\ncommand = ["/usr/bin/python3", "/srv/app/main.py"]\n'
-    )
-    described = package(source, tmp_path, Store(tmp_path / "store"), mirror)
-    tree = rooted(tmp_path, described, "apps/app:0.1", tmp_path / "tree")
-    assert json.loads(run_in(tree, ["/usr/bin/python3", "-c", ASK])) == [[3, 13], "hello"]
+def test_a_python_application_keeps_what_it_was_told(mirror: Archive, tmp_path: Path) -> None:
+    described = package(EXAMPLES / "notes", tmp_path, Store(tmp_path / "store"), mirror)
     bill = json.loads((tmp_path / described.name / "sbom.cdx.json").read_text())
     names = {one["name"] for one in bill["components"][0]["components"]}
-    assert {"python3", "python3.13-minimal", "libc6"} <= names
+    assert {"python3", "python3.13-minimal", "libc6", "libsqlite3-0"} <= names
+    tree = rooted(tmp_path, described, "apps/notes:1.0.0", tmp_path / "tree")
+    (tree / "var/lib/notes").mkdir(parents=True)
+    os.chown(tree / "var/lib/notes", 65534, 65534)
+    with alone() as network:
+        with served(network, tree, "/usr/bin/python3", "/srv/notes/notes.py"):
+            assert ask(network, "/health") == "well\n"
+            assert ask(network, "/", "--data-binary", "one\ntwo") == "kept\n"
+            assert "1 to 200 bytes" in ask(network, "/", "--data-binary", "x" * 201)
+        with served(network, tree, "/usr/bin/python3", "/srv/notes/notes.py"):
+            assert ask(network, "/") == "one two\n", "the pod that came after it has them, too"
+
+
+@contextmanager
+def alone() -> Iterator[str]:
+    """A network namespace with a loopback interface; ends with the block."""
+    name = f"package-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+@contextmanager
+def served(network: str, tree: Path, *argv: str) -> Iterator[None]:
+    """The image's process, as nobody; ends by SIGTERM, as a pod does."""
+    outside = ["ip", "netns", "exec", network, "env", "DATABASE=/var/lib/notes/notes.db"]
+    inside = [*outside, "chroot", "--userspec=65534:65534", str(tree), *argv]
+    with subprocess.Popen(inside) as running:
+        try:
+            yield
+        finally:
+            running.terminate()
+            assert running.wait(20) == 0
+
+
+def ask(network: str, path: str, *options: str) -> str:
+    patience = ("--retry", "50", "--retry-connrefused", "--retry-delay", "1", "--max-time", "60")
+    argv = ["ip", "netns", "exec", network, "curl", "-s", *patience, *options, f"http://127.0.0.1:8080{path}"]
+    return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=90).stdout
 
 
 def test_debians_kustomize_renders_without_a_network(

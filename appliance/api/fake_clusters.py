@@ -65,6 +65,7 @@ PROD = ClusterView(
     backups=(
         ClusterBackupView(name="20270115T080000Z", at=_NOW - 7200, version="v1.20.2", revision=4321, size=860_160),
     ),
+    provenance="rebuilt",
 )
 
 

@@ -5,7 +5,7 @@ lacks that an earlier one had is known to be left over.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from appliance.apps.manifests import APPLICATION, MANAGER, Object, Ref, at
@@ -78,7 +78,3 @@ def _strange(value: object) -> ClusterError:
         evidence=str(value)[:200],
         next_action=f"look at ConfigMaps with the label {APPLICATION}; remove a strange one, and deploy again",
     )
-
-
-def by_name(found: Iterable[Kept]) -> Mapping[AppName, Kept]:
-    return {one.name: one for one in found}

@@ -3,12 +3,13 @@
 What a package's YAML means is what it meant when it was packaged: one reader does both.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeGuard
 
 from appliance.errors import UsageError
 from appliance.model.application import AppName
+from appliance.model.text import clean
 from images.application.documents import Value
 from images.application.documents import read as documents_of
 from images.application.manifests import images_in, with_images
@@ -79,10 +80,29 @@ def documents(
     return tuple(sorted(made, key=lambda one: (_rank(one.ref.kind), one.ref)))
 
 
+def defines_namespaced(ref: Ref, among: Iterable[Document]) -> bool:
+    """Whether objects of that kind belong to namespaces, by the definition that comes with them. Raises `UsageError`
+    where none does."""
+    group = ref.api.partition("/")[0]
+    for one in among:
+        spec = one.body.get("spec") if one.ref.kind == "CustomResourceDefinition" else None
+        if (at(spec, "group"), at(spec, "names", "kind")) == (group, ref.kind):
+            return at(spec, "scope") != "Cluster"
+    raise UsageError(
+        f"neither the cluster nor the package knows what a {clean(ref.kind, 80)} of {clean(ref.api, 80)} is",
+        next_action="put its CustomResourceDefinition into the package, or package for this version of Kubernetes",
+    )
+
+
 def namespace_of(name: AppName, namespace: str) -> Document:
     """Of an application whose documents bring none."""
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": _labels(name)}}
     return Document(ref=Ref(api="v1", kind="Namespace", namespace="", name=namespace), body=body)
+
+
+def owner(live: object) -> object:
+    """Which application an object in a cluster belongs to, by its label."""
+    return at(live, "metadata", "labels", APPLICATION)
 
 
 def is_object(value: object) -> TypeGuard[dict[str, object]]:

@@ -25,7 +25,7 @@ def clusters(view: ClustersView) -> RenderableType:
     for one in view.clusters:
         table.add_row(
             Text(clean(one.name, _NAME)),
-            Text(f"{clean(one.engine, 20)} {clean(one.version, 60)}"),
+            Text(_engine(one)),
             Text(one.api.state.value, style=_WRONG if _is_wrong(one) else ""),
             Text(ready_text(one)),
             Text(clean(one.endpoint, 100)),
@@ -45,9 +45,14 @@ def cluster(view: ClusterView) -> RenderableType:
     return Group(*_head(view), *known, *_waits(view))
 
 
+def _engine(view: ClusterView) -> str:
+    """Whose work it is stands beside it, but where it is who it says."""
+    whose = "" if view.provenance in {"", "genuine"} else f" ({clean(view.provenance, 20)})"
+    return f"{clean(view.engine, 20)} {clean(view.version, 60)}{whose}"
+
+
 def _head(view: ClusterView) -> Iterator[Text]:
-    engine = f"{clean(view.engine, 20)} {clean(view.version, 60)}"
-    yield Text(f"{clean(view.name, _NAME)}: {engine} at {clean(view.endpoint, 100)}", style="bold")
+    yield Text(f"{clean(view.name, _NAME)}: {_engine(view)} at {clean(view.endpoint, 100)}", style="bold")
     api = view.api
     yield Text(f"API: {api_text(api.state)}{_since(view)}", style=_WRONG if _is_wrong(view) else "")
     yield from _said((("lacks", api.lacks), ("seen", api.evidence), ("next", api.next_action)))

@@ -3,7 +3,7 @@
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol
@@ -63,6 +63,11 @@ class Kubernetes(Protocol):
         ...
 
     async def pods_on(self, node: str) -> tuple[Pod, ...]: ...
+
+    async def unready(self, namespace: str, nodes: Container[str]) -> tuple[str, ...]:
+        """A sentence for each pod of it that neither is ready nor has run to its end. Those of other nodes are left
+        out: their node took them with it."""
+        ...
 
     async def evict(self, pod: Pod) -> str:
         """ "" when it was told to go, else why it may not now: mostly because too few would be left."""
@@ -137,6 +142,10 @@ class Api:
     async def pods_on(self, node: str) -> tuple[Pod, ...]:
         found = await self._json("GET", f"/api/v1/pods?fieldSelector=spec.nodeName%3D{quote(node, safe='')}")
         return tuple(map(objects.pod, objects.items(found)))
+
+    async def unready(self, namespace: str, nodes: Container[str]) -> tuple[str, ...]:
+        found = objects.items(await self._json("GET", f"/api/v1/namespaces/{quote(namespace, safe='')}/pods"))
+        return tuple(why for one in found if (why := objects.unready(one, nodes)))
 
     async def evict(self, pod: Pod) -> str:
         path = f"/api/v1/namespaces/{quote(pod.namespace, safe='')}/pods/{quote(pod.name, safe='')}/eviction"

@@ -9,11 +9,14 @@ from dataclasses import replace
 from hashlib import sha256
 from ipaddress import IPv4Address
 
-from appliance.kubernetes import life, node, vip
+from appliance.kubernetes import etcd, life, node, vip
 from appliance.kubernetes.cluster import Cluster, Endpoint, Member, Registry, Ticket
+from appliance.kubernetes.etcd import EtcdMember
 from appliance.kubernetes.kubeadm import SOCKET
 from appliance.kubernetes.version import KubernetesVersion
+from appliance.model.balancer import HealthCheck, HttpsCheck
 from appliance.model.cluster import (
+    API_PORT,
     ClusterAction,
     ClusterSpec,
     FoundCluster,
@@ -40,17 +43,24 @@ SHARE_KEYS = ("sh", "-c", life.SHARE_KEYS)
 class Kubeadm:
     """`described` is the artifact set that a reference names, `authority` who has signed the registry's certificate."""
 
+    kubeconfig = KUBECONFIG
+    restart = ("systemctl", "restart", "kubelet.service")
+    proof = "ca.key"
+
     def __init__(self, described: Callable[[SetRef], ArtifactSet], authority: Callable[[], str]) -> None:
         self._described, self._authority = described, authority
 
+    @property
+    def ports(self) -> Mapping[int, HealthCheck]:
+        return {API_PORT: HttpsCheck()}
+
     def prepare(self, do: PrepareNode) -> Job:
-        """The same for every node, so that a node whose files are others is one that has to be prepared anew."""
         artifacts = self._described(do.cluster.set)
         job = Job(
             name="kubeadm-prepare",
             mark="",
-            downloads=_downloads(node.fetches(artifacts)),
-            files=_files(node.files(self._cluster(do.cluster))),
+            downloads=downloads_of(node.fetches(artifacts)),
+            files=files_of(node.files(self._cluster(do.cluster))),
             acts=tuple(Act(argv=one.argv, says=_says(one.argv)) for one in node.prepare(artifacts)),
         )
         return replace(job, mark=sha256(script(job, "").reveal().encode()).hexdigest())
@@ -61,9 +71,12 @@ class Kubeadm:
         (init,) = node.begin(cluster)
         return replace(
             self.founded(do, name),
-            files=_files(node.begin_files(cluster, member, None)),
+            files=files_of(node.begin_files(cluster, member, None)),
             acts=(_once("kubeadm-found", init.argv, f"founding {do.cluster.name}"),),
         )
+
+    def shared_keys(self, role: NodeRole) -> tuple[str, ...]:
+        return SHARE_KEYS if role is NodeRole.CONTROL_PLANE else ()
 
     def join(self, do: JoinCluster, name: MachineName, address: IPv4Address, ticket: Ticket) -> Job:
         member = Member(name=name, address=address, role=do.role)
@@ -71,7 +84,7 @@ class Kubeadm:
         (join,) = node.join(cluster)
         return replace(
             self.joined(do, name),
-            files=_files(node.join_files(cluster, member, ticket)),
+            files=files_of(node.join_files(cluster, member, ticket)),
             acts=(_once("kubeadm-join", join.argv, f"joining {do.cluster.name}"),),
         )
 
@@ -86,7 +99,7 @@ class Kubeadm:
         )
 
     def shared(self, do: ShareEndpoint, name: MachineName) -> Job:
-        return Job(name="share-endpoint", mark=_mark(do, name))
+        return Job(name="share-endpoint", mark=mark_of(do, name))
 
     def reset(self, do: ResetNode, name: MachineName) -> Job:
         return replace(self.was_reset(do, name), acts=life.leave(self._cluster(do.cluster), name, last=do.last))
@@ -97,40 +110,49 @@ class Kubeadm:
         settings = node.begin_files(cluster, member, None) if do.leads else ()
         return replace(
             self.upgraded(do, name),
-            downloads=_downloads(life.fetches(artifacts)),
-            files=_files((*node.files(cluster), *settings)),
+            downloads=downloads_of(life.fetches(artifacts)),
+            files=files_of((*node.files(cluster), *settings)),
             acts=life.upgrade(cluster, artifacts, do.role, leads=do.leads),
         )
 
     def restore(self, do: RestoreCluster, name: MachineName, address: IPv4Address) -> Job:
-        """What is restored lies at `life.BACKUP` before."""
         member = Member(name=name, address=address, role=NodeRole.CONTROL_PLANE)
         cluster = self._cluster(do.cluster, member)
         return replace(
             self.restored(do, name),
-            files=_files(node.begin_files(cluster, member, None)),
+            files=files_of(node.begin_files(cluster, member, None)),
             acts=life.restore(cluster, name, address),
         )
 
-    def etcd_image(self, cluster: ClusterSpec) -> str:
-        return life.image_of(self._cluster(cluster))
+    def members(self, cluster: ClusterSpec) -> tuple[str, ...]:
+        return etcd.members(self._etcd_image(cluster))
+
+    def remove(self, cluster: ClusterSpec, member: EtcdMember) -> tuple[str, ...]:
+        return etcd.remove(self._etcd_image(cluster), member)
+
+    def save(self, cluster: ClusterSpec) -> tuple[str, ...]:
+        return etcd.save(self._etcd_image(cluster))
+
+    def hand_over(self, cluster: ClusterSpec) -> tuple[str, ...]:
+        return etcd.hand_over()
 
     def was_reset(self, do: ResetNode, name: MachineName) -> Job:
-        return Job(name="kubeadm-reset", mark=_mark(do, name))
+        return Job(name="kubeadm-reset", mark=mark_of(do, name))
 
     def upgraded(self, do: UpgradeNode, name: MachineName) -> Job:
-        return Job(name="kubeadm-upgrade", mark=_mark(do, name))
+        return Job(name="kubeadm-upgrade", mark=mark_of(do, name))
 
     def restored(self, do: RestoreCluster, name: MachineName) -> Job:
-        return Job(name="kubeadm-restore", mark=_mark(do, name))
+        return Job(name="kubeadm-restore", mark=mark_of(do, name))
 
     def founded(self, do: FoundCluster, name: MachineName) -> Job:
-        """The job that founds without what it does: its name and mark, to look at it by."""
-        return Job(name="kubeadm-found", mark=_mark(do, name))
+        return Job(name="kubeadm-found", mark=mark_of(do, name))
 
     def joined(self, do: JoinCluster, name: MachineName) -> Job:
-        """As `founded`, of the job that joins."""
-        return Job(name="kubeadm-join", mark=_mark(do, name))
+        return Job(name="kubeadm-join", mark=mark_of(do, name))
+
+    def _etcd_image(self, cluster: ClusterSpec) -> str:
+        return life.image_of(self._cluster(cluster))
 
     def _cluster(self, spec: ClusterSpec, *members: Member) -> Cluster:
         artifacts = self._described(spec.set)
@@ -153,15 +175,16 @@ class Kubeadm:
         )
 
 
-def _mark(do: ClusterAction, name: MachineName) -> str:
+def mark_of(do: ClusterAction, name: MachineName) -> str:
+    """Of the step's job on that machine."""
     return sha256(name.encode() + b"\n" + to_json(do)).hexdigest()
 
 
-def _downloads(fetches: Iterable[node.Fetch]) -> tuple[Download, ...]:
+def downloads_of(fetches: Iterable[node.Fetch]) -> tuple[Download, ...]:
     return tuple(Download(sha256=one.file.sha256, path=one.path, mode=f"{one.mode:o}") for one in fetches)
 
 
-def _files(files: Iterable[node.NodeFile]) -> tuple[TextFile, ...]:
+def files_of(files: Iterable[node.NodeFile]) -> tuple[TextFile, ...]:
     return tuple(TextFile(path=file.path, text=file.content, mode=f"{file.mode:o}") for file in files)
 
 

@@ -17,6 +17,7 @@ DATA = "/var/lib/etcd"
 WORK = "/var/lib/innervate/etcd"
 """On the node: where copies lie that are taken away, and that are restored."""
 SNAPSHOT = f"{WORK}/snapshot.db"
+BACKUP = f"{WORK}/backup.tar"
 _PKI = "/etc/kubernetes/pki/etcd"
 _MEMBER = re.compile(r"[0-9a-f]{1,16}")
 TOOL = f"""\

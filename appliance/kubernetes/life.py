@@ -9,7 +9,6 @@ from appliance.nodes.job import Act
 from images.artifact_set import ArtifactSet
 
 MARKS = "/var/lib/innervate/jobs"
-BACKUP = f"{etcd.WORK}/backup.tar"
 _PROGRAMS = ("crictl", "kubectl", "kubelet")
 _ADMIN = f"--kubeconfig={node.ADMIN}"
 # kubeadm's own way out asks the cluster for permission and waits for it; who is asked here is only this node's etcd.
@@ -60,7 +59,7 @@ if [ -e /etc/kubernetes/manifests/etcd.yaml ] || [ -e /etc/kubernetes/kubelet.co
     timeout 300 kubeadm reset phase cleanup-node --cri-socket="$socket"
 fi
 mkdir -p {etcd.WORK}/unpacked
-tar -C {etcd.WORK}/unpacked -xf {BACKUP}
+tar -C {etcd.WORK}/unpacked -xf {etcd.BACKUP}
 mv {etcd.WORK}/unpacked/{etcd.SNAPSHOT[1:]} {etcd.SNAPSHOT}
 from={etcd.WORK}/unpacked/etc/kubernetes/pki to=/etc/kubernetes/pki
 mkdir -p $to/etcd
@@ -90,8 +89,8 @@ def leave(cluster: Cluster, name: str, *, last: bool) -> tuple[Act, ...]:
 
 
 def restore(cluster: Cluster, name: str, address: IPv4Address) -> tuple[Act, ...]:
-    """From what lies at `BACKUP`, on a prepared node: the cluster's keys first, then its memory, then kubeadm makes of
-    both what it makes of none otherwise."""
+    """From what lies at `etcd.BACKUP`, on a prepared node: the cluster's keys first, then its memory, then kubeadm
+    makes of both what it makes of none otherwise."""
     (init,) = node.begin(cluster, "DirAvailable--var-lib-etcd")
     script = f"{_UNPACK}{etcd.restore(name, address)}{_LAY_DOWN}"
     return (

@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode
 from binascii import Error as Base64Error
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import TypeGuard
@@ -85,6 +85,21 @@ def pod(value: object) -> Pod:
             raise _strange("a pod", value)
 
 
+def unready(value: object, nodes: Container[str]) -> str:
+    """Why a pod is not ready; "" where it is, where it ran to its end, where it is about to go, and where it is of
+    another node."""
+    match value:
+        case {"spec": {"nodeName": str(node)}} if node and node not in nodes:
+            return ""
+        case {"metadata": {"deletionTimestamp": _}} | {"status": {"phase": "Succeeded" | "Failed"}}:
+            return ""
+        case {"metadata": {"name": str(name)}, "status": status} if _is_object(status):
+            ready, why = _ready(status, unknown="nothing has been heard of it")
+            return "" if ready else f"{clean(name, 253)} is not ready: {why}"
+        case _:
+            raise _strange("a pod", value)
+
+
 def minor(value: object) -> int:
     """Of the server's version, from `/version`."""
     match value:
@@ -138,14 +153,14 @@ def access(kubeconfig: object) -> Access:
             )
 
 
-def _ready(status: dict[str, object]) -> tuple[bool, str]:
+def _ready(status: dict[str, object], unknown: str = "its kubelet has not reported yet") -> tuple[bool, str]:
     for condition in _list(status.get("conditions")):
         match condition:
             case {"type": "Ready", "status": "True"}:
                 return True, ""
             case {"type": "Ready", "message": str(message)}:
                 return False, clean(message, 200)
-    return False, "its kubelet has not reported yet"
+    return False, unknown
 
 
 def _owner(references: object) -> str:

@@ -29,13 +29,10 @@ class Resources:
         self._api = api
         self._known: dict[str, Mapping[str, _Resource]] = {}
 
-    async def ref(self, ref: Ref) -> Ref:
-        """Without its namespace where its kind has none."""
-        return (
-            ref
-            if (await self._resource(ref)).namespaced
-            else Ref(api=ref.api, kind=ref.kind, namespace="", name=ref.name)
-        )
+    async def is_namespaced(self, ref: Ref) -> bool | None:
+        """None for a kind that the cluster does not have."""
+        found = await self._found(ref)
+        return found.namespaced if found is not None else None
 
     async def apply(self, document: Document, *, dry: bool = False) -> object:
         """What it is then, or would be if it were not `dry`. Fields that others have set are ours from now on."""
@@ -43,6 +40,9 @@ class Resources:
         return await self._api.ask("PATCH", await self._path(document.ref, words), document.body, _APPLY)
 
     async def get(self, ref: Ref) -> object | None:
+        """None also for a kind that the cluster does not have."""
+        if await self._found(ref) is None:
+            return None
         try:
             return await self._api.ask("GET", await self._path(ref, {}))
         except NotFoundError:
@@ -89,15 +89,17 @@ class Resources:
         return f"{_root(ref.api)}/{where}{found.plural}/{quote(ref.name, safe='')}{query}"
 
     async def _resource(self, ref: Ref) -> _Resource:
-        if ref.kind not in self._known.get(ref.api, {}):  # kinds come with what was applied just now
-            self._known[ref.api] = await self._kinds(ref.api)
-        try:
-            return self._known[ref.api][ref.kind]
-        except KeyError:
+        if (found := await self._found(ref)) is None:
             raise ClusterError(
                 f"the cluster has no {clean(ref.kind, 80)} in {clean(ref.api, 80)}",
                 next_action="package the application for this version of Kubernetes",
-            ) from None
+            )
+        return found
+
+    async def _found(self, ref: Ref) -> _Resource | None:
+        if ref.kind not in self._known.get(ref.api, {}):  # kinds come with what was applied just now
+            self._known[ref.api] = await self._kinds(ref.api)
+        return self._known[ref.api].get(ref.kind)
 
     async def _kinds(self, api: str) -> Mapping[str, _Resource]:
         try:

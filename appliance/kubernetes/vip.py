@@ -5,6 +5,7 @@ Who is not ready is no candidate: one that was removed, and starts again with wh
 and must not answer for them. The only one has the address before it is ready, because kubeadm founds a cluster by it.
 """
 
+import shlex
 from collections.abc import Sequence
 from ipaddress import IPv4Address
 
@@ -51,13 +52,14 @@ _READY = """\
 # By the address that is in the API server's certificate. A second try after a moment: it may be busy.
 for try in 1 2; do
     if exec 3<>/dev/tcp/{address}/{port}; then
-        kubectl --kubeconfig=/etc/kubernetes/admin.conf --server=https://{address}:{port} \\
+        {ask} --server=https://{address}:{port} \\
             --request-timeout=1s get --raw=/readyz && exit 0
     fi
     sleep 0.3
 done >/dev/null 2>&1
 exit 1
 """
+_ASK = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
 _START = f"""\
 set -eu
 if ! command -v keepalived >/dev/null; then
@@ -73,12 +75,19 @@ systemctl reload-or-restart keepalived.service
 
 
 def files(
-    name: str, address: IPv4Address, endpoint: IPv4Address, router: int, others: Sequence[IPv4Address]
+    name: str,
+    address: IPv4Address,
+    endpoint: IPv4Address,
+    router: int,
+    others: Sequence[IPv4Address],
+    *,
+    ask: Sequence[str] = _ASK,
 ) -> tuple[TextFile, ...]:
-    """`others` have the rest of the control planes: told one by one, because multicast is filtered on many networks."""
+    """`ask` is what a question to the node's own API begins with. `others` have the rest of the control planes: told
+    one by one, because multicast is filtered on many networks."""
     lines = "".join(f"        {other}\n" for other in others)
     peers = f"    unicast_src_ip {address}\n    unicast_peer {{\n{lines}    }}\n" if others else ""
-    ready = _READY.format(address=address, port=API_PORT)
+    ready = _READY.format(ask=shlex.join(ask), address=address, port=API_PORT)
     unready = "init_fail" if others else "weight 50"
     text = _TEMPLATE.format(name=name, look=LOOK, router=router, peers=peers, endpoint=endpoint, unready=unready)
     return (TextFile(path=CONFIGURATION, text=text), TextFile(path=LOOK, text=ready, mode="755"))

@@ -17,6 +17,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _REGISTRY = re.compile(r"[a-z0-9.-]{1,253}:\d{1,5}")
 API_PORT = 6443
 """On which every control plane answers, and the endpoint for them."""
+KUBERNETES = frozenset({Engine.KUBEADM, Engine.K3S, Engine.RKE2})
+"""What a `ClusterSpec` may be made with: nodes are told what to become, one after the other."""
 
 
 class NodeRole(Enum):

@@ -137,7 +137,8 @@ class ClusterAppView:
 class ClusterView:
     """`ready` of the `wanted` machines were ready nodes when the API last answered; None where it never has, or does
     not answer now. `waiting` is what a run waits for, a sentence each. `access_ends` is when the certificate ends by
-    which the appliance enters. `backups` are those that it holds, the latest first.
+    which the appliance enters. `backups` are those that it holds, the latest first. `provenance` says whose work the
+    engine is, as its artifact set does; "" where that is not at hand any more.
     `balancer` is None where another one leads to the API."""
 
     name: str
@@ -155,6 +156,7 @@ class ClusterView:
     access_ends: float | None = None
     backups: tuple[ClusterBackupView, ...] = ()
     applications: tuple[ClusterAppView, ...] = ()
+    provenance: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

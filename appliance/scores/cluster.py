@@ -10,6 +10,7 @@ from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
 from appliance.model.balancer import BalancerPlace
 from appliance.model.cluster import (
+    KUBERNETES,
     ClusterName,
     ClusterSpec,
     ConfirmCluster,
@@ -54,10 +55,10 @@ class ClusterNeeds(BareMachines, NameService, ContainerRegistry, LoadBalancer, S
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KubernetesCluster:
-    """`set` names an artifact set (`kubeadm-v1.20.2-amd64`), `endpoint` is where the API answers, whichever control
-    plane runs: None for the site's balancer. `control_planes` and `workers` are a role of the topology, or machines by
-    name. A machine that belongs to the cluster already is left alone, one that is named no more is taken out.
-    `restore` names a backup that the cluster is to have come back from."""
+    """`set` names an artifact set of kubeadm, k3s or RKE2 (`k3s-v1.33.4+k3s1-amd64`), `endpoint` is where the API
+    answers, whichever control plane runs: None for the site's balancer. `control_planes` and `workers` are a role of
+    the topology, or machines by name. A machine that belongs to the cluster already is left alone, one that is named
+    no more is taken out. `restore` names a backup that the cluster is to have come back from."""
 
     cluster: str
     set: str
@@ -113,6 +114,12 @@ def _known(name: str, inventory: Inventory) -> SetRef:
             f"the artifact set {name!r} is not at hand",
             evidence=f"at hand: {', '.join(sorted(inventory.sets)) or 'none'}",
             next_action="import it: innervate set import DIR",
+        )
+    if found.engine not in KUBERNETES:
+        raise PlanError(
+            f"the artifact set {name!r} is of {found.engine}, which makes no cluster of this kind",
+            evidence=f"these do: {', '.join(sorted(KUBERNETES))}",
+            next_action="name a set of one of them",
         )
     return SetRef.of(name, found)
 

@@ -145,6 +145,11 @@ def reset(record: MachineRecord) -> tuple[Step, ...]:
 def check_upgrade(machine: MachineName, has: SetRef, wanted: SetRef) -> None:
     """Raises `PlanError` for a way back, and for one that leaves out a minor version: each changes what the next one
     reads (https://kubernetes.io/releases/version-skew-policy/)."""
+    if has.engine is not wanted.engine:
+        raise PlanError(
+            f"{machine} runs {has.engine}; {wanted.engine} cannot take its place",
+            next_action="make another cluster beside it, and move what runs there",
+        )
     old, new = KubernetesVersion.parse(has.version), KubernetesVersion.parse(wanted.version)
     if new < old:
         raise PlanError(

@@ -4,14 +4,14 @@ A version that did not become well gives way to the last one that did; what othe
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from appliance.apps import drift, verdict
 from appliance.apps import kept as accounts
 from appliance.apps.kept import Kept
 from appliance.conductor.memory import Memory
 from appliance.conductor.world import World
-from appliance.errors import InnervateError
+from appliance.errors import ClusterError, InnervateError
 from appliance.kubernetes.api import Kubernetes
 from appliance.kubernetes.resources import Resources
 from appliance.model.application import AppAction, AppName, Deployed
@@ -53,7 +53,7 @@ class AppWatch:
             return
         async with self._hold.open(cluster) as api:
             resources = Resources(api)
-            there = accounts.by_name(map(accounts.read, await resources.kept()))
+            there = {one.name: one for one in self._accounts(cluster, await resources.kept())}
             for name in sorted({*good, *there}):
                 try:
                     async with self._work.changing(cluster):
@@ -62,6 +62,14 @@ class AppWatch:
                 except InnervateError as error:
                     self._tell_once(cluster, name, f"{error}: {error.evidence}")
 
+    def _accounts(self, cluster: ClusterSpec, found: Iterable[object]) -> Iterator[Kept]:
+        """One that somebody has spoilt is no reason to look at no other."""
+        for live in found:
+            try:
+                yield accounts.read(live)
+            except ClusterError as error:
+                self._tell_once(cluster, AppName("an account"), f"{error}: {error.evidence}")
+
     async def _keep(
         self, cluster: ClusterSpec, good: Deployed | None, there: Kept | None, api: Kubernetes, resources: Resources
     ) -> None:
@@ -69,12 +77,15 @@ class AppWatch:
             assert there is not None  # noqa: S101  one of the two is why it is looked at
             await self._clear(cluster, there, resources)
             return
+        is_there = there is not None and there.revision == good.app.package.sha256
+        if is_there and self._count % _THOROUGH:
+            return
         wanted = await self._work.wanted(cluster, good.app, resources)
-        if there is None or there.revision != wanted.revision:
+        if there is None or not is_there:
             await self._work.put(wanted, there, resources)
             came = f" from {there.version}, which did not become well" if there is not None else ": it had been removed"
             self._tell(cluster, f"{good.app.name}: back to {good.app.package.version}{came}")
-        elif self._count % _THOROUGH == 0:
+        else:
             await self._mend(cluster, wanted, there, api, resources)
 
     async def _mend(

@@ -20,6 +20,7 @@ from appliance.kubernetes.resources import Resources
 from appliance.model.application import AppName, AppSpec
 from appliance.model.balancer import Backend, Listener
 from appliance.model.cluster import ClusterName, ClusterSpec, SetRef
+from appliance.model.text import clean
 from images.artifact_set import ArtifactSet
 
 MANIFESTS, SMOKE = "manifests", "smoke"
@@ -80,14 +81,28 @@ class AppWork:
         described, tested = self._packages.described(app.package), await self._packages.content(app.package, SMOKE)
         objects = manifests.read(raw)
         made = manifests.documents(objects, app.name, app.namespace, described, cluster.registry)
-        placed = tuple([replace(one, ref=await resources.ref(one.ref)) for one in made])
-        home = manifests.namespace_of(app.name, app.namespace)
-        known = any(one.ref == home.ref for one in placed)
+        placed = tuple([await self._placed(one, made, resources) for one in made])
         return Wanted(
             app=app,
-            documents=placed if known else (home, *placed),
+            documents=(*await self._home(app, placed, resources), *placed),
             smoke=smoke.read(tested) if tested is not None else None,
         )
+
+    @staticmethod
+    async def _placed(one: Document, among: Sequence[Document], resources: Resources) -> Document:
+        """Without a namespace where its kind has none; of kinds that come with the package, it says so itself."""
+        namespaced = await resources.is_namespaced(one.ref)
+        if namespaced is None:
+            namespaced = manifests.defines_namespaced(one.ref, among)
+        return one if namespaced else replace(one, ref=replace(one.ref, namespace=""))
+
+    async def _home(self, app: AppSpec, placed: Sequence[Document], resources: Resources) -> tuple[Document, ...]:
+        """Its namespace, unless somebody else's is there already: who lives in it does not take it away at the end."""
+        home = manifests.namespace_of(app.name, app.namespace)
+        if any(one.ref == home.ref for one in placed):
+            return ()
+        live = await resources.get(home.ref)
+        return (home,) if live is None or manifests.owner(live) == app.name else ()
 
     async def require(self, app: AppSpec) -> None:
         """Each of the package's digests was asked for and answered."""
@@ -99,8 +114,15 @@ class AppWork:
 
     async def put(self, wanted: Wanted, before: Kept | None, resources: Resources) -> None:
         """The account first: what is there of a version is known before any of it is."""
-        home, *_ = (one for one in wanted.documents if one.ref.kind == _NAMESPACE)
-        await resources.apply(home)
+        for document in wanted.documents:
+            has = manifests.owner(await resources.get(document.ref))
+            if has not in (None, wanted.app.name):
+                raise ClusterError(
+                    f"{document.ref} belongs to the application {clean(str(has), 60)}",
+                    next_action=f"rename it in one of the two; nothing of {wanted.app.package.version} was applied",
+                )
+        for home in (one for one in wanted.documents if one.ref.kind == _NAMESPACE):
+            await resources.apply(home)
         refs = wanted.refs | frozenset(before.refs if before is not None else ())
         await self._account(wanted, tuple(refs), resources)
         for document in wanted.documents:
@@ -148,24 +170,28 @@ class AppWork:
     async def prune(self, wanted: Wanted, before: Kept, resources: Resources) -> tuple[Ref, ...]:
         """What was left over of other versions, and is going."""
         left = [ref for ref in accounts.left_over(before, wanted.refs) if ref.kind != _NAMESPACE]
-        there = [ref for ref in left if await resources.get(ref) is not None]
-        for ref in there:
-            await resources.delete(ref)
+        there = await self._taken_away(left, wanted.app.name, resources)
         if not there and set(before.refs) != wanted.refs:
             await self._account(wanted, tuple(wanted.refs), resources)
-        return tuple(there)
+        return there
 
     async def remove(self, before: Kept, resources: Resources, *, keeps_data: bool) -> tuple[Ref, ...]:
         """What of it is still there and was told to go; nothing once it is gone, and then its account is, too."""
         claims = await resources.claims(before.namespace) if keeps_data else ()
         data = {_CLAIM, *((_NAMESPACE,) if claims else ())} if keeps_data else set[str]()
         going = [ref for ref in sorted(before.refs, key=_removal) if ref.kind not in data]
-        there = [ref for ref in going if await resources.get(ref) is not None]
-        for ref in there:
-            await resources.delete(ref)
+        there = await self._taken_away(going, before.name, resources)
         if not there:
             await resources.delete(accounts.place(before.name, before.namespace))
-        return tuple(there)
+        return there
+
+    async def _taken_away(self, refs: Sequence[Ref], name: AppName, resources: Resources) -> tuple[Ref, ...]:
+        """Those that are still there. Only what bears the application's own label is touched: whoever may write its
+        account in the cluster may not be allowed to remove what it names."""
+        there = tuple([ref for ref in refs if manifests.owner(await resources.get(ref)) == name])
+        for ref in there:
+            await resources.delete(ref)
+        return there
 
     async def is_leaving(self, app: AppSpec, resources: Resources) -> bool:
         """Its account goes with its namespace, and before it."""

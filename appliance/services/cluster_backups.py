@@ -14,7 +14,7 @@ from appliance.kubernetes import etcd
 from appliance.kubernetes.objects import Access
 from appliance.model.cluster import ClusterName, ClusterSpec
 from appliance.model.secret import Secret
-from appliance.services.cluster_hold import Hold
+from appliance.services.cluster_hold import EngineOf, Hold
 from appliance.store.cluster_backups import Backup, BackupShelf
 from appliance.store.records import Problem
 
@@ -24,16 +24,16 @@ _COST = 1
 
 
 class ClusterBackups:
-    """`image` is the reference of the cluster's etcd; `tell` has people hear of what was done by itself."""
+    """`tell` has people hear of what was done by itself."""
 
     def __init__(
         self,
         shelf: BackupShelf,
         hold: Hold,
-        image: Callable[[ClusterSpec], str],
+        engine: EngineOf,
         tell: Callable[[ClusterName, str], None],
     ) -> None:
-        self._shelf, self._hold, self._image, self._tell = shelf, hold, image, tell
+        self._shelf, self._hold, self._engine, self._tell = shelf, hold, engine, tell
         self._works: dict[ClusterName, asyncio.Task[Backup]] = {}
 
     async def run(self, clusters: Callable[[], Iterable[ClusterSpec]]) -> None:
@@ -88,13 +88,14 @@ class ClusterBackups:
         return backup
 
     async def _take(self, cluster: ClusterSpec) -> Backup:
-        machine, text = await self._hold.ask_planes(cluster, None, etcd.save(self._image(cluster)))
+        engine = self._engine(cluster)
+        machine, text = await self._hold.ask_planes(cluster, None, engine.save(cluster))
         snapshot = etcd.read_snapshot(text)
         at, loop = self._hold.around.clock.now(), asyncio.get_running_loop()
 
         def write(out: BinaryIO) -> None:
             sealing = Sealing(out, self._seal(cluster.name), self._hold.around.rng, cost=_COST)
-            pulled = self._hold.pull(machine, etcd.hand_over(), sealing)
+            pulled = self._hold.pull(machine, engine.hand_over(cluster), sealing)
             asyncio.run_coroutine_threadsafe(pulled, loop).result()
             sealing.finish()
 
@@ -108,21 +109,21 @@ class ClusterBackups:
             sha256=sha256,
             authority=_digest(self._hold.access(cluster).ca),
         )
-        await asyncio.to_thread(self._prove, cluster.name, backup)
+        await asyncio.to_thread(self._prove, cluster.name, backup, engine.proof)
         self._shelf.finish(cluster.name, backup)
         return backup
 
-    def _prove(self, cluster: ClusterName, backup: Backup) -> None:
-        """Read as whoever restores it will. Raises `ClusterError`, `UsageError`."""
+    def _prove(self, cluster: ClusterName, backup: Backup, proof: str) -> None:
+        """Read as whoever restores it will: it has to hold a file `proof`. Raises `ClusterError`, `UsageError`."""
         path = self._shelf.path_of(cluster, backup.name)
         with path.open("rb") as file, tarfile.open(fileobj=Opening(file, self._seal(cluster)), mode="r|") as tar:
             sizes = {member.name: member.size for member in tar}
         names = {PurePosixPath(name).name for name in sizes}
-        if sizes.get(etcd.SNAPSHOT[1:], 0) < backup.size or "ca.key" not in names:
+        if sizes.get(etcd.SNAPSHOT[1:], 0) < backup.size or proof not in names:
             raise ClusterError(
                 "a backup does not hold what it should",
                 evidence=", ".join(sorted(sizes))[:300],
-                next_action="look at the control plane's /etc/kubernetes/pki; then back up again",
+                next_action=f"look for {proof} on the control plane; then back up again",
             )
 
     def _seal(self, cluster: ClusterName) -> Secret:

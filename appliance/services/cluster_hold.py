@@ -12,9 +12,9 @@ from appliance.conductor.decision import ClusterSight, Progress
 from appliance.conductor.machine import MachineState
 from appliance.errors import ClusterError, UnreachableError
 from appliance.kubernetes.api import Kubernetes
-from appliance.kubernetes.engine import KUBECONFIG
 from appliance.kubernetes.objects import Access
 from appliance.kubernetes.objects import access as access_of
+from appliance.kubernetes.protocol import NodeEngine
 from appliance.model.cluster import API_PORT, ClusterSpec, SetRef
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
@@ -29,6 +29,8 @@ _AUTO_APPROVAL = "kubeadm:node-autoapprove-bootstrap"
 
 Opened: TypeAlias = AbstractAsyncContextManager[Kubernetes]
 """A conversation with a cluster's API."""
+EngineOf: TypeAlias = Callable[[ClusterSpec], NodeEngine]
+"""Raises `ClusterError` where nobody here makes clusters of its engine."""
 
 
 class Supplies(Protocol):
@@ -144,10 +146,10 @@ class Hold:
             )
         return access
 
-    async def take_access(self, machine: MachineName, cluster: ClusterSpec) -> None:
-        """What that control plane has, in the place of what was kept: kubeadm gives it for a year, and anew with each
+    async def take_access(self, machine: MachineName, cluster: ClusterSpec, argv: tuple[str, ...]) -> None:
+        """What that control plane has, in the place of what was kept: engines give it for a year, and anew with each
         upgrade."""
-        self.keys.keep(cluster.name, access_of(_json(await self.feed(machine, KUBECONFIG, Secret("")))))
+        self.keys.keep(cluster.name, access_of(_json(await self.feed(machine, argv, Secret("")))))
 
     def open(self, cluster: ClusterSpec) -> Opened:
         return self.around.connect(url_of(cluster), self.access(cluster))

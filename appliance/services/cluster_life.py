@@ -9,9 +9,8 @@ from typing import assert_never
 
 from appliance.conductor.decision import ClusterSight, Progress
 from appliance.errors import UnreachableError
-from appliance.kubernetes import etcd, life
+from appliance.kubernetes import etcd
 from appliance.kubernetes.drain import Refusal, to_move, waits
-from appliance.kubernetes.engine import Kubeadm
 from appliance.kubernetes.etcd import EtcdMember
 from appliance.kubernetes.objects import Node
 from appliance.model.cluster import (
@@ -28,24 +27,24 @@ from appliance.model.cluster import (
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
 from appliance.services.cluster_backups import ClusterBackups
-from appliance.services.cluster_hold import Hold, Supplies, at_work, close, done, failed, not_begun, url_of
+from appliance.services.cluster_hold import EngineOf, Hold, Supplies, at_work, close, done, failed, not_begun, url_of
 from appliance.store.records import Problem
 
 _YOUNG = 3600.0
-_RESTART_KUBELET = ("systemctl", "restart", "kubelet.service")
-_TAKE_BACKUP = ("sh", "-c", f"umask 077; mkdir -p {etcd.WORK}; cat >{life.BACKUP}")
+_TAKE_BACKUP = ("sh", "-c", f"umask 077; mkdir -p {etcd.WORK}; cat >{etcd.BACKUP}")
 
 
 class ClusterLife:
-    def __init__(self, engine: Kubeadm, supplies: Supplies, hold: Hold, backups: ClusterBackups) -> None:
+    def __init__(self, engine: EngineOf, supplies: Supplies, hold: Hold, backups: ClusterBackups) -> None:
         self._engine, self._supplies, self._hold, self._backups = engine, supplies, hold, backups
 
     async def look(self, machine: MachineName, do: Living) -> ClusterSight:
+        engine = self._engine(do.cluster)
         match do:
             case DrainNode():
                 return await self._drained(do)
             case ResetNode():
-                return await self._hold.job(machine, self._engine.was_reset(do, machine))
+                return await self._hold.job(machine, engine.was_reset(do, machine))
             case RemoveNode():
                 return await self._removed(do)
             case EndCluster():
@@ -60,13 +59,14 @@ class ClusterLife:
                 assert_never(do)
 
     async def begin(self, machine: MachineName, do: Living) -> str:
+        engine = self._engine(do.cluster)
         match do:
             case DrainNode():
                 async with self._hold.open(do.cluster) as api:
                     await api.schedule(do.node, wanted=False)
                 return "cordoned"
             case ResetNode():
-                return await self._hold.start(machine, self._engine.reset(do, machine))
+                return await self._hold.start(machine, engine.reset(do, machine))
             case RemoveNode():
                 return await self._remove(do)
             case EndCluster():
@@ -79,7 +79,7 @@ class ClusterLife:
                 return await self._restore(machine, do)
             case UpgradeNode():
                 await self._supplies.ready(do.cluster.set)
-                return await self._hold.start(machine, self._engine.upgrade(do, machine, self._hold.address(machine)))
+                return await self._hold.start(machine, engine.upgrade(do, machine, self._hold.address(machine)))
             case _:
                 assert_never(do)
 
@@ -111,14 +111,15 @@ class ClusterLife:
         """Out of etcd first: as long as it is counted there, whoever is left may be too few."""
         await self._hold.lead(do.cluster, [name for name in self._hold.around.planes(do.cluster) if name != do.node])
         if (member := await self._member(do)) is not None:
-            argv = etcd.remove(self._engine.etcd_image(do.cluster), member)
+            argv = self._engine(do.cluster).remove(do.cluster, member)
             await self._hold.ask_planes(do.cluster, do.node, argv)
         async with self._hold.open(do.cluster) as api:
             await api.remove_node(do.node)
         return "removed"
 
     async def _member(self, do: RemoveNode) -> EtcdMember | None:
-        argv = etcd.members(self._engine.etcd_image(do.cluster))
+        if not (argv := self._engine(do.cluster).members(do.cluster)):
+            return None
         _, text = await self._hold.ask_planes(do.cluster, do.node, argv)
         return next((member for member in etcd.read_members(text) if member.name == do.node), None)
 
@@ -137,7 +138,7 @@ class ClusterLife:
         return at_work("taking a backup") if self._backups.busy(cluster.name) else not_begun("no young backup is held")
 
     async def _restored(self, machine: MachineName, do: RestoreCluster) -> ClusterSight:
-        sight = await self._hold.job(machine, self._engine.restored(do, machine))
+        sight = await self._hold.job(machine, self._engine(do.cluster).restored(do, machine))
         if sight.progress is not Progress.DONE:
             return sight
         async with self._hold.open(do.cluster) as api:
@@ -150,7 +151,7 @@ class ClusterLife:
         # They remember a newer state than the cluster does, and would wait for changes that never come.
         for worker in self._hold.around.workers(do.cluster):
             with suppress(UnreachableError):  # who is off starts anew in any case
-                await self._hold.feed(worker, _RESTART_KUBELET, Secret(""))
+                await self._hold.feed(worker, self._engine(do.cluster).restart, Secret(""))
         return done("restored", {"API": url_of(do.cluster), "backup": do.backup})
 
     async def _restore(self, machine: MachineName, do: RestoreCluster) -> str:
@@ -158,10 +159,12 @@ class ClusterLife:
         await self._hold.lead(do.cluster, (machine,))
         with self._backups.open(do.cluster.name, do.backup) as source:
             await self._hold.push(machine, _TAKE_BACKUP, source)
-        return await self._hold.start(machine, self._engine.restore(do, machine, self._hold.address(machine)))
+        return await self._hold.start(
+            machine, self._engine(do.cluster).restore(do, machine, self._hold.address(machine))
+        )
 
     async def _upgraded(self, machine: MachineName, do: UpgradeNode) -> ClusterSight:
-        sight = await self._hold.job(machine, self._engine.upgraded(do, machine))
+        sight = await self._hold.job(machine, self._engine(do.cluster).upgraded(do, machine))
         if sight.progress is not Progress.DONE:
             return sight
         async with self._hold.open(do.cluster) as api:
@@ -173,7 +176,7 @@ class ClusterLife:
             if not node.schedulable:
                 await api.schedule(machine, wanted=True)
         if do.leads:
-            await self._hold.take_access(machine, do.cluster)
+            await self._hold.take_access(machine, do.cluster, self._engine(do.cluster).kubeconfig)
         return done("upgraded", {"node": machine, "version": node.version})
 
 

@@ -10,7 +10,7 @@ from appliance.conductor.memory import Memory
 from appliance.errors import ConflictError, NotFoundError
 from appliance.kubernetes.kubeconfig import kubeconfig
 from appliance.kubernetes.objects import Access, Node
-from appliance.model.cluster import ClusterName, NodeRole
+from appliance.model.cluster import ClusterName, NodeRole, SetRef
 from appliance.model.cluster_views import (
     ApiState,
     ClusterApiView,
@@ -113,6 +113,7 @@ class ClusterViews:
             access_ends=_end(access),
             backups=self._backups(name, access),
             applications=tuple(self._applications(name)),
+            provenance=self._provenance(one.spec.set),
         )
 
     def _applications(self, cluster: ClusterName) -> Iterator[ClusterAppView]:
@@ -143,6 +144,10 @@ class ClusterViews:
             ClusterBackupView(name=one.name, at=one.at, version=one.version, revision=one.revision, size=one.size)
             for one in reversed(held(self._shelf, name, access))
         )
+
+    def _provenance(self, ref: SetRef) -> str:
+        held = self._memory.world.sets.get(ref.name)
+        return held.described.provenance.value if held and SetRef.of(ref.name, held.described) == ref else ""
 
     def _tokens(self, name: ClusterName) -> tuple[JoinTokenView, ...]:
         issued = self._keys.issued(name, self._clock.now())

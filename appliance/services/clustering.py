@@ -9,12 +9,17 @@ from ipaddress import IPv4Address
 from pathlib import Path
 
 from appliance.conductor.memory import Memory
+from appliance.errors import ClusterError
 from appliance.kubernetes.api import Api, Kubernetes
 from appliance.kubernetes.engine import Kubeadm
+from appliance.kubernetes.flavour import K3S, RKE2
 from appliance.kubernetes.objects import Access
-from appliance.model.balancer import Backend, HttpsCheck, Listener
+from appliance.kubernetes.protocol import NodeEngine
+from appliance.kubernetes.rancher import Rancher
+from appliance.model.balancer import Backend, Listener
 from appliance.model.cluster import API_PORT, ClusterName, ClusterSpec, NodeRole
 from appliance.model.ids import MachineName
+from appliance.model.secret import Secret
 from appliance.ports import Clock, Rng
 from appliance.services.app_looks import AppLooks
 from appliance.services.app_watch import AppWatch
@@ -22,7 +27,7 @@ from appliance.services.app_work import AppWork
 from appliance.services.apps import AppDesk
 from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_backups import ClusterBackups
-from appliance.services.cluster_hold import Around, Hold, NodeShells
+from appliance.services.cluster_hold import Around, EngineOf, Hold, NodeShells
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_life import ClusterLife
 from appliance.services.cluster_looks import ClusterLooks
@@ -36,6 +41,7 @@ from appliance.services.supplies import Supplies
 from appliance.slurm.engine import Slurm
 from appliance.store.cluster_backups import BackupShelf
 from appliance.store.records import ClusterNoted
+from images.engine import Engine
 
 
 @asynccontextmanager
@@ -86,7 +92,7 @@ class Clustering:
 
 def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks, apps: AppLooks) -> Clustering:
     supplies = Supplies(ground.sets, ground.lend)
-    engine = Kubeadm(supplies.described, lambda: supplies.authority)
+    engine = _engine_of(supplies, partial(keys.numbered, rng=ground.rng))
     around = Around(
         machine=ground.memory.world.machine,
         planes=lambda cluster: _members(ground.memory, cluster, NodeRole.CONTROL_PLANE),
@@ -95,12 +101,12 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks, apps: App
         user=ground.user,
         files=ground.files,
         connect=connect,
-        lead=partial(_lead, ground.balancer),
+        lead=partial(_lead, ground.balancer, engine),
         clock=ground.clock,
         rng=ground.rng,
     )
     hold = Hold(keys, around)
-    backups = ClusterBackups(ground.backups, hold, engine.etcd_image, partial(_tell, ground.memory))
+    backups = ClusterBackups(ground.backups, hold, engine, partial(_tell, ground.memory))
     watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock)
     kubernetes = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
     work = AppWork(supplies, ground.balancer)
@@ -129,13 +135,41 @@ def _members(memory: Memory, cluster: ClusterSpec, role: NodeRole) -> Sequence[M
     return sorted(found, key=lambda name: (found[name], name))
 
 
-async def _lead(balancer: BalancerDesk | None, cluster: ClusterSpec, planes: Mapping[MachineName, IPv4Address]) -> None:
+async def _lead(
+    balancer: BalancerDesk | None, engine: EngineOf, cluster: ClusterSpec, planes: Mapping[MachineName, IPv4Address]
+) -> None:
     """An endpoint that is not the balancer's is somebody else's to lead."""
     if balancer is None or balancer.address != cluster.endpoint:
         return
     if not planes:
         await balancer.want(cluster.name, ())
         return
-    backends = tuple(Backend(name=name, address=address, port=API_PORT) for name, address in planes.items())
-    listener = Listener(name=f"{cluster.name}-api", port=API_PORT, backends=backends, check=HttpsCheck())
-    await balancer.want(cluster.name, (listener,))
+    listeners = tuple(
+        Listener(
+            name=f"{cluster.name}-{'api' if port == API_PORT else 'join'}",
+            port=port,
+            backends=tuple(Backend(name=name, address=address, port=port) for name, address in planes.items()),
+            check=check,
+        )
+        for port, check in engine(cluster).ports.items()
+    )
+    await balancer.want(cluster.name, listeners)
+
+
+def _engine_of(supplies: Supplies, secret: Callable[[ClusterName, int], Secret]) -> EngineOf:
+    described, authority = supplies.described, lambda: supplies.authority
+    engines: Mapping[Engine, NodeEngine] = {
+        Engine.KUBEADM: Kubeadm(described, authority),
+        Engine.K3S: Rancher(K3S, described, authority, secret),
+        Engine.RKE2: Rancher(RKE2, described, authority, secret),
+    }
+
+    def engine_of(cluster: ClusterSpec) -> NodeEngine:
+        if (found := engines.get(cluster.set.engine)) is None:
+            raise ClusterError(
+                f"{cluster.name}: nobody here makes clusters of {cluster.set.engine}",
+                next_action=f"name a set of {', '.join(engines)}",
+            )
+        return found
+
+    return engine_of

@@ -9,7 +9,6 @@ from typing import assert_never
 
 from appliance.conductor.decision import ClusterSight, Progress
 from appliance.kubernetes.cluster import Ticket
-from appliance.kubernetes.engine import SHARE_KEYS, Kubeadm
 from appliance.kubernetes.objects import Node
 from appliance.kubernetes.tokens import fresh
 from appliance.model.cluster import (
@@ -25,27 +24,30 @@ from appliance.model.cluster import (
 )
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
-from appliance.services.cluster_hold import Hold, Supplies, at_work, close, done, failed, url_of
+from appliance.services.cluster_hold import EngineOf, Hold, Supplies, at_work, close, done, failed, url_of
 from appliance.services.cluster_life import ClusterLife
 from appliance.store.records import Problem
 
+_SHOWN = 5
+
 
 class ClusterDesk:
-    def __init__(self, engine: Kubeadm, supplies: Supplies, hold: Hold, life: ClusterLife) -> None:
+    def __init__(self, engine: EngineOf, supplies: Supplies, hold: Hold, life: ClusterLife) -> None:
         self._engine, self._supplies, self._hold, self._life = engine, supplies, hold, life
 
     async def look(self, machine: MachineName, do: ClusterAction) -> ClusterSight:
         if not isinstance(do, Forming):
             return await self._life.look(machine, do)
+        engine = self._engine(do.cluster)
         match do:
             case PrepareNode():
-                return await self._hold.job(machine, self._engine.prepare(do))
+                return await self._hold.job(machine, engine.prepare(do))
             case FoundCluster():
                 return await self._founded(machine, do)
             case JoinCluster():
                 return await self._joined(machine, do)
             case ShareEndpoint():
-                return await self._hold.job(machine, self._engine.shared(do, machine))
+                return await self._hold.job(machine, engine.shared(do, machine))
             case ConfirmCluster():
                 return await self._confirmed(do)
             case _:
@@ -54,32 +56,33 @@ class ClusterDesk:
     async def begin(self, machine: MachineName, do: ClusterAction) -> str:
         if not isinstance(do, Forming):
             return await self._life.begin(machine, do)
+        engine = self._engine(do.cluster)
         match do:
             case PrepareNode():
                 await self._supplies.ready(do.cluster.set)
-                return await self._hold.start(machine, self._engine.prepare(do))
+                return await self._hold.start(machine, engine.prepare(do))
             case FoundCluster():
                 await self._lead(do.cluster, machine)
-                return await self._hold.start(machine, self._engine.found(do, machine, self._hold.address(machine)))
+                return await self._hold.start(machine, engine.found(do, machine, self._hold.address(machine)))
             case JoinCluster():
                 if do.role is NodeRole.CONTROL_PLANE:
                     await self._lead(do.cluster, machine)
                 ticket, address = await self._ticket(machine, do), self._hold.address(machine)
-                return await self._hold.start(machine, self._engine.join(do, machine, address, ticket))
+                return await self._hold.start(machine, engine.join(do, machine, address, ticket))
             case ShareEndpoint():
                 planes = {name: self._hold.address(name) for name in do.planes}
-                return await self._hold.start(machine, self._engine.share(do, machine, planes))
+                return await self._hold.start(machine, engine.share(do, machine, planes))
             case ConfirmCluster():
                 return "nothing has to be begun"
             case _:
                 assert_never(do)
 
     async def _founded(self, machine: MachineName, do: FoundCluster) -> ClusterSight:
-        sight = await self._hold.job(machine, self._engine.founded(do, machine))
+        sight = await self._hold.job(machine, self._engine(do.cluster).founded(do, machine))
         if sight.progress is not Progress.DONE:
             return sight
         if self._hold.keys.access(do.cluster.name) is None:
-            await self._hold.take_access(machine, do.cluster)
+            await self._hold.take_access(machine, do.cluster, self._engine(do.cluster).kubeconfig)
         async with self._hold.open(do.cluster) as api:
             await close(api)
             if lacks := await api.ready():
@@ -87,7 +90,7 @@ class ClusterDesk:
         return done("founded", {"API": url_of(do.cluster), "version": do.cluster.set.version})
 
     async def _joined(self, machine: MachineName, do: JoinCluster) -> ClusterSight:
-        sight = await self._hold.job(machine, self._engine.joined(do, machine))
+        sight = await self._hold.job(machine, self._engine(do.cluster).joined(do, machine))
         if sight.progress is not Progress.DONE:
             return sight
         address = self._hold.address(machine)
@@ -109,14 +112,18 @@ class ClusterDesk:
             if lacks := await api.ready():
                 return at_work(f"the API at {url_of(do.cluster)} is not ready: {lacks}")
             nodes = {node.name: node for node in await api.nodes()}
+            pods = await api.unready("kube-system", nodes)
         if waits := [why for name in do.nodes if (why := _lacks(nodes.get(name), name, do.cluster))]:
             return at_work("; ".join(waits))
+        if pods:
+            return at_work(f"{len(pods)} of its own pods are not ready: {'; '.join(pods[:_SHOWN])}")
         ready = ", ".join(f"{name} {nodes[name].version}" for name in do.nodes)
         return done("ready", {"API": url_of(do.cluster), "ready nodes": ready})
 
     async def _ticket(self, machine: MachineName, do: JoinCluster) -> Ticket:
         now, name, access = self._hold.around.clock.now(), do.cluster.name, self._hold.access(do.cluster)
-        keys = await self._shared_keys(do.cluster) if do.role is NodeRole.CONTROL_PLANE else None
+        argv = self._engine(do.cluster).shared_keys(do.role)
+        keys = await self._shared_keys(do.cluster, argv) if argv else None
         token = fresh(machine, self._hold.around.rng, now)
         self._hold.keys.issue(name, token, now)
         async with self._hold.open(do.cluster) as api:
@@ -127,8 +134,8 @@ class ClusterDesk:
         """Before it is one: kubeadm looks at the endpoint while it works, and who is not ready is asked nothing."""
         await self._hold.lead(cluster, (*self._hold.around.planes(cluster), machine))
 
-    async def _shared_keys(self, cluster: ClusterSpec) -> Secret:
-        _, text = await self._hold.ask_planes(cluster, None, SHARE_KEYS)
+    async def _shared_keys(self, cluster: ClusterSpec, argv: tuple[str, ...]) -> Secret:
+        _, text = await self._hold.ask_planes(cluster, None, argv)
         return Secret(text.split()[-1] if text.split() else "")
 
 

@@ -1,8 +1,10 @@
 """What cluster tests share: the artifact set that we build of Kubernetes, and a root file system for nodes."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,7 +17,11 @@ from images.slurm import recipe as slurm
 from images.store import Entry, Store
 from tests.cluster.tree import base_of, ensure_base, make_tree
 
+if TYPE_CHECKING:
+    from tests.cluster.place import Place
+
 VARIANT = Variant.CLOUD
+_LATER = "test_apps.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,21 @@ def tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.skip("NOT TESTED: the packages of debian-13 are not in the store; build it: ./run image")
     make_tree(base or ensure_base(VARIANT, store, archive()), folder, store, archive())
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared(artifacts: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["Place"]:
+    """Three machines, called plane, worker and spare, for more than one module: a cluster takes a minute to form."""
+    from tests.cluster.nodes import nodes
+    from tests.cluster.place import place
+
+    with place(artifacts, tree, tmp_path_factory.mktemp("ground"), nodes("plane", "worker", "spare")) as made:
+        yield made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs on a cluster comes after what makes one of the same machines."""
+    items.sort(key=lambda item: item.path.name == _LATER and item.path.parent == Path(__file__).parent)
 
 
 def _found(store: Store) -> Entry | None:

@@ -27,7 +27,7 @@ def later_set(artifacts: Artifacts, folder: Path) -> ArtifactSet:
     """Below `folder`, which is made."""
     shutil.copytree(artifacts.folder, folder, ignore=shutil.ignore_patterns(LAYOUT, DESCRIPTION))
     for program in ("kubeadm", "kubectl", "kubelet"):
-        (folder / program).write_bytes(_renamed((folder / program).read_bytes()))
+        (folder / program).write_bytes(renamed((folder / program).read_bytes()))
     _images(artifacts, folder)
     roles = {file.name: file.role for file in artifacts.set.files}
     with closing(SetFolder(folder)) as opened:
@@ -52,12 +52,12 @@ def _images(artifacts: Artifacts, folder: Path) -> None:
         if image.tag != binaries.VERSION:
             layout.add_image(f"{image.repository}:{image.tag}", layers, settings)
             continue
-        program = _renamed(store.path_of(programs.artifact(name).sha256).read_bytes())
+        program = renamed(store.path_of(programs.artifact(name).sha256).read_bytes())
         layer = layout.add_layer({f"usr/local/bin/{name}": File(source=program, mode=0o755)})
         layout.add_image(f"{image.repository}:{LATER}", (*layers, layer), settings)
 
 
-def _renamed(program: bytes) -> bytes:
+def renamed(program: bytes) -> bytes:
     was, is_ = binaries.VERSION.encode(), LATER.encode()
     assert len(was) == len(is_)
     assert was in program

@@ -16,12 +16,13 @@ if [ "$step" = enter ]; then
 fi
 
 mount --make-rprivate /
-mkdir -p "$scratch/upper" "$scratch/work" "$scratch/root" "$scratch/containerd" "$scratch/sysctl"
+mkdir -p "$scratch/upper" "$scratch/work" "$scratch/root" "$scratch/containerd" "$scratch/rancher" "$scratch/sysctl"
 root=$scratch/root
 mount -t overlay node -o "lowerdir=$tree,upperdir=$scratch/upper,workdir=$scratch/work" "$root"
 # An overlay cannot lie on an overlay: containers' files lie beside it.
-mkdir -p "$root/var/lib/containerd"
+mkdir -p "$root/var/lib/containerd" "$root/var/lib/rancher"
 mount --bind "$scratch/containerd" "$root/var/lib/containerd"
+mount --bind "$scratch/rancher" "$root/var/lib/rancher"
 # What all nodes of a ground share, where it has such a folder: as if it were another machine's storage.
 if [ -d "${seed%/*}/shared" ]; then
     mkdir -p "$root/srv/shared"
@@ -69,6 +70,8 @@ chmod 700 "$root/root" "$root/root/.ssh"
 chmod 755 "$root" "$root/etc" "$root/etc/ssh"
 hostname "$name"
 echo "$name" >"$root/etc/hostname"
+# As the image's first boot writes it: container runtimes copy it into pods.
+[ -e "$root/etc/hosts" ] || printf '127.0.0.1 localhost\n127.0.1.1 %s\n' "$name" >"$root/etc/hosts"
 cd "$root"
 pivot_root . mnt
 umount -l /mnt

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,6 @@ from appliance.model.views import RunState
 from appliance.scores.application import Application, NoApplication
 from appliance.scores.cluster import KubernetesCluster
 from appliance.store.records import Problem
-from tests.cluster import place as places
 from tests.cluster.apps import NAME, PORT, package
 from tests.cluster.conftest import Artifacts
 from tests.cluster.nodes import GATEWAY, nodes
@@ -22,21 +19,21 @@ from tests.cluster.product import on
 from tests.cluster.workload import Asked, asks
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
-PLANE, WORKER = MACHINES = nodes("plane", "worker")
-SHORT = 45.0
+PLANE, WORKER, _ = nodes("plane", "worker", "spare")
+SHORT = 30.0
 """Seconds that versions get which will not become well."""
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"mode": "first"}}
 
 
 @pytest.fixture(scope="module")
-def place(artifacts: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with places.place(artifacts, tree, tmp_path_factory.mktemp("apps"), MACHINES) as made:
-        cluster = KubernetesCluster(
-            cluster="prod", set=artifacts.set.name, control_planes=(PLANE.name,), workers=(WORKER.name,)
-        )
-        _, ended, _ = made.carry_out(cluster)
-        assert ended.state is RunState.DONE, problems(ended)
-        yield made
+def place(shared: Place) -> Place:
+    """With a cluster of two, whatever it was before."""
+    score = KubernetesCluster(
+        cluster="prod", set=shared.artifacts.name, control_planes=(PLANE.name,), workers=(WORKER.name,)
+    )
+    _, ended, _ = shared.carry_out(score)
+    assert ended.state is RunState.DONE, problems(ended)
+    return shared
 
 
 def problems(ended: RunStatus) -> list[Problem]:
@@ -110,13 +107,26 @@ def test_what_others_change_is_changed_back(place: Place) -> None:
     assert place.kubectl(PLANE, "-n", NAME, "get", "deployment/store", "-o", "jsonpath={.spec.replicas}") == "2"
 
 
-def test_an_upgrade_keeps_answering_and_leaves_nothing_of_before(place: Place) -> None:
+def claims_of_others(place: Place) -> None:
+    """Who may write in its namespace writes there that the cluster's own things are left over of it."""
+    place.kubectl(PLANE, "-n", "kube-system", "create", "configmap", "others")
+    path = "jsonpath={.data.objects}"
+    rows = json.loads(place.kubectl(PLANE, "-n", NAME, "get", "configmap", f"innervate-{NAME}", "-o", path))
+    changed = json.dumps([*rows, ["v1", "ConfigMap", "kube-system", "others"]])
+    patch = json.dumps({"data": {"objects": changed}})
+    place.kubectl(PLANE, "-n", NAME, "patch", "configmap", f"innervate-{NAME}", "--patch", patch)
+
+
+def test_an_upgrade_keeps_answering_and_leaves_nothing_of_before_but_what_was_never_its_own(place: Place) -> None:
     command = ("etcd", "--name=second", "--data-dir=/tmp/store", "--listen-client-urls=http://0.0.0.0:2379")
+    claims_of_others(place)
     score = version(place, "1.1.0", command=(*command, "--advertise-client-urls=http://store:2379"))
     ended, failed = asked_meanwhile(place, score)
     assert ended.state is RunState.DONE, problems(ended)
     assert not failed
     assert "configmap/settings" not in objects(place, "configmaps")
+    others = place.kubectl(PLANE, "-n", "kube-system", "get", "configmaps", "-o", "name")
+    assert "configmap/others" in others
 
 
 def test_a_version_that_does_not_become_well_gives_way_by_itself(place: Place) -> None:
@@ -125,7 +135,7 @@ def test_a_version_that_does_not_become_well_gives_way_by_itself(place: Place) -
     assert ended.state is RunState.FAILED
     (problem,) = problems(ended)
     assert "Deployment store: 1 of 2 are of this version (store of store-" in problem.evidence
-    assert "ended with 1" in problem.evidence
+    assert "ended with 2" in problem.evidence
     assert not failed
     with place.alive():
         place.kubectl(PLANE, "-n", NAME, "rollout", "status", "deployment/store", "--timeout=100s", seconds=120)

@@ -3,10 +3,8 @@
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -23,21 +21,18 @@ from appliance.model.ids import MachineName, RunId
 from appliance.model.views import RunState
 from appliance.plan import Plan
 from appliance.scores.cluster import KubernetesCluster
-from tests.cluster import place as places
-from tests.cluster.conftest import Artifacts
 from tests.cluster.nodes import Node, nodes
-from tests.cluster.place import Place
+from tests.cluster.place import Place, noted
 from tests.cluster.product import on
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(1200)]
-PLANE, WORKER, SPARE = MACHINES = nodes("plane", "worker", "spare")
+PLANE, WORKER, SPARE = nodes("plane", "worker", "spare")
 KUBELET = "/etc/kubernetes/kubelet.conf"
 
 
-@pytest.fixture(scope="module")
-def place(artifacts: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with places.place(artifacts, tree, tmp_path_factory.mktemp("ground"), MACHINES) as made:
-        yield made
+@pytest.fixture
+def place(shared: Place) -> Place:
+    return shared
 
 
 def cluster(place: Place, worker: Node) -> KubernetesCluster:
@@ -134,7 +129,7 @@ async def _refused(place: Place, *names: str) -> list[str]:
     """What is told of each, in a life of the appliance that begins now."""
     async with place.life() as life:
         await asyncio.to_thread(_forge, place)
-        return [await places.noted(life, f" {name} of ") for name in names]
+        return [await noted(life, f" {name} of ") for name in names]
 
 
 def test_who_was_given_no_token_any_more_cannot_come_back(place: Place) -> None:

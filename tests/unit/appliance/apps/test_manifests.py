@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from appliance.apps.manifests import APPLICATION, Document, at, documents, read
+from appliance.apps.manifests import APPLICATION, Document, at, defines_namespaced, documents, read
 from appliance.errors import UsageError
 from appliance.model.application import AppName
 from images.application.documents import Value
@@ -83,6 +83,16 @@ def test_ports_say_their_protocol() -> None:
     ports: list[Value] = [{"port": 80}, {"port": 53, "protocol": "UDP"}]
     (made,) = told(kind("Service", {"ports": ports}))
     assert at(made.body, "spec", "ports") == [{"port": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]
+
+
+def test_kinds_may_come_with_the_package() -> None:
+    spec: dict[str, Value] = {"group": "shop.test", "names": {"kind": "Till"}, "scope": "Cluster"}
+    made = told(kind("CustomResourceDefinition", spec), kind("Till", api="shop.test/v1"))
+    (till,) = (one.ref for one in made if one.ref.kind == "Till")
+    assert not defines_namespaced(till, made)
+    assert defines_namespaced(till, told(kind("CustomResourceDefinition", {**spec, "scope": "Namespaced"})))
+    with pytest.raises(UsageError, match="knows what a Till"):
+        defines_namespaced(till, ())
 
 
 @pytest.mark.parametrize(

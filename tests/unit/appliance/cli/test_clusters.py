@@ -17,7 +17,7 @@ def test_the_list(application: FakeApplication, run: Run) -> None:
     status, told, _ = run("cluster", "list")
     assert status == 0
     assert told.splitlines()[-1].split() == [
-        *("prod", "kubeadm", "v1.20.2", "ready", "1", "of", "3", "https://10.77.0.2:6443", "degraded")
+        *("prod", "kubeadm", "v1.20.2", "(rebuilt)", "ready", "1", "of", "3", "https://10.77.0.2:6443", "degraded")
     ]
     assert json.loads(run("cluster", "list", "--json")[1])["clusters"][0]["name"] == "prod"
     assert json.loads(run("cluster", "list", "--ndjson")[1])["name"] == "prod"
@@ -29,7 +29,7 @@ def test_one(run: Run) -> None:
     status, told, _ = run("cluster", "show", "prod")
     assert status == 0
     for line in (
-        "prod: kubeadm v1.20.2 at https://10.77.0.2:6443",
+        "prod: kubeadm v1.20.2 (rebuilt) at https://10.77.0.2:6443",
         "API: answers, and is ready, last asked 2027-01-15T08:00:00Z",
         "nodes ready: 1 of 3",
         "not ready, takes no pods",

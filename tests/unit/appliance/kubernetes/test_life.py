@@ -10,7 +10,7 @@ from appliance.kubernetes import etcd, life, vip
 from appliance.kubernetes.cluster import Cluster, Endpoint, Registry
 from appliance.kubernetes.drain import Pod, Refusal, to_move, waits
 from appliance.kubernetes.etcd import EtcdMember, Snapshot
-from appliance.kubernetes.objects import message, minor, pod
+from appliance.kubernetes.objects import message, minor, pod, unready
 from appliance.kubernetes.version import KubernetesVersion
 from appliance.model.cluster import NodeRole
 from images.artifact_set import ArtifactSet, Engine, Provenance, SetFile
@@ -52,6 +52,26 @@ def test_the_control_plane_changes_before_the_kubelet_that_asks_it() -> None:
     assert follows[1] == ("kubeadm", "upgrade", "node")
     named = life.upgrade(cluster(coredns="1.8"), SET, NodeRole.CONTROL_PLANE, leads=True)
     assert not any("coredns" in " ".join(act.argv) for act in named)
+
+
+POD = {"metadata": {"name": "coredns-1"}, "spec": {"nodeName": "one"}}
+NOT_READY = {"conditions": [{"type": "Ready", "status": "False", "message": "containers with unready status"}]}
+
+
+@pytest.mark.parametrize(
+    ("pod", "why"),
+    [
+        ({**POD, "status": NOT_READY}, "coredns-1 is not ready: containers with unready status"),
+        ({**POD, "spec": {}, "status": {"phase": "Pending"}}, "coredns-1 is not ready: nothing has been heard of it"),
+        ({**POD, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}, ""),
+        ({**POD, "status": {**NOT_READY, "phase": "Succeeded"}}, ""),
+        ({**POD, "spec": {"nodeName": "gone"}, "status": NOT_READY}, ""),
+        ({**POD, "metadata": {"name": "coredns-1", "deletionTimestamp": "now"}, "status": NOT_READY}, ""),
+    ],
+    ids=["not ready", "nowhere", "ready", "ended", "of a node that is gone", "about to go"],
+)
+def test_a_pod_counts_until_it_is_ready_or_has_ended(pod: object, why: str) -> None:
+    assert unready(pod, {"one"}) == why
 
 
 def test_new_programs_lie_beside_those_that_run() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64encode
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Container, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network
@@ -145,6 +145,7 @@ class Cluster:
     asked: tuple[Request, ...] = ()
     down: InnervateError | None = None
     pods: tuple[Pod, ...] = ()
+    unwell: tuple[str, ...] = ()
     refusals: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, JoinToken] = field(default_factory=dict)
     unbound: list[str] = field(default_factory=list)
@@ -187,6 +188,11 @@ class Cluster:
 
     async def pods_on(self, node: str) -> tuple[Pod, ...]:
         return self.pods
+
+    async def unready(self, namespace: str, nodes: Container[str]) -> tuple[str, ...]:
+        assert namespace == "kube-system"
+        assert all(one.name in nodes for one in self.listed)
+        return self.unwell
 
     async def evict(self, pod: Pod) -> str:
         if not (why := self.refusals.get(pod.name, "")):
@@ -288,10 +294,14 @@ def make_scene(tmp_path: Path) -> Scene:
         clock=Clock(),
         rng=SystemRng(),
     )
-    hold, engine = Hold(keys, around), Kubeadm(lambda _ref: SET, lambda: PEM)
+    hold, kubeadm = Hold(keys, around), Kubeadm(lambda _ref: SET, lambda: PEM)
     told = list[str]()
+
+    def engine(_cluster: ClusterSpec) -> Kubeadm:
+        return kubeadm
+
     shelf = BackupShelf(tmp_path / "backups")
-    backups = ClusterBackups(shelf, hold, engine.etcd_image, lambda _cluster, text: told.append(text))
+    backups = ClusterBackups(shelf, hold, engine, lambda _cluster, text: told.append(text))
     desk = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
     return Scene(nodes, cluster, supplies, keys, desk, file, states, leading, planes, backups, told)
 

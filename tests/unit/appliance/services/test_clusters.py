@@ -142,6 +142,14 @@ def test_it_is_confirmed_by_what_the_cluster_says_of_each_node(
     assert "is not ready: [-]etcd failed" in scene.look(A, CONFIRM).words
 
 
+def test_it_is_confirmed_when_its_own_pods_are_ready_too(scene: Scene) -> None:
+    founded(scene)
+    scene.cluster.listed, scene.cluster.unwell = (listed(A), listed(B)), ("coredns-1 is not ready: why",)
+    assert scene.look(A, CONFIRM).words == "1 of its own pods are not ready: coredns-1 is not ready: why"
+    scene.cluster.unwell = ()
+    assert scene.look(A, CONFIRM).progress is Progress.DONE
+
+
 def test_nothing_is_done_on_a_machine_without_a_system(scene: Scene) -> None:
     scene.states[A] = replace(scene.states[A], installed=None)
     with pytest.raises(InnervateError):

@@ -23,6 +23,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.callback()(_group)
     group.command("build")(build)
+    group.command("check")(check)
     app.add_typer(group, name="package", help="Applications as artifact sets.")
 
 
@@ -48,13 +49,43 @@ def build(
     from images.store import Store
 
     try:
-        made = package(source, into, Store(store.expanduser()), archive(), ensure_key(key))
+        secret = ensure_key(key)
+        made = package(source, into, Store(store.expanduser()), archive(), secret)
     except ImagesError as error:
         raise told(error) from error
     except OSError as error:
         raise MachineryError(f"{into} cannot be written", evidence=str(error)[:200]) from error
-    said = f"{into / made.name}: {len(made.files)} files, {len(made.images)} images\n"
+    what = f"{into / made.name}: {len(made.files)} files, {len(made.images)} images"
+    said = f"{what}\nsigned; whoever has to trust it states {secret.public.line}\n"
     sys.stdout.write(made.to_json().decode() if as_json else said)
+
+
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The package: DIR/set.json and what it names.")],
+    key: Annotated[Path, typer.Option(metavar="FILE", help="The public key of who has signed it.")],
+    as_json: Json = False,
+) -> None:
+    """Read and hash all of a package, and see whose signature it has, before it is carried anywhere.
+
+    Example: innervate package check sets/web-1.0.0-amd64 --key ~/.cache/innervate/keys/innervate.pub
+    """
+    from images.application.checking import checked
+    from images.errors import ImagesError
+    from images.signature import read_public
+
+    try:
+        described = checked(folder, (read_public(_text_of(key)),))
+    except ImagesError as error:
+        raise told(error) from error
+    said = f"{described.name}: whole, and signed with this key\n"
+    sys.stdout.write(described.to_json().decode() if as_json else said)
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.expanduser().read_text("ascii")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {file}", evidence=str(error)[:200], next_action="name a key's .pub") from error
 
 
 def told(error: "ImagesError") -> InnervateError:

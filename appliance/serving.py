@@ -17,6 +17,7 @@ from appliance.errors import MachineryError
 from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
+from appliance.registry.trust import keys_of
 from appliance.services.app_looks import AppLooks
 from appliance.services.balancer import BalancerDesk
 from appliance.services.balancer_watch import BalancerWatch
@@ -111,6 +112,7 @@ def serve_clusters(
         memory=memory,
         processes=HostProcesses(),
         clock=SystemClock(),
+        trusted=keys_of(rack.registry.trusted_keys),
     )
     closing.push_async_callback(desk.close)
     closing.callback(asyncio.create_task(desk.run(), name="artifact sets").cancel)

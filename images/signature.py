@@ -53,6 +53,11 @@ class PublicKey:
         number = self.identity[::-1].hex().upper()
         return _file(f"{_UNTRUSTED}minisign public key {number}", _KEY_ALGORITHM + self.identity + self.key)
 
+    @property
+    def line(self) -> str:
+        """Its second line, which is all that counts."""
+        return self.text.splitlines()[1]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretKey:
@@ -108,6 +113,11 @@ def read_secret(text: str) -> SecretKey:
     if found.public.key != raw[94:126]:
         raise _malformed("a secret key", "its two halves do not belong together")
     return found
+
+
+def public_of(line: str) -> PublicKey:
+    """Of the second line of a public key file. Raises `SignatureError`."""
+    return read_public(f"{_UNTRUSTED}minisign public key\n{line}\n")
 
 
 def verify(public: PublicKey, content: Content, signature: str) -> str:

@@ -1,6 +1,7 @@
 """What is done with whole sets: imported, asked for, removed. Blocks."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from appliance.errors import ConflictError, UsageError
@@ -11,22 +12,30 @@ from appliance.registry.link import Registry
 from appliance.registry.service import RegistryService
 from appliance.registry.shelf import SetShelf
 from appliance.registry.sweep import collect, delete, held
+from appliance.registry.trust import SIGNATURE_LIMIT, require_trusted
 from images.artifact_set import ArtifactSet
-from images.errors import SetError
+from images.errors import SetError, SignatureError
 from images.ports import Processes
 from images.set_folder import SetFolder
+from images.signature import PublicKey
 
 Told = Callable[[int], None]
 
 
 class SetWorks:
-    """Whoever calls sees to it that one at a time is at work. `stopped` says that the daemon ends."""
+    """Whoever calls sees to it that one at a time is at work. `stopped` says that the daemon ends; `trusted` are whose
+    applications are taken, whoever's if there are none."""
 
     def __init__(
-        self, service: RegistryService, shelf: SetShelf, processes: Processes, stopped: Callable[[], bool]
+        self,
+        service: RegistryService,
+        shelf: SetShelf,
+        processes: Processes,
+        stopped: Callable[[], bool],
+        trusted: Collection[PublicKey] = (),
     ) -> None:
         self.service, self.shelf = service, shelf
-        self._processes, self._stopped = processes, stopped
+        self._processes, self._stopped, self._trusted = processes, stopped, trusted
 
     def answers(self) -> bool:
         with self.service.links() as links:
@@ -34,11 +43,12 @@ class SetWorks:
 
     def take(self, path: Path, others: Mapping[str, ArtifactSet], progress: Progress) -> tuple[ArtifactSet, int]:
         """The set in the folder, and its size in bytes. `others` are held, by name. Raises `UsageError` for one that is
-        not what it says, `ConflictError` where another one has its name."""
+        not what it says, or of nobody who is trusted, `ConflictError` where another one has its name."""
         try:
             folder = SetFolder(path)
             try:
                 described = folder.description()
+                require_trusted(described, partial(folder.small, limit=SIGNATURE_LIMIT), self._trusted)
                 _distinct(described, others)
                 with self.service.links() as (reading, writing):
                     importer = Importer(
@@ -52,7 +62,7 @@ class SetWorks:
                     return described, importer.take(folder, described)
             finally:
                 folder.close()
-        except SetError as error:
+        except (SetError, SignatureError) as error:
             raise UsageError(str(error), evidence=error.evidence, next_action=error.next_action) from error
 
     def gaps(self, described: ArtifactSet, depth: Depth, told: Told = lambda _size: None) -> tuple[Gap, ...]:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from appliance.registry.works import SetWorks
 from appliance.store.set_records import SetDropped, SetKept
 from images.artifact_set import ArtifactSet, SetFile
 from images.ports import Processes
+from images.signature import PublicKey
 
 _LOGGER = logging.getLogger(__name__)
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
@@ -79,11 +80,12 @@ class SetDesk:
         memory: Memory,
         processes: Processes,
         clock: Clock,
+        trusted: Collection[PublicKey] = (),
     ) -> None:
         self._folder, self._memory, self._clock = folder, memory, clock
         self._stopped = threading.Event()
         self._service, self._shelf = service, shelf
-        self._works = SetWorks(service, shelf, processes, self._stopped.is_set)
+        self._works = SetWorks(service, shelf, processes, self._stopped.is_set, trusted)
         self._progress = Progress()
         self._job: SetJobView | None = None
         self._task: asyncio.Task[None] | None = None

@@ -5,18 +5,22 @@ The entry in the store is the set's folder without a signature; a file's path is
     set.json                what is in it (`images.artifact_set`)
     manifests.yaml          role `manifests`: rendered, every image by its name in the set
     smoke.json              role `smoke`: what has to answer, and how
+    values.json, ...        roles `values` and `values-schema`: what a chart was rendered with
+    NAME.container, ...     role `quadlet`: units of a container host
     sbom.cdx.json           role `sbom`
     oci+index.json, ...     the layout of images
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from images.application import contents, documents, signing
+from images.application import contents, documents, quadlet, signing
 from images.application.containers import Containers, Made
 from images.application.description import Description
 from images.application.manifests import check_smoke, checked, named
+from images.application.rendering import SCHEMA, VALUES, render
 from images.application.source import Source
 from images.archive import SUITE, Archive
 from images.artifact_set import DESCRIPTION, LAYOUT, ArtifactSet, Engine, Provenance, SetFile, read_set
@@ -28,8 +32,16 @@ from images.store import Entry, Store, sha256_of
 
 MANIFESTS, SMOKE = "manifests.yaml", "smoke.json"
 ARCH = "amd64"
-_ROLES = {MANIFESTS: "manifests", SMOKE: "smoke", contents.NAME: "sbom"}
+_ROLES = {
+    MANIFESTS: "manifests",
+    SMOKE: "smoke",
+    VALUES: "values",
+    SCHEMA: "values-schema",
+    contents.NAME: "sbom",
+}
+_UNIT = "quadlet"
 _SLASH = "+"
+_RECIPES = "application-"
 _PACKAGE = Path(__file__).parent.parent
 _DECIDING = ("application/*.py", "oci/*.py", "appliance/sbom.py", "artifact_set.py")
 
@@ -40,7 +52,7 @@ def package(source: Path, into: Path, store: Store, archive: Archive, key: Secre
     read = Source(source)
     entry = _ensure(read, store, archive)
     into.mkdir(parents=True, exist_ok=True)
-    draft = into / f".{read.description.name}.new"
+    draft = into / f".{read.description.name}.{os.getpid()}.new"
     shutil.rmtree(draft, ignore_errors=True)
     try:
         return _placed(_written(entry, store, draft, key), draft, into)
@@ -51,7 +63,7 @@ def package(source: Path, into: Path, store: Store, archive: Archive, key: Secre
 def _ensure(source: Source, store: Store, archive: Archive) -> Entry:
     described = source.description
     recipe = Recipe(
-        name=f"application-{described.name}",
+        name=f"{_RECIPES}{described.name}",
         suite=SUITE,
         packages=described.packages,
         options=(source.fingerprint(),),
@@ -71,22 +83,38 @@ def _ensure(source: Source, store: Store, archive: Archive) -> Entry:
 def _write(source: Source, folder: Path, store: Store, archive: Archive, work: Path) -> None:
     """What can be refused quickly is refused first."""
     described = source.description
-    for name, content in _texts(source):
+    for name, content in _texts(source, archive, work):
         (folder / name).write_bytes(content)
     made = Containers(source, folder / LAYOUT, store, archive, work).write()
     (folder / contents.NAME).write_bytes(contents.bill(described, made))
     write_description(folder, _described(described, folder, made))
 
 
-def _texts(source: Source) -> Iterator[tuple[str, bytes]]:
+def _texts(source: Source, archive: Archive, work: Path) -> Iterator[tuple[str, bytes]]:
     described = source.description
-    files = described.manifests.files
-    read = (each for file in files for each in documents.read(source.text(file), file))
-    manifests = checked(read, described.clear_secrets)
+    rendered, units = render(source, archive, work), _units(source)
+    manifests = checked(rendered.documents, described.clear_secrets)
     yield MANIFESTS, documents.write(named(manifest, described.names) for manifest in manifests)
-    if (smoke := described.smoke) is not None:
+    yield from rendered.files
+    yield from ((name, text.encode()) for name, text in units.items())
+    if (smoke := described.smoke) is None:
+        return
+    if manifests:
         check_smoke(manifests, smoke.service, smoke.port)
-        yield SMOKE, smoke.to_json()
+    if units:
+        quadlet.check_smoke(units, smoke.service, smoke.port)
+    yield SMOKE, smoke.to_json()
+
+
+def _units(source: Source) -> Mapping[str, str]:
+    """Text by name."""
+    found = dict[str, str]()
+    for file in source.description.quadlet:
+        name = quadlet.name_of(file)
+        if name in found:
+            raise PackageError(f"two units are called {name}", evidence=file, next_action="give one another name")
+        found[name] = quadlet.named(source.text(file), file, source.description.names)
+    return found
 
 
 def _described(described: Description, folder: Path, made: tuple[Made, ...]) -> ArtifactSet:
@@ -97,7 +125,7 @@ def _described(described: Description, folder: Path, made: tuple[Made, ...]) -> 
         version=described.version,
         arch=ARCH,
         provenance=Provenance.GENUINE,
-        files=tuple(_file(folder / name, _ROLES[name]) for name in names),
+        files=tuple(_file(folder / name, _ROLES.get(name, _UNIT)) for name in names),
         images=tuple(one.image for one in made),
     )
 

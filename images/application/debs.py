@@ -21,6 +21,7 @@ from images.processes import check
 from images.recipe import Recipe, ensure, hashes
 from images.store import Store
 
+NAME = "layer-of-packages"
 _LIST = "packages.json"
 _DOCUMENTATION = "usr/share/doc/"
 _UNWANTED = (
@@ -42,7 +43,7 @@ class Debs:
 
 def recipe_of(names: Sequence[str]) -> Recipe:
     sources = hashes(_PACKAGE, ("application/debs.py", "kubernetes/suite.py", "packages.py"))
-    return Recipe(name="application-packages", suite=SUITE, packages=tuple(names), sources=sources)
+    return Recipe(name=NAME, suite=SUITE, packages=tuple(names), sources=sources)
 
 
 def unpacked(names: Sequence[str], store: Store, archive: Archive, tree: Path) -> Debs:

@@ -40,6 +40,7 @@ _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _USER = re.compile(r"\d{1,10}(:\d{1,10})?")
 _NOBODY = "65534:65534"
 _PATH = "/usr/local/bin:/usr/sbin:/usr/bin"
+_SOURCES = ("manifests", "kustomize", "helm", "compose")
 _WAYS = ("tree", "containerfile", "layout")
 _PORTS = range(1, 65536)
 _STATUSES = range(100, 600)
@@ -106,18 +107,45 @@ class Plain:
     files: tuple[str, ...]
 
 
-Manifests: TypeAlias = Plain
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kustomize:
+    """A folder with kustomization.yaml."""
+
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """A Helm chart; `values` is a file, or "". `kubernetes`: the version that it is rendered for, or ""."""
+
+    folder: str
+    values: str
+    kubernetes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compose:
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """Units for container hosts only."""
+
+
+Manifests: TypeAlias = Plain | Kustomize | Chart | Compose | Nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """`clear_secrets`: Secrets whose values everybody may read who has the package."""
+    """`quadlet`: files of units. `clear_secrets`: Secrets whose values everybody may read who has the package."""
 
     name: str
     version: str
     manifests: Manifests
     images: tuple[StatedImage, ...]
     smoke: Smoke | None = None
+    quadlet: tuple[str, ...] = ()
     clear_secrets: tuple[str, ...] = ()
     packages: tuple[str, ...] = field(init=False)
 
@@ -168,6 +196,7 @@ def _description(root: Table) -> Description:
         name=_matched(root, "name", _NAME, "small letters, digits and hyphens, at most 40"),
         version=_matched(root, "version", _VERSION, "numbers with dots, and - with what follows: 1.2.0, 1.2.0-rc.1"),
         manifests=_manifests(root),
+        quadlet=tuple(_inside(root, "quadlet", file) for file in root.texts("quadlet")),
         images=tuple(_images(root)),
         smoke=_smoke(root.table("smoke")) if "smoke" in root else None,
         clear_secrets=root.texts("clear_secrets"),
@@ -188,9 +217,30 @@ def _refuse_double(root: Table, described: Description) -> None:
 
 
 def _manifests(root: Table) -> Manifests:
+    if "quadlet" in root and not any(source in root for source in _SOURCES):
+        return Nothing()
+    match root.one_of(_SOURCES):
+        case "kustomize":
+            return Kustomize(folder=_inside(root, "kustomize", root.text("kustomize")))
+        case "compose":
+            return Compose(file=_inside(root, "compose", root.text("compose")))
+        case "helm":
+            table = root.table("helm")
+            chart = Chart(
+                folder=_inside(table, "chart", table.text("chart")),
+                values=_inside(table, "values", table.text("values")) if "values" in table else "",
+                kubernetes=_matched(table, "kubernetes", _VERSION, "as 1.33.0") if "kubernetes" in table else "",
+            )
+            table.finish()
+            return chart
+        case _:
+            return _plain(root)
+
+
+def _plain(root: Table) -> Plain:
     files = root.one_or_more("manifests")
     if not files:
-        raise root.error("manifests", "missing", "", 'add manifests = "manifests.yaml"')
+        raise root.error("manifests", "empty", "", 'name a file: manifests = "manifests.yaml"')
     return Plain(files=tuple(_inside(root, "manifests", file) for file in files))
 
 

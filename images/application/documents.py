@@ -8,6 +8,7 @@ otherwise. What is written here every reader takes for the same.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeAlias
 
 import yaml
@@ -20,11 +21,12 @@ _COLLECTIONS = {f"{_TAG}map", f"{_TAG}seq"}
 _TRUE = {"true", "yes", "on"}
 _INTEGER, _OCTAL = re.compile(r"[-+]?(0|[1-9][0-9]*)"), re.compile(r"0[0-7]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
-_DISPUTED = re.compile(r"y|n|0o[0-7]+|[-+]?[0-9]+e[-+]?[0-9]+", re.IGNORECASE)
+_DISPUTED = re.compile(r"y|n|0o[0-7]+|[-+]?[0-9]*\.?[0-9]+e[-+]?[0-9]+", re.IGNORECASE)
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9/._-]*(:[A-Za-z0-9/._-]+)*")
 _WORDS = _TRUE | {"false", "no", "off", "y", "n", "null", "nan", "inf"}
 _TEXT_LIMIT, _NODE_LIMIT = 16 << 20, 300_000
-_WIDTH = 120
+_DIGITS = 40
+_WIDTH = 1 << 30  # lines that are folded are hard to search
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +68,7 @@ class _Reader:
                     yield Document(value=found, where=self._where(node))
                 elif found is not None:
                     raise self._refused(node, "a document is no mapping", "write apiVersion, kind and metadata")
-        except (yaml.YAMLError, RecursionError) as error:
+        except (yaml.YAMLError, RecursionError, UnicodeError) as error:
             raise refused(self._file, "not YAML", " ".join(str(error).split()), "correct the line") from error
 
     def _value(self, node: yaml.Node) -> Value:
@@ -77,9 +79,9 @@ class _Reader:
             raise self._refused(node, f"the tag {node.tag[:60]!r} has no meaning here", "write it without")
         if isinstance(node, yaml.MappingNode):
             return dict(self._pairs(node))
-        if isinstance(node, yaml.SequenceNode):
-            return [self._value(one) for one in node.value]
-        return self._scalar(node)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        return [self._value(one) for one in node.value]
 
     def _pairs(self, node: yaml.MappingNode) -> Iterator[tuple[str, Value]]:
         seen = set[str]()
@@ -107,12 +109,14 @@ class _Reader:
         raise self._refused(node, f"the tag {kind[:60]!r} has no meaning here", "write it without")
 
     def _number(self, node: yaml.ScalarNode, text: str) -> Value:
+        if len(text) > _DIGITS:
+            raise self._refused(node, f"{text[:60]} is a number that nobody can hold", "quote it")
         if _INTEGER.fullmatch(text):
             return int(text)
         if _OCTAL.fullmatch(text):
             return int(text, 8)
-        if _FLOAT.fullmatch(text):
-            return float(text)
+        if _FLOAT.fullmatch(text) and isfinite(number := float(text)):
+            return number
         if ":" in text:
             return text
         raise self._refused(node, f"{text[:60]} is a number to some readers only", "write it in decimal, or quote it")

@@ -19,7 +19,7 @@ class Table:
         return key in self._values
 
     def error(self, key: str, message: str, evidence: str, next_action: str) -> PackageError:
-        where = f"{self._file}: {self._where(key)}"
+        where = ": ".join(part for part in (self._file, self._where(key)) if part)
         return PackageError(f"{where}: {message}", evidence=evidence[:200], next_action=next_action)
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -61,7 +61,8 @@ class Table:
         known = tuple(keys)
         found = [key for key in known if key in self]
         if len(found) != 1:
-            raise self.error(known[0], "one way is wanted", f"there are: {', '.join(found)}", f"say {_or(known)}")
+            seen = f"there are: {', '.join(found) or 'none'}"
+            raise self.error("", f"one of {', '.join(known)} is wanted", seen, f"say {_or(known)}")
         return found[0]
 
     def finish(self) -> None:
@@ -71,7 +72,7 @@ class Table:
                 raise self.error(key, "unknown key", f"known here: {known}", "correct or remove it")
 
     def _where(self, key: str) -> str:
-        return f"{self._path}.{key}" if self._path else key
+        return ".".join(part for part in (self._path, key) if part)
 
     def _typed(self, key: str, kind: type[T], default: T | None) -> T:
         self._asked.add(key)

@@ -12,16 +12,20 @@ from appliance.conductor.memory import Memory
 from appliance.config import Settings
 from appliance.lab.topology import lab_rack
 from appliance.model.balancer import Balancer, BalancerPlace
-from appliance.model.set_views import SetImportRequest, WorkState
+from appliance.model.set_views import SetImportRequest, SetJobView, WorkState
 from appliance.model.site import BootNetwork
 from appliance.model.site_services import Registry
 from appliance.services.cluster_views import ClusterViews
-from appliance.services.sets import NoRegistry
+from appliance.services.sets import NoRegistry, SetDesk
 from appliance.serving import serve_clusters
 from appliance.store.log import Log
 from appliance.system import SystemClock
 from appliance.topology import ClusterRack
+from images.application.build import package
+from images.signature import make_key
+from images.store import Store
 from tests.contract.registry import free_ports, make_set, program
+from tests.packages import OFFLINE, plain_example
 
 NETWORK = BootNetwork(
     device="lo",
@@ -71,12 +75,14 @@ def test_a_cluster_rack_has_a_registry_that_ends_with_the_daemon(
     monkeypatch.setenv("PATH", os.pathsep.join((str(Path(program()[0]).parent), os.environ["PATH"])))
     (tmp_path / "sets").mkdir()
     described = make_set(tmp_path / "sets/mine")
+    sets, store, source = tmp_path / "sets", Store(tmp_path / "store"), plain_example(tmp_path / "source")
+    strange = package(source, sets, store, OFFLINE, make_key(bytes(40)))
     port, writing = free_ports(2)
     rack = ClusterRack(
         name="lab",
         servers=(),
         boot_network=NETWORK,
-        registry=Registry(port=port, writing_port=writing),
+        registry=Registry(port=port, writing_port=writing, trusted_keys=(make_key(bytes(range(40))).public.line,)),
         balancer=Balancer(place=BalancerPlace.CONTROL_PLANES, address=IPv4Address("127.0.0.9")),
     )
     pids = list[int]()
@@ -93,9 +99,10 @@ def test_a_cluster_rack_has_a_registry_that_ends_with_the_daemon(
                 while not all(one.running_since for one in made.services()) or not _answers(port):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
                 made.held.begin_import(SetImportRequest(folder="mine"), "ann")
-                while (job := made.held.sets().job) is None or job.state is WorkState.RUNNING:  # noqa: ASYNC110
-                    await asyncio.sleep(0.02)
-            assert job.state is WorkState.DONE, job.fault
+                assert (fault := (await _ended(made.held)).fault) is None, fault
+                made.held.begin_import(SetImportRequest(folder=strange.name), "ann")
+                assert (refused := (await _ended(made.held)).fault) is not None
+                assert "is of nobody who is trusted" in refused.message
             await made.held.require(described.name)
             pids.extend(keeper.pid for keeper in made.keepers if keeper.pid is not None)
             return made.held.place.authority
@@ -107,6 +114,12 @@ def test_a_cluster_rack_has_a_registry_that_ends_with_the_daemon(
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+async def _ended(desk: SetDesk) -> SetJobView:
+    while (job := desk.sets().job) is None or job.state is WorkState.RUNNING:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    return job
 
 
 def _answers(port: int) -> bool:

@@ -136,7 +136,7 @@ PURE = (
     *(f"images/agent/tpm_{name}.py" for name in ("packet", "structures", "words")),
     *(
         f"images/application/{name}.py"
-        for name in ("contents", "description", "documents", "manifests", "signing", "table")
+        for name in ("compose", "contents", "description", "documents", "manifests", "quadlet", "signing", "table")
     ),
     "images/grubenv.py",
     "images/oci/document.py",

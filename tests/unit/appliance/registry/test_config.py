@@ -9,6 +9,8 @@ from appliance.errors import SiteError
 from appliance.model.secret import Secret
 from appliance.model.site_services import Registry
 from appliance.registry.config import Door, rendered
+from appliance.registry.trust import keys_of
+from images.signature import make_key
 
 GOLDEN = Path(__file__).parents[3] / "golden/registry"
 READING = Door(
@@ -39,3 +41,11 @@ def test_golden(name: str, door: Door) -> None:
 def test_ports_that_cannot_be(port: int, writing: int) -> None:
     with pytest.raises(SiteError):
         Registry(port=port, writing_port=writing)
+
+
+def test_keys_that_cannot_be() -> None:
+    line = make_key(bytes(range(40))).public.line
+    assert keys_of(Registry(trusted_keys=(line,)).trusted_keys) == (make_key(bytes(range(40))).public,)
+    for odd in ("", line[:-1], f"{line}=", line.replace("RW", "RX", 1), f"{line}\n", "minisign"):
+        with pytest.raises(SiteError, match="is no public key of minisign"):
+            Registry(trusted_keys=(line, odd))

@@ -12,35 +12,24 @@ import pytest
 from images.application import build
 from images.application.build import package
 from images.application.signing import signed_content
-from images.archive import Archive
 from images.artifact_set import ArtifactSet, Engine, read_set
 from images.errors import ImagesError, PackageError
 from images.oci import reading
 from images.oci.content import File
 from images.oci.document import Settings, read_manifest
 from images.oci.layout import Layout
-from images.processes import HostProcesses
 from images.set_folder import SetFolder
 from images.signature import make_key, verify
 from images.store import Store
+from tests.packages import OFFLINE, plain_example
 
 GOLDEN = Path(__file__).parents[3] / "golden/images/application"
-EXAMPLE = Path(__file__).parents[4] / "examples/application/one"
-ARCHIVE = Archive(mirror="http://mirror.example/debian", processes=HostProcesses(), progress=lambda line: None)
 KEY = make_key(bytes(range(40)))
-
-
-def copied(folder: Path) -> Path:
-    """The example, without the packages that it takes from Debian."""
-    shutil.copytree(EXAMPLE, folder)
-    stated = folder / "application.toml"
-    stated.write_text(stated.read_text().replace('packages = ["busybox-static"]\n', ""))
-    return folder
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    return copied(tmp_path / "source")
+    return plain_example(tmp_path / "source")
 
 
 def everything(folder: Path) -> dict[str, bytes]:
@@ -57,8 +46,8 @@ def test_equal_sources_are_equal_bytes_whoever_checked_them_out(source: Path, tm
     (other / "www/index.html").chmod(0o600)
     (other / "www").chmod(0o700)
     os.utime(other / "www/index.html", (1, 1))
-    one = package(source, tmp_path / "a", Store(tmp_path / "store-a"), ARCHIVE, KEY)
-    two = package(other, tmp_path / "b", Store(tmp_path / "store-b"), ARCHIVE, KEY)
+    one = package(source, tmp_path / "a", Store(tmp_path / "store-a"), OFFLINE, KEY)
+    two = package(other, tmp_path / "b", Store(tmp_path / "store-b"), OFFLINE, KEY)
     assert one == two
     assert everything(tmp_path / "a") == everything(tmp_path / "b")
 
@@ -67,7 +56,7 @@ def test_equal_sources_are_equal_bytes_whoever_checked_them_out(source: Path, tm
 def packaged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ArtifactSet]:
     """Signed; and where it is."""
     folder = tmp_path_factory.mktemp("packaged")
-    made = package(copied(folder / "source"), folder, Store(folder / "store"), ARCHIVE, KEY)
+    made = package(plain_example(folder / "source"), folder, Store(folder / "store"), OFFLINE, KEY)
     return folder / made.name, made
 
 
@@ -132,14 +121,14 @@ def test_it_is_built_once_and_a_version_means_one_content(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store(tmp_path / "store")
-    made = package(source, tmp_path, store, ARCHIVE)
+    made = package(source, tmp_path, store, OFFLINE)
     monkeypatch.setattr(build, "_write", None)
-    assert package(source, tmp_path, store, ARCHIVE) == made
+    assert package(source, tmp_path, store, OFFLINE) == made
     monkeypatch.undo()
     (source / "www/index.html").write_text("another\n")
     before = everything(tmp_path / made.name)
     with pytest.raises(PackageError, match="is there already, and is another set"):
-        package(source, tmp_path, store, ARCHIVE)
+        package(source, tmp_path, store, OFFLINE)
     assert everything(tmp_path / made.name) == before
     assert not list(tmp_path.glob(".*"))
 
@@ -165,7 +154,7 @@ def test_an_image_that_was_made_elsewhere_keeps_its_digest(source: Path, tmp_pat
         'layout = "postgres"\nimage = "postgres:17"\nreplaces = ["docker.io/postgres:17"]',
         "docker.io/postgres:17",
     )
-    made = package(source, tmp_path, Store(tmp_path / "store"), ARCHIVE)
+    made = package(source, tmp_path, Store(tmp_path / "store"), OFFLINE)
     digest = reading.image(source / "postgres", "postgres:17").digest
     assert {image.name: image.digest for image in made.images}["apps/web/database:1.0.0"] == digest
     assert reading.check(tmp_path / made.name / "oci") == ()
@@ -178,7 +167,7 @@ def test_a_layout_with_two_images_needs_a_name(source: Path, tmp_path: Path) -> 
     ready(source / "postgres", "postgres:17", "postgres:16")
     stated(source, 'layout = "postgres"')
     with pytest.raises(PackageError, match="the layout postgres has 2 images"):
-        package(source, tmp_path, Store(tmp_path / "store"), ARCHIVE)
+        package(source, tmp_path, Store(tmp_path / "store"), OFFLINE)
 
 
 @pytest.mark.parametrize("change", ["gone", "changed"])
@@ -188,7 +177,7 @@ def test_a_layout_that_is_not_whole(source: Path, tmp_path: Path, change: str) -
     largest = max((source / "postgres/blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
     largest.unlink() if change == "gone" else largest.write_bytes(bytes(largest.stat().st_size))
     with pytest.raises(ImagesError):
-        package(source, tmp_path / "sets", Store(tmp_path / "store"), ARCHIVE)
+        package(source, tmp_path / "sets", Store(tmp_path / "store"), OFFLINE)
     assert not (tmp_path / "sets").exists()
 
 
@@ -198,7 +187,7 @@ def test_a_containerfile_needs_buildah(source: Path, tmp_path: Path, monkeypatch
     stated(source, 'containerfile = "built/Containerfile"')
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PackageError, match="built by buildah, which is not on this machine") as caught:
-        package(source, tmp_path, Store(tmp_path / "store"), ARCHIVE)
+        package(source, tmp_path, Store(tmp_path / "store"), OFFLINE)
     assert "apt install buildah" in caught.value.next_action
 
 
@@ -227,7 +216,7 @@ def test_a_source_that_is_not_whole_makes_nothing(source: Path, tmp_path: Path, 
     spoil, message = SPOILT[spoilt]
     spoil(source)
     with pytest.raises(PackageError) as caught:
-        package(source, tmp_path / "sets", Store(tmp_path / "store"), ARCHIVE)
+        package(source, tmp_path / "sets", Store(tmp_path / "store"), OFFLINE)
     assert message in str(caught.value)
     assert caught.value.next_action
     assert not (tmp_path / "sets").exists()

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from images.application import documents
 from images.application.documents import Value, read, write
 from images.errors import PackageError
 
@@ -41,6 +42,14 @@ REFUSED = {
     "octal to some": ("a: 0o17\n", "x.yaml:1: 0o17 is a text to some readers only"),
     "a float to some": ("a: 1e3\n", "x.yaml:1: 1e3 is a text to some readers only"),
     "hexadecimal": ("a: 0x1f\n", "x.yaml:1: 0x1f is a number to some readers only"),
+    "a float with a power": ("a: 1.5e3\n", "x.yaml:1: 1.5e3 is a text to some readers only"),
+    "a number without an end": (f"a: {'9' * 5000}\n", "is a number that nobody can hold"),
+    "an octal one": (f"a: 0{'7' * 5000}\n", "is a number that nobody can hold"),
+    "infinity": ("a: .inf\n", "x.yaml:1: .inf is a number to some readers only"),
+    "an infinity that looks like a number": ("a: 1.0e+999\n", "x.yaml:1: 1.0e+999 is a number to some readers only"),
+    "lists in lists": (f"a: {'[' * 100_000}", "x.yaml: not YAML"),
+    "half a character": ('a: "\\ud800"\n', "x.yaml: not YAML"),
+    "no character": ("a: \udcff\n", "x.yaml: not YAML"),
     "underscores": ("a: 1_000\n", "x.yaml:1: 1_000 is a number to some readers only"),
     "octal that is none": ("a: 0b11\n", "x.yaml:1: 0b11 is a number to some readers only"),
     "merged keys": ("a: &a {b: 1}\nc:\n  <<: *a\n", "x.yaml:3: a key is no text"),
@@ -57,7 +66,8 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_readers_disagree_on_is_refused_with_its_line(case: str) -> None:
+def test_what_readers_disagree_on_is_refused_with_its_line(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "_NODE_LIMIT", 3000)
     text, message = REFUSED[case]
     with pytest.raises(PackageError) as caught:
         read(text, "x.yaml")

@@ -104,3 +104,9 @@ def test_as_text_and_as_json(verb: str, application: FakeApplication, run: Run) 
     json.loads(told)
     if words:
         assert run(verb, "nobody")[0] == 4
+
+
+def test_a_table_for_a_spreadsheet(application: FakeApplication, run: Run) -> None:
+    status, told, _ = run("machines", "--csv")
+    assert status == 0
+    assert len(told.splitlines()) == 1 + len(application.inventory)

@@ -61,6 +61,7 @@ T = TypeVar("T")
 REGISTRY_PORT, WRITING_PORT, FILES_PORT = 5000, 5001, 8001
 FILES = f"http://{GATEWAY.ip}:{FILES_PORT}"
 DOMAIN = "lab.test"
+LARGE = replace(FACTS, cores=4, memory_bytes=8 << 30)
 IMAGE = ImageRef(name=ImageName("debian-13"), manifest_sha256="a1" * 32, blob_sha256="b2" * 32, raw_bytes=2 << 30)
 _IMPORT_SECONDS = 180.0
 
@@ -144,7 +145,7 @@ async def living(
     machines: tuple[Node, ...],
     lent: Lent,
     silent: frozenset[str] = frozenset(),
-    facts: Callable[[Node], HardwareFacts] = lambda _: FACTS,
+    facts: Callable[[Node], HardwareFacts] = lambda _: LARGE,
     balancing: Balancer | None = None,
 ) -> AsyncIterator[Life]:
     """`silent` are those machines of which it is known that they do not answer. Its state is in `ground.folder`; what

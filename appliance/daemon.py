@@ -130,8 +130,7 @@ def main(config: Path) -> int:
 
 
 async def _run(settings: Settings, forgetting: Forgetting, book: logbook.Logbook) -> None:
-    (program, site), stock = _loaded(settings.site), take_stock(settings)
-    stop = _stop_on_signal()
+    (program, site), stock, stop = _loaded(settings.site), take_stock(settings), _stop_on_signal()
     async with AsyncExitStack() as closing:
         log, memory = _remembering(settings, closing)
         present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))

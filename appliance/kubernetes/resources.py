@@ -4,6 +4,7 @@ https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
@@ -43,17 +44,12 @@ class Resources:
         """None also for a kind that the cluster does not have."""
         if await self._found(ref) is None:
             return None
-        try:
-            return await self._api.ask("GET", await self._path(ref, {}))
-        except NotFoundError:
-            return None
+        return await self._api.found(await self._path(ref, {}))
 
     async def delete(self, ref: Ref) -> None:
         """With all that it owns; whether it is gone already, a look says."""
-        try:
+        with suppress(NotFoundError):
             await self._api.ask("DELETE", await self._path(ref, {}), {"propagationPolicy": "Foreground"})
-        except NotFoundError:
-            return
 
     async def say(self, ref: Ref, status: Object) -> None:
         """What a controller says of it: we are the one that leads to services from outside."""
@@ -102,10 +98,7 @@ class Resources:
         return self._known[ref.api].get(ref.kind)
 
     async def _kinds(self, api: str) -> Mapping[str, _Resource]:
-        try:
-            answer = await self._api.ask("GET", _root(api))
-        except NotFoundError:
-            return {}
+        answer = await self._api.found(_root(api))
         found = dict[str, _Resource]()
         for one in listed(at(answer, "resources")):
             match one:

@@ -130,8 +130,7 @@ def main(config: Path) -> int:
 
 
 async def _run(settings: Settings, forgetting: Forgetting, book: logbook.Logbook) -> None:
-    (program, site), stock = _loaded(settings.site), take_stock(settings)
-    stop = _stop_on_signal()
+    (program, site), stock, stop = _loaded(settings.site), take_stock(settings), _stop_on_signal()
     async with AsyncExitStack() as closing:
         log, memory = _remembering(settings, closing)
         present = _Present(memory.world, site.topology, ramdisk_of(site.topology, stock, settings))
@@ -140,9 +139,9 @@ async def _run(settings: Settings, forgetting: Forgetting, book: logbook.Logbook
         meter = _measuring(settings, site.topology, log, memory, lambda: services)
         key = kept_key(settings.state_dir / "identity.vault", SystemRng())
         bonds = Bonds(key, SystemClock(), SystemRng())
-        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter, bonds)
-        tokens = _proving(site.topology, memory, bmcs, key, closing)
         serving = serve_clusters(settings, site.name, site.topology, memory, closing)
+        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter, bonds, serving)
+        tokens = _proving(site.topology, memory, bmcs, key, closing)
         hands = _acting(settings, site, stock, memory, desk, services, bmcs, key, tokens, serving, closing)
         application = Appliance(
             memory=memory,
@@ -322,13 +321,14 @@ def _facing_nodes(
     bmcs: BmcDesk,
     meter: Meter,
     bonds: Bonds,
+    serving: ClusterServices,
 ) -> tuple[AgentDesk, BootServices]:
     senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
     tpms = Tpms(bonds, SystemRng(), site.topology.endorsement_keys)
     desk = AgentDesk(present.read, senses, SystemClock(), bonds, tpms)
     network = site.topology.boot_network
     installers = InstallDesk(
-        present.read, senses, endpoints_of(network).url(""), network, SystemClock(), configs_of(site)
+        present.read, senses, endpoints_of(network).url(""), network, SystemClock(), configs_of(site), serving.given
     )
 
     def observe(event: PxeEvent) -> None:
@@ -413,7 +413,7 @@ def _acting(
         tokens=tokens,
         policy=site.topology.identity,
     )
-    return with_clusters(settings, site.topology, hands, serving, library.lend, closing)
+    return with_clusters(settings, site.topology, hands, serving, library.lend, services.set_names, closing)
 
 
 def _proving(rack: Rack, memory: Memory, bmcs: BmcDesk, key: ApplianceKey, closing: AsyncExitStack) -> BmcTokens:

@@ -17,6 +17,7 @@ from appliance.cli import (
     inventory,
     look,
     manual,
+    rack,
     report,
     runs,
     sets,
@@ -53,6 +54,7 @@ def build() -> typer.Typer:
     for verb in (plan, apply):
         app.command()(verb)
     look.add_to(app)
+    rack.add_to(app)
     report.add_to(app)
     doctor.add_to(app)
     runs.add_to(app)

@@ -60,6 +60,7 @@ def machines(
     context: typer.Context,
     words: Words = None,
     count: Annotated[bool, typer.Option("--count", help="Only how many there are in each state.")] = False,
+    table: Annotated[bool, typer.Option("--csv", help="Comma-separated values, for a spreadsheet.")] = False,
     as_json: Json = False,
     lines: Lines = False,
 ) -> None:
@@ -72,6 +73,10 @@ def machines(
     client, wanted = client_of(context), wanted_of(words)
     if lines:
         _print_lines(client, wanted)
+    elif table:
+        from appliance.frontend.tables import csv_of
+
+        print(csv_of(client.machines(wanted).machines), end="")
     elif count:
         counts = client.summary(wanted)
         print_json(counts) if as_json else show.console().print(show.counts(counts))

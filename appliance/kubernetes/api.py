@@ -85,12 +85,16 @@ class Kubernetes(Protocol):
         """Status and content of whatever is there."""
         ...
 
+    async def found(self, path: str) -> object | None:
+        """What is there, as JSON; None where nothing is."""
+        ...
+
 
 class Api:
     """At `url`, whose certificate must be of the cluster's own CA. Close it."""
 
     def __init__(self, url: str, access: Access) -> None:
-        self._url = url
+        self._url, self._name = url, access.server or None
         connector = aiohttp.TCPConnector(ssl=_context(access), limit=4)
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
@@ -171,6 +175,12 @@ class Api:
     async def page(self, path: str) -> tuple[int, bytes]:
         return await self._ask("GET", path)
 
+    async def found(self, path: str) -> object | None:
+        try:
+            return await self._json("GET", path)
+        except NotFoundError:
+            return None
+
     async def _json(self, method: str, path: str, body: Mapping[str, object] | None = None) -> object:
         return await self.ask(method, path, body, _MERGE if method == "PATCH" else "")
 
@@ -194,7 +204,14 @@ class Api:
     ) -> tuple[int, bytes]:
         headers = {"Content-Type": form} if form else {}
         try:
-            request = self._session.request(method, self._url + path, json=body, allow_redirects=False, headers=headers)
+            request = self._session.request(
+                method,
+                self._url + path,
+                json=body,
+                allow_redirects=False,
+                headers=headers,
+                server_hostname=self._name,
+            )
             async with request as answer:
                 return answer.status, await _content(answer)
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:

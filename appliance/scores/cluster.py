@@ -39,6 +39,7 @@ from appliance.scores.cluster_life import (
 )
 from appliance.scores.install_linux import NAME as INSTALL
 from appliance.scores.score import Move, chain, step_id
+from images.artifact_set import Engine
 
 NAME = "cluster"
 PREPARE_SECONDS = 1800.0
@@ -47,6 +48,9 @@ JOIN_SECONDS = 1800.0
 CONFIRM_SECONDS = 1200.0
 SHARE_SECONDS = 300.0
 RESTORE_SECONDS = 1800.0
+_LEAST = {Engine.KUBEADM: (2, 1700 << 20)}
+"""Cores and bytes of memory without which an engine founds and joins no control plane
+(https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm/)."""
 PODS, SERVICES = IPv4Network("10.244.0.0/16"), IPv4Network("10.96.0.0/16")
 
 
@@ -143,6 +147,20 @@ def _check(spec: ClusterSpec, servers: Sequence[MachineRecord], agents: Sequence
         )
     for record in (*servers, *agents):
         _check_member(spec, record)
+    for record in servers:
+        _check_size(spec, record)
+
+
+def _check_size(spec: ClusterSpec, record: MachineRecord) -> None:
+    """What the engine itself would refuse, once the machine is installed."""
+    facts, (cores, memory) = record.facts, _LEAST.get(spec.set.engine, (0, 0))
+    if facts is None or record.member is not None or (facts.cores >= cores and facts.memory_bytes >= memory):
+        return
+    raise PlanError(
+        f"{record.name} is too small for a control plane of {spec.name}",
+        evidence=f"cores: {facts.cores} of {cores}, memory: {facts.memory_bytes >> 20} of {memory >> 20} MiB",
+        next_action="name a larger machine, or give the role a rule that asks for more",
+    )
 
 
 def _check_member(spec: ClusterSpec, record: MachineRecord) -> None:

@@ -3,21 +3,25 @@
 from appliance.conductor.decision import ClusterSight
 from appliance.model.application import AppAction
 from appliance.model.ids import MachineName
+from appliance.model.okd import OkdAction
 from appliance.model.slurm import OnClusters, SlurmAction
 from appliance.services.apps import AppDesk
 from appliance.services.clusters import ClusterDesk
+from appliance.services.okd import OkdDesk
 from appliance.services.slurm import SlurmDesk
 
 
 class Engines:
-    def __init__(self, kubernetes: ClusterDesk, slurm: SlurmDesk, apps: AppDesk) -> None:
-        self._kubernetes, self._slurm, self._apps = kubernetes, slurm, apps
+    def __init__(self, kubernetes: ClusterDesk, slurm: SlurmDesk, okd: OkdDesk, apps: AppDesk) -> None:
+        self._kubernetes, self._slurm, self._okd, self._apps = kubernetes, slurm, okd, apps
 
     async def look(self, machine: MachineName, do: OnClusters) -> ClusterSight:
         if isinstance(do, SlurmAction):
             return await self._slurm.look(machine, do)
         if isinstance(do, AppAction):
             return await self._apps.look(do)
+        if isinstance(do, OkdAction):
+            return await self._okd.look(machine, do)
         return await self._kubernetes.look(machine, do)
 
     async def begin(self, machine: MachineName, do: OnClusters) -> str:
@@ -25,4 +29,6 @@ class Engines:
             return await self._slurm.begin(machine, do)
         if isinstance(do, AppAction):
             return await self._apps.begin(do)
+        if isinstance(do, OkdAction):
+            return await self._okd.begin(machine, do)
         return await self._kubernetes.begin(machine, do)

@@ -20,7 +20,7 @@ from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId, machine_
 from appliance.model.views import Errand, PlanView, PowerAction
 from appliance.model.words import Destroys
 from appliance.web.forms import Form, asked_of, choice_of, form_of, html, one, reason_of
-from appliance.web.pages import Pages, Result, to_type
+from appliance.web.pages import Pages, Result, failed_of, to_type
 from appliance.web.port import Doors
 
 _SEE_OTHER = 303
@@ -141,11 +141,23 @@ class Actions:
                 await self._appliance.cancel(run, asked)
             case "retry":
                 await self._appliance.retry(run, machine_name(one(form, "machine")), asked)
+            case "retry-failed":
+                return await self._retry_failed(request, run, asked)
             case "set-aside":
                 await self._appliance.set_aside(run, machine_name(one(form, "machine")), reason_of(form), asked)
             case _:
                 raise HTTPException(404)
         return _see(f"/runs/{quote(run)}")
+
+    async def _retry_failed(self, request: Request, run: RunId, asked: Asked) -> Response:
+        """Of those that cannot be tried again it is said why; the others are."""
+        failed = failed_of(self._appliance.run(run))
+        results = [await _tried(lambda name: self._appliance.retry(run, name, asked), name) for name in failed]
+        if all(result.problem is None for result in results):
+            return _see(f"/runs/{quote(run)}")
+        response = html(request, self._doors, self._pages.results("retry", results))
+        response.status_code = 207
+        return response
 
 
 def _despite(form: Form) -> tuple[Check, ...]:

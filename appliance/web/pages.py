@@ -156,7 +156,7 @@ class Pages:
     def run_parts(self, run: str) -> Parts:
         view, now = self._appliance.run(RunId(run)), self._now()
         goal = self._appliance.goal(GoalId(view.goal)) if view.goal else None
-        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=_failed(view))}
+        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=failed_of(view))}
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)
@@ -264,7 +264,8 @@ def _row(machine: MachineView) -> str:
     return render("_row", machine=machine)
 
 
-def _failed(run: RunView) -> tuple[str, ...]:
+def failed_of(run: RunView) -> tuple[str, ...]:
+    """Machines with a step that failed."""
     return tuple(dict.fromkeys(step.machine for step in run.steps if step.state is StepState.FAILED))
 
 

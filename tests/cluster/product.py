@@ -41,6 +41,11 @@ from appliance.services.app_looks import AppLooks
 from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_looks import ClusterLooks
+from appliance.services.names import NamesDesk
+from appliance.services.okd import OkdSite
+from appliance.services.okd_asks import SiteAsks
+from appliance.services.okd_keys import OkdKeys
+from appliance.services.okd_programs import OkdPrograms
 from appliance.services.sets import SetDesk
 from appliance.services.shells import SshShells
 from appliance.site import Site, plan_site
@@ -52,6 +57,7 @@ from appliance.supervision.host import HostChildren
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack
 from images.processes import HostProcesses
+from pxe.dns.responder import ZoneRecord
 from tests.cluster.nodes import GATEWAY, Ground, Node
 from tests.contract import balancing
 from tests.contract.registry import program
@@ -61,6 +67,7 @@ T = TypeVar("T")
 REGISTRY_PORT, WRITING_PORT, FILES_PORT = 5000, 5001, 8001
 FILES = f"http://{GATEWAY.ip}:{FILES_PORT}"
 DOMAIN = "lab.test"
+LARGE = replace(FACTS, cores=4, memory_bytes=8 << 30)
 IMAGE = ImageRef(name=ImageName("debian-13"), manifest_sha256="a1" * 32, blob_sha256="b2" * 32, raw_bytes=2 << 30)
 _IMPORT_SECONDS = 180.0
 
@@ -144,7 +151,7 @@ async def living(
     machines: tuple[Node, ...],
     lent: Lent,
     silent: frozenset[str] = frozenset(),
-    facts: Callable[[Node], HardwareFacts] = lambda _: FACTS,
+    facts: Callable[[Node], HardwareFacts] = lambda _: LARGE,
     balancing: Balancer | None = None,
 ) -> AsyncIterator[Life]:
     """`silent` are those machines of which it is known that they do not answer. Its state is in `ground.folder`; what
@@ -177,6 +184,7 @@ async def living(
             domain=DOMAIN,
             balancer=_balancer(state, closing),
             backups=BackupShelf(state / BACKUPS),
+            okd=okd_site(state, okd_keys(state, closing), lambda _: None),
             clock=clock,
             rng=SystemRng(),
         )
@@ -271,6 +279,21 @@ class _Files(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its base class's word
         pass
+
+
+def okd_keys(state: Path, closing: AsyncExitStack) -> OkdKeys:
+    file = SecretFile(state / "okd.vault", SystemRng())
+    closing.callback(file.close)
+    return OkdKeys(file)
+
+
+def okd_site(state: Path, made: OkdKeys, offer: Callable[[tuple[ZoneRecord, ...]], None]) -> OkdSite:
+    return OkdSite(
+        made=made,
+        programs=OkdPrograms(HostProcesses(), state / "content/okd"),
+        names=NamesDesk(state / "names.json", offer),
+        asks=SiteAsks(GATEWAY.ip),
+    )
 
 
 def _balancer(state: Path, closing: AsyncExitStack) -> BalancerDesk:

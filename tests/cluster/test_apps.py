@@ -19,7 +19,7 @@ from tests.cluster.product import on
 from tests.cluster.workload import Asked, asks
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
-PLANE, WORKER, _ = nodes("plane", "worker", "spare")
+PLANE, _, WORKER = nodes("plane", "worker", "spare")
 SHORT = 30.0
 """Seconds that versions get which will not become well."""
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"mode": "first"}}

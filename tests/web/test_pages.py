@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Page, expect
 
+from appliance.model.ids import PlanDigest, RunId
 from appliance.model.phase import Phase
 from appliance.model.standing import Standing, standing
 from appliance.model.views import ProgressView
@@ -162,6 +163,24 @@ def test_many_at_once_and_who_refused(page: Page) -> None:
         expect(page.get_by_role("heading", name="hold: 1 of 2 done")).to_be_visible()
         expect(page.get_by_role("row", name="node-7")).to_contain_text("refused: no machine is called node-7")
         assert application.inventory["node-6"].conditions[0].reason == "moving house"
+
+
+def test_all_that_failed_are_tried_again_at_once(page: Page) -> None:
+    application = rack()
+    names, step = ("node-6", "node-7", "node-8"), INSTALL.steps[0]
+    steps = tuple(replace(step, id=f"write.{name}", machine=name, needs=()) for name in names)
+    application.broken, application.slow = frozenset({"write.node-6", "write.node-7"}), frozenset({"write.node-8"})
+    application.plans = [replace(INSTALL, steps=steps, deferred=(), roles=())]
+    with serving(application) as served:
+        plan = served.do(application.make_plan())
+        run = served.do(application.apply(PlanDigest(plan.digest)))
+        page.goto(f"{served.url}/runs/{run.id}")
+        expect(page.get_by_role("button", name="again")).to_have_count(3)
+        application.broken = frozenset()
+        page.get_by_role("button", name="Try all 2 again").click()
+        expect(page.get_by_role("button", name="again")).to_have_count(0)
+        states = {one.machine: one.state for one in application.run(RunId(run.id)).steps}
+        assert [states[name].value for name in names] == ["done", "done", "running"]
 
 
 def test_every_standing_is_in_the_scene() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.api.fake import FakeApplication
+from appliance.api.fake_findings import ROGUE_DHCP
 from appliance.model.codec import from_json
 from appliance.model.views import DeferredView, Errand, PlanView
 
@@ -182,3 +183,12 @@ def test_refusals_of_the_daemon(run: Run, application: FakeApplication) -> None:
     assert run("wipe", "Node 0", "--confirm", "Node 0")[0] == 2
     del application.errands[Errand.REPLACE]
     assert run("replace", "node-0", "--confirm", "node-0")[0] == 2
+
+
+def test_a_failure_of_the_site_stands_in_its_way_unless_that_is_said(run: Run, application: FakeApplication) -> None:
+    application.doctor_desk.finds = (ROGUE_DHCP,)
+    status, _, errors = run("wipe", "node-0", "--confirm", "node-0")
+    assert (status, carried_out(application)) == (9, [])
+    assert ROGUE_DHCP.cause in errors
+    assert run("wipe", "node-0", "--confirm", "node-0", "--despite-findings")[0] == 0
+    assert carried_out(application)

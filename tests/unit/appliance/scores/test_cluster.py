@@ -24,6 +24,7 @@ SET = ArtifactSet(
     engine=Engine.KUBEADM, version="v1.20.2", arch="amd64", provenance=Provenance.REBUILT, files=(), images=()
 )
 PLACE = RegistryPlace(address=IPv4Address("10.77.0.1"), port=5000, authority="PEM")
+LARGE = replace(FACTS, cores=4, memory_bytes=8 << 30)
 NAMES = tuple(MachineName(f"node-{number}") for number in range(5))
 PLANES, WORKERS = NAMES[:3], NAMES[3:]
 SCORE = KubernetesCluster(
@@ -51,7 +52,7 @@ def cluster_rack(rack: Rack) -> ClusterRack:
 
 
 def record(name: MachineName, **changes: object) -> MachineRecord:
-    return replace(MachineRecord(name=name, facts=FACTS, installed=installed(confirmed=True)), **changes)  # type: ignore[arg-type]
+    return replace(MachineRecord(name=name, facts=LARGE, installed=installed(confirmed=True)), **changes)  # type: ignore[arg-type]
 
 
 def inventory(*records: MachineRecord) -> Inventory:
@@ -165,3 +166,18 @@ def test_a_name_that_is_no_label_is_refused(rack: ClusterRack) -> None:
     for name in ("", "Prod", "a b", "-a", "x" * 41):
         with pytest.raises(SiteError):
             replace(SCORE, cluster=name).plan(rack, inventory())
+
+
+@pytest.mark.parametrize(("cores", "memory"), [(1, 8 << 30), (4, 1 << 30)])
+def test_a_control_plane_that_kubeadm_would_refuse_is_refused_before_it_is_installed(
+    rack: ClusterRack, cores: int, memory: int
+) -> None:
+    small = record(PLANES[1], facts=replace(FACTS, cores=cores, memory_bytes=memory))
+    with pytest.raises(PlanError, match="node-1 is too small for a control plane of prod") as refused:
+        plan_site(Site(name="lab", topology=rack, scores=[SCORE]), inventory(small))
+    assert f"cores: {cores} of 2, memory: {memory >> 20} of 1700 MiB" in refused.value.evidence
+
+
+def test_a_worker_may_be_small(rack: ClusterRack) -> None:
+    small = record(WORKERS[0], facts=replace(FACTS, cores=1, memory_bytes=1 << 30))
+    assert plan_site(Site(name="lab", topology=rack, scores=[SCORE]), inventory(small)).steps

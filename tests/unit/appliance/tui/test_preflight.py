@@ -1,5 +1,6 @@
 """What the doctor finds, before a plan is approved: cause and next action, and a word more to begin anyway."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_findings import DEAD_BMC, FINDINGS, ROGUE_DHCP, SLOW_PORT
 from appliance.doctor.say import good
 from appliance.model.doctor import Check, DoctorView, Finding
+from appliance.model.words import Errand
 from appliance.tui.messages import Examined
 from appliance.tui.plan import approval
-from appliance.tui.state import Planned, State, Task
+from appliance.tui.state import Apply, Ask, Planned, State, Task
 from appliance.tui.update import updated
 from tests.unit.appliance.tui.rack import Screen, install, play
 
@@ -89,3 +91,15 @@ def test_what_is_found_while_the_name_is_typed_asks_anew() -> None:
     assert stopped.prompt is not None
     assert stopped.prompt.wanted == "lab anyway"
     assert stopped.prompt.typed == ""
+
+
+def test_an_errand_takes_the_word_too_and_says_what_was_accepted() -> None:
+    place = Planned(task=Task(machine="node-0", errand=Errand.RESCUE), plan=replace(install("node-0"), steps=()))
+    asked = approval(place, DoctorView(version=1, findings=(SLOW_PORT, DEAD_BMC)))
+    assert asked is not None
+    assert asked.ask is Ask.YES
+    stopped = approval(place, DoctorView(version=1, findings=(ROGUE_DHCP,)))
+    assert stopped is not None
+    assert (stopped.ask, stopped.wanted) == (Ask.NAME, "node-0 anyway")
+    assert isinstance(stopped.then, Apply)
+    assert stopped.then.despite == (Check.DHCP,)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _STORE = Path("~/.cache/innervate/images")
 _KEY = Path("~/.cache/innervate/keys/innervate.key")
+_NO_MIRROR = "http://mirror.invalid"
+"""Of who takes no packages (RFC 6761, 6.4): a machine without Debian can build the rest."""
 
 Kept = Annotated[Path, typer.Option("--store", metavar="DIR", help="Where what was built is kept.")]
 Key = Annotated[Path, typer.Option(metavar="FILE", help="What signs it; made if it is not there.")]
@@ -44,13 +46,15 @@ def build(
     """
     from images.__main__ import archive
     from images.application.build import package
+    from images.application.source import Source
     from images.errors import ImagesError
     from images.keys import ensure_key
     from images.store import Store
 
     try:
         secret = ensure_key(key)
-        made = package(source, into, Store(store.expanduser()), archive(), secret)
+        mirror = archive("" if Source(source).description.packages else _NO_MIRROR)
+        made = package(source, into, Store(store.expanduser()), mirror, secret)
     except ImagesError as error:
         raise told(error) from error
     except OSError as error:

@@ -54,9 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def archive() -> Archive:
-    """Of this machine's mirror; says on standard error how far it is. Raises MirrorError."""
-    return Archive(mirror=find_mirror(os.environ), processes=HostProcesses(), progress=_Stopwatch())
+def archive(mirror: str = "") -> Archive:
+    """Of this machine's mirror, unless one is named; says on standard error how far it is. Raises MirrorError."""
+    return Archive(mirror=mirror or find_mirror(os.environ), processes=HostProcesses(), progress=_Stopwatch())
 
 
 def _build(

@@ -38,6 +38,8 @@ _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _VERSION = re.compile(r"v?\d{1,6}(\.\d{1,6}){1,3}(-[A-Za-z0-9.-]{1,60})?")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 _USER = re.compile(r"\d{1,10}(:\d{1,10})?")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FOLDER, _SIGNAL = re.compile(r"/[!-~]{0,1023}"), re.compile(r"SIG[A-Z][A-Z0-9+-]{1,12}")
 _NOBODY = "65534:65534"
 _PATH = "/usr/local/bin:/usr/sbin:/usr/bin"
 _SOURCES = ("manifests", "kustomize", "helm", "compose")
@@ -278,18 +280,21 @@ def _settings(table: Table) -> Settings:
     command, ports = table.texts("command"), table.numbers("ports")
     if not command or not command[0].startswith("/"):
         raise table.error("command", "no program", repr(command), 'give its path and arguments: command = ["/bin/x"]')
-    if odd := [port for port in ports if port not in _PORTS]:
-        raise table.error("ports", "not a port", str(odd[0]), "use 1 to 65535")
+    if wrong := [port for port in ports if port not in _PORTS]:
+        raise table.error("ports", "not a port", str(wrong[0]), "use 1 to 65535")
     user = table.text("user", _NOBODY)
     if not _USER.fullmatch(user):
         raise table.error("user", "not a numeric user", user, 'write UID or UID:GID, as "65534:65534"')
+    environment = table.words("environment")
+    if odd := [name for name in environment if not _VARIABLE.fullmatch(name)]:
+        raise table.error("environment", "not the name of a variable", odd[0], "use letters, digits and _")
     return Settings(
         entrypoint=command,
-        environment={"PATH": _PATH, **table.words("environment")},
-        folder=table.text("folder", ""),
+        environment={"PATH": _PATH, **environment},
+        folder=_matched(table, "folder", _FOLDER, "an absolute path") if "folder" in table else "",
         user=user,
         ports=tuple(f"{port}/tcp" for port in sorted(set(ports))),
-        stop_signal=table.text("stop_signal", ""),
+        stop_signal=_matched(table, "stop_signal", _SIGNAL, "as SIGTERM") if "stop_signal" in table else "",
     )
 
 

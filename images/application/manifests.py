@@ -15,6 +15,7 @@ _API = re.compile(r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?v[0-9]+((alpha|beta)
 _KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]{0,251}[A-Za-z0-9])?")
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+_WORKLOADS = frozenset({"", "apps", "batch"})
 _SHARED = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 _HOOK = "helm.sh/hook"
 
@@ -78,7 +79,8 @@ def with_images(
     value: Mapping[str, Value], meant: Callable[[str], str], of: Manifest | None = None
 ) -> Mapping[str, Value]:
     """The same with every image of a container, or of a volume, as `meant` calls it: in pods, in what makes pods, and
-    in others' objects that hold containers in the same form. Raises `PackageError` for a container without one."""
+    in others' objects that hold containers in the same form. Raises `PackageError` where a container `of` a manifest of
+    Kubernetes' own has none."""
     return {key: _replaced(key, inner, meant, of) for key, inner in value.items()}
 
 
@@ -192,9 +194,10 @@ def _container(value: Value, meant: Callable[[str], str], of: Manifest | None) -
         return value
     if isinstance(image := value.get("image"), str):
         return {**value, "image": meant(image)}
-    where, title = (of.where, of.title) if of is not None else ("manifests", "an object")
+    if of is None or of.group not in _WORKLOADS:  # operators add to containers that they make themselves
+        return value
     name = str(value.get("name", ""))
-    raise refused(where, f"{title} has a container without an image", name, "say which image it runs")
+    raise refused(of.where, f"{of.title} has a container without an image", name, "say which image it runs")
 
 
 def _volume(value: Value, meant: Callable[[str], str]) -> Value:

@@ -19,8 +19,9 @@ from images.kubernetes.suite import Suite
 from images.oci import reading
 from images.processes import check
 from images.store import Store
-from tests.foreign import unpacked
+from tests.foreign import environment, unpacked
 from tests.image.conftest import ROOT
+from tests.image.test_release import VALIDATE, VALIDATOR
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -71,6 +72,10 @@ def test_two_builds_from_nothing_are_the_same_bytes(mirror: Archive, tmp_path: P
         for one in made[0]
     ]
     assert len(layers[0] & layers[1]) == 2, "what versions share is stored and fetched once"
+    bill = (tmp_path / "a" / made[0][0].name / "sbom.cdx.json").read_text()
+    python = environment(VALIDATOR) / "python"
+    judged = subprocess.run([str(python), "-c", VALIDATE], input=bill, capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stderr[-2000:]
     tree = rooted(tmp_path / "a", made[0][1], "apps/web:1.1.0", tmp_path / "tree")
     assert run_in(tree, ["/usr/bin/busybox", "cat", "/www/index.html"]) == "hello from web 1.1.0\n"
 

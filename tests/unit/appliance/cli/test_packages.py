@@ -16,7 +16,7 @@ NAME = "web-1.0.0-amd64"
 
 @pytest.fixture
 def words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setenv(OVERRIDE, "http://mirror.example/debian")
+    monkeypatch.setenv(OVERRIDE, "no mirror: nothing is taken from it")
     source = plain_example(tmp_path / "source")
     kept = ["--key", str(tmp_path / "keys/mine.key"), "--store", str(tmp_path / "store")]
     return ["package", "build", str(source), "--into", str(tmp_path / "sets"), *kept]
@@ -55,15 +55,14 @@ def test_a_key_of_somebody_else(words: list[str], tmp_path: Path, capsys: pytest
 
 
 def test_what_the_author_has_to_mend_and_what_the_machine_lacks(
-    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stated = tmp_path / "source/application.toml"
     whole = stated.read_text()
     stated.write_text(f"vresion = '1'\n{whole}")
     assert main(words) == 2
     assert "application.toml: vresion: unknown key" in capsys.readouterr().err
-    stated.write_text(whole)
-    monkeypatch.setenv(OVERRIDE, "ftp://mirror")
+    stated.write_text(whole.replace('at = "/www"', 'at = "/www"\npackages = ["busybox-static"]'))
     assert main(words) == 1
     assert json.dumps(OVERRIDE)[1:-1] in capsys.readouterr().err
     assert not (tmp_path / "sets").exists()

@@ -73,6 +73,13 @@ def test_an_image_that_the_set_does_not_hold(case: str) -> None:
     assert "replaces" in caught.value.next_action
 
 
+def test_an_operator_may_add_to_containers_of_its_own() -> None:
+    text = POD.replace("v1", "example.org/v1").replace(", image: web", "")
+    (manifest,) = checked(read(text, "x.yaml"))
+    assert named(manifest, NAMES) == manifest.value
+    assert images_in(manifest.value) == ()
+
+
 def test_a_container_without_an_image() -> None:
     (manifest,) = checked(read(POD.replace(", image: web", ""), "x.yaml"))
     with pytest.raises(PackageError, match="Pod a has a container without an image"):

@@ -23,7 +23,8 @@ def of_chrony(lines: Iterable[str]) -> tuple[str, ...]:
 
 
 def of_timesyncd(lines: Iterable[str]) -> tuple[str, ...]:
-    said = dict(line.strip().partition("=")[::2] for line in lines)
+    pairs = (line.strip().partition("=") for line in lines)
+    said = {key: value for key, _, value in pairs}
     configured = " ".join(said.get(f"{who}NTPServers", "") for who in ("Link", "System", "Runtime")).split()
     followed = [said["ServerName"]] if said.get("ServerAddress") and said.get("ServerName") else []
     return _names((*configured, *followed))

@@ -144,9 +144,9 @@ async def _run(settings: Settings, forgetting: Forgetting) -> None:
         meter = _measuring(settings, site.topology, log, memory, lambda: services)
         key = kept_key(settings.state_dir / "identity.vault", SystemRng())
         bonds = Bonds(key, SystemClock(), SystemRng())
-        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter, bonds)
-        tokens = _proving(site.topology, memory, bmcs, key, closing)
         serving = serve_clusters(settings, site.name, site.topology, memory, closing)
+        desk, services = _facing_nodes(settings, site, stock, memory, present, segment, bmcs, meter, bonds, serving)
+        tokens = _proving(site.topology, memory, bmcs, key, closing)
         hands = _acting(settings, site, stock, memory, desk, services, bmcs, key, tokens, serving, closing)
         application = Appliance(
             memory=memory,
@@ -325,13 +325,14 @@ def _facing_nodes(
     bmcs: BmcDesk,
     meter: Meter,
     bonds: Bonds,
+    serving: ClusterServices,
 ) -> tuple[AgentDesk, BootServices]:
     senses = Senses(memory, present.read, segment, SystemClock(), settings.state_dir, bmcs.suspect)
     tpms = Tpms(bonds, SystemRng(), site.topology.endorsement_keys)
     desk = AgentDesk(present.read, senses, SystemClock(), bonds, tpms)
     network = site.topology.boot_network
     installers = InstallDesk(
-        present.read, senses, endpoints_of(network).url(""), network, SystemClock(), configs_of(site)
+        present.read, senses, endpoints_of(network).url(""), network, SystemClock(), configs_of(site), serving.given
     )
 
     def observe(event: PxeEvent) -> None:
@@ -416,7 +417,7 @@ def _acting(
         tokens=tokens,
         policy=site.topology.identity,
     )
-    return with_clusters(settings, site.topology, hands, serving, library.lend, closing)
+    return with_clusters(settings, site.topology, hands, serving, library.lend, services.set_names, closing)
 
 
 def _proving(rack: Rack, memory: Memory, bmcs: BmcDesk, key: ApplianceKey, closing: AsyncExitStack) -> BmcTokens:

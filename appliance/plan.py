@@ -22,6 +22,7 @@ from appliance.model.codec import to_json
 from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
 from appliance.model.links import MachineNetwork
+from appliance.model.okd import OkdSpec
 from appliance.model.seed_secret import SeedSecret
 from appliance.model.slurm import OnClusters
 from appliance.model.step import STEPS, StepKind
@@ -46,6 +47,8 @@ class AnswerKind(Enum):
     """debian-installer (Debian installation guide, appendix B)."""
     IGNITION = "ignition"
     """Ignition (coreos/ignition), on an image that is on the disk already."""
+    SCOS = "scos"
+    """The live system of SCOS, whose coreos-installer writes itself; what it becomes says Ignition."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +146,8 @@ class RunInstaller:
     """The installer is booted from the network and writes to this disk alone, answered for this machine.
 
     It asks before it writes; disk and contents are judged then. One that comes after an image changes only what that
-    image brought. `configs` are what Ignition is told, later ones counting more."""
+    image brought. `configs` are what Ignition is told, later ones counting more; `okd` is the cluster that the machine
+    is installed for."""
 
     installer: InstallerRef
     disk: DiskRef
@@ -151,6 +155,7 @@ class RunInstaller:
     domain: str
     authorized_keys: tuple[str, ...]
     configs: Annotated[tuple[ConfigRef, ...], Field(exclude_if=lambda said: not said)] = ()
+    okd: Annotated[OkdSpec | None, Field(exclude_if=lambda said: said is None)] = None
     action: Literal["run-installer"] = "run-installer"
 
 

@@ -24,6 +24,12 @@ from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_views import ClusterViews, NoClusters
 from appliance.services.clustering import Ground, clustering
 from appliance.services.library import artifact_path
+from appliance.services.names import NamesDesk
+from appliance.services.okd import OkdSite
+from appliance.services.okd_asks import SiteAsks
+from appliance.services.okd_given import OkdGiven
+from appliance.services.okd_keys import OkdKeys
+from appliance.services.okd_programs import OkdPrograms
 from appliance.services.segment import endpoints_of
 from appliance.services.sets import NoRegistry, SetDesk
 from appliance.services.shells import SshShells
@@ -35,6 +41,7 @@ from appliance.supervision.keeper import Keeper
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack, Rack
 from images.processes import HostProcesses
+from pxe.dns.responder import ZoneRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,12 @@ class ClusterServices:
     balancer: BalancerDesk | None = None
     """None where the control planes have it."""
     watched: Watched | None = None
+    made: OkdKeys | None = None
+
+    @property
+    def given(self) -> OkdGiven | None:
+        """What machines of OKD clusters boot with."""
+        return OkdGiven(self.made, SystemClock()) if self.made is not None else None
 
     def clusters(self, waiting: Waiting | None = None) -> Clusters:
         """As people see them; `waiting` for what each machine waits for."""
@@ -107,7 +120,15 @@ def serve_clusters(
     closing.callback(asyncio.create_task(desk.run(), name="artifact sets").cancel)
     balancer = balancing(settings, rack, closing)
     watched = _watched(settings, memory, balancer, closing)
-    return ClusterServices(sets=desk, held=desk, keepers=keepers, kept=desk.kept, balancer=balancer, watched=watched)
+    return ClusterServices(
+        sets=desk,
+        held=desk,
+        keepers=keepers,
+        kept=desk.kept,
+        balancer=balancer,
+        watched=watched,
+        made=_made(settings, closing),
+    )
 
 
 def with_clusters(
@@ -116,11 +137,19 @@ def with_clusters(
     hands: Hands,
     services: ClusterServices,
     lend: Callable[[Mapping[str, Path]], None],
+    offer: Callable[[tuple[ZoneRecord, ...]], None],
     closing: AsyncExitStack,
 ) -> Hands:
-    """Hands that can make clusters, too, where the site has what they are made from."""
-    if services.held is None or services.watched is None:
+    """Hands that can make clusters, too, where the site has what they are made from. `offer` gives the name service
+    names beside those of machines."""
+    if services.held is None or services.watched is None or services.made is None:
         return hands
+    okd = OkdSite(
+        made=services.made,
+        programs=OkdPrograms(HostProcesses(), settings.state_dir / CONTENT / "okd"),
+        names=NamesDesk(settings.state_dir / "names.json", offer),
+        asks=SiteAsks(rack.boot_network.address),
+    )
     ground = Ground(
         memory=hands.memory,
         sets=services.held,
@@ -131,6 +160,7 @@ def with_clusters(
         domain=rack.domain,
         balancer=services.balancer,
         backups=services.watched.shelf,
+        okd=okd,
         clock=SystemClock(),
         rng=SystemRng(),
     )
@@ -148,6 +178,13 @@ def _watched(settings: Settings, memory: Memory, balancer: BalancerDesk | None, 
         closing.callback(asyncio.create_task(watch.run(), name="balancer's backends").cancel)
     keys, shelf = ClusterKeys(secrets), BackupShelf(settings.state_dir / BACKUPS)
     return Watched(memory=memory, keys=keys, looks=ClusterLooks(), shelf=shelf, balancer=watch)
+
+
+def _made(settings: Settings, closing: AsyncExitStack) -> OkdKeys:
+    """Raises `MachineryError` where it cannot be read."""
+    secrets = SecretFile(settings.state_dir / "okd.vault", SystemRng())
+    closing.callback(secrets.close)
+    return OkdKeys(secrets)
 
 
 def _registry(settings: Settings, site: str, rack: ClusterRack, closing: AsyncExitStack) -> RegistryService:

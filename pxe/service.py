@@ -27,7 +27,7 @@ from pxe.dhcp.rivals import Active, Standing
 from pxe.dhcp.server import DhcpServer, Observed
 from pxe.dhcp.subnet import DhcpConfig
 from pxe.dns.forward import Forwarding
-from pxe.dns.responder import Zone
+from pxe.dns.responder import Zone, ZoneRecord
 from pxe.dns.server import DnsServer
 from pxe.errors import ConfigError
 from pxe.http.server import TLS_PORT, HttpEvent, HttpServer, Tls
@@ -130,7 +130,7 @@ class BootServices:
         self._config = config
         self._clock = clock
         self._observe = observe
-        self._zone = config.zone
+        self._zone, self._names = config.zone, tuple[ZoneRecord, ...]()
         self._programs = with_scripts(config.programs, config.endpoints)
         self._routes = BootRoutes(
             endpoints=config.endpoints,
@@ -174,10 +174,19 @@ class BootServices:
         self._routes.artifacts = artifacts
 
     def set_zone(self, zone: Zone) -> None:
-        """From any thread: the next query sees the new zone whole."""
+        """From any thread: the next query sees the new zone whole, with the names that were set beside it."""
         self._zone = zone
         if self._dns is not None:
-            self._dns.set_zone(zone)
+            self._dns.set_zone(self._whole_zone)
+
+    def set_names(self, names: tuple[ZoneRecord, ...]) -> None:
+        """From any thread: records beside those of the zone, whatever zone is set."""
+        self._names = names
+        self.set_zone(self._zone)
+
+    @property
+    def _whole_zone(self) -> Zone:
+        return replace(self._zone, records=(*self._zone.records, *self._names))
 
     def set_dhcp(self, dhcp: DhcpConfig) -> None:
         """From any thread: leases stay, answers follow the new subnets. ServiceError when our own address changes."""
@@ -236,7 +245,7 @@ class BootServices:
 
     def _dns_server(self) -> DnsServer:
         address, forwarding = self._config.endpoints.address, self._config.forwarding
-        return DnsServer(address=address, zone=self._zone, clock=self._clock, forwarding=forwarding)
+        return DnsServer(address=address, zone=self._whole_zone, clock=self._clock, forwarding=forwarding)
 
     def _tftp_server(self) -> TftpServer:
         return TftpServer(

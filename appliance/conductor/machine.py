@@ -17,6 +17,7 @@ from appliance.model.hardware import HardwareFacts
 from appliance.model.identity import Bound, Placed, Rung, Standing
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.links import MachineNetwork
+from appliance.model.okd import OkdAction
 from appliance.model.orders import Trace
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.reflex import Stray
@@ -293,7 +294,7 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     if isinstance(action, ClusterAction):
         return amended(state, left=None) if membership.comes(action) else state
-    if isinstance(action, SlurmAction):
+    if isinstance(action, SlurmAction | OkdAction):
         return state
     match action:
         case Enrol():
@@ -381,8 +382,9 @@ def _emptying(errand: Errand | None) -> Phase:
 
 def finished(state: MachineState, step: Step, result: StepResult, now: float) -> MachineState:
     detail = ", ".join(f"{key} {value}" for key, value in result.evidence.items())
-    if isinstance(step.do, ClusterAction):
+    if isinstance(step.do, ClusterAction | OkdAction):
         what, member = membership.done(step.do, state.member, now)
+        state = _confirmed(state, step, now) if membership.proves(step.do) else state
         return _proof(amended(state, member=member), what, detail, now)
     if isinstance(step.do, SlurmAction):
         slurm = slurm_membership.done(step.do, state.slurm, now)

@@ -22,10 +22,13 @@ from appliance.model.cluster import (
     UpgradeNode,
 )
 from appliance.model.ids import MachineName
+from appliance.model.okd import CheckOkd, ConfirmOkd, JoinOkd, LeadOkd, MakeOkd, OkdAction, ServeOkd, StartOkd
 
 
-def done(do: ClusterAction, member: Member | None, now: float) -> tuple[str, Member | None]:
+def done(do: ClusterAction | OkdAction, member: Member | None, now: float) -> tuple[str, Member | None]:
     """What was proven, in a word, and the machine's membership from now on."""
+    if isinstance(do, OkdAction):
+        return _okd_done(do, member, now)
     match do:
         case PrepareNode():
             return "node prepared", member
@@ -54,6 +57,23 @@ def done(do: ClusterAction, member: Member | None, now: float) -> tuple[str, Mem
             return "node upgraded", upgraded
         case _:
             assert_never(do)
+
+
+def _okd_done(do: OkdAction, member: Member | None, now: float) -> tuple[str, Member | None]:
+    match do:
+        case CheckOkd() | ServeOkd() | MakeOkd() | StartOkd() | LeadOkd():
+            return do.action, member
+        case JoinOkd(spec=spec, role=role):
+            return "cluster joined", _member(spec.cluster, role, now)
+        case ConfirmOkd():
+            return "cluster ready", replace(member, confirmed=True) if member is not None else None
+        case _:
+            assert_never(do)
+
+
+def proves(do: ClusterAction | OkdAction) -> bool:
+    """Whether the cluster's word of that step is the proof that the machine's system is what was installed."""
+    return isinstance(do, JoinOkd | LeadOkd)
 
 
 def comes(do: ClusterAction) -> bool:

@@ -8,11 +8,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import assert_never
 
+from appliance.errors import UsageError
 from appliance.install import ignition, preseed
 from appliance.install.seed import seed_files
 from appliance.model.ids import Nonce
 from appliance.model.ignition import Config
 from appliance.model.site import BootNetwork
+from appliance.okd import ignition as scos
+from appliance.okd.boot import live_words
 from appliance.plan import AnswerKind, RunInstaller, WriteSeed
 
 _OF_THE_SYSTEM = ("authorized_keys", "report.url", "report.json")
@@ -29,6 +32,8 @@ def answers_name(kind: AnswerKind) -> str:
             return preseed.NAME
         case AnswerKind.IGNITION:
             return ignition.NAME
+        case AnswerKind.SCOS:
+            return scos.NODE
         case _:
             assert_never(kind)
 
@@ -41,6 +46,8 @@ def kernel_words(do: RunInstaller, nonce: Nonce, origin: str) -> tuple[str, ...]
             return preseed.words(url, do)
         case AnswerKind.IGNITION:
             return ignition.words(url, do)
+        case AnswerKind.SCOS:
+            return _scos_words(url, do, origin)
         case _:
             assert_never(do.installer.answers)
 
@@ -61,6 +68,16 @@ def answer_files(
             own = preseed.files(do, origin)
         case AnswerKind.IGNITION:
             return ignition.files(do, origin + answers_path(do.installer.answers, nonce), files, configs)
+        case AnswerKind.SCOS:
+            raise UsageError("Ignition of a cluster is made with it", next_action="report this: it is asked elsewhere")
         case _:
             assert_never(do.installer.answers)
     return {**{name: files[name] for name in _OF_THE_SYSTEM}, **own}
+
+
+def _scos_words(url: str, do: RunInstaller, origin: str) -> tuple[str, ...]:
+    if do.okd is None:
+        raise UsageError("SCOS is installed for a cluster", evidence=do.hostname, next_action="plan again")
+    host = next(one for one in do.okd.hosts if one.name == do.hostname)
+    rootfs = f"{origin}/artifact/{do.installer.files_sha256}"
+    return live_words(do.okd, host, rootfs, url.rpartition("/")[0])

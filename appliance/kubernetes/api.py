@@ -72,12 +72,16 @@ class Kubernetes(Protocol):
         """If it is there."""
         ...
 
+    async def found(self, path: str) -> object | None:
+        """What is there, as JSON; None where nothing is."""
+        ...
+
 
 class Api:
     """At `url`, whose certificate must be of the cluster's own CA. Close it."""
 
     def __init__(self, url: str, access: Access) -> None:
-        self._url = url
+        self._url, self._name = url, access.server or None
         connector = aiohttp.TCPConnector(ssl=_context(access), limit=4)
         timeout = aiohttp.ClientTimeout(total=_SECONDS)
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
@@ -148,6 +152,12 @@ class Api:
         with suppress(NotFoundError):
             await self._json("DELETE", f"{_NODES}/{quote(node, safe='')}")
 
+    async def found(self, path: str) -> object | None:
+        try:
+            return await self._json("GET", path)
+        except NotFoundError:
+            return None
+
     async def _json(self, method: str, path: str, body: Mapping[str, object] | None = None) -> object:
         return self._parsed(*await self._ask(method, path, body), method, path)
 
@@ -169,7 +179,12 @@ class Api:
     async def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> tuple[int, bytes]:
         try:
             request = self._session.request(
-                method, self._url + path, json=body, allow_redirects=False, headers=_PATCH if method == "PATCH" else {}
+                method,
+                self._url + path,
+                json=body,
+                allow_redirects=False,
+                headers=_PATCH if method == "PATCH" else {},
+                server_hostname=self._name,
             )
             async with request as answer:
                 return answer.status, await _content(answer)

@@ -24,13 +24,15 @@ _SOMETIMES = frozenset({"key encipherment"})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeIdentity:
     """What a node may be called and reached by. `token` is the id of the join token that it was given and has not
-    used up, "" for none."""
+    used up, "" for none. `joiner` is the user in whose name it may ask for its first certificate without a token, ""
+    for nobody."""
 
     name: str
     names: frozenset[str]
     addresses: frozenset[IPv4Address | IPv6Address]
     token: str = ""
     member: bool = False
+    joiner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,8 @@ def _as_client(request: Request, wanted: _Wanted, node: NodeIdentity) -> str:
         if not node.member:
             raise _ForgedError(f"{node.name} is no member of the cluster any more")
         return f"{node.name} renews its own certificate"
+    if node.joiner and request.user == node.joiner:
+        return f"{node.name} was installed for this cluster, and comes in"
     if not request.user.startswith(_BOOTSTRAP):
         raise _ForgedError(f"{request.user[:70]} asks in the name of {node.name}")
     if not node.token or request.user.removeprefix(_BOOTSTRAP) != node.token:

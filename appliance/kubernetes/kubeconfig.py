@@ -18,10 +18,12 @@ def kubeconfig(cluster: ClusterName, url: str, access: Access) -> Secret:
         "client-certificate-data": _encoded(access.certificate),
         "client-key-data": _encoded(access.key.reveal()),
     }
+    named = {"tls-server-name": access.server} if access.server else {}
+    place = {"server": url, "certificate-authority-data": _encoded(access.ca), **named}
     document = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": cluster, "cluster": {"server": url, "certificate-authority-data": _encoded(access.ca)}}],
+        "clusters": [{"name": cluster, "cluster": place}],
         "users": [{"name": user, "user": client}],
         "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": user}}],
         "current-context": cluster,

@@ -35,11 +35,13 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may do everything in a cluster: PEM texts of its CA, and of a client's certificate and key."""
+    """Who may do everything in a cluster: PEM texts of its CA, and of a client's certificate and key. `server` is the
+    name that the API's certificate is of, "" for that in its URL."""
 
     ca: str
     certificate: str
     key: Secret
+    server: str = ""
 
 
 def items(answer: object) -> tuple[object, ...]:

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Network
+from typing import Literal
 
 from appliance.errors import SiteError
-from appliance.model.cluster import ClusterSpec
+from appliance.model.cluster import ClusterSpec, NodeRole
 from appliance.model.ids import MachineName
 from appliance.model.links import MachineNetwork
 from pxe.client import Mac
@@ -15,6 +16,8 @@ _DOMAIN = re.compile(r"(?=.{1,190}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-
 _DEVICE = re.compile(r"/dev/disk/by-id/[A-Za-z0-9._:+=-]{1,200}")
 MACHINE_CONFIG_PORT = 22623
 """At which machines get the rest of their Ignition, from inside the site only."""
+OKD_JOINER = "system:serviceaccount:openshift-machine-config-operator:node-bootstrapper"
+"""In whose name every machine asks for its first certificate (openshift/machine-config-operator)."""
 PLANES = (1, 3, 4, 5)
 
 
@@ -65,13 +68,15 @@ class OkdHost:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OkdSpec:
     """`domain` is the base domain: the API is api.NAME.DOMAIN. `machines` is the network of the hosts, `prefix` is that
-    of each node's share of the pods' network. `keys` are OpenSSH public key lines for the user `core`."""
+    of each node's share of the pods' network. `founded`: it holds itself already, and needs nobody to start it. `keys`
+    are OpenSSH public key lines for the user `core`."""
 
     cluster: ClusterSpec
     domain: str
     machines: IPv4Network
     hosts: tuple[OkdHost, ...]
     way: OkdWay = OkdWay.UPI
+    founded: bool = False
     prefix: int = 23
     keys: tuple[str, ...] = ()
 
@@ -93,7 +98,7 @@ class OkdSpec:
     @property
     def needs_bootstrap(self) -> bool:
         """A single node, and whoever leads the agents, start the cluster by themselves."""
-        return self.way is OkdWay.UPI and self.shape is not OkdShape.SINGLE
+        return self.way is OkdWay.UPI and self.shape is not OkdShape.SINGLE and not self.founded
 
     @property
     def shape(self) -> OkdShape:
@@ -149,6 +154,68 @@ class OkdSpec:
 
     def _of(self, role: OkdRole) -> tuple[OkdHost, ...]:
         return tuple(host for host in self.hosts if host.role is role)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOkd:
+    """Everything that can be known beforehand is so: files, versions, images, the time."""
+
+    spec: OkdSpec
+    action: Literal["check-okd"] = "check-okd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOkd:
+    """The cluster's names resolve, and its address leads to its machines. `starting`: the bootstrap machine stands in
+    for control planes that are not there yet."""
+
+    spec: OkdSpec
+    starting: bool
+    action: Literal["serve-okd"] = "serve-okd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeOkd:
+    """The installer has made the machines' Ignition, and the appliance's access to the cluster with it."""
+
+    spec: OkdSpec
+    action: Literal["make-okd"] = "make-okd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartOkd:
+    """The control planes hold the cluster by themselves."""
+
+    spec: OkdSpec
+    action: Literal["start-okd"] = "start-okd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadOkd:
+    """The cluster's address leads to its nodes alone. It is the bootstrap machine's step, and its last one."""
+
+    spec: OkdSpec
+    action: Literal["lead-okd"] = "lead-okd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinOkd:
+    """The cluster lists the machine, and says that it is ready."""
+
+    spec: OkdSpec
+    role: NodeRole
+    action: Literal["join-okd"] = "join-okd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmOkd:
+    """Version, operators, machine configs and nodes: the cluster's own word on each, and no request is pending."""
+
+    spec: OkdSpec
+    action: Literal["confirm-okd"] = "confirm-okd"
+
+
+OkdAction = CheckOkd | ServeOkd | MakeOkd | StartOkd | LeadOkd | JoinOkd | ConfirmOkd
 
 
 def _refused(spec: OkdSpec, what: str, action: str) -> SiteError:

@@ -181,6 +181,48 @@ STEPS: dict[str, StepRule] = {
         evidence="the cluster's word that the node is ready in the new version and takes pods again",
         costs=Cost.UPLINK,
     ),
+    "check-okd": StepRule(
+        kind=StepKind.READ,
+        before="nothing",
+        evidence="each file by its hash, installer and boot files of one release, each image answered, the time given",
+        costs=Cost.NOTHING,
+    ),
+    "serve-okd": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="all that can be known beforehand was looked at",
+        evidence="each name and address asked of the name service; a connection to each of the four ports",
+        costs=Cost.NOTHING,
+    ),
+    "make-okd": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="names and balancer are there; the installer is the release's",
+        evidence="Ignition for each role, younger than twelve hours, sealed with the time of its making",
+        costs=Cost.NOTHING,
+    ),
+    "start-okd": StepRule(
+        kind=StepKind.READ,
+        before="bootstrap machine and control planes run from their disks",
+        evidence="the API's word that bootstrapping is complete, and the installer's",
+        costs=Cost.NOTHING,
+    ),
+    "lead-okd": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="bootstrapping is complete",
+        evidence="the balancer's word: the bootstrap machine is behind none of its ports",
+        costs=Cost.NOTHING,
+    ),
+    "join-okd": StepRule(
+        kind=StepKind.READ,
+        before="the machine runs from its disk; its requests for certificates are judged",
+        evidence="the cluster lists the node under the machine's own name and address, ready",
+        costs=Cost.NOTHING,
+    ),
+    "confirm-okd": StepRule(
+        kind=StepKind.READ,
+        before="every node has joined",
+        evidence="version, every operator and machine config pool by the cluster's word; no request pending",
+        costs=Cost.NOTHING,
+    ),
     "prepare-slurm": StepRule(
         kind=StepKind.IDEMPOTENT,
         before="the set's files are at hand, each by its hash; no job of Slurm runs on the machine",

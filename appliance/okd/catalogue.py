@@ -13,8 +13,8 @@ from images.engine import Provenance
 
 STAND_INS = frozenset(
     {
-        "2badc1923413805684c1357a3e6f08ab2ba56080110d099c5090bf61266790ef",
         "aa56e2109bf79c216f0ead50893aa31da7f8949020f9cad2a54c6c94a54aaf4c",
+        "ef119da1e8d79e4a014fb04030e3a0f238a0d3888bad2ea9a661a5b20e288ce9",
     }
 )
 """SHA-256 of programs that stand in."""

@@ -28,6 +28,7 @@ from appliance.model.phase import ConditionKind
 from appliance.plan import Plan, Step
 from appliance.scores import slurm_life
 from appliance.scores.score import Move, chain, step_id
+from images.engine import Engine
 
 NAME, ENDING = "cluster", "end-cluster"
 DRAIN_SECONDS = 1800.0
@@ -80,6 +81,8 @@ def leave(record: MachineRecord) -> tuple[Move, ...]:
     """The way out of its cluster of a machine that lives; of one that does not, the cluster's word alone."""
     assert record.member is not None  # noqa: S101  who is no member has nothing to leave
     spec, name = record.member.cluster, record.name
+    if spec.set.engine is Engine.OKD:
+        raise _not_by_us(name, spec)
     summary = f"remove {name} from the cluster {spec.name}"
     remove = Move(do=RemoveNode(cluster=spec, node=name), summary=summary, budget=REMOVE_SECONDS)
     if is_gone(record):
@@ -191,6 +194,8 @@ class NoCluster:
         there = members(ClusterName(self.cluster), site, inventory)
         if not there:
             return Plan(site=self.name)
+        if (spec := _spec(there[0])).set.engine is Engine.OKD:
+            raise _not_by_us(there[0].name, spec)
         alive = [record for record in there if not is_gone(record)]
         workers = [step for record in alive if not is_plane(record) for step in _end(record, ())]
         after = tuple(step.id for step in workers)
@@ -232,3 +237,11 @@ def _is_older(record: MachineRecord, spec: ClusterSpec) -> bool:
 def _spec(record: MachineRecord) -> ClusterSpec:
     assert record.member is not None  # noqa: S101  the callers look at members alone
     return record.member.cluster
+
+
+def _not_by_us(machine: MachineName, spec: ClusterSpec) -> PlanError:
+    return PlanError(
+        f"{machine} belongs to the OKD {spec.name}, which no step here takes it out of",
+        evidence="its control planes hold etcd, its operators watch its nodes",
+        next_action="drain and delete the node with oc, then forget it: docs/guide/okd.md",
+    )

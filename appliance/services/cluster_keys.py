@@ -31,6 +31,7 @@ class _Kept:
     key: str = field(default="", repr=False)
     tokens: Mapping[MachineName, Issued] = field(default_factory=dict)
     numbered: Mapping[int, str] = field(default_factory=dict, repr=False)
+    server: str = ""
     seal: str = field(default="", repr=False)
 
 
@@ -57,11 +58,14 @@ class ClusterKeys:
     def access(self, cluster: ClusterName) -> Access | None:
         """None before the cluster was founded."""
         kept = self._of(cluster)
-        return Access(ca=kept.ca, certificate=kept.certificate, key=Secret(kept.key)) if kept.key else None
+        if not kept.key:
+            return None
+        return Access(ca=kept.ca, certificate=kept.certificate, key=Secret(kept.key), server=kept.server)
 
     def keep(self, cluster: ClusterName, access: Access) -> None:
         kept = self._of(cluster)
-        opened = replace(kept, ca=access.ca, certificate=access.certificate, key=access.key.reveal())
+        key = access.key.reveal()
+        opened = replace(kept, ca=access.ca, certificate=access.certificate, key=key, server=access.server)
         self._save(cluster, opened)
 
     def numbered(self, cluster: ClusterName, number: int, rng: Rng) -> Secret:

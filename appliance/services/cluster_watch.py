@@ -12,6 +12,7 @@ from appliance.kubernetes.csr import NodeIdentity, Request, Ruling, judge
 from appliance.kubernetes.objects import Access
 from appliance.model.cluster import ClusterName, ClusterSpec
 from appliance.model.ids import MachineName
+from appliance.model.okd import OKD_JOINER, OkdSpec
 from appliance.model.text import clean
 from appliance.ports import Clock
 from appliance.services.cluster_hold import Opened, url_of
@@ -31,11 +32,19 @@ Connect = Callable[[str, Access], Opened]
 
 
 class ClusterWatch:
-    """`domain` is that of the machines' names."""
+    """`domain` is that of the machines' names, `coming` are clusters that are being made and have no member yet."""
 
     def __init__(
-        self, memory: Memory, keys: ClusterKeys, connect: Connect, looks: ClusterLooks, domain: str, clock: Clock
+        self,
+        memory: Memory,
+        keys: ClusterKeys,
+        connect: Connect,
+        looks: ClusterLooks,
+        domain: str,
+        clock: Clock,
+        coming: Callable[[], Mapping[ClusterName, OkdSpec]] = dict,
     ) -> None:
+        self._coming = coming
         self._memory, self._keys, self._connect, self._domain, self._clock = memory, keys, connect, domain, clock
         self._looks = looks
 
@@ -99,9 +108,10 @@ class ClusterWatch:
         self._memory.note(ClusterNoted(cluster=cluster.name, text=text, refused=True))
 
     def clusters(self) -> Mapping[ClusterName, ClusterSpec]:
-        """Those that have members."""
+        """Those that have members, and those that are being made."""
         members = (state.member for state in self._memory.world.machines.values())
-        return {member.cluster.name: member.cluster for member in members if member is not None}
+        there = {member.cluster.name: member.cluster for member in members if member is not None}
+        return {name: spec.cluster for name, spec in self._coming().items()} | there
 
     def _nodes(self, cluster: ClusterSpec) -> Mapping[str, NodeIdentity]:
         """Its members, and who was given a token to join."""
@@ -112,7 +122,18 @@ class ClusterWatch:
         }
         for name, issued in self._keys.issued(cluster.name, self._clock.now()).items():
             found[name] = replace(found.get(name) or self._identity(name), token=issued.id)
-        return found
+        return {**found, **self._installed(cluster, found)}
+
+    def _installed(self, cluster: ClusterSpec, members: Mapping[str, NodeIdentity]) -> Mapping[str, NodeIdentity]:
+        """Machines that were installed for it and are no members yet: all of them ask by one name, each for itself."""
+        runs = (state.installing for state in self._memory.world.machines.values())
+        done = (one.do for one in runs if one is not None and one.done)
+        hosts = (do.okd.host(MachineName(do.hostname)) for do in done if do.okd and do.okd.cluster.name == cluster.name)
+        return {
+            host.name: replace(self._identity(host.name), addresses=frozenset({host.address}), joiner=OKD_JOINER)
+            for host in hosts
+            if host.name not in members
+        }
 
     def _identity(self, name: MachineName) -> NodeIdentity:
         state = self._memory.world.machine(name)

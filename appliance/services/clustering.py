@@ -25,6 +25,7 @@ from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clusters import ClusterDesk
 from appliance.services.engines import Engines
+from appliance.services.okd import OkdSite, is_okd, okd_desk
 from appliance.services.sets import SetDesk
 from appliance.services.slurm import SlurmDesk
 from appliance.services.slurm_watch import SlurmWatch
@@ -58,6 +59,7 @@ class Ground:
     domain: str
     balancer: BalancerDesk | None
     backups: BackupShelf
+    okd: OkdSite
     clock: Clock
     rng: Rng
 
@@ -71,9 +73,8 @@ class Clustering:
 
     async def stand_by(self) -> None:
         """Forever."""
-        await asyncio.gather(
-            self.watch.run(), self.slurm.run(), self.backups.run(lambda: self.watch.clusters().values())
-        )
+        backups = self.backups.run(lambda: [one for one in self.watch.clusters().values() if not is_okd(one)])
+        await asyncio.gather(self.watch.run(), self.slurm.run(), backups)
 
 
 def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Clustering:
@@ -93,11 +94,14 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Cluste
     )
     hold = Hold(keys, around)
     backups = ClusterBackups(ground.backups, hold, engine.etcd_image, partial(_tell, ground.memory))
-    watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock)
+    made = ground.okd.made
+    watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock, coming=made.specs)
     kubernetes = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
     slurm = SlurmDesk(Slurm(supplies.described), supplies, partial(keys.numbered, rng=ground.rng), hold)
+    okd = okd_desk(ground.okd, supplies, ground.sets.path_of, keys, ground.balancer, connect, ground.clock)
+    okd.offer()
     return Clustering(
-        desk=Engines(kubernetes, slurm),
+        desk=Engines(kubernetes, slurm, okd),
         slurm=SlurmWatch(ground.memory, slurm, ground.clock),
         watch=watch,
         backups=backups,

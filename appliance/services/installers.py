@@ -13,13 +13,15 @@ from types import MappingProxyType
 from typing import Protocol
 
 from appliance.boot import Guest, Snapshot
-from appliance.errors import UsageError
+from appliance.errors import InnervateError
 from appliance.install.answers import answer_files, answers_name
 from appliance.install.target import Found, objection
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.ignition import Config
 from appliance.model.site import BootNetwork
 from appliance.model.text import clean
+from appliance.plan import RunInstaller
+from appliance.services.okd_given import OkdGiven
 from appliance.store.records import InstallerStage
 from images.agent.disks import plain
 from pxe.http.responder import HttpReply, HttpRequest
@@ -52,7 +54,8 @@ class _Said:
 
 
 class InstallDesk:
-    """`origin` is this HTTP server as machines reach it, `configs` are what the site program says to Ignition."""
+    """`origin` is this HTTP server as machines reach it, `configs` are what the site program says to Ignition, `okd` is
+    what machines of such clusters boot with; None where there are none."""
 
     def __init__(
         self,
@@ -62,13 +65,14 @@ class InstallDesk:
         network: BootNetwork,
         clock: Clock,
         configs: Mapping[str, Config] = MappingProxyType({}),
+        okd: OkdGiven | None = None,
     ) -> None:
         self._current = current
         self._listener = listener
         self._origin = origin
         self._network = network
         self._clock = clock
-        self._configs = configs
+        self._configs, self._okd = configs, okd
         self._said: dict[MachineName, _Said] = {}
         self._lock = Lock()
 
@@ -87,8 +91,8 @@ class InstallDesk:
             return _NOBODYS
         do, nonce = guest.installing.do, guest.installing.nonce
         try:
-            files = answer_files(do, nonce, self._origin, self._network, self._configs)
-        except UsageError as error:
+            files = self._files(do, nonce)
+        except InnervateError as error:
             self._tell(guest, InstallerStage.FAILED, f"{error}: {error.evidence}")
             return HttpReply(status=HTTPStatus.INTERNAL_SERVER_ERROR, body=f"{error}\n".encode())
         if name not in files:
@@ -96,6 +100,11 @@ class InstallDesk:
         if name == answers_name(do.installer.answers):
             self._tell(guest, InstallerStage.ANSWERS, f"answers to {request.client}, nonce {nonce[:8]}")
         return HttpReply(body=files[name])
+
+    def _files(self, do: RunInstaller, nonce: Nonce) -> Mapping[str, bytes]:
+        if do.okd is not None and self._okd is not None:
+            return self._okd.files(do, nonce, self._origin)
+        return answer_files(do, nonce, self._origin, self._network, self._configs)
 
     def _heard(self, guest: Guest, call: str, request: HttpRequest) -> HttpReply:
         match call:

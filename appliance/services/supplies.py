@@ -33,11 +33,15 @@ class Supplies:
 
     async def ready(self, ref: SetRef) -> None:
         """Each of its digests was asked for and answered; nodes get its files from now on. Raises `InnervateError`."""
-        described = self.described(ref)
+        self.described(ref)
         await self._sets.require(ref.name)
-        files = {file.sha256: self._sets.path_of(ref.name, file) for file in described.files}
+        await asyncio.to_thread(self.offer, ref)
+
+    def offer(self, ref: SetRef) -> None:
+        """Nodes get its files from now on, whether its images answer or not. Raises `InnervateError`."""
+        files = {file.sha256: self._sets.path_of(ref.name, file) for file in self.described(ref).files}
         try:
-            await asyncio.to_thread(self._lend, files)
+            self._lend(files)
         except OSError as error:
             raise MachineryError(
                 f"files of {ref.name} cannot be read", evidence=str(error)[:200], next_action="import the set again"

@@ -42,6 +42,11 @@ from appliance.services import clustering
 from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_looks import ClusterLooks
+from appliance.services.names import NamesDesk
+from appliance.services.okd import OkdSite
+from appliance.services.okd_asks import SiteAsks
+from appliance.services.okd_keys import OkdKeys
+from appliance.services.okd_programs import OkdPrograms
 from appliance.services.sets import SetDesk
 from appliance.services.shells import SshShells
 from appliance.site import Site, plan_site
@@ -53,6 +58,7 @@ from appliance.supervision.host import HostChildren
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack
 from images.processes import HostProcesses
+from pxe.dns.responder import ZoneRecord
 from tests.cluster.nodes import GATEWAY, Ground, Node
 from tests.contract import balancing
 from tests.contract.registry import program
@@ -177,6 +183,7 @@ async def living(
             domain=DOMAIN,
             balancer=_balancer(state, closing),
             backups=BackupShelf(state / BACKUPS),
+            okd=okd_site(state, okd_keys(state, closing), lambda _: None),
             clock=clock,
             rng=SystemRng(),
         )
@@ -271,6 +278,21 @@ class _Files(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  its base class's word
         pass
+
+
+def okd_keys(state: Path, closing: AsyncExitStack) -> OkdKeys:
+    file = SecretFile(state / "okd.vault", SystemRng())
+    closing.callback(file.close)
+    return OkdKeys(file)
+
+
+def okd_site(state: Path, made: OkdKeys, offer: Callable[[tuple[ZoneRecord, ...]], None]) -> OkdSite:
+    return OkdSite(
+        made=made,
+        programs=OkdPrograms(HostProcesses(), state / "content/okd"),
+        names=NamesDesk(state / "names.json", offer),
+        asks=SiteAsks(GATEWAY.ip),
+    )
 
 
 def _balancer(state: Path, closing: AsyncExitStack) -> BalancerDesk:

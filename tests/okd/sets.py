@@ -11,7 +11,7 @@ from appliance.okd.artifacts import CONTENT, RELEASE, OkdFile
 from images.artifact_set import LAYOUT, ArtifactSet
 from images.engine import Engine, Provenance
 from images.oci.content import File
-from images.oci.document import Settings
+from images.oci.document import Compression, Settings
 from images.oci.layout import Layout
 from images.set_folder import SetFolder
 from images.set_making import describe, write_description
@@ -61,6 +61,7 @@ def _images(path: Path) -> None:
         {
             "release-manifests/image-references": File(source=json.dumps(stream).encode()),
             "release-manifests/release-metadata": File(source=json.dumps(metadata).encode()),
-        }
+        },
+        Compression.GZIP,
     )
     layout.add_image(f"{RELEASE}:{installer.VERSION}", (layer,), Settings())

@@ -15,6 +15,7 @@ from appliance.conductor.decision import (
     Wait,
 )
 from appliance.conductor.runs import SentOrder
+from appliance.model.okd import OkdAction
 from appliance.model.orders import ClusterOrder
 from appliance.store.records import Problem
 
@@ -26,7 +27,7 @@ _PATIENCE = 0.9
 
 
 def cluster_step(view: View, now: float) -> Decision:
-    if view.state.installed is None:
+    if view.state.installed is None and not isinstance(view.step.do, OkdAction):  # those may come before anything is
         return Failed(problem=_NOT_INSTALLED)
     heard = view.last(AskCluster)
     if heard is None:

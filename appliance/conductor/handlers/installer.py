@@ -82,9 +82,9 @@ def _gave_up(installer: Installing) -> str:
     match installer.do.installer.answers:
         case AnswerKind.IGNITION:
             return "Ignition could not configure the machine, so it was not started"
-        case AnswerKind.PRESEED if installer.granted:
+        case AnswerKind.PRESEED | AnswerKind.SCOS if installer.granted:
             return "the installer gave up"
-        case AnswerKind.PRESEED:
+        case AnswerKind.PRESEED | AnswerKind.SCOS:
             return "the installer was not let at the disk, or gave up"
         case _:
             assert_never(installer.do.installer.answers)

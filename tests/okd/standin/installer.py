@@ -320,7 +320,7 @@ def pem(certificate: x509.Certificate) -> str:
 
 
 def key_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
     return key.private_bytes(*form).decode()
 
 

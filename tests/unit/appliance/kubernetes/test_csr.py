@@ -144,3 +144,17 @@ def test_who_left_the_cluster_gets_nothing_more() -> None:
     gone = {"node-0": replace(NODES["node-0"], member=False)}
     assert judge(RENEW, gone).ruling is Ruling.DENY
     assert judge(SERVE, {}).ruling is Ruling.DENY
+
+
+def test_who_was_installed_for_a_cluster_comes_in_by_the_name_that_all_have_once() -> None:
+    joiner = "system:serviceaccount:machines:joiner"
+    coming = replace(NODES["node-1"], token="", joiner=joiner)
+    asked = replace(JOIN, user=joiner)
+    assert judge(asked, {"node-1": coming}).ruling is Ruling.APPROVE
+    for node, why in (
+        (replace(coming, joiner="", member=True), "asks in the name of node-1"),
+        (replace(coming, joiner="system:serviceaccount:other:joiner"), "asks in the name of node-1"),
+    ):
+        judgement = judge(asked, {"node-1": node})
+        assert (judgement.ruling, judgement.why) == (Ruling.DENY, f"{joiner} {why}")
+    assert judge(asked, {}).why == "no machine of this cluster is called node-1"

@@ -159,6 +159,23 @@ def test_what_is_no_pointer_of_this_role_and_cluster_is_refused(text: Secret, wh
         ignition.node_config(FULL, PLANES[0], EAR, text)
 
 
+def test_a_pointer_that_writes_every_field_is_the_same_one() -> None:
+    said = json.loads(pointer("master").reveal())
+    said["ignition"]["config"] |= {"replace": {"verification": {}}}
+    said["ignition"]["config"]["merge"][0] |= {"verification": {}}
+    said["ignition"] |= {"proxy": {}, "timeouts": {}}
+    full = Secret(json.dumps(said | {"passwd": {}, "storage": {}, "systemd": {}}))
+    assert ignition.node_config(FULL, PLANES[0], EAR, full) == ignition.node_config(
+        FULL, PLANES[0], EAR, pointer("master")
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"ignition": {"version": "2.2.0"}}'], ids=["nothing", "empty", "older"])
+def test_what_is_no_ignition_is_given_to_no_bootstrap_machine(text: str) -> None:
+    with pytest.raises(ClusterError, match=r"bootstrap\.ign is no Ignition"):
+        ignition.node_config(FULL, BOOTSTRAP, EAR, Secret(text))
+
+
 def test_ignition_is_fresh_for_twelve_hours() -> None:
     ignition.require_fresh(1000.0, 1000.0 + 12 * 3600)
     with pytest.raises(ClusterError, match=r"is 12\.5 hours old") as caught:

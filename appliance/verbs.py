@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from appliance import describing, imaging
+from appliance.acceptance import verbs as acceptance
 from appliance.backup import verbs as backup
 from appliance.cli.app import build, run
 from appliance.cli.context import client_of
@@ -30,6 +31,7 @@ def whole() -> typer.Typer:
         app.command()(verb)
     app.add_typer(backup.build(), name="backup", help="Keep the appliance's memory in one sealed file.")
     app.add_typer(netbox.build(), name="netbox", help="Import from NetBox, and export to it, as diffs.")
+    app.add_typer(acceptance.build(), name="accept", help="Try a set here, and sign what came of it.")
     imaging.add_to(app)
     describing.add_to(app)
     app.add_typer(lab.build(), name="lab", help="A virtual rack on this machine, to rehearse on.")

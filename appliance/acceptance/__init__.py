@@ -1,0 +1,1 @@
+"""What a set of other people's programs is accepted by: the assertions that stand-ins pass, on the genuine ones."""

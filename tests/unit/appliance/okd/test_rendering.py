@@ -17,7 +17,7 @@ from appliance.model.okd import OkdHost, OkdRole, OkdSpec, OkdWay
 from appliance.model.secret import Secret
 from appliance.okd import ignition
 from appliance.okd.agent_config import agent_config
-from appliance.okd.boot import agent_words, live_words
+from appliance.okd.boot import live_words
 from appliance.okd.install_config import install_config
 from pxe.boot import Endpoints, RunKernel
 from pxe.client import Client, Stage
@@ -191,10 +191,6 @@ def test_the_live_system_is_told_in_words_that_every_boot_script_can_hold(spec: 
     intent = RunKernel(kernel="/artifact/k", initrd="/artifact/i", arguments=words, attempt="a")
     client = Client(mac=PLANES[0].mac, stage=Stage.IPXE)
     _golden(f"boot-{name}.ipxe", boot_script(intent, client, Endpoints(address=IPv4Address("10.77.0.1"))))
-
-
-def test_all_agents_boot_the_same() -> None:
-    assert agent_words(ROOTFS)[0] == f"coreos.live.rootfs_url={ROOTFS}"
 
 
 def test_what_cannot_be_a_cluster_is_refused() -> None:

@@ -90,11 +90,8 @@ def _container(status: object) -> str:
 
 def selector(live: object) -> str:
     """By which the pods of a workload are found; "" where it has none."""
-    match at(live, "spec", "selector", "matchLabels"):
-        case {} as labels if labels:
-            return ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
-        case _:
-            return ""
+    labels = at(live, "spec", "selector", "matchLabels")
+    return ",".join(f"{name}={value}" for name, value in sorted(labels.items())) if is_object(labels) else ""
 
 
 def _deployment(ref: Ref, live: object) -> Verdict:

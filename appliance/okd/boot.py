@@ -21,8 +21,3 @@ def live_words(spec: OkdSpec, host: OkdHost, rootfs: str, tell: str) -> tuple[st
     if is_single(spec):
         return common
     return (*common, f"coreos.inst.install_dev={host.device}", f"coreos.inst.ignition_url={tell}/{NODE}")
-
-
-def agent_words(rootfs: str) -> tuple[str, ...]:
-    """The same for all hosts: the agents' ramdisk has all else inside (openshift/installer, agent PXE script)."""
-    return (f"coreos.live.rootfs_url={rootfs}", "rw", "ignition.firstboot", "ignition.platform.id=metal")

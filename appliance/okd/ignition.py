@@ -9,6 +9,8 @@ taken over as it is. What it made for the bootstrap machine is merged whole. Bot
 """
 
 import gzip
+import json
+import re
 from base64 import b64encode
 from dataclasses import dataclass, replace
 
@@ -34,6 +36,7 @@ from appliance.model.secret import Secret
 from templates import render
 
 VERSION = "3.2.0"
+_THIRD = re.compile(r"3\.\d{1,2}\.\d{1,2}")
 LIVE, NODE = "live.ign", "config.ign"
 FRESH_SECONDS = 12 * 3600.0
 """The certificates in it end after a day, and the first hours of a cluster need them."""
@@ -76,7 +79,7 @@ def node_config(spec: OkdSpec, host: OkdHost, ear: Ear, given: Secret) -> Config
     own = _own(host, ear)
     if host.role is OkdRole.BOOTSTRAP:
         return _merged(given, "bootstrap.ign", own)
-    pointer = parse(given.reveal(), f"{host.role.value}.ign")
+    pointer = parse(json.dumps(_pruned(_json(given.reveal()))), f"{host.role.value}.ign")
     _check_pointer(spec, host, pointer)
     header = replace(pointer.ignition, version=VERSION)
     return Config(ignition=header, passwd=pointer.passwd, storage=own.storage, systemd=own.systemd)
@@ -103,21 +106,44 @@ def _check_pointer(spec: OkdSpec, host: OkdHost, pointer: Config) -> None:
 def _merged(given: Secret, name: str, own: Config) -> Config:
     """As data: whoever reads it needs no network, and gets no other than this."""
     text = given.reveal()
-    parse_header(text, name)
+    _header_of(text, name)
     packed = gzip.compress(text.encode(), mtime=0)
     source = f"data:;base64,{b64encode(packed).decode()}"
     whole = Resource(source=source, compression="gzip", verification=Verification(hash=sha512(text.encode())))
     return replace(own, ignition=Header(version=VERSION, config=Merged(merge=(whole,))))
 
 
-def parse_header(text: str, name: str) -> None:
-    """Looks no further than whether it is a config that engines of its time read. Raises `ClusterError`."""
-    if f'"version":"{VERSION}"' not in text.replace(" ", ""):
-        raise ClusterError(
-            f"{name} is no Ignition of specification {VERSION}",
-            evidence=f"{len(text)} characters",
-            next_action="see that the set's openshift-install is the genuine one: innervate set check",
-        )
+def _header_of(text: str, name: str) -> str:
+    """The specification that it is of: who boots with it reads what comes with its release. Raises `ClusterError`."""
+    match _json(text):
+        case {"ignition": {"version": str(version)}} if _THIRD.fullmatch(version):
+            return version
+        case _:
+            raise ClusterError(
+                f"{name} is no Ignition of specification 3",
+                evidence=f"{len(text)} characters",
+                next_action="see that the set's openshift-install is the genuine one: innervate set check",
+            )
+
+
+def _json(text: str) -> object:
+    try:
+        value: object = json.loads(text)
+    except ValueError:
+        return None
+    return value
+
+
+def _pruned(value: object) -> object:
+    """Without what says nothing: some releases write every field, empty ones included."""
+    match value:
+        case {**fields}:
+            kept = {name: _pruned(inner) for name, inner in fields.items()}
+            return {name: inner for name, inner in kept.items() if inner not in (None, {}, [])}
+        case [*listed]:
+            return [_pruned(inner) for inner in listed]
+        case _:
+            return value
 
 
 def _own(host: OkdHost, ear: Ear) -> Config:

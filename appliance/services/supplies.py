@@ -35,26 +35,27 @@ class Supplies:
     async def content(self, ref: SetRef, role: str) -> bytes | None:
         """Of the one file of that role, None where the set has none. Raises `InnervateError` where it is not what it
         should be."""
-        described = self.described(ref)
-        files = described.of_role(role)
-        if not files:
-            return None
-        if len(files) > 1:
-            names = ", ".join(file.name for file in files)[:200]
-            raise ClusterError(
-                f"{ref.name} has several files for {role}", evidence=names, next_action="package it again"
-            )
-        path = self._sets.path_of(ref.name, files[0])
+        match self.described(ref).of_role(role):
+            case ():
+                return None
+            case (file,):
+                pass
+            case several:
+                names = ", ".join(file.name for file in several)[:200]
+                raise ClusterError(
+                    f"{ref.name} has several files for {role}", evidence=names, next_action="package it again"
+                )
+        path = self._sets.path_of(ref.name, file)
         try:
             content = await asyncio.to_thread(path.read_bytes)
         except OSError as error:
             raise MachineryError(
                 f"{path} cannot be read", evidence=str(error)[:200], next_action="import the set again"
             ) from error
-        if sha256(content).hexdigest() != files[0].sha256:
+        if sha256(content).hexdigest() != file.sha256:
             raise IncompleteError(
-                f"{files[0].name} of {ref.name} was changed",
-                evidence=f"expected sha256 {files[0].sha256}",
+                f"{file.name} of {ref.name} was changed",
+                evidence=f"expected sha256 {file.sha256}",
                 next_action="import the set again",
             )
         return content

@@ -4,12 +4,15 @@ Programs, boot files and machines stand in; all else is the product's own. Ignit
 are the genuine ones."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
+from appliance.acceptance.cluster import at_rest
 from appliance.conductor.runs import RunStatus
+from appliance.kubernetes.kubeconfig import kubeconfig
 from appliance.model.cluster import ClusterName
 from appliance.model.ids import MachineName, RunId, StepId
 from appliance.model.views import RunState
@@ -178,5 +181,8 @@ async def _entered(place: Place) -> tuple[set[str], bytes]:
         assert access is not None
         async with connect(f"https://{member.cluster.endpoint}:6443", access) as api:
             ready = {node.name for node in await api.nodes() if node.ready}
+        written = kubeconfig(PROD, f"https://{member.cluster.endpoint}:6443", access)
+        said = await at_rest(json.loads(written.reveal()), installer.VERSION)
+        assert said == "3 operators, 2 pools and 4 nodes at rest", "as `innervate accept --kubeconfig` says it"
         vaults = (place.ground.folder / "state").glob("*.vault")
         return ready, b"".join(path.read_bytes() for path in vaults)

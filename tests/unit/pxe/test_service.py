@@ -21,6 +21,7 @@ from pxe.client import Client, Mac
 from pxe.content import BytesContent, ContentTable
 from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.subnet import DhcpConfig, Subnet
+from pxe.dns.packet import Address
 from pxe.dns.responder import Zone
 from pxe.errors import ConfigError, ServiceError
 from pxe.http.responder import HttpReply, HttpRequest
@@ -197,6 +198,10 @@ def test_swaps(tmp_path: Path) -> None:
             running.set_zone(Zone(domain="rack.test", server=SERVER, hosts={"node-2": MACHINE}))
             assert resolve("node-2.rack.test") == [str(MACHINE)]
             assert resolve("node-1.rack.test") == []
+            running.set_names((Address(name="*.apps.prod.rack.test", address=SERVER),))
+            running.set_zone(Zone(domain="rack.test", server=SERVER))
+            assert resolve("node-2.rack.test") == []
+            assert resolve("any.apps.prod.rack.test") == [str(SERVER)], "names stay, whatever zone is set"
             running.set_artifacts(ContentTable({"kernel": BytesContent(data=b"kernel-2")}))
             assert fetch("/artifact/kernel") == (200, b"kernel-2")
         finally:

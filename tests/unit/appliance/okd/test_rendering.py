@@ -17,7 +17,7 @@ from appliance.model.okd import OkdHost, OkdRole, OkdSpec, OkdWay
 from appliance.model.secret import Secret
 from appliance.okd import ignition
 from appliance.okd.agent_config import agent_config
-from appliance.okd.boot import agent_words, live_words
+from appliance.okd.boot import live_words
 from appliance.okd.install_config import install_config
 from pxe.boot import Endpoints, RunKernel
 from pxe.client import Client, Stage
@@ -159,6 +159,23 @@ def test_what_is_no_pointer_of_this_role_and_cluster_is_refused(text: Secret, wh
         ignition.node_config(FULL, PLANES[0], EAR, text)
 
 
+def test_a_pointer_that_writes_every_field_is_the_same_one() -> None:
+    said = json.loads(pointer("master").reveal())
+    said["ignition"]["config"] |= {"replace": {"verification": {}}}
+    said["ignition"]["config"]["merge"][0] |= {"verification": {}}
+    said["ignition"] |= {"proxy": {}, "timeouts": {}}
+    full = Secret(json.dumps(said | {"passwd": {}, "storage": {}, "systemd": {}}))
+    assert ignition.node_config(FULL, PLANES[0], EAR, full) == ignition.node_config(
+        FULL, PLANES[0], EAR, pointer("master")
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"ignition": {"version": "2.2.0"}}'], ids=["nothing", "empty", "older"])
+def test_what_is_no_ignition_is_given_to_no_bootstrap_machine(text: str) -> None:
+    with pytest.raises(ClusterError, match=r"bootstrap\.ign is no Ignition"):
+        ignition.node_config(FULL, BOOTSTRAP, EAR, Secret(text))
+
+
 def test_ignition_is_fresh_for_twelve_hours() -> None:
     ignition.require_fresh(1000.0, 1000.0 + 12 * 3600)
     with pytest.raises(ClusterError, match=r"is 12\.5 hours old") as caught:
@@ -174,10 +191,6 @@ def test_the_live_system_is_told_in_words_that_every_boot_script_can_hold(spec: 
     intent = RunKernel(kernel="/artifact/k", initrd="/artifact/i", arguments=words, attempt="a")
     client = Client(mac=PLANES[0].mac, stage=Stage.IPXE)
     _golden(f"boot-{name}.ipxe", boot_script(intent, client, Endpoints(address=IPv4Address("10.77.0.1"))))
-
-
-def test_all_agents_boot_the_same() -> None:
-    assert agent_words(ROOTFS)[0] == f"coreos.live.rootfs_url={ROOTFS}"
 
 
 def test_what_cannot_be_a_cluster_is_refused() -> None:

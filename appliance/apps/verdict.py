@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from appliance.apps.manifests import Ref, at, listed
+from appliance.apps.manifests import Ref, at, is_object, listed
 from appliance.model.text import clean
 
 _WORDS = 200

@@ -32,6 +32,7 @@ from appliance.store.cluster_backups import BACKUPS, BackupShelf
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
 from appliance.supervision.keeper import Keeper
+from appliance.switch.cli import SwitchCli
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack, Rack
 from images.processes import HostProcesses
@@ -131,6 +132,8 @@ def with_clusters(
         domain=rack.domain,
         balancer=services.balancer,
         backups=services.watched.shelf,
+        switches={one.name: one for one in rack.switches} if isinstance(rack, ClusterRack) else {},
+        switch_shells=SwitchCli(settings.key),
         clock=SystemClock(),
         rng=SystemRng(),
     )

@@ -21,6 +21,7 @@ from appliance.model.orders import Trace
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.reflex import Stray
 from appliance.model.slurm import SlurmAction, SlurmMember
+from appliance.model.switch import BondPorts
 from appliance.model.tpm import Tpm
 from appliance.model.views import Errand
 from appliance.plan import (
@@ -133,6 +134,7 @@ class MachineState:
     member: Member | None = None
     left: ClusterName | None = None
     slurm: SlurmMember | None = None
+    bonded: MachineNetwork | None = None
     tpm: Tpm = field(default_factory=Tpm)
 
     @property
@@ -191,6 +193,7 @@ class MachineState:
             drained=self.drained,
             member=self.member,
             slurm=self.slurm,
+            bonded=self.bonded,
         )
 
 
@@ -293,7 +296,7 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     if isinstance(action, ClusterAction):
         return amended(state, left=None) if membership.comes(action) else state
-    if isinstance(action, SlurmAction):
+    if isinstance(action, SlurmAction | BondPorts):
         return state
     match action:
         case Enrol():
@@ -343,7 +346,7 @@ def _installs(state: MachineState, do: RunInstaller, intent: StepIntent, now: fl
 
 def _freed(state: MachineState) -> MachineState:
     """What it was to a cluster is gone with its disk."""
-    return amended(state, member=None, left=None, slurm=None)
+    return amended(state, member=None, left=None, slurm=None, bonded=None)
 
 
 def _installer_said(state: MachineState, seen: InstallerSeen, now: float) -> MachineState:
@@ -387,6 +390,8 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
     if isinstance(step.do, SlurmAction):
         slurm = slurm_membership.done(step.do, state.slurm, now)
         return _proof(amended(state, slurm=slurm), step.do.action, detail, now)
+    if isinstance(step.do, BondPorts):
+        return _proof(amended(state, bonded=step.do.network), step.do.action, detail, now)
     match step.do:
         case Enrol():
             return _proof(state, "bmc", detail, now)
@@ -424,7 +429,7 @@ def _rescued(state: MachineState, result: StepResult, now: float) -> MachineStat
 def _retired(state: MachineState, now: float) -> MachineState:
     """What was observed stays; what the machine could boot or be reached by is gone."""
     gone = amended(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
-    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None, slurm=None)
+    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None, slurm=None, bonded=None)
     return _enter(amended(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from appliance.errors import SiteError
 from appliance.model.cluster import ClusterAction, ClusterName, SetRef
 from appliance.model.ids import MachineName
+from appliance.model.switch import BondPorts
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]{1,200}")
@@ -184,7 +185,7 @@ class ConfirmSlurm:
 
 
 SlurmAction = PrepareSlurm | ServeSlurm | JoinSlurm | DrainSlurm | LeaveSlurm | ConfirmSlurm
-OnClusters = ClusterAction | SlurmAction
+OnClusters = ClusterAction | SlurmAction | BondPorts
 """A step towards a cluster of any engine."""
 
 

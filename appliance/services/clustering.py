@@ -20,6 +20,7 @@ from appliance.model.balancer import Backend, Listener
 from appliance.model.cluster import API_PORT, ClusterName, ClusterSpec, NodeRole
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
+from appliance.model.switch import Switch
 from appliance.ports import Clock, Rng
 from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_backups import ClusterBackups
@@ -30,6 +31,7 @@ from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clusters import ClusterDesk
 from appliance.services.engines import Engines
+from appliance.services.ports import PortDesk, SwitchShells
 from appliance.services.sets import SetDesk
 from appliance.services.slurm import SlurmDesk
 from appliance.services.slurm_watch import SlurmWatch
@@ -53,7 +55,7 @@ async def connect(url: str, access: Access) -> AsyncIterator[Kubernetes]:
 class Ground:
     """What clusters stand on. `files` is the URL below which nodes get what `lend` offers, by SHA-256; `domain` is that
     of their names, `user` whom the appliance enters them as. `balancer` is None where the control planes have it.
-    `backups` are those of clusters."""
+    `backups` are those of clusters. `switches` are the topology's, by name."""
 
     memory: Memory
     sets: SetDesk
@@ -64,6 +66,8 @@ class Ground:
     domain: str
     balancer: BalancerDesk | None
     backups: BackupShelf
+    switches: Mapping[str, Switch]
+    switch_shells: SwitchShells
     clock: Clock
     rng: Rng
 
@@ -103,7 +107,7 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks) -> Cluste
     kubernetes = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
     slurm = SlurmDesk(Slurm(supplies.described), supplies, partial(keys.numbered, rng=ground.rng), hold)
     return Clustering(
-        desk=Engines(kubernetes, slurm),
+        desk=Engines(kubernetes, slurm, PortDesk(ground.switches, ground.switch_shells, hold, ground.clock)),
         slurm=SlurmWatch(ground.memory, slurm, ground.clock),
         watch=watch,
         backups=backups,

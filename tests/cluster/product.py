@@ -50,6 +50,7 @@ from appliance.store.log import Log
 from appliance.store.records import PlanStored, RunStarted
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
+from appliance.switch.cli import SwitchCli
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack
 from images.processes import HostProcesses
@@ -177,6 +178,8 @@ async def living(
             domain=DOMAIN,
             balancer=_balancer(state, closing),
             backups=BackupShelf(state / BACKUPS),
+            switches={},
+            switch_shells=SwitchCli(ground.key),
             clock=clock,
             rng=SystemRng(),
         )

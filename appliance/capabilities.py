@@ -17,6 +17,7 @@ from appliance.model.host_network import HostNetwork
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.site import BootNetwork, ShellAccess
 from appliance.model.site_services import Registry
+from appliance.model.switch import Switch
 from appliance.plan import ShellCheck
 from pxe.client import Mac
 
@@ -121,6 +122,14 @@ class LoadBalancer(Capability, Protocol):
     def cluster_address(self) -> IPv4Address:
         """At which clusters are reached."""
         ...
+
+
+@runtime_checkable
+class SwitchPorts(Capability, Protocol):
+    """Ports of these switches may be changed."""
+
+    @property
+    def switches(self) -> tuple[Switch, ...]: ...
 
 
 @runtime_checkable

@@ -40,6 +40,7 @@ from appliance.store.cluster_backups import BACKUPS, BackupShelf
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
 from appliance.supervision.keeper import Keeper
+from appliance.switch.cli import SwitchCli
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack, Rack
 from images.processes import HostProcesses
@@ -172,6 +173,8 @@ def with_clusters(
         balancer=services.balancer,
         backups=services.watched.shelf,
         okd=okd,
+        switches={one.name: one for one in rack.switches} if isinstance(rack, ClusterRack) else {},
+        switch_shells=SwitchCli(settings.key),
         clock=SystemClock(),
         rng=SystemRng(),
     )

@@ -14,6 +14,7 @@ from appliance.model.reflex import Reflexes
 from appliance.model.site import BootNetwork, RackLimits, Server, ShellAccess
 from appliance.model.site_network import check_networks
 from appliance.model.site_services import Registry, TimeService
+from appliance.model.switch import Switch
 from appliance.plan import ShellCheck
 from appliance.roles.role import Role
 from pxe.client import Mac
@@ -109,10 +110,18 @@ class Rack:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterRack(Rack):
-    """A rack whose appliance serves clusters, too: what they pull is at hand, and an address leads to them."""
+    """A rack whose appliance serves clusters, too: what they pull is at hand, and an address leads to them. `switches`
+    are those whose ports it may change."""
 
     registry: Registry = field(default_factory=Registry)
     balancer: Balancer = field(default_factory=Balancer)
+    switches: tuple[Switch, ...] = ()
+
+    def __post_init__(self) -> None:
+        Rack.__post_init__(self)  # super() of a class with slots is another class
+        names = [switch.name for switch in self.switches]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise SiteError(f"two switches are called {twice[0]}", next_action="state each switch once")
 
     @property
     def cluster_address(self) -> IPv4Address:

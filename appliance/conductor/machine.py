@@ -6,6 +6,7 @@ from ipaddress import IPv4Address
 from typing import assert_never
 
 from appliance.conductor import attesting, installing, membership, slurm_membership
+from appliance.conductor.coming import coming, emptying
 from appliance.conductor.installing import Installing
 from appliance.conductor.proofs import Certificate, Evidence
 from appliance.conductor.runs import Attempt
@@ -23,6 +24,7 @@ from appliance.model.orders import Trace
 from appliance.model.phase import PHASES, Condition, ConditionKind, Phase
 from appliance.model.reflex import Stray
 from appliance.model.slurm import SlurmAction, SlurmMember
+from appliance.model.switch import BondPorts
 from appliance.model.tpm import Tpm
 from appliance.model.views import Errand
 from appliance.plan import (
@@ -135,6 +137,7 @@ class MachineState:
     member: Member | None = None
     left: ClusterName | None = None
     slurm: SlurmMember | None = None
+    bonded: MachineNetwork | None = None
     tpm: Tpm = field(default_factory=Tpm)
 
     @property
@@ -193,6 +196,7 @@ class MachineState:
             drained=self.drained,
             member=self.member,
             slurm=self.slurm,
+            bonded=self.bonded,
         )
 
 
@@ -295,7 +299,7 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     if isinstance(action, ClusterAction):
         return amended(state, left=None) if membership.comes(action) else state
-    if isinstance(action, SlurmAction | OkdAction | AppAction):
+    if isinstance(action, SlurmAction | OkdAction | AppAction | BondPorts):
         return state
     match action:
         case Enrol():
@@ -305,7 +309,7 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
             kept = state.forgotten if errand is Errand.DECOMMISSION else frozenset[Trace]()
             placed = state.placed if intent.resumes is not None else None
             fresh = amended(state, boots_disk=False, boot_nonce=intent.nonce, forgotten=kept, placed=placed)
-            return _enter(fresh, _coming(state.phase, errand), now)
+            return _enter(fresh, coming(state.phase, errand), now)
         case Inspect():
             return amended(_enter(state, Phase.INSPECTING, now), boot_nonce=intent.nonce)
         case WriteImage():
@@ -325,7 +329,7 @@ def started(state: MachineState, action: Action, intent: StepIntent, errand: Err
             return _enter(state, Phase.RELEASING, now)
         case Wipe():
             state = _freed(amended(state, installed=None, facts_current=False, boot_nonce=intent.nonce))
-            return _enter(state, _emptying(errand), now)
+            return _enter(state, emptying(errand), now)
         case Rescue():
             return amended(state, boot_nonce=intent.nonce)
         case SetPower() | Retire():
@@ -345,7 +349,7 @@ def _installs(state: MachineState, do: RunInstaller, intent: StepIntent, now: fl
 
 def _freed(state: MachineState) -> MachineState:
     """What it was to a cluster is gone with its disk."""
-    return amended(state, member=None, left=None, slurm=None)
+    return amended(state, member=None, left=None, slurm=None, bonded=None)
 
 
 def _installer_said(state: MachineState, seen: InstallerSeen, now: float) -> MachineState:
@@ -366,21 +370,6 @@ def _installer_said(state: MachineState, seen: InstallerSeen, now: float) -> Mac
             assert_never(seen.stage)
 
 
-def _coming(phase: Phase, errand: Errand | None) -> Phase:
-    """Where a machine stands while it boots into the ramdisk."""
-    match errand:
-        case Errand.WIPE | Errand.ERASE | Errand.DECOMMISSION:
-            return _emptying(errand)
-        case Errand.RESCUE | Errand.REINSTALL | Errand.REPLACE | None:
-            return phase if phase is Phase.AVAILABLE else Phase.ENROLLING
-        case _:
-            assert_never(errand)
-
-
-def _emptying(errand: Errand | None) -> Phase:
-    return Phase.RELEASING if errand is Errand.DECOMMISSION else Phase.PREPARING
-
-
 def finished(state: MachineState, step: Step, result: StepResult, now: float) -> MachineState:
     detail = ", ".join(f"{key} {value}" for key, value in result.evidence.items())
     if isinstance(step.do, ClusterAction | OkdAction):
@@ -392,6 +381,8 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
         return _proof(amended(state, slurm=slurm), step.do.action, detail, now)
     if isinstance(step.do, AppAction):
         return state
+    if isinstance(step.do, BondPorts):
+        return _proof(amended(state, bonded=step.do.network), step.do.action, detail, now)
     match step.do:
         case Enrol():
             return _proof(state, "bmc", detail, now)
@@ -429,7 +420,7 @@ def _rescued(state: MachineState, result: StepResult, now: float) -> MachineStat
 def _retired(state: MachineState, now: float) -> MachineState:
     """What was observed stays; what the machine could boot or be reached by is gone."""
     gone = amended(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
-    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None, slurm=None)
+    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None, slurm=None, bonded=None)
     return _enter(amended(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
 
 

@@ -43,7 +43,7 @@ class MachineRecord:
     """`facts_current` until a disk is written to or the machine starts anew: then what `facts` says of disks is old.
 
     `replaced`: another machine has taken its role; it gets none before a person has repaired it. `drained`: its hook
-    ran since it was installed.
+    ran since it was installed. `bonded` is the network that it got since, together with its switch.
     """
 
     name: MachineName
@@ -60,6 +60,7 @@ class MachineRecord:
     drained: bool = False
     member: Member | None = None
     slurm: SlurmMember | None = None
+    bonded: MachineNetwork | None = None
 
     @property
     def in_hand(self) -> bool:

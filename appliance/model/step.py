@@ -235,6 +235,12 @@ STEPS: dict[str, StepRule] = {
         evidence="version, every operator and machine config pool by the cluster's word; no request pending",
         costs=Cost.NOTHING,
     ),
+    "bond-ports": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the machine is entered by SSH; its ports at the switch are access ports, or the channel already",
+        evidence="the machine hears the switch by LACP on every port; the switch's own configuration, confirmed",
+        costs=Cost.NOTHING,
+    ),
     "prepare-slurm": StepRule(
         kind=StepKind.IDEMPOTENT,
         before="the set's files are at hand, each by its hash; no job of Slurm runs on the machine",

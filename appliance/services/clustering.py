@@ -20,6 +20,7 @@ from appliance.model.balancer import Backend, Listener
 from appliance.model.cluster import API_PORT, ClusterName, ClusterSpec, NodeRole
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
+from appliance.model.switch import Switch
 from appliance.ports import Clock, Rng
 from appliance.services.app_looks import AppLooks
 from appliance.services.app_watch import AppWatch
@@ -35,6 +36,7 @@ from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clusters import ClusterDesk
 from appliance.services.engines import Engines
 from appliance.services.okd import OkdSite, is_okd, okd_desk
+from appliance.services.ports import PortDesk, SwitchShells
 from appliance.services.sets import SetDesk
 from appliance.services.slurm import SlurmDesk
 from appliance.services.slurm_watch import SlurmWatch
@@ -58,7 +60,7 @@ async def connect(url: str, access: Access) -> AsyncIterator[Kubernetes]:
 class Ground:
     """What clusters stand on. `files` is the URL below which nodes get what `lend` offers, by SHA-256; `domain` is that
     of their names, `user` whom the appliance enters them as. `balancer` is None where the control planes have it.
-    `backups` are those of clusters."""
+    `backups` are those of clusters. `switches` are the topology's, by name."""
 
     memory: Memory
     sets: SetDesk
@@ -70,6 +72,8 @@ class Ground:
     balancer: BalancerDesk | None
     backups: BackupShelf
     okd: OkdSite
+    switches: Mapping[str, Switch]
+    switch_shells: SwitchShells
     clock: Clock
     rng: Rng
 
@@ -117,7 +121,13 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks, apps: App
     okd = okd_desk(ground.okd, supplies, ground.sets.path_of, keys, ground.balancer, connect, ground.clock)
     okd.offer()
     return Clustering(
-        desk=Engines(kubernetes, slurm, okd, AppDesk(work, hold)),
+        desk=Engines(
+            kubernetes,
+            slurm,
+            okd,
+            AppDesk(work, hold),
+            PortDesk(ground.switches, ground.switch_shells, hold, ground.clock),
+        ),
         apps=AppWatch(ground.memory, work, hold, apps, ground.clock),
         slurm=SlurmWatch(ground.memory, slurm, ground.clock),
         watch=watch,

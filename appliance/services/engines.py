@@ -1,19 +1,21 @@
-"""Steps of clusters go to whoever makes clusters of their engine, those of applications to whoever deploys them."""
+"""Steps of clusters go to who makes clusters of their engine, others to who deploys, or speaks with switches."""
 
 from appliance.conductor.decision import ClusterSight
 from appliance.model.application import AppAction
 from appliance.model.ids import MachineName
 from appliance.model.okd import OkdAction
 from appliance.model.slurm import OnClusters, SlurmAction
+from appliance.model.switch import BondPorts
 from appliance.services.apps import AppDesk
 from appliance.services.clusters import ClusterDesk
 from appliance.services.okd import OkdDesk
+from appliance.services.ports import PortDesk
 from appliance.services.slurm import SlurmDesk
 
 
 class Engines:
-    def __init__(self, kubernetes: ClusterDesk, slurm: SlurmDesk, okd: OkdDesk, apps: AppDesk) -> None:
-        self._kubernetes, self._slurm, self._okd, self._apps = kubernetes, slurm, okd, apps
+    def __init__(self, kubernetes: ClusterDesk, slurm: SlurmDesk, okd: OkdDesk, apps: AppDesk, ports: PortDesk) -> None:
+        self._kubernetes, self._slurm, self._okd, self._apps, self._ports = kubernetes, slurm, okd, apps, ports
 
     async def look(self, machine: MachineName, do: OnClusters) -> ClusterSight:
         if isinstance(do, SlurmAction):
@@ -22,6 +24,8 @@ class Engines:
             return await self._apps.look(do)
         if isinstance(do, OkdAction):
             return await self._okd.look(machine, do)
+        if isinstance(do, BondPorts):
+            return await self._ports.look(machine, do)
         return await self._kubernetes.look(machine, do)
 
     async def begin(self, machine: MachineName, do: OnClusters) -> str:
@@ -31,4 +35,6 @@ class Engines:
             return await self._apps.begin(do)
         if isinstance(do, OkdAction):
             return await self._okd.begin(machine, do)
+        if isinstance(do, BondPorts):
+            return await self._ports.begin(machine, do)
         return await self._kubernetes.begin(machine, do)

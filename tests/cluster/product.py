@@ -54,6 +54,7 @@ from appliance.store.log import Log
 from appliance.store.records import PlanStored, RunStarted
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
+from appliance.switch.cli import SwitchCli
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack
 from images.processes import HostProcesses
@@ -185,6 +186,8 @@ async def living(
             balancer=_balancer(state, closing),
             backups=BackupShelf(state / BACKUPS),
             okd=okd_site(state, okd_keys(state, closing), lambda _: None),
+            switches={},
+            switch_shells=SwitchCli(ground.key),
             clock=clock,
             rng=SystemRng(),
         )

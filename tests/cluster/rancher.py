@@ -4,6 +4,8 @@ What is behind the stand-in is real: see `standin/__main__.py`. What it shows is
 as documented; not that a genuine program agrees.
 """
 
+import io
+import json
 import shutil
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from images.artifact_set import LAYOUT, ArtifactSet, Provenance
 from images.kubernetes import binaries
 from images.oci import reading
 from images.oci.document import Settings
-from images.oci.layout import Layout
+from images.oci.layout import MARKER, Layout
 from images.set_folder import SetFolder
 from images.set_making import describe, write_description
 from images.store import Store
@@ -56,8 +58,7 @@ def standin_set(
         images.add_image(under, images.adopt(artifacts.folder / LAYOUT, found.name), settings)
         if tars:
             tar = folder / f"{flavour.program}-images-{name}.tar"
-            where = f"docker-archive:{tar}:docker.io/{under}"
-            subprocess.run(["skopeo", "copy", "--quiet", f"oci:{images.folder}:{under}", where], check=True)
+            _pack(images.folder, tar, f"docker.io/{under}")
             roles[tar.name] = "images"
     with closing(SetFolder(folder)) as opened:
         described = describe(
@@ -70,6 +71,25 @@ def standin_set(
         )
     write_description(folder, described)
     return described
+
+
+def _pack(layout: Path, tar: Path, name: str) -> None:
+    """An image layout as a tar, which names its image as containerd's own export does: in full."""
+    index = layout / reading.INDEX
+    document = json.loads(index.read_text())
+    short = name.removeprefix("docker.io/")
+    document["manifests"] = [
+        {**one, "annotations": {"io.containerd.image.name": name, "org.opencontainers.image.ref.name": name}}
+        for one in document["manifests"]
+        if one["annotations"]["org.opencontainers.image.ref.name"] == short
+    ]
+    assert document["manifests"], short
+    with tarfile.open(tar, "w") as out:
+        out.add(layout / MARKER, MARKER)
+        out.add(layout / reading.BLOBS, reading.BLOBS)
+        member, data = tarfile.TarInfo(reading.INDEX), json.dumps(document).encode()
+        member.size = len(data)
+        out.addfile(member, io.BytesIO(data))
 
 
 def _put(flavour: Flavour, program: Path, folder: Path) -> str:

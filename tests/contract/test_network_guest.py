@@ -48,7 +48,7 @@ _AVX = (
     *("AVX", "AVX2", "AVX_Fast_Unaligned_Load", "AVX512F", "AVX512VL", "AVX512BW", "AVX512DQ", "AVX512CD"),
     *("XSAVE", "XSAVEC", "BMI1", "BMI2", "LZCNT", "MOVBE", "RTM"),
 )
-_NO_AVX = f"GLIBC_TUNABLES=glibc.cpu.hwcaps={','.join(f'-{name}' for name in _AVX)}"
+NO_AVX = f"GLIBC_TUNABLES=glibc.cpu.hwcaps={','.join(f'-{name}' for name in _AVX)}"
 _WIRES = """set -e
 mount -t tmpfs -o size=900m,exec shm /dev/shm
 ip link set lo up
@@ -107,7 +107,7 @@ def said(root: Path) -> dict[str, list[str]]:
     kernel = unpacked("user-mode-linux") / "usr/bin/linux.uml"
     nics = (f"vec{at}:transport=tap,ifname=tap{at},depth=64,mac={mac}" for at, mac in enumerate((FIRST, SECOND)))
     options = ("mem=512M", "root=/dev/root", "rootfstype=hostfs", f"rootflags={root}", "rw", "init=/guest-init")
-    consoles = ("con=null", "con0=fd:0,fd:1", "ssl=null", "console=tty0", "quiet", _NO_AVX)
+    consoles = ("con=null", "con0=fd:0,fd:1", "ssl=null", "console=tty0", "quiet", NO_AVX)
     uml = (sys.executable, str(ROOT / "tests/guest/run.py"), str(kernel), *options, *consoles, *nics)
     argv = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", _WIRES, "sh", *uml]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=200, check=False)

@@ -1,0 +1,1 @@
+"""Switches, by their command line: what is told to them, and what their answers mean."""

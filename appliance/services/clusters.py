@@ -112,7 +112,7 @@ class ClusterDesk:
             if lacks := await api.ready():
                 return at_work(f"the API at {url_of(do.cluster)} is not ready: {lacks}")
             nodes = {node.name: node for node in await api.nodes()}
-            pods = await api.unready("kube-system", nodes)
+            pods = await api.unready("kube-system", do.nodes)  # of a dead node that is to leave none will ever be
         if waits := [why for name in do.nodes if (why := _lacks(nodes.get(name), name, do.cluster))]:
             return at_work("; ".join(waits))
         if pods:

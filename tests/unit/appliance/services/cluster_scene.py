@@ -146,6 +146,7 @@ class Cluster:
     down: InnervateError | None = None
     pods: tuple[Pod, ...] = ()
     unwell: tuple[str, ...] = ()
+    unwell_on: str = ""
     refusals: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, JoinToken] = field(default_factory=dict)
     unbound: list[str] = field(default_factory=list)
@@ -191,8 +192,7 @@ class Cluster:
 
     async def unready(self, namespace: str, nodes: Container[str]) -> tuple[str, ...]:
         assert namespace == "kube-system"
-        assert all(one.name in nodes for one in self.listed)
-        return self.unwell
+        return self.unwell if not self.unwell_on or self.unwell_on in nodes else ()
 
     async def evict(self, pod: Pod) -> str:
         if not (why := self.refusals.get(pod.name, "")):

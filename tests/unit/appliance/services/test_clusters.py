@@ -150,6 +150,15 @@ def test_it_is_confirmed_when_its_own_pods_are_ready_too(scene: Scene) -> None:
     assert scene.look(A, CONFIRM).progress is Progress.DONE
 
 
+def test_pods_of_a_dead_node_that_is_to_leave_hold_up_nothing(scene: Scene) -> None:
+    founded(scene)
+    scene.cluster.listed, scene.cluster.unwell = (listed(A), listed(B)), ("kube-proxy-1 is not ready: why",)
+    scene.cluster.unwell_on = "node-4"
+    assert scene.look(A, CONFIRM).progress is Progress.DONE
+    scene.cluster.unwell_on = B
+    assert scene.look(A, CONFIRM).progress is Progress.AT_WORK
+
+
 def test_nothing_is_done_on_a_machine_without_a_system(scene: Scene) -> None:
     scene.states[A] = replace(scene.states[A], installed=None)
     with pytest.raises(InnervateError):

@@ -67,7 +67,7 @@ def _documents(image: str, command: Sequence[str]) -> tuple[Mapping[str, object]
         # Whoever forwards to it hears that it goes some moments before it does.
         "lifecycle": {"preStop": {"exec": {"command": ["etcdctl", "watch", "goes"]}}},
     }
-    pods = {"containers": [container], "enableServiceLinks": False, "terminationGracePeriodSeconds": 6}
+    pods = {"containers": [container], "enableServiceLinks": False, "terminationGracePeriodSeconds": 12}
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -20,7 +20,7 @@ from tests.cluster.workload import Asked, asks
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(600)]
 PLANE, _, WORKER = nodes("plane", "worker", "spare")
-SHORT = 30.0
+SHORT = 45.0
 """Seconds that versions get which will not become well."""
 SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"mode": "first"}}
 
@@ -129,6 +129,7 @@ def test_an_upgrade_keeps_answering_and_leaves_nothing_of_before_but_what_was_ne
     assert "configmap/others" in others
 
 
+@pytest.mark.long
 def test_a_version_that_does_not_become_well_gives_way_by_itself(place: Place) -> None:
     score = replace(version(place, "1.2.0", command=("etcd", "--no-such-option")), patience=SHORT)
     ended, failed = asked_meanwhile(place, score, "back to 1.1.0 from 1.2.0")
@@ -143,6 +144,7 @@ def test_a_version_that_does_not_become_well_gives_way_by_itself(place: Place) -
     assert "--name=second" in json.loads(command)["spec"]["template"]["spec"]["containers"][0]["command"]
 
 
+@pytest.mark.long
 def test_a_version_whose_smoke_test_fails_is_not_believed(place: Place) -> None:
     score = replace(version(place, "1.3.0", contains="what it never says"), patience=SHORT)
     ended, failed = asked_meanwhile(place, score, "back to 1.1.0 from 1.3.0")

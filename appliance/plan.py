@@ -23,8 +23,8 @@ from appliance.model.hardware import Disk
 from appliance.model.ids import ImageName, MachineName, PlanDigest, StepId
 from appliance.model.links import MachineNetwork
 from appliance.model.okd import OkdSpec
+from appliance.model.on_clusters import OnClusters
 from appliance.model.seed_secret import SeedSecret
-from appliance.model.slurm import OnClusters
 from appliance.model.step import STEPS, StepKind
 from appliance.model.views import Errand
 from images.agent.protocol import WipeLevel

@@ -7,10 +7,10 @@ from appliance.model.application import AppName, DeployApplication, Deployed, Re
 from appliance.model.cluster import ClusterName, EndCluster
 from appliance.plan import Action
 
-Applications: TypeAlias = dict[tuple[ClusterName, AppName], Deployed]
+Applications: TypeAlias = Mapping[tuple[ClusterName, AppName], Deployed]
 
 
-def deployed(before: Mapping[tuple[ClusterName, AppName], Deployed], do: Action, now: float) -> Applications:
+def deployed(before: Applications, do: Action, now: float) -> Applications:
     match do:
         case DeployApplication(cluster=cluster, app=app):
             return {**before, (cluster.name, app.name): Deployed(cluster=cluster, app=app, since=now)}
@@ -19,4 +19,4 @@ def deployed(before: Mapping[tuple[ClusterName, AppName], Deployed], do: Action,
         case EndCluster(cluster=cluster):
             return {key: one for key, one in before.items() if key[0] != cluster.name}
         case _:
-            return dict(before)
+            return before

@@ -10,8 +10,8 @@ from appliance.conductor.decision import AgentView, ClusterSight, Wait
 from appliance.conductor.memory import Memory
 from appliance.model.identity import Bound, IdentityPolicy
 from appliance.model.ids import MachineName, Nonce
+from appliance.model.on_clusters import OnClusters
 from appliance.model.orders import Trace
-from appliance.model.slurm import OnClusters
 from appliance.plan import ImageRef, WriteSeed
 from appliance.ports import Clock
 from images.agent.protocol import Task

@@ -35,8 +35,8 @@ from appliance.conductor.runs import Attempt
 from appliance.conductor.tasks import task_of
 from appliance.errors import BmcSilentError, InnervateError, MachineryError, UnreachableError
 from appliance.model.ids import MachineName
+from appliance.model.on_clusters import OnClusters
 from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, Order, PowerOrder, TokenOrder
-from appliance.model.slurm import OnClusters
 from appliance.plan import Step
 from appliance.store.identity_records import TokenPlaced
 from appliance.store.records import (

@@ -3,7 +3,7 @@
 Written by `World` alone; everybody else reads.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from appliance.model.amend import amended
@@ -222,3 +222,12 @@ def _unfailed(attempt: Attempt) -> Attempt:
     """As if the appliance had wanted to try again at once."""
     assert attempt.result is not None  # noqa: S101  it failed
     return amended(attempt, result=replace(attempt.result, retry_after=0.0), tries=0)
+
+
+def open_steps(runs: Iterable[RunStatus]) -> Iterator[tuple[RunStatus, Step]]:
+    """Of all their machines those that are neither done nor lost."""
+    for run in runs:
+        for machine in run.left:
+            for step in run.open_steps_of(machine):
+                if step.id not in run.lost and not run.is_done(step.id):
+                    yield run, step

@@ -7,7 +7,7 @@ from appliance.conductor.hands import Hands
 from appliance.conductor.runs import Attempt
 from appliance.errors import RefusedError
 from appliance.model.identity import Bound
-from appliance.model.slurm import OnClusters
+from appliance.model.on_clusters import OnClusters
 from appliance.plan import (
     BootAgent,
     BootDisk,

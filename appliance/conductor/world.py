@@ -12,7 +12,7 @@ from typing import assert_never
 
 from appliance.conductor import membership
 from appliance.conductor.cluster_past import ClusterPast
-from appliance.conductor.deployed import deployed
+from appliance.conductor.deployed import Applications, deployed
 from appliance.conductor.goals import Goal, folded
 from appliance.conductor.goals import started as run_of_goal
 from appliance.conductor.machine import MachineState, failed, finished, given, model_of, observed, powered, started
@@ -20,7 +20,6 @@ from appliance.conductor.past import Past
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
 from appliance.inventory.identity import Identities
 from appliance.model.amend import amended
-from appliance.model.application import AppName, Deployed
 from appliance.model.cluster import ClusterAction, ClusterName, ConfirmCluster
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.orders import BootOrder, ForgetOrder, PowerOrder
@@ -87,7 +86,7 @@ class World:
         self.honoured: dict[str, RequestHonoured] = {}
         self.sets: dict[str, HeldSet] = {}
         self.cluster_pasts: dict[ClusterName, ClusterPast] = {}
-        self.applications: dict[tuple[ClusterName, AppName], Deployed] = {}
+        self.applications: Applications = {}
         self._runs_of: dict[MachineName, set[RunId]] = {}
         self._indices: dict[PlanDigest, PlanIndex] = {}
         self._running: dict[RunId, RunStatus] = {}

@@ -7,11 +7,8 @@ from ipaddress import IPv4Address
 from typing import Literal
 
 from appliance.errors import SiteError
-from appliance.model.application import AppAction
-from appliance.model.cluster import ClusterAction, ClusterName, SetRef
+from appliance.model.cluster import ClusterName, SetRef
 from appliance.model.ids import MachineName
-from appliance.model.okd import OkdAction
-from appliance.model.switch import BondPorts
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _PATH = re.compile(r"/[A-Za-z0-9._/-]{1,200}")
@@ -187,8 +184,6 @@ class ConfirmSlurm:
 
 
 SlurmAction = PrepareSlurm | ServeSlurm | JoinSlurm | DrainSlurm | LeaveSlurm | ConfirmSlurm
-OnClusters = ClusterAction | SlurmAction | OkdAction | AppAction | BondPorts
-"""A step towards a cluster of any engine, towards what runs on it, or towards the ports of its machines."""
 
 
 def home_of(do: SlurmAction) -> SlurmHome:

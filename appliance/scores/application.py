@@ -6,11 +6,11 @@ from typing import Protocol
 from appliance.capabilities import BareMachines, ContainerRegistry, LoadBalancer
 from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
-from appliance.model.application import AppAction, AppName, AppSpec, DeployApplication, RetireApplication
+from appliance.model.application import AppName, AppSpec, DeployApplication, RetireApplication
 from appliance.model.cluster import ClusterName, SetRef
-from appliance.plan import Deferred, Plan, Step
+from appliance.plan import Deferred, Plan
 from appliance.scores.cluster_life import is_gone, is_plane, members
-from appliance.scores.score import step_id
+from appliance.scores.score import step_of
 from images.artifact_set import Engine
 
 PATIENCE = 600.0
@@ -50,7 +50,7 @@ class Application:
         came = f" in the place of {running.app.package.version}" if running is not None else ""
         summary = f"deploy {app.name} {app.package.version} to {self.cluster}{came}"
         do = DeployApplication(cluster=speaker.member.cluster, app=app)
-        return Plan(site=self.name, steps=(_step(speaker, do, summary, self.patience),))
+        return Plan(site=self.name, steps=(step_of(_score(app.name), speaker.name, do, summary, self.patience),))
 
     def _spec(self, inventory: Inventory) -> AppSpec:
         found = inventory.sets.get(self.package)
@@ -86,7 +86,8 @@ class NoApplication:
         kept = "with its data" if self.data else "but for its data"
         do = RetireApplication(cluster=speaker.member.cluster, app=running.app, keeps_data=not self.data)
         summary = f"remove {self.application} from {self.cluster}, {kept}"
-        return Plan(site=self.name, steps=(_step(speaker, do, summary, RETIRE_SECONDS),))
+        step = step_of(_score(running.app.name), speaker.name, do, summary, RETIRE_SECONDS)
+        return Plan(site=self.name, steps=(step,))
 
 
 def _speaker(cluster: str, site: BareMachines, inventory: Inventory) -> MachineRecord | None:
@@ -96,10 +97,9 @@ def _speaker(cluster: str, site: BareMachines, inventory: Inventory) -> MachineR
     return next((one for one in planes if not is_gone(one)), None) if ready else None
 
 
-def _step(speaker: MachineRecord, do: AppAction, summary: str, budget: float) -> Step:
-    score = f"application-{do.app.name}"
-    identity = step_id(score, speaker.name, do.action)
-    return Step(id=identity, machine=speaker.name, score=score, summary=summary, do=do, budget=budget)
+def _score(name: AppName) -> str:
+    """Of several applications each has steps of its own on one machine."""
+    return f"application-{name}"
 
 
 def _waits(name: AppName, cluster: str) -> str:

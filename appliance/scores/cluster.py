@@ -25,6 +25,7 @@ from appliance.model.cluster import (
 from appliance.model.ids import MachineName, StepId
 from appliance.plan import Deferred, Plan, Step
 from appliance.scores.cluster_life import (
+    at_hand,
     check_upgrade,
     chosen,
     departures,
@@ -36,9 +37,10 @@ from appliance.scores.cluster_life import (
     reset,
     taken,
     upgrades,
+    waits,
 )
 from appliance.scores.install_linux import NAME as INSTALL
-from appliance.scores.score import Move, chain, step_id
+from appliance.scores.score import Move, chain, step_id, step_of
 from images.artifact_set import Engine
 
 NAME = "cluster"
@@ -81,7 +83,7 @@ class KubernetesCluster:
         agents = chosen(self.workers, site, inventory)
         unknown = [record.name for record in (*servers, *agents) if record.facts is None]
         if not servers or unknown:
-            return Plan(site=self.name, deferred=(Deferred(score=self.name, reason=_waits(self.cluster, unknown)),))
+            return Plan(site=self.name, deferred=(Deferred(score=self.name, reason=waits(self.cluster, unknown)),))
         _check(spec, servers, agents)
         wanted = {record.name for record in (*servers, *agents)}
         if self.restore and not any(is_restored(record, self.restore) for record in servers):
@@ -113,12 +115,7 @@ def _router(site: ClusterNeeds) -> int:
 
 
 def _known(name: str, inventory: Inventory) -> SetRef:
-    if (found := inventory.sets.get(name)) is None:
-        raise PlanError(
-            f"the artifact set {name!r} is not at hand",
-            evidence=f"at hand: {', '.join(sorted(inventory.sets)) or 'none'}",
-            next_action="import it: innervate set import DIR",
-        )
+    found = at_hand(name, inventory)
     if found.engine not in KUBERNETES:
         raise PlanError(
             f"the artifact set {name!r} is of {found.engine}, which makes no cluster of this kind",
@@ -126,12 +123,6 @@ def _known(name: str, inventory: Inventory) -> SetRef:
             next_action="name a set of one of them",
         )
     return SetRef.of(name, found)
-
-
-def _waits(cluster: str, unknown: Sequence[MachineName]) -> str:
-    if unknown:
-        return f"{cluster}: the hardware of {', '.join(unknown)} is not known yet"
-    return f"{cluster}: no machine has the role of a control plane yet"
 
 
 def _check(spec: ClusterSpec, servers: Sequence[MachineRecord], agents: Sequence[MachineRecord]) -> None:
@@ -288,14 +279,6 @@ def _confirm(
 ) -> tuple[Step, ...]:
     names = tuple(record.name for record in nodes)
     do = ConfirmCluster(cluster=spec, nodes=names)
-    return (
-        Step(
-            id=step_id(NAME, founder.name, do.action),
-            machine=founder.name,
-            score=NAME,
-            summary=f"see that the cluster {spec.name} answers at {spec.endpoint} with {len(names)} ready nodes",
-            do=do,
-            budget=CONFIRM_SECONDS,
-            needs=tuple(step.id for step in after if not isinstance(step.do, PrepareNode)),
-        ),
-    )
+    says = f"see that the cluster {spec.name} answers at {spec.endpoint} with {len(names)} ready nodes"
+    needs = tuple(step.id for step in after if not isinstance(step.do, PrepareNode))
+    return (step_of(NAME, founder.name, do, says, CONFIRM_SECONDS, needs),)

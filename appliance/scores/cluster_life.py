@@ -28,6 +28,7 @@ from appliance.model.phase import ConditionKind
 from appliance.plan import Plan, Step
 from appliance.scores import slurm_life
 from appliance.scores.score import Move, chain, step_id
+from images.artifact_set import ArtifactSet
 from images.engine import Engine
 
 NAME, ENDING = "cluster", "end-cluster"
@@ -37,6 +38,23 @@ REMOVE_SECONDS = 600.0
 BACK_UP_SECONDS = 900.0
 UPGRADE_SECONDS = 2400.0
 END_SECONDS = 300.0
+
+
+def at_hand(name: str, inventory: Inventory) -> ArtifactSet:
+    """Raises `PlanError` where the appliance does not hold it."""
+    if (found := inventory.sets.get(name)) is None:
+        raise PlanError(
+            f"the artifact set {name!r} is not at hand",
+            evidence=f"at hand: {', '.join(sorted(inventory.sets)) or 'none'}",
+            next_action="import it: innervate set import DIR",
+        )
+    return found
+
+
+def waits(cluster: str, unknown: Sequence[MachineName]) -> str:
+    if unknown:
+        return f"{cluster}: the hardware of {', '.join(unknown)} is not known yet"
+    return f"{cluster}: no machine has the role of a control plane yet"
 
 
 def chosen(which: str | tuple[str, ...], site: BareMachines, inventory: Inventory) -> tuple[MachineRecord, ...]:

@@ -34,7 +34,6 @@ from appliance.model.okd import (
     JoinOkd,
     LeadOkd,
     MakeOkd,
-    OkdAction,
     OkdHost,
     OkdRole,
     OkdSpec,
@@ -49,8 +48,8 @@ from appliance.okd.ignition import is_single
 from appliance.okd.version import OkdVersion
 from appliance.plan import AnswerKind, BootDisk, Deferred, DiskRef, InstallerRef, Plan, RunInstaller, Step
 from appliance.roles.disk import DiskPolicy, Overwrite, SmallestDisk, choose_disk, describe
-from appliance.scores.cluster_life import chosen, members, taken
-from appliance.scores.score import Move, chain, step_id
+from appliance.scores.cluster_life import at_hand, chosen, members, taken, waits
+from appliance.scores.score import Move, chain, step_of
 from images.artifact_set import ArtifactSet
 
 NAME = "okd"
@@ -110,7 +109,7 @@ class OkdCluster:
         wanted = [(role, one) for role, those in roles.items() for one in those if not (founded and _starts(role))]
         unknown = [record.name for _, record in wanted if record.facts is None]
         if not roles[OkdRole.MASTER] or unknown:
-            return Plan(site=self.name, deferred=(Deferred(score=self.name, reason=_waits(self.cluster, unknown)),))
+            return Plan(site=self.name, deferred=(Deferred(score=self.name, reason=waits(self.cluster, unknown)),))
         hosts = tuple(self._host(site, record, role) for role, record in wanted)
         spec = self._spec(site, inventory, described, hosts, founded=founded)
         self._check(site, spec, [record for _, record in wanted])
@@ -221,21 +220,10 @@ def _starts(role: OkdRole) -> bool:
 
 
 def _known(name: str, inventory: Inventory) -> ArtifactSet:
-    if (found := inventory.sets.get(name)) is None:
-        raise PlanError(
-            f"the artifact set {name!r} is not at hand",
-            evidence=f"at hand: {', '.join(sorted(inventory.sets)) or 'none'}",
-            next_action="import it: innervate set import DIR",
-        )
+    found = at_hand(name, inventory)
     OkdVersion.parse(found.version)
     artifacts_of(found)
     return found
-
-
-def _waits(cluster: str, unknown: Sequence[MachineName]) -> str:
-    if unknown:
-        return f"{cluster}: the hardware of {', '.join(unknown)} is not known yet"
-    return f"{cluster}: no machine has the role of a control plane yet"
 
 
 def _check_size(record: MachineRecord, facts: HardwareFacts, role: OkdRole) -> None:
@@ -310,13 +298,13 @@ class _Steps:
             steps = self._installed(host, after)
             yield from steps
             booted.append(steps[-1].id)
-        started = self._step(
-            lead, StartOkd(spec=spec), f"see that {spec.cluster.name} holds itself", _START_SECONDS, tuple(booted)
+        started = step_of(
+            NAME, lead, StartOkd(spec=spec), f"see that {spec.cluster.name} holds itself", _START_SECONDS, tuple(booted)
         )
         yield started
         leaves = spec.bootstrap.name if spec.bootstrap is not None else lead
         what = f"{spec.cluster.endpoint} leads to nodes alone: {leaves} is needed no more"
-        yield self._step(leaves, LeadOkd(spec=spec), what, _LEAD_SECONDS, (started.id,))
+        yield step_of(NAME, leaves, LeadOkd(spec=spec), what, _LEAD_SECONDS, (started.id,))
         for host in spec.planes:
             yield self._joined(host, (started.id,))
 
@@ -368,20 +356,8 @@ class _Steps:
     def _joined(self, host: OkdHost, after: tuple[StepId, ...]) -> Step:
         role = NodeRole.CONTROL_PLANE if host.role is OkdRole.MASTER else NodeRole.WORKER
         says = f"see {host.name} ready in {self.spec.cluster.name} as {role.value}"
-        return self._step(host.name, JoinOkd(spec=self.spec, role=role), says, _JOIN_SECONDS, after)
+        return step_of(NAME, host.name, JoinOkd(spec=self.spec, role=role), says, _JOIN_SECONDS, after)
 
     def _confirm(self, lead: MachineName, after: tuple[StepId, ...]) -> Step:
         says = f"see that {self.spec.cluster.name} is whole: version, operators, {len(self.spec.nodes)} nodes"
-        return self._step(lead, ConfirmOkd(spec=self.spec), says, _CONFIRM_SECONDS, after)
-
-    @staticmethod
-    def _step(machine: MachineName, do: OkdAction, says: str, budget: float, after: tuple[StepId, ...]) -> Step:
-        return Step(
-            id=step_id(NAME, machine, do.action),
-            machine=machine,
-            score=NAME,
-            summary=says,
-            do=do,
-            budget=budget,
-            needs=after,
-        )
+        return step_of(NAME, lead, ConfirmOkd(spec=self.spec), says, _CONFIRM_SECONDS, after)

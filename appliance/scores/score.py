@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from appliance.inventory.model import Inventory
@@ -49,6 +49,21 @@ def step_id(score: str, machine: MachineName, action: str) -> StepId:
     return StepId(f"{score}.{machine}.{action}")
 
 
+def step_of(
+    score: str, machine: MachineName, do: Action, summary: str, budget: float, needs: tuple[StepId, ...] = ()
+) -> Step:
+    """The only one of its action that the score has for the machine; `budget` in seconds."""
+    return Step(
+        id=step_id(score, machine, do.action),
+        machine=machine,
+        score=score,
+        summary=summary,
+        do=do,
+        budget=budget,
+        needs=needs,
+    )
+
+
 def chain(score: str, machine: MachineName, moves: Iterable[Move]) -> tuple[Step, ...]:
     """Steps of which each needs the one before. Of steps alike the second has a 2 at the end of its id."""
     steps: list[Step] = []
@@ -56,15 +71,7 @@ def chain(score: str, machine: MachineName, moves: Iterable[Move]) -> tuple[Step
     for move in moves:
         seen[move.do.action] += 1
         number = f"-{seen[move.do.action]}" if seen[move.do.action] > 1 else ""
-        steps.append(
-            Step(
-                id=step_id(score, machine, move.do.action + number),
-                machine=machine,
-                score=score,
-                summary=move.summary,
-                do=move.do,
-                budget=move.budget,
-                needs=tuple(step.id for step in steps[-1:]),
-            )
-        )
+        before = tuple(step.id for step in steps[-1:])
+        step = step_of(score, machine, move.do, move.summary, move.budget, before)
+        steps.append(replace(step, id=StepId(f"{step.id}{number}")))
     return tuple(steps)

@@ -11,7 +11,7 @@ from appliance.capabilities import BareMachines, ContainerRegistry, NameService,
 from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
 from appliance.model.cluster import ClusterName, SetRef
-from appliance.model.ids import MachineName, StepId
+from appliance.model.ids import StepId
 from appliance.model.slurm import (
     ConfirmSlurm,
     DrainSlurm,
@@ -19,7 +19,6 @@ from appliance.model.slurm import (
     LeaveSlurm,
     PrepareSlurm,
     ServeSlurm,
-    SlurmAction,
     SlurmHome,
     SlurmHost,
     SlurmNode,
@@ -29,7 +28,7 @@ from appliance.model.slurm import (
 )
 from appliance.plan import Deferred, Plan, Step
 from appliance.scores.cluster_life import chosen, is_gone, taken
-from appliance.scores.score import step_id
+from appliance.scores.score import step_of
 from appliance.slurm.hardware import node_of
 from images.engine import Engine
 
@@ -214,7 +213,7 @@ class _Steps:
                 after = (*after, prepare.id)
             if record.slurm is None or record.slurm.spec != self.spec:
                 says = f"have {record.name} lead {self.home.name} with {len(self.spec.nodes)} nodes"
-                serve = self._step(record.name, ServeSlurm(spec=self.spec), says, _SERVE_SECONDS, after)
+                serve = step_of(NAME, record.name, ServeSlurm(spec=self.spec), says, _SERVE_SECONDS, after)
                 yield serve
                 after = (serve.id,)
 
@@ -249,41 +248,29 @@ class _Steps:
         do = JoinSlurm(home=self.home, devices=node.devices)
         has = f" and {len(do.devices)} GPUs" if do.devices else ""
         says = f"have {record.name} work for {self.home.name} with {node.cpus} CPUs, {node.memory} MiB{has}"
-        return self._step(record.name, do, says, _JOIN_SECONDS, after)
+        return step_of(NAME, record.name, do, says, _JOIN_SECONDS, after)
 
     def _prepare(self, record: MachineRecord, role: SlurmRole, after: tuple[StepId, ...]) -> Step:
         says = f"put {self.home.set.engine} {self.home.set.version} on {record.name}"
-        return self._step(record.name, PrepareSlurm(home=self.home, role=role), says, _PREPARE_SECONDS, after)
+        return step_of(NAME, record.name, PrepareSlurm(home=self.home, role=role), says, _PREPARE_SECONDS, after)
 
     def _drain(self, record: MachineRecord, after: tuple[StepId, ...] = ()) -> Step:
         """It asks for that itself, of the cluster that it is in: who leads from now on may know nothing of it yet."""
         assert record.slurm is not None  # noqa: S101  who belongs to none is not drained
         home = record.slurm.home
         says = f"let {record.name} end its jobs for {home.name}, and give it no more"
-        return self._step(record.name, DrainSlurm(home=home, node=record.name), says, self.patience, after)
+        return step_of(NAME, record.name, DrainSlurm(home=home, node=record.name), says, self.patience, after)
 
     def _leave(self, record: MachineRecord, after: tuple[StepId, ...]) -> Step:
         says = f"take {self.home.name} and its key off {record.name}"
-        return self._step(record.name, LeaveSlurm(home=self.home), says, _LEAVE_SECONDS, after)
+        return step_of(NAME, record.name, LeaveSlurm(home=self.home), says, _LEAVE_SECONDS, after)
 
     def _confirm(self, after: tuple[StepId, ...]) -> Step:
         dead = tuple(record.name for record in self.workers if is_gone(record))
         alive = sum(node.name not in dead for node in self.spec.nodes)
         says = f"see that {self.home.name} runs a job on each of {alive} nodes"
         do = ConfirmSlurm(spec=self.spec, without=dead)
-        return self._step(self.home.primary.name, do, says, _CONFIRM_SECONDS, after)
-
-    @staticmethod
-    def _step(machine: MachineName, do: SlurmAction, says: str, budget: float, after: tuple[StepId, ...]) -> Step:
-        return Step(
-            id=step_id(NAME, machine, do.action),
-            machine=machine,
-            score=NAME,
-            summary=says,
-            do=do,
-            budget=budget,
-            needs=after,
-        )
+        return step_of(NAME, self.home.primary.name, do, says, _CONFIRM_SECONDS, after)
 
 
 _CHANGES = frozenset({"serve-slurm", "join-slurm"})

@@ -10,6 +10,7 @@ from appliance.apps import drift, verdict
 from appliance.apps import kept as accounts
 from appliance.apps.kept import Kept
 from appliance.conductor.memory import Memory
+from appliance.conductor.runs import open_steps
 from appliance.conductor.world import World
 from appliance.errors import ClusterError, InnervateError
 from appliance.kubernetes.api import Kubernetes
@@ -57,7 +58,7 @@ class AppWatch:
             for name in sorted({*good, *there}):
                 try:
                     async with self._work.changing(cluster):
-                        if (cluster.name, name) not in set(in_hand(self._memory.world)):
+                        if (cluster.name, name) not in in_hand(self._memory.world):
                             await self._keep(cluster, good.get(name), there.get(name), api, resources)
                 except InnervateError as error:
                     self._tell_once(cluster, name, f"{error}: {error.evidence}")
@@ -135,8 +136,6 @@ class AppWatch:
 
 def in_hand(world: World) -> Iterator[tuple[ClusterName, AppName]]:
     """Those that a run still has a step for."""
-    for run in world.running:
-        for machine in run.left:
-            for step in run.open_steps_of(machine):
-                if isinstance(step.do, AppAction) and step.id not in run.lost and not run.is_done(step.id):
-                    yield step.do.cluster.name, step.do.app.name
+    for _, step in open_steps(world.running):
+        if isinstance(step.do, AppAction):
+            yield step.do.cluster.name, step.do.app.name

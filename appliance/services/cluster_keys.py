@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from appliance.errors import MachineryError, UsageError
 from appliance.kubernetes.objects import Access
 from appliance.kubernetes.tokens import JoinToken
 from appliance.model.cluster import ClusterName
-from appliance.model.codec import from_json, to_json
+from appliance.model.codec import to_json
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
 from appliance.ports import Rng
+from appliance.store.sealed_books import read_book
 from appliance.store.secrets import SecretFile
 
 
@@ -45,15 +45,7 @@ class ClusterKeys:
 
     def __init__(self, file: SecretFile) -> None:
         self._file = file
-        raw = file.load()
-        try:
-            self._book = _Book() if raw is None else from_json(_Book, raw)
-        except UsageError as error:
-            raise MachineryError(
-                "the clusters' keys cannot be read",
-                evidence="what the file holds is of another form",
-                next_action="restore the state folder from a backup of this version",
-            ) from error
+        self._book = read_book(file, _Book, "the clusters' keys") or _Book()
 
     def access(self, cluster: ClusterName) -> Access | None:
         """None before the cluster was founded."""

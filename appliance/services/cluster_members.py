@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from appliance.conductor.cluster_past import ClusterPast
 from appliance.conductor.machine import MachineState
-from appliance.conductor.runs import RunStatus
+from appliance.conductor.runs import RunStatus, open_steps
 from appliance.conductor.world import World
 from appliance.model.cluster import (
     ClusterAction,
@@ -84,11 +84,9 @@ def _of(found: dict[ClusterName, Known], spec: ClusterSpec) -> Known:
 
 
 def _open(world: World) -> Iterator[tuple[RunStatus, Step, ClusterAction]]:
-    for run in world.running:
-        for machine in run.left:
-            for step in run.open_steps_of(machine):
-                if isinstance(step.do, ClusterAction) and step.id not in run.lost and not run.is_done(step.id):
-                    yield run, step, step.do
+    for run, step in open_steps(world.running):
+        if isinstance(step.do, ClusterAction):
+            yield run, step, step.do
 
 
 def _role(do: ClusterAction) -> NodeRole | None:

@@ -4,7 +4,8 @@ from appliance.conductor.decision import ClusterSight
 from appliance.model.application import AppAction
 from appliance.model.ids import MachineName
 from appliance.model.okd import OkdAction
-from appliance.model.slurm import OnClusters, SlurmAction
+from appliance.model.on_clusters import OnClusters
+from appliance.model.slurm import SlurmAction
 from appliance.model.switch import BondPorts
 from appliance.services.apps import AppDesk
 from appliance.services.clusters import ClusterDesk

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from appliance.errors import ClusterError, MachineryError, UsageError
+from appliance.errors import ClusterError
 from appliance.model.cluster import ClusterName
-from appliance.model.codec import from_json, to_json
+from appliance.model.codec import to_json
 from appliance.model.okd import OkdRole, OkdSpec
 from appliance.model.secret import Secret
 from appliance.okd.ignition import FRESH_SECONDS, is_single, require_fresh
+from appliance.store.sealed_books import read_book
 from appliance.store.secrets import SecretFile
 
 _FILES = {OkdRole.BOOTSTRAP: "bootstrap.ign", OkdRole.MASTER: "master.ign", OkdRole.WORKER: "worker.ign"}
@@ -40,15 +41,7 @@ class OkdKeys:
 
     def __init__(self, file: SecretFile) -> None:
         self._file = file
-        raw = file.load()
-        try:
-            self._book = _Book() if raw is None else from_json(_Book, raw)
-        except UsageError as error:
-            raise MachineryError(
-                "what was made for OKD clusters cannot be read",
-                evidence="what the file holds is of another form",
-                next_action="restore the state folder from a backup of this version",
-            ) from error
+        self._book = read_book(file, _Book, "what was made for OKD clusters") or _Book()
 
     def of(self, cluster: ClusterName) -> Made | None:
         return self._book.clusters.get(cluster)

@@ -11,7 +11,7 @@ from appliance.conductor.handlers.installer import run_installer
 from appliance.conductor.handlers.power import set_power
 from appliance.conductor.handlers.release import drain, retire
 from appliance.conductor.handlers.shell import confirm
-from appliance.model.slurm import OnClusters
+from appliance.model.on_clusters import OnClusters
 from appliance.plan import (
     BootAgent,
     BootDisk,

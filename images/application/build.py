@@ -43,7 +43,7 @@ _UNIT = "quadlet"
 _SLASH = "+"
 _RECIPES = "application-"
 _PACKAGE = Path(__file__).parent.parent
-_DECIDING = ("application/*.py", "oci/*.py", "appliance/sbom.py", "artifact_set.py")
+_DECIDING = ("application/*.py", "oci/*.py", "appliance/sbom.py", "artifact_set.py", "kubernetes/suite.py")
 
 
 def package(source: Path, into: Path, store: Store, archive: Archive, key: SecretKey | None = None) -> ArtifactSet:

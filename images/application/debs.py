@@ -14,8 +14,8 @@ from urllib.parse import unquote
 from images import packages
 from images.archive import SUITE, Archive
 from images.errors import ToolError
-from images.kubernetes.suite import Suite
-from images.oci.content import Content, Folder, Link, Node, scan
+from images.kubernetes.suite import Suite, read_by_programs
+from images.oci.content import Content
 from images.packages import Package
 from images.processes import check
 from images.recipe import Recipe, ensure, hashes
@@ -23,12 +23,10 @@ from images.store import Store
 
 NAME = "layer-of-packages"
 _LIST = "packages.json"
-_DOCUMENTATION = "usr/share/doc/"
 _UNWANTED = (
     *("etc/init.d/", "usr/lib/systemd/", "usr/share/info/", "usr/share/lintian/", "usr/share/locale/"),
     *("usr/share/man/", "var/cache/", "var/log/"),
 )
-_MERGED = ("bin", "lib", "lib64", "sbin")
 _NOTHING = Path("/dev/null")
 _PACKAGE = Path(__file__).parent.parent
 
@@ -70,25 +68,11 @@ def unpacked(names: Sequence[str], store: Store, archive: Archive, tree: Path) -
         if artifact.name != _LIST:
             _unpack(store.path_of(artifact.sha256), tree, archive)
     listed = store.path_of(entry.artifact(_LIST).sha256).read_text()
-    return Debs(content=_content(tree), packages=packages.parse(listed))
+    return Debs(content=read_by_programs(tree, _UNWANTED), packages=packages.parse(listed))
 
 
 def _unpack(deb: Path, tree: Path, archive: Archive) -> None:
     check(archive.processes, ["dpkg-deb", "-x", str(deb), str(tree)])
-
-
-def _content(tree: Path) -> Content:
-    """What programs read, and under what terms they are handed on."""
-    found: dict[str, Node] = {
-        name: Link(target=f"usr/{name}")
-        for name in _MERGED
-        if (tree / "usr" / name).is_dir() and not (tree / name).exists()
-    }
-    for path, node in scan(tree, without=_UNWANTED).items():
-        kept = not path.startswith(_DOCUMENTATION) or path.endswith("/copyright")
-        if kept and node != Folder():
-            found[path] = node
-    return found
 
 
 def _plain(name: str) -> str:

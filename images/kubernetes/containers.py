@@ -15,8 +15,8 @@ from pathlib import Path
 from images.archive import SUITE, Archive
 from images.artifact_set import SetImage
 from images.kubernetes import binaries
-from images.kubernetes.suite import Suite, Unpacked
-from images.oci.content import Content, File, Folder, Link, Node, scan
+from images.kubernetes.suite import Suite, Unpacked, read_by_programs
+from images.oci.content import Content, File, Folder, Link
 from images.oci.document import Layer, Settings
 from images.oci.layout import Layout
 from images.store import Entry, Store
@@ -48,9 +48,7 @@ _ACCOUNTS: Content = {
     "etc/group": File(source=b"root:x:0:\nnogroup:x:65534:\n"),
     "tmp": Folder(mode=0o1777),
 }
-_DOCUMENTATION = "usr/share/doc/"
 _UNWANTED = ("etc/init.d/", "lib/systemd/", "usr/share/info/", "usr/share/lintian/", "usr/share/man/")
-_MERGED = ("bin", "lib", "lib64", "sbin")
 # As Debian's alternatives would have it; no package is configured here.
 _ALTERNATIVES = {
     f"usr/sbin/{name}": Link(target="xtables-nft-multi")
@@ -75,9 +73,9 @@ def write(layout: Layout, programs: Entry, store: Store, archive: Archive, work:
     parts = _parts(programs, store, archive, work)
     common = layout.add_layer(_ACCOUNTS)
     images = [_program(layout, name, parts, (common,)) for name in CONTROL_PLANE]
-    proxy = layout.add_layer({**_files(parts.proxy.tree), **_ALTERNATIVES})
+    proxy = layout.add_layer({**read_by_programs(parts.proxy.tree, _UNWANTED), **_ALTERNATIVES})
     images.append(_program(layout, "kube-proxy", parts, (common, proxy)))
-    etcd = layout.add_layer(_files(parts.etcd.tree))
+    etcd = layout.add_layer(read_by_programs(parts.etcd.tree, _UNWANTED))
     images.append(_image(layout, "etcd", _upstream(parts.etcd.versions["etcd-server"]), (common, etcd)))
     images.append(_pause(layout, parts.pause.tree))
     return tuple(sorted(images, key=lambda image: image.name))
@@ -108,20 +106,6 @@ def _image(layout: Layout, name: str, tag: str, layers: Sequence[Layer], setting
     chosen = Settings(environment={"PATH": _PATH}) if settings is None else settings
     manifest = layout.add_image(f"{REPOSITORY}/{name}:{tag}", layers, chosen)
     return SetImage(repository=f"{REPOSITORY}/{name}", tag=tag, digest=manifest.digest)
-
-
-def _files(tree: Path) -> Content:
-    """What programs read, and under what terms they are handed on."""
-    found: dict[str, Node] = {
-        name: Link(target=f"usr/{name}")
-        for name in _MERGED
-        if (tree / "usr" / name).is_dir() and not (tree / name).exists()
-    }
-    for path, node in scan(tree, without=_UNWANTED).items():
-        kept = not path.startswith(_DOCUMENTATION) or path.endswith("/copyright")
-        if kept and node != Folder():
-            found[path] = node
-    return found
 
 
 def _upstream(version: str) -> str:

@@ -9,9 +9,12 @@ from images.archive import Archive
 from images.epoch import at_epoch
 from images.errors import BuildError
 from images.mirror import KEYRING
+from images.oci.content import Content, Folder, Link, Node, scan
 from images.processes import check
 
 _DOWNLOAD_BUDGET, _BOOTSTRAP_BUDGET = 600.0, 900.0
+_DOCUMENTATION = "usr/share/doc/"
+_MERGED = ("bin", "lib", "lib64", "sbin")
 _NO_RECOMMENDS = "APT::Install-Recommends=false"
 
 
@@ -101,6 +104,21 @@ class Unpacked:
 
     tree: Path
     versions: Mapping[str, str]
+
+
+def read_by_programs(tree: Path, without: Sequence[str]) -> Content:
+    """Of packages that were unpacked: what programs read, and under what terms they are handed on. `without` are
+    prefixes of what nobody wants."""
+    found: dict[str, Node] = {
+        name: Link(target=f"usr/{name}")
+        for name in _MERGED
+        if (tree / "usr" / name).is_dir() and not (tree / name).exists()
+    }
+    for path, node in scan(tree, without=without).items():
+        kept = not path.startswith(_DOCUMENTATION) or path.endswith("/copyright")
+        if kept and node != Folder():
+            found[path] = node
+    return found
 
 
 def _stanza(kind: str, mirror: str, suite: str) -> str:

@@ -6,12 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.conductor.runs import RunStatus
 from appliance.kubernetes.flavour import K3S
 from appliance.model.cluster import BackUpCluster
-from appliance.model.views import RunState
-from appliance.plan import Plan
-from appliance.scores.cluster import KubernetesCluster
 from appliance.scores.cluster_life import NoCluster
 from tests.cluster import place as places
 from tests.cluster.conftest import Artifacts
@@ -19,6 +15,7 @@ from tests.cluster.later import LATER
 from tests.cluster.nodes import Node, nodes
 from tests.cluster.place import Place
 from tests.cluster.rancher import standin_set
+from tests.cluster.scores import cluster, done, ids
 
 pytestmark = [pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(2400)]
 ONE, TWO, THREE, WORKER = MACHINES = nodes("one", "two", "three", "worker")
@@ -35,24 +32,6 @@ def k3s(artifacts: Artifacts, tmp_path_factory: pytest.TempPathFactory) -> Artif
 def place(k3s: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with places.place(k3s, tree, tmp_path_factory.mktemp("ground"), MACHINES) as made:
         yield made
-
-
-def cluster(place: Place, planes: tuple[Node, ...], workers: tuple[Node, ...]) -> KubernetesCluster:
-    return KubernetesCluster(
-        cluster="prod",
-        set=place.artifacts.name,
-        control_planes=tuple(one.name for one in planes),
-        workers=tuple(one.name for one in workers),
-    )
-
-
-def ids(plan: Plan) -> list[str]:
-    return [step.id.removeprefix("cluster.") for step in plan.steps]
-
-
-def done(ended: RunStatus) -> bool:
-    assert ended.state is RunState.DONE, [one.result for one in ended.attempts.values()]
-    return True
 
 
 def kubectl(place: Place, plane: Node, *words: str, stdin: bytes = b"") -> str:

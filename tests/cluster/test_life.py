@@ -7,19 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from appliance.conductor.runs import RunStatus
 from appliance.kubernetes import etcd
 from appliance.model.balancer import Balancer, BalancerPlace
 from appliance.model.cluster import BackUpCluster
-from appliance.model.views import RunState
-from appliance.plan import Plan
-from appliance.scores.cluster import KubernetesCluster
 from appliance.scores.cluster_life import NoCluster
 from tests.cluster import place as places
 from tests.cluster.conftest import Artifacts
 from tests.cluster.later import LATER, later_set
 from tests.cluster.nodes import Node, nodes
 from tests.cluster.place import Place
+from tests.cluster.scores import cluster, done, ids
 from tests.cluster.workload import application, asks
 
 pytestmark = [pytest.mark.alone, pytest.mark.long, pytest.mark.timeout(2400)]
@@ -32,24 +29,6 @@ SHARED = Balancer(place=BalancerPlace.CONTROL_PLANES, address=IPv4Address("10.77
 def place(artifacts: Artifacts, tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with places.place(artifacts, tree, tmp_path_factory.mktemp("ground"), MACHINES, SHARED) as made:
         yield made
-
-
-def cluster(place: Place, planes: tuple[Node, ...], workers: tuple[Node, ...]) -> KubernetesCluster:
-    return KubernetesCluster(
-        cluster="prod",
-        set=place.artifacts.name,
-        control_planes=tuple(one.name for one in planes),
-        workers=tuple(one.name for one in workers),
-    )
-
-
-def ids(plan: Plan) -> list[str]:
-    return [step.id.removeprefix("cluster.") for step in plan.steps]
-
-
-def done(ended: RunStatus) -> bool:
-    assert ended.state is RunState.DONE, [one.result for one in ended.attempts.values()]
-    return True
 
 
 def names_of(place: Place, plane: Node) -> dict[str, str]:

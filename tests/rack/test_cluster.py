@@ -6,15 +6,12 @@ Then a worker loses its power and the spare takes its place; at last a machine l
 import os
 import shlex
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from appliance.client import Client
 from appliance.frontend.provision import provision
 from appliance.lab.demo import IMAGES, daemon, daemon_config, make_key, wait_until_ready
 from appliance.lab.rack import Rack
@@ -24,7 +21,7 @@ from appliance.model.cluster_views import Membership
 from appliance.model.hardware import Firmware
 from appliance.model.phase import Phase
 from appliance.model.set_views import WorkState
-from appliance.model.views import Errand, MachineView, RunState, RunView
+from appliance.model.views import Errand, MachineView, RunState
 from images.__main__ import archive
 from images.application.build import package
 from images.store import Store
@@ -32,6 +29,7 @@ from tests.cluster.conftest import Artifacts, kubernetes_set
 from tests.contract import balancing, registry
 from tests.image.conftest import power
 from tests.rack.person import anybody
+from tests.rack.scene import Scene
 
 pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(9000)]
 
@@ -45,22 +43,7 @@ READY, SILENT, RECOVERED = 3600.0, 900.0, 900.0
 """Seconds, on two processors that emulate six: a run ends; who is silent is believed dead; pods run elsewhere."""
 
 
-class Scene:
-    def __init__(self, rack: Rack, folder: Path) -> None:
-        self.rack, self.folder = rack, folder
-        self.client = Client(folder / "api.sock")
-
-    def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
-        pace, deadline = threading.Event(), time.monotonic() + seconds
-        while not condition():
-            log = (self.folder / "daemon.log").read_text(errors="replace")[-2000:]
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}; {log}"
-            pace.wait(0.5)
-
-    def to_the_end(self, run: RunView) -> RunView:
-        self.until(lambda: self.client.run(run.id).state is not RunState.RUNNING, run.id, READY)
-        return self.client.run(run.id)
-
+class Site(Scene):
     def import_set(self, folder: str) -> None:
         self.client.import_set(folder)
         self.until(
@@ -85,14 +68,6 @@ class Scene:
         with self.rack.run(curl, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder) as program:
             return b"hello from web 1.0.0" in program.communicate(timeout=30)[0]
 
-    def do(self, name: str, errand: Errand) -> list[RunState]:
-        ended: list[RunState] = []
-        while (plan := self.client.plan_errand(name, errand)).steps:
-            ended.append(self.to_the_end(self.client.apply(plan.digest)).state)
-            if not plan.deferred or ended[-1] is not RunState.DONE:
-                break
-        return ended
-
 
 def programs(folder: Path) -> str:
     """A PATH on which are the programs that the appliance starts for clusters, without any service of theirs."""
@@ -112,7 +87,7 @@ def kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 
 @contextmanager
-def running(files: RackFirmware, folder: Path, sets: Path) -> Iterator[Scene]:
+def running(files: RackFirmware, folder: Path, sets: Path) -> Iterator[Site]:
     key = make_key(folder)
     config = daemon_config(folder, socket=folder / "api.sock", key=key, site=SITE, sets=sets)
     spec = RackSpec(
@@ -125,7 +100,7 @@ def running(files: RackFirmware, folder: Path, sets: Path) -> Iterator[Scene]:
         disk_gib=DISK_GIB,
     )
     with Rack.start(spec) as rack:
-        scene = Scene(rack, folder)
+        scene = Site(rack, folder, READY)
         with daemon(rack, config, folder) as process:
             wait_until_ready(scene.client.health, lambda: process.poll() is None, folder / "daemon.log")
             yield scene
@@ -146,7 +121,7 @@ def test_from_powered_off_to_an_answer_and_back(
         gives_a_machine_back(scene)
 
 
-def becomes_a_cluster_with_an_application(scene: Scene) -> None:
+def becomes_a_cluster_with_an_application(scene: Site) -> None:
     outcome = provision(scene.client, anybody(scene.to_the_end))
     troubles = [one.conditions for one in scene.client.machines().machines]
     assert {run.state for run in outcome.runs} == {RunState.DONE}, troubles
@@ -156,7 +131,7 @@ def becomes_a_cluster_with_an_application(scene: Scene) -> None:
     assert not scene.client.make_plan().steps
 
 
-def survives_a_worker(scene: Scene) -> None:
+def survives_a_worker(scene: Site) -> None:
     """The spare becomes the worker, the cluster forgets who died, and the application comes up again there."""
     plane, dead = scene.role("control-plane").name, scene.role("worker").name
     (spare,) = (one.name for one in scene.client.machines().machines if one.spare_of == "worker")
@@ -166,7 +141,7 @@ def survives_a_worker(scene: Scene) -> None:
     scene.until(scene.answers, "the application answers again", RECOVERED)
 
 
-def gives_a_machine_back(scene: Scene) -> None:
+def gives_a_machine_back(scene: Site) -> None:
     """Decommissioned: out of the cluster first, then wiped, with evidence; it does not come back."""
     plane, worker = scene.role("control-plane").name, scene.role("worker").name
     assert scene.do(worker, Errand.DECOMMISSION)[-1] is RunState.DONE

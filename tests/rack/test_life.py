@@ -1,27 +1,25 @@
 """A machine's life on real firmware: its disk dies while it is installed, a spare takes over, another one retires."""
 
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from appliance.client import Client
 from appliance.frontend.provision import provision
 from appliance.lab.demo import IMAGES, daemon, daemon_config, make_key, wait_until_ready
 from appliance.lab.rack import Rack
 from appliance.lab.spec import RackFirmware, RackSpec
 from appliance.model.hardware import Firmware
 from appliance.model.phase import Phase
-from appliance.model.views import Errand, MachineView, RunState, RunView
+from appliance.model.views import Errand, MachineView, RunState
 from images.build import Product, find_all
 from images.manifest import Manifest
 from images.ramdisk.modules import Variant
 from images.store import Store
 from tests.rack.person import anybody
+from tests.rack.scene import Scene
 
 pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -39,32 +37,9 @@ def sector_in_the_middle_of_the_image() -> int:
     return block.index * manifest.block_size // SECTOR
 
 
-class Scene:
-    def __init__(self, rack: Rack, folder: Path) -> None:
-        self.rack, self.folder = rack, folder
-        self.client = Client(folder / "api.sock")
-
+class Life(Scene):
     def machine(self, name: str) -> MachineView:
         return self.client.machine(name)
-
-    def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
-        pace, deadline = threading.Event(), time.monotonic() + seconds
-        while not condition():
-            log = (self.folder / "daemon.log").read_text(errors="replace")[-2000:]
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}; {log}"
-            pace.wait(0.2)
-
-    def to_the_end(self, run: RunView) -> RunView:
-        self.until(lambda: self.client.run(run.id).state is not RunState.RUNNING, run.id, 600)
-        return self.client.run(run.id)
-
-    def do(self, name: str, errand: Errand) -> list[RunState]:
-        ended: list[RunState] = []
-        while (plan := self.client.plan_errand(name, errand)).steps:
-            ended.append(self.to_the_end(self.client.apply(plan.digest)).state)
-            if not plan.deferred or ended[-1] is not RunState.DONE:
-                break
-        return ended
 
     def inside(self, *argv: str) -> str:
         """What a program says in the rack's own network."""
@@ -73,12 +48,12 @@ class Scene:
 
 
 @contextmanager
-def running(files: RackFirmware, folder: Path, bad_sectors: tuple[tuple[int, int], ...]) -> Iterator[Scene]:
+def running(files: RackFirmware, folder: Path, bad_sectors: tuple[tuple[int, int], ...]) -> Iterator[Life]:
     key = make_key(folder)
     config = daemon_config(folder, socket=folder / "api.sock", key=key, site=SITE)
     spec = RackSpec(nodes=3, firmware=Firmware.UEFI, workdir=folder, files=files, disk_gib=3, bad_sectors=bad_sectors)
     with Rack.start(spec) as rack:
-        scene = Scene(rack, folder)
+        scene = Life(rack, folder)
         with daemon(rack, config, folder) as process:
             wait_until_ready(scene.client.health, lambda: process.poll() is None, folder / "daemon.log")
             yield scene
@@ -94,7 +69,7 @@ def test_a_spare_replaces_a_machine_whose_disk_dies_and_another_one_retires(
         decommissioned(scene)
 
 
-def replaced_without_a_hand(scene: Scene) -> None:
+def replaced_without_a_hand(scene: Life) -> None:
     scene.until(lambda: scene.machine("node-2").phase is Phase.ACTIVE, "the spare is active", 600)
     scene.until(lambda: not any(run.state is RunState.RUNNING for run in scene.client.runs().runs), "all is done", 300)
     dead, spare = scene.machine("node-0"), scene.machine("node-2")
@@ -106,7 +81,7 @@ def replaced_without_a_hand(scene: Scene) -> None:
     assert any("by reflex" in text for text in told)
 
 
-def decommissioned(scene: Scene) -> None:
+def decommissioned(scene: Life) -> None:
     assert ".rack.test." in scene.inside("dig", "+noall", "+answer", "@10.77.0.1", "-x", "10.77.0.51")
     assert scene.inside("dig", "+short", "@10.77.0.1", "node-1.rack.test").strip() == "10.77.0.51"
     disk = scene.rack.node("node-1").spec.disk

@@ -5,24 +5,22 @@ import socket
 import struct
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from appliance.client import Client
 from appliance.frontend.provision import provision
 from appliance.lab.cable import plug
 from appliance.lab.demo import daemon, daemon_config, make_key, wait_until_ready
 from appliance.lab.rack import Rack
 from appliance.lab.spec import BRIDGE, RackFirmware, RackSpec
 from appliance.model.hardware import Firmware
-from appliance.model.views import PlanView, RunState, RunView
+from appliance.model.views import PlanView, RunState
 from tests.rack.bonded_site import ROUTER
 from tests.rack.person import anybody
+from tests.rack.scene import Scene
 
 pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -35,22 +33,7 @@ _ETH_P_ALL, _SOL_PACKET, _PACKET_AUXDATA, _TP_STATUS_VLAN_VALID = 3, 263, 8, 1 <
 _AUXDATA = struct.Struct("=IIIHHHH")
 
 
-class Scene:
-    def __init__(self, rack: Rack, folder: Path) -> None:
-        self.rack, self.folder = rack, folder
-        self.client = Client(folder / "api.sock")
-
-    def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
-        pace, deadline = threading.Event(), time.monotonic() + seconds
-        while not condition():
-            log = (self.folder / "daemon.log").read_text(errors="replace")[-2000:]
-            assert time.monotonic() < deadline, f"not within {seconds} s: {what}; {log}"
-            pace.wait(0.2)
-
-    def to_the_end(self, run: RunView) -> RunView:
-        self.until(lambda: self.client.run(run.id).state is not RunState.RUNNING, run.id, 600)
-        return self.client.run(run.id)
-
+class Bonded(Scene):
     def there(self, *argv: str) -> str:
         """What a program says on the installed machine, entered by the appliance from outside of the rack's network."""
         ssh = [sys.executable, "-m", "appliance.main", "--socket", str(self.folder / "api.sock"), "ssh", "node-0", "--"]
@@ -68,11 +51,11 @@ class Scene:
 
 
 @contextmanager
-def running(files: RackFirmware, folder: Path) -> Iterator[Scene]:
+def running(files: RackFirmware, folder: Path) -> Iterator[Bonded]:
     config = daemon_config(folder, socket=folder / "api.sock", key=make_key(folder), site=SITE)
     spec = RackSpec(nodes=1, nics=2, firmware=Firmware.UEFI, workdir=folder, files=files)
     with Rack.start(spec) as rack:
-        scene = Scene(rack, folder)
+        scene = Bonded(rack, folder)
         scene.here("ip", "address", "add", f"{ROUTER}/24", "dev", BRIDGE)
         with daemon(rack, config, folder) as process:
             wait_until_ready(scene.client.health, lambda: process.poll() is None, folder / "daemon.log")
@@ -99,7 +82,7 @@ def the_plan_told_the_network(plans: list[PlanView]) -> None:
     assert "storage (VLAN 20 on bond0 MTU 1400) 10.20.0.50/24" in told[0]
 
 
-def it_is_reached_where_it_is(scene: Scene) -> None:
+def it_is_reached_where_it_is(scene: Bonded) -> None:
     machine = scene.client.machine("node-0")
     assert (machine.phase.value, machine.address) == ("active", "10.30.0.50")
     leased = [event.text for event in scene.client.events(after=0, limit=1000).events if "leased" in event.text]
@@ -109,7 +92,7 @@ def it_is_reached_where_it_is(scene: Scene) -> None:
     assert scene.there("hostname").strip() == "node-0"
 
 
-def its_links_are_as_stated(scene: Scene) -> None:
+def its_links_are_as_stated(scene: Bonded) -> None:
     scene.until(lambda: "10.20.0.50" in scene.there("ip", "address"), "the VLAN has its address", 30)
     links = {link["ifname"]: link for link in json.loads(scene.there("ip", "-j", "-d", "address"))}
     assert set(links) == {"lo", "bond0", "bond0p0", "bond0p1", "storage"}
@@ -138,7 +121,7 @@ def its_links_are_as_stated(scene: Scene) -> None:
     assert not [line for line in journal.splitlines() if line.startswith("/etc/systemd/network")], journal
 
 
-def frames_of_the_vlan_are_tagged(scene: Scene) -> None:
+def frames_of_the_vlan_are_tagged(scene: Bonded) -> None:
     """As they come out of the machine's cable; the host's kernel knows no VLANs."""
     listener = scene.rack.inside(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL)))
     with listener:
@@ -160,7 +143,7 @@ def arp_for(listener: socket.socket, target: bytes) -> int:
     return tci & 0xFFF if status & _TP_STATUS_VLAN_VALID else 0
 
 
-def a_cable_is_pulled(scene: Scene) -> None:
+def a_cable_is_pulled(scene: Bonded) -> None:
     node = scene.rack.node("node-0").spec
     plug(node, "nic0", plugged=False)
     scene.until(lambda: "Currently Active Slave: bond0p1" in scene.bond(), "the second port took over", 30)

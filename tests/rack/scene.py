@@ -1,0 +1,38 @@
+"""A rack with a daemon, and what tests do with them as a person would."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance.client import Client
+from appliance.lab.rack import Rack
+from appliance.model.views import Errand, RunState, RunView
+
+
+class Scene:
+    """`seconds` are what a run may take."""
+
+    def __init__(self, rack: Rack, folder: Path, seconds: float = 600) -> None:
+        self.rack, self.folder = rack, folder
+        self.client = Client(folder / "api.sock")
+        self._seconds = seconds
+
+    def until(self, condition: Callable[[], bool], what: str, seconds: float) -> None:
+        pace, deadline = threading.Event(), time.monotonic() + seconds
+        while not condition():
+            log = (self.folder / "daemon.log").read_text(errors="replace")[-2000:]
+            assert time.monotonic() < deadline, f"not within {seconds} s: {what}; {log}"
+            pace.wait(0.2)
+
+    def to_the_end(self, run: RunView) -> RunView:
+        self.until(lambda: self.client.run(run.id).state is not RunState.RUNNING, run.id, self._seconds)
+        return self.client.run(run.id)
+
+    def do(self, name: str, errand: Errand) -> list[RunState]:
+        ended: list[RunState] = []
+        while (plan := self.client.plan_errand(name, errand)).steps:
+            ended.append(self.to_the_end(self.client.apply(plan.digest)).state)
+            if not plan.deferred or ended[-1] is not RunState.DONE:
+                break
+        return ended

@@ -6,6 +6,7 @@ from appliance.bmc.port import Bmc
 from appliance.conductor.decision import AgentView
 from appliance.conductor.hands import Hands, PublishedSeed, Waiting
 from appliance.conductor.memory import Memory
+from appliance.model.identity import Bound
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.orders import Trace
 from appliance.plan import ImageRef, WriteSeed
@@ -26,7 +27,7 @@ class _Nobody:
     def blob_path(self, image: ImageRef) -> str:
         raise AssertionError(f"nobody hands out {image.name}")
 
-    def publish_seed(self, do: WriteSeed, nonce: Nonce) -> PublishedSeed:
+    def publish_seed(self, do: WriteSeed, nonce: Nonce, reader: Bound) -> PublishedSeed:
         raise AssertionError(f"nobody hands out the seed of {do.hostname}")
 
     def run(self, address: IPv4Address, user: str, host_keys: tuple[str, ...], argv: tuple[str, ...]) -> str:

@@ -165,7 +165,7 @@ class _Redfish(asyncio.Protocol):
             case "GET", _:
                 return self._documents.get(path) or _response(404, b"{}")
             case "PATCH", "Systems/1":
-                machine.system["Boot"] = machine.system["Boot"] | json.loads(body)["Boot"]  # type: ignore[operator]
+                machine.system["Boot"] = machine.system["Boot"] | json.loads(body)["Boot"]
             case "POST", "Systems/1/Actions/ComputerSystem.Reset":
                 machine.system["PowerState"] = "Off" if json.loads(body)["ResetType"] == "ForceOff" else "On"
             case _:
@@ -189,7 +189,7 @@ def _response(status: int, body: bytes = b"", headers: str = "") -> bytes:
 
 def machines() -> Callable[[], asyncio.Protocol]:
     """The protocol of a server on many addresses: behind each stands a machine of its own, which is off."""
-    farm = defaultdict(lambda: _Machine(system=dict(_TREE[SYSTEM])))
+    farm: defaultdict[str, _Machine] = defaultdict(lambda: _Machine(system=dict(_TREE[SYSTEM])))
     documents = {path: _response(200, json.dumps(document).encode()) for path, document in _TREE.items()}
     return partial(_Redfish, farm, documents)
 

@@ -140,7 +140,7 @@ def _etcd(artifacts: Artifacts, bins: Path) -> None:
     found = next(one for one in artifacts.set.images if one.repository == "k8s/etcd")
     for layer in reading.layers(artifacts.folder / LAYOUT, found.name):
         blob = artifacts.folder / LAYOUT / reading.path_of(layer.blob)
-        argv = ["tar", "-C", bins, "--zstd", "--strip-components=2", "--wildcards", "-xf", blob, "usr/bin/etcd*"]
+        argv = ("tar", "-C", bins, "--zstd", "--strip-components=2", "--wildcards", "-xf", blob, "usr/bin/etcd*")
         subprocess.run(argv, check=False, capture_output=True)
     assert (bins / "etcdctl").exists()
 
@@ -160,7 +160,7 @@ def _python(tree: Path) -> None:
     (tree / "bin").mkdir()
     shutil.copy(Path(sys.executable).resolve(), tree / "bin/python3")
     linked = [tree / "bin/python3", *(lib / "lib-dynload").glob("*.so"), *site.rglob("*.so")]
-    said = subprocess.run(["ldd", *linked], capture_output=True, text=True, check=False).stdout
+    said = subprocess.run(("ldd", *linked), capture_output=True, text=True, check=False).stdout
     for line in said.splitlines():
         name, arrow, path = line.strip().partition(" => ")
         target = tree / "lib" / name
@@ -172,7 +172,7 @@ def _self_extracting(flavour: Flavour, tree: Path, target: Path) -> Path:
     """Its head and, behind it, the tree: of the same content it has the same bytes."""
     packed = target.with_suffix(".tar.zst")
     form = ("--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner")
-    argv = ["tar", "-C", tree, *form, "-I", "zstd -q -1 -T2", "-cf", packed, "."]
+    argv = ("tar", "-C", tree, *form, "-I", "zstd -q -1 -T2", "-cf", packed, ".")
     subprocess.run(argv, check=True)
     hash_ = sha256(packed.read_bytes()).hexdigest()
     head = (_HERE / "head.sh").read_text()

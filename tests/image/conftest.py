@@ -110,8 +110,8 @@ def volume(answers: str, folder: Path) -> bytes:
     image, file = folder / "answers.img", folder / "answers.toml"
     file.write_text(answers)
     for argv in (
-        ["mformat", "-C", "-i", image, "-f", "1440", "-v", "INNERVSETUP", "::"],
-        ["mcopy", "-i", image, file, "::innervate-setup.toml"],
+        ("mformat", "-C", "-i", image, "-f", "1440", "-v", "INNERVSETUP", "::"),
+        ("mcopy", "-i", image, file, "::innervate-setup.toml"),
     ):
         subprocess.run(argv, check=True)
     return image.read_bytes()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from images.ramdisk.modules import Variant
-from pxe.boot import GRUB, Chain, Stage, programs_for
-from pxe.client import Arch
+from pxe.boot import GRUB, Chain, programs_for
+from pxe.client import Arch, Stage
 from tests import foreign
 from tests.image.conftest import ROOT, built
 

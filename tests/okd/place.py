@@ -45,6 +45,7 @@ from appliance.registry.shelf import SetShelf
 from appliance.scores.okd import OkdCluster
 from appliance.services import clustering
 from appliance.services.agents import AgentDesk
+from appliance.services.app_looks import AppLooks
 from appliance.services.balancer import BalancerDesk
 from appliance.services.cluster_keys import ClusterKeys
 from appliance.services.cluster_looks import ClusterLooks
@@ -62,6 +63,7 @@ from appliance.store.log import Log
 from appliance.store.records import PlanStored, RunStarted
 from appliance.store.secrets import SecretFile
 from appliance.supervision.host import HostChildren
+from appliance.switch.cli import SwitchCli
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import ClusterRack
 from images.kubernetes.binaries import binaries_recipe
@@ -294,10 +296,12 @@ class Place:
                 balancer=balancer,
                 backups=BackupShelf(state / BACKUPS),
                 okd=product.okd_site(state, made, services.set_names),
+                switches={},
+                switch_shells=SwitchCli(self.ground.key),
                 clock=clock,
                 rng=rng,
             )
-            cluster = clustering.clustering(stands, keys, ClusterLooks())
+            cluster = clustering.clustering(stands, keys, ClusterLooks(), AppLooks())
             services.start()
             closing.callback(services.stop)
             hands = Hands(

@@ -205,6 +205,8 @@ def site(
         place = Site(rack, policy)
         chains = {place.node.spec.mac: chain} if chain is not None else {}
         config = config_of(spec.workdir, stock, chains, classes)
+        dhcp = config.dhcp
+        assert dhcp is not None
         services = BootServices(
             config=config,
             policy=policy,
@@ -215,7 +217,7 @@ def site(
         )
         rack.inside(services.start)
         try:
-            place.forget_classes = lambda: services.set_dhcp(replace(config.dhcp, classes=()))
+            place.forget_classes = lambda: services.set_dhcp(replace(dhcp, classes=()))
             yield place
         finally:
             services.stop()

@@ -67,19 +67,15 @@ class BalancerDesk:
         it did before it goes on doing."""
         async with self._changing:
             others = {name: those for name, those in self._wanted.listeners.items() if name != cluster}
-            wanted = _Wanted(listeners=others | ({cluster: listeners} if listeners else {}))
-            balancing = self._balancing(wanted)
-            changed = await asyncio.to_thread(self._service.lay_out, balancing)
-            await asyncio.to_thread(write_whole, self._file, to_json(wanted))
-            self._wanted = wanted
-            if not balancing.listeners:
-                await self._end()
-                return ()
-            if self._work is None:
-                self._run()
-            elif changed:
-                return await self._service.reload()
-            return await self._answered()
+            return await self._become(_Wanted(listeners=others | ({cluster: listeners} if listeners else {})))
+
+    async def forget(self, cluster: str) -> None:
+        """All that it wanted, and what stands on it: `CLUSTER/NAME`. Raises `MachineryError` as `want` does."""
+        async with self._changing:
+            others = {
+                name: those for name, those in self._wanted.listeners.items() if name.partition("/")[0] != cluster
+            }
+            await self._become(_Wanted(listeners=others))
 
     def wanted_by(self, cluster: str) -> tuple[Listener, ...]:
         return self._wanted.listeners.get(cluster, ())
@@ -96,6 +92,20 @@ class BalancerDesk:
 
     async def close(self) -> None:
         await self._end()
+
+    async def _become(self, wanted: _Wanted) -> tuple[BackendState, ...]:
+        balancing = self._balancing(wanted)
+        changed = await asyncio.to_thread(self._service.lay_out, balancing)
+        await asyncio.to_thread(write_whole, self._file, to_json(wanted))
+        self._wanted = wanted
+        if not balancing.listeners:
+            await self._end()
+            return ()
+        if self._work is None:
+            self._run()
+        elif changed:
+            return await self._service.reload()
+        return await self._answered()
 
     def _run(self) -> None:
         self._work = asyncio.create_task(self._service.keeper.run(), name="load balancer")

@@ -157,7 +157,7 @@ async def _lead(
     if balancer is None or balancer.address != cluster.endpoint:
         return
     if not planes:
-        await balancer.want(cluster.name, ())
+        await balancer.forget(cluster.name)
         return
     listeners = tuple(
         Listener(

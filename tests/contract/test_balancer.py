@@ -207,7 +207,11 @@ def test_clusters_share_a_balancer_that_outlives_the_daemon(site: Site, tmp_path
             await desk.want("okd", ())
             assert {state.listener for state in await desk.states()} == {"other"}
             assert (await desk.take_out("other", "node-0")).out
-            assert await desk.want("k3s", ()) == ()
+            await desk.want("k3s/web", (mine,))
+            await desk.want("k3s-2", (replace(mine, name="second", port=free_ports(1)[0]),))
+            await desk.forget("k3s")
+            assert {state.listener for state in await desk.states()} == {"second"}, "and its applications"
+            assert await desk.want("k3s-2", ()) == ()
             assert desk.keepers == ()
         await desk.close()
 

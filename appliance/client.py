@@ -164,6 +164,9 @@ class Client(Exchange):
     def plan_errand(self, name: str, errand: Errand) -> PlanView:
         return self._call(PlanView, "POST", f"/v1/machines/{_part(name)}/plans", ErrandRequest(errand=errand))
 
+    def plan_retirement(self) -> PlanView:
+        return self._call(PlanView, "POST", "/v1/site/retirement")
+
     def explain(self, name: str) -> ExplainView:
         return self._call(ExplainView, "GET", f"/v1/machines/{_part(name)}/explain")
 

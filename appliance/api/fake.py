@@ -69,7 +69,7 @@ from appliance.model.views import (
     StepView,
     SummaryView,
 )
-from appliance.model.words import Destroys
+from appliance.model.words import RETIREMENT, Destroys
 from appliance.system import SystemClock, SystemRng
 
 T = TypeVar("T")
@@ -95,6 +95,7 @@ class FakeApplication:
     segment: list[SegmentView] = field(default_factory=list)
     plans: list[PlanView] = field(default_factory=list)
     errands: dict[Errand, list[PlanView]] = field(default_factory=dict)
+    retirements: list[PlanView] = field(default_factory=list)
     explained: dict[str, ExplainView] = field(default_factory=dict)
     shells: dict[str, ShellView] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
@@ -219,6 +220,10 @@ class FakeApplication:
             raise PlanError(f"{name} cannot be planned to {errand.value}", next_action="name another machine")
         return self._next(self.errands[errand])
 
+    async def plan_retirement(self) -> PlanView:
+        self._fail()
+        return self._next(self.retirements)
+
     def plan(self, digest: PlanDigest) -> PlanView:
         self._fail()
         return find(self._planned, digest, "plan")
@@ -270,7 +275,8 @@ class FakeApplication:
         plan = self._planned[run.plan]
         if run.state is RunState.DONE and plan.deferred:
             errand = next((one for one in self.errands if plan.purpose.startswith(one.value)), None)
-            plan = self._next(self.plans if errand is None else self.errands[errand])
+            for_all = self.retirements if plan.purpose == RETIREMENT else self.plans
+            plan = self._next(for_all if errand is None else self.errands[errand])
             done = plan.digest == run.plan or not plan.steps
             covered = goal.consent.destroys is Destroys.ANYTHING or all(s.kind != "destructive" for s in plan.steps)
             if not done and covered:

@@ -177,6 +177,16 @@ class Appliance(Looking):
     async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView:
         return plan_view(await self._store(self._plan_now(Purpose(errand=errand, machine=self._known(name)))))
 
+    async def plan_retirement(self) -> PlanView:
+        purpose = Purpose(errand=Errand.DECOMMISSION)
+        if others := [goal.id for goal in self._memory.world.open_goals if goal.purpose != purpose]:
+            raise ConflictError(
+                f"something else is wanted of the site: goal {', '.join(others)}",
+                evidence="what is retired would be installed again",
+                next_action="look at it: innervate goals; drop it: innervate drop GOAL",
+            )
+        return plan_view(await self._store(self._plan_now(purpose)))
+
     async def see_through(self, name: MachineName, errand: Errand, by: str) -> None:
         """Plans and runs the errand until nothing of it is left. Raises as `apply` does, and `PlanError`."""
         while (plan := self._plan_now(Purpose(errand=errand, machine=name))).steps or plan.roles:

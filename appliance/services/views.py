@@ -34,7 +34,7 @@ from appliance.model.views import (
     StepView,
     TroubleView,
 )
-from appliance.model.words import SITE_PURPOSE, STAGES
+from appliance.model.words import RETIREMENT, SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
 from appliance.services.identity_views import describe_identity
@@ -121,7 +121,9 @@ def step_view(
 
 
 def _purpose(purpose: Purpose) -> str:
-    return f"{purpose.errand.value} {purpose.machine}" if purpose.errand is not None else SITE_PURPOSE
+    if purpose.errand is None:
+        return SITE_PURPOSE
+    return RETIREMENT if purpose.machine is None else f"{purpose.errand.value} {purpose.machine}"
 
 
 def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float | None:

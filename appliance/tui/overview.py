@@ -7,7 +7,7 @@ from appliance.frontend import units
 from appliance.frontend.words import asking, asks, is_paused, signed
 from appliance.model.access_views import SetupView
 from appliance.model.views import GoalView, HealthView, MachineView, RunState, RunView
-from appliance.model.words import SITE_PURPOSE
+from appliance.model.words import RETIREMENT, SITE_PURPOSE
 from appliance.tui.figures import badge, bar, outlook, phase_text, run_left, steps_done, totals, word
 from appliance.tui.page import Page, rule
 from appliance.tui.rack import UNIT_CELLS, WORD_CELLS, Layout, Row, Slot, layout
@@ -51,7 +51,8 @@ def head(state: State) -> Iterator[Line]:
 
 
 def _key(goal: GoalView) -> str:
-    return "F3" if goal.purpose == SITE_PURPOSE else "a on the machine"
+    by_purpose = {SITE_PURPOSE: "F3", RETIREMENT: "innervate retire"}
+    return by_purpose.get(goal.purpose, "a on the machine")
 
 
 def _banner(health: HealthView | None, now: float, width: int) -> Iterator[Line]:

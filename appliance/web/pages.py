@@ -32,7 +32,7 @@ from appliance.model.views import (
     StepView,
     SummaryView,
 )
-from appliance.model.words import SITE_PURPOSE
+from appliance.model.words import RETIREMENT, SITE_PURPOSE
 from appliance.web import chart
 from appliance.web.clusters import ClusterParts
 from appliance.web.doctor import findings_before
@@ -244,7 +244,7 @@ def to_type(plan: PlanView) -> str:
     """The name that has to be typed before the plan is carried out, "" where it destroys nothing."""
     if not any(step.kind == "destructive" for step in plan.steps):
         return ""
-    return plan.site if plan.purpose == SITE_PURPOSE else plan.purpose.rpartition(" ")[2]
+    return plan.site if plan.purpose in (SITE_PURPOSE, RETIREMENT) else plan.purpose.rpartition(" ")[2]
 
 
 def _summary(view: SummaryView, troubles: tuple[SegmentView, ...], running: Running, asking: Asking) -> Parts:

@@ -83,7 +83,7 @@ from appliance.model.views import (
     StepState,
     StepView,
 )
-from appliance.model.words import Destroys
+from appliance.model.words import RETIREMENT, Destroys
 
 NODE = MachineView(
     name="node-0",
@@ -320,6 +320,13 @@ def test_errand(application: FakeApplication, client: Client) -> None:
         client.plan_errand("node-9", Errand.WIPE)
     with pytest.raises(PlanError):
         client.plan_errand("node-0", Errand.REPLACE)
+
+
+def test_the_end_of_the_site(application: FakeApplication, client: Client) -> None:
+    application.retirements = [replace(WIPE, digest="f" * 64, purpose=RETIREMENT)]
+    plan = client.plan_retirement()
+    assert plan == client.plan(plan.digest)
+    assert client.apply(plan.digest).plan == plan.digest
 
 
 def test_explain(application: FakeApplication, client: Client) -> None:

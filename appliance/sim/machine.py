@@ -64,14 +64,8 @@ class Machine:
         dead = self.character.span(MachineFault.PXE_DEAD)
         cable = Cable(name=f"{self.name}/{number}", dead=dead, cut=number == 1 and self._has(Injected.NO_LINK))
         stream = self._ground.chance.stream("nic", self.name, str(number))
-        return Nic(
-            mac_of(self._mac_of if number == 0 else self.number, number),
-            self.uuid,
-            arch,
-            cable,
-            self._ground.network,
-            stream,
-        )
+        mac = mac_of(self._mac_of if number == 0 else self.number, number)
+        return Nic(mac, self.uuid, arch, cable, self._ground.network, stream)
 
     def _has(self, injected: Injected) -> bool:
         return self.character.injected is injected
@@ -79,10 +73,9 @@ class Machine:
     def _new_disks(self) -> list[Disk]:
         """The small one is for the system; the other holds what nobody may touch."""
         pages = foreign_system(self.number) if self.character.foreign else {}
-        size = _SMALL_DISK if self._has(Injected.SMALL_DISKS) else _SYSTEM_DISK
-        system = Disk("sdb", f"DISK{self.number:05d}", size, pages=pages)
-        size = _SMALL_DISK if self._has(Injected.SMALL_DISKS) else _DATA_DISK
-        data = Disk("sda", f"DATA{self.number:05d}", size, pages=foreign_system(-self.number))
+        most = _SMALL_DISK if self._has(Injected.SMALL_DISKS) else _DATA_DISK
+        system = Disk("sdb", f"DISK{self.number:05d}", min(_SYSTEM_DISK, most), pages=pages)
+        data = Disk("sda", f"DATA{self.number:05d}", most, pages=foreign_system(-self.number))
         return [data, system]
 
     @property

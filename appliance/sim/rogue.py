@@ -6,7 +6,7 @@ from ipaddress import IPv4Address
 from types import MappingProxyType
 
 from appliance.sim.faults import Rogue
-from pxe.dhcp.address import UNSPECIFIED, Address
+from pxe.dhcp.address import Address
 from pxe.dhcp.frame import BROADCAST_MAC, Datagram, pack_datagram, parse_datagram
 from pxe.dhcp.packet import BOOTREPLY, DhcpPacket, MessageType, Option, pack, parse
 from pxe.ports import Clock
@@ -69,7 +69,6 @@ class RogueServer:
             xid=asked.xid,
             chaddr=asked.chaddr,
             yiaddr=mine,
-            siaddr=UNSPECIFIED,
             options=MappingProxyType(
                 {
                     Option.MESSAGE_TYPE: bytes((kind,)),

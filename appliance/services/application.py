@@ -15,7 +15,7 @@ from appliance.conductor.memory import Memory
 from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
-from appliance.errors import ConflictError, MachineryError, NotFoundError
+from appliance.errors import ConflictError, MachineryError, NotFoundError, PlanError
 from appliance.identity.bonds import Bonds
 from appliance.inventory.model import Inventory
 from appliance.metrics.clusters import cluster_families
@@ -259,7 +259,7 @@ class Appliance(Looking):
             plan = self._plan_now(goal.purpose)
         except Exception as error:  # a score is the site's own program: whatever it raises is an answer
             _LOGGER.exception("goal=%s cannot be planned", goal.id)
-            ended = GoalEnded(goal=goal.id, state=GoalState.FAILED, problem=why_not(error))
+            ended = GoalEnded(goal=goal.id, state=GoalState.FAILED, problem=why_not(error), machine=_whose(error))
             await self._memory.remember(ended)
             return
         await self._store(plan)
@@ -436,6 +436,10 @@ class Appliance(Looking):
                     f"run {run.id} already works on {', '.join(sorted(both))}",
                     next_action="wait for its end: innervate status",
                 )
+
+
+def _whose(error: Exception) -> MachineName | None:
+    return MachineName(error.machine) if isinstance(error, PlanError) and error.machine else None
 
 
 def _honoured(asked: Asked, run: RunId) -> tuple[RequestHonoured, ...]:

@@ -20,6 +20,7 @@ from appliance.metrics.model import Family, by_label
 from appliance.model.filter import Filter
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
+from appliance.model.phase import Condition
 from appliance.model.report_views import ReportView
 from appliance.model.standing import summary
 from appliance.model.views import (
@@ -153,7 +154,8 @@ class Looking:
     def explain(self, name: MachineName) -> ExplainView:
         state = self._memory.world.machine(self._known(name))
         runs = tuple(run for run in self._memory.world.running if name in run.left)
-        return explain(state, runs, self._waiting.of(name), self._usual(state), self._clock.now())
+        usual, now = self._usual(state), self._clock.now()
+        return explain(state, runs, self._waiting.of(name), usual, now, self._in_its_way(name))
 
     def _usual(self, state: MachineState) -> float | None:
         run = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
@@ -238,7 +240,16 @@ class Looking:
         """`run` is the latest of the running runs that are not through with the machine."""
         runs = [run.id for run in self._memory.world.running_on((name,)) if run.left.get(name)]
         server = self._servers[name]
-        return Around(place=server.place, bmc_url=server.bmc.url, run=runs[-1] if runs else "")
+        return Around(
+            place=server.place,
+            bmc_url=server.bmc.url,
+            run=runs[-1] if runs else "",
+            conditions=self._in_its_way(name),
+        )
+
+    def _in_its_way(self, name: MachineName) -> tuple[Condition, ...]:
+        found = (self._waiting.stopped(name), self._memory.world.unplanned.get(name))
+        return tuple(condition for condition in found if condition is not None)
 
 
 def _resident_bytes() -> int:

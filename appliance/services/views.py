@@ -14,6 +14,7 @@ from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.hardware import Disk, HardwareFacts, Neighbour
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, PowerOrder, TokenOrder
+from appliance.model.phase import Condition
 from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
@@ -85,11 +86,13 @@ from appliance.store.set_records import SetDropped, SetKept, SetRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What the site program says of a machine's place and BMC. `run` as in `MachineView`."""
+    """What the site program says of a machine's place and BMC, and what keeps it that is not of its own. `run` as in
+    `MachineView`."""
 
     place: Place | None = None
     bmc_url: str = ""
     run: str = ""
+    conditions: tuple[Condition, ...] = ()
 
 
 _NOWHERE = Around()
@@ -253,7 +256,7 @@ def machine_card(
         uuid=str(identity.uuid or "") if identity else "",
         address=str(state.reached_at or ""),
         product=model_of(state),
-        conditions=(*state.conditions, *((late,) if late is not None else ())),
+        conditions=(*state.conditions, *around.conditions, *((late,) if late is not None else ())),
         step=step_view(step, state.attempt, wait, usual) if step else None,
         role=state.role,
         spare_of=state.spare_of,

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from appliance.cli import show
-from appliance.frontend import units
+from appliance.frontend import outlook, units
 from appliance.frontend.words import paused_text
 from appliance.model.standing import Standing, standing
 from appliance.model.text import clean
@@ -76,15 +76,17 @@ def run(view: RunView, now: float) -> RenderableType:
     table = show.columns("machine", "state", "from", "took", "step")
     for step in sorted(view.steps, key=lambda step: step.machine):
         table.add_row(*_step(step, view, now))
-    return Group(*_head(view), table, *show.run(view))
+    return Group(*_head(view, now), table, *show.run(view))
 
 
-def _head(view: RunView) -> Iterator[Text]:
+def _head(view: RunView, now: float) -> Iterator[Text]:
     by = f" by {clean(view.by, 64)}" if view.by else ""
     yield Text(f"run {clean(view.id, 64)} of plan {clean(view.plan, 64)[:12]}, begun {units.moment(view.started)}{by}")
     if view.rollout or view.canary:
         first = f"; first {', '.join(clean(name, 63) for name in view.canary)}" if view.canary else ""
         yield Text(f"{clean(view.rollout, 300) or 'all machines at once'}{first}")
+    if text := outlook.of_run(view, now):
+        yield Text(text)
     if view.paused:
         yield Text(paused_text(view), style="bold yellow")
 

@@ -24,6 +24,7 @@ from appliance.model.views import (
     GoalView,
     LinkView,
     MachineView,
+    OutlookView,
     PhaseView,
     PlanView,
     ProgressView,
@@ -134,7 +135,7 @@ def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float |
     return end if wait.until is None else min(wait.until, end)
 
 
-def plan_view(plan: Plan) -> PlanView:
+def plan_view(plan: Plan, outlook: OutlookView | None = None) -> PlanView:
     return PlanView(
         digest=plan.digest,
         site=plan.site,
@@ -143,6 +144,7 @@ def plan_view(plan: Plan) -> PlanView:
         purpose=_purpose(plan.purpose),
         roles=tuple(RoleView(machine=r.machine, role=r.role, spare=r.spare, why=r.why) for r in plan.roles),
         missing=plan.missing,
+        outlook=outlook,
     )
 
 
@@ -168,7 +170,9 @@ def goal_view(goal: Goal) -> GoalView:
     )
 
 
-def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> RunView:
+def run_view(
+    run: RunStatus, waiting: Callable[[MachineName], Wait | None], outlook: OutlookView | None = None
+) -> RunView:
     return RunView(
         id=run.id,
         plan=run.digest,
@@ -184,6 +188,7 @@ def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> R
         at_once=run.rollout.at_once,
         rollout=run.rollout.why,
         set_aside={str(name): reason for name, reason in run.aside.items()},
+        outlook=outlook,
     )
 
 

@@ -156,7 +156,9 @@ class Pages:
     def run_parts(self, run: str) -> Parts:
         view, now = self._appliance.run(RunId(run)), self._now()
         goal = self._appliance.goal(GoalId(view.goal)) if view.goal else None
-        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=failed_of(view))}
+        return {
+            "run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=failed_of(view), now=now)
+        }
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)

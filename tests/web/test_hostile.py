@@ -15,7 +15,7 @@ from tests.web.serving import Serving, serving
 
 T = TypeVar("T")
 
-_OURS = frozenset({"name", "id", "machine", "run", "kind", "digest", "phase", "needs", "half"})
+_OURS = frozenset({"name", "id", "machine", "run", "kind", "digest", "phase", "needs", "half", "face"})
 """Checked when the appliance takes them in: no hardware chooses these."""
 
 

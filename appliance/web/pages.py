@@ -129,6 +129,15 @@ class Pages:
         view = await self._appliance.bmc_desk.sensors(name)
         return self._page("sensors", "", machine=name, view=view)
 
+    async def screen(self, name: MachineName) -> str:
+        """With the BMC's own page where it gives no picture."""
+        view, problem = self._machine(name), None
+        try:
+            await self._appliance.bmc_desk.screen(name)
+        except InnervateError as error:
+            problem = error
+        return self._page("screen", "", machine=name, bmc=view.bmc, problem=problem)
+
     def _has_console(self, name: MachineName) -> bool:
         try:
             self._appliance.console(name)

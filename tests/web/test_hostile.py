@@ -104,6 +104,7 @@ def _visit(page: Page, served: Serving, application: FakeApplication) -> None:
         "/clusters/prod",
         "/report",
         "/machines/node-6/sensors",
+        "/machines/node-6/screen",
         *(f"/machines/{name}" for name in application.inventory),
     ):
         page.goto(served.url + path)

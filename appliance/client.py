@@ -418,6 +418,10 @@ class Client(Exchange):
     def verify_audit(self) -> AuditVerdictView:
         return self._call(AuditVerdictView, "GET", "/v1/audit/verify")
 
+    def screen(self, name: str) -> bytes:
+        """A PNG of what the machine's screen shows."""
+        return self._tell("GET", f"/v1/machines/{_part(name)}/screen")
+
     def recorded(self, name: str) -> bytes:
         """What the machine's serial console said, as far as it is kept."""
         return self._tell("GET", f"/v1/machines/{_part(name)}/console")

@@ -52,6 +52,11 @@ class Measuring(Protocol):
         """Read from its BMC, or what was read some seconds ago. Raises `BmcError`."""
         ...
 
+    async def screen(self, machine: MachineName) -> bytes:
+        """A PNG of what it shows, of now or of some seconds ago. Raises `BmcError`, and `NotFoundError` where its BMC
+        gives none."""
+        ...
+
 
 class Stores(Protocol):
     """What the appliance has to give: images, networks, addresses."""

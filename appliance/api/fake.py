@@ -23,7 +23,7 @@ from appliance.api.fake_clusters import FakeClusters
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_leaving import FakeLeaving
 from appliance.api.fake_report import SYSTEM, report_of
-from appliance.api.fake_runs import left, lost, summary_of, turned
+from appliance.api.fake_runs import begun, left, lost, summary_of, turned
 from appliance.api.fake_sets import FakeSets
 from appliance.api.fake_stores import FakeStores
 from appliance.api.fake_support import FakeSupport
@@ -318,7 +318,7 @@ class FakeApplication:
     async def cancel(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run)
         steps = (turned(step, StepState.RUNNING, StepState.CANCELLED) for step in view.steps)
-        return self._keep(replace(view, state=RunState.CANCELLED, ended=self.now, steps=tuple(steps)))
+        return self._keep(replace(view, state=RunState.CANCELLED, ended=self.now, steps=tuple(steps), outlook=None))
 
     async def set_aside(self, run: RunId, machine: MachineName, reason: str, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run, machine)
@@ -384,6 +384,7 @@ class FakeApplication:
             ended=None,
             steps=plan.steps,
             by=asked.by,
+            outlook=begun(plan.outlook, self.now),
         )
         self._runs[run.id] = run
         return run
@@ -421,7 +422,7 @@ class FakeApplication:
                 run = replace(run, steps=(*run.steps[:at], self._tried(step), *run.steps[at + 1 :]))
         if left(run):
             return run
-        return replace(run, state=RunState.FAILED if lost(run) else RunState.DONE, ended=self.now)
+        return replace(run, state=RunState.FAILED if lost(run) else RunState.DONE, ended=self.now, outlook=None)
 
     def _tried(self, step: StepView) -> StepView:
         if step.id in self.slow:

@@ -16,7 +16,7 @@ from appliance.conductor.deployed import Applications, deployed
 from appliance.conductor.goals import Goal, folded
 from appliance.conductor.goals import started as run_of_goal
 from appliance.conductor.machine import MachineState, failed, finished, given, model_of, observed, powered, started
-from appliance.conductor.past import Past
+from appliance.conductor.past import Past, Timed
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
 from appliance.inventory.identity import Identities
 from appliance.model.amend import amended
@@ -103,6 +103,10 @@ class World:
     def usual(self, machine: MachineName, do: Action) -> float | None:
         """Seconds in which 95 of 100 steps like this ended on this model; None until a few were seen."""
         return self._past.usual(model_of(self.machine(machine)), do.action)
+
+    def timed(self, model: str, action: str) -> Timed | None:
+        """What steps like this took here, however few; None where there was none."""
+        return self._past.timed(model, action)
 
     def machine(self, name: MachineName) -> MachineState:
         return self.machines.get(name) or MachineState(name=name)

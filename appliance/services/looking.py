@@ -9,8 +9,9 @@ from appliance import __version__
 from appliance.conductor.explain import explain
 from appliance.conductor.goals import Goal
 from appliance.conductor.hands import Waiting
-from appliance.conductor.machine import MachineState
+from appliance.conductor.machine import MachineState, model_of
 from appliance.conductor.memory import Memory
+from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.errors import NotFoundError
 from appliance.identity.bonds import Code
@@ -22,6 +23,7 @@ from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
 from appliance.model.phase import Condition
 from appliance.model.report_views import ReportView
+from appliance.model.rollout import Rollout
 from appliance.model.standing import summary
 from appliance.model.views import (
     EventsView,
@@ -42,6 +44,7 @@ from appliance.ports import Clock
 from appliance.services.agents import Session
 from appliance.services.cluster_members import member_view
 from appliance.services.identity_views import identity_view
+from appliance.services.outlook import Outlooks, plan_outlook
 from appliance.services.program import Running
 from appliance.services.report import handed_over
 from appliance.services.segment_state import SegmentState
@@ -80,6 +83,7 @@ class Looking:
         self._segment = segment
         self._waiting = waiting
         self._measured = measured
+        self._outlooks = Outlooks(memory.world)
         self._started = clock.now()
 
     @property
@@ -164,7 +168,14 @@ class Looking:
         return self._memory.world.usual(state.name, run.index.by_id[state.attempt.step].do)
 
     def plan(self, digest: PlanDigest) -> PlanView:
-        return plan_view(self._stored(digest))
+        return self._shown(self._stored(digest))
+
+    def _shown(self, plan: Plan) -> PlanView:
+        return plan_view(plan, plan_outlook(plan, self._memory.world, self._rollout(plan)))
+
+    def _rollout(self, plan: Plan) -> Rollout:
+        models = {step.machine: model_of(self._memory.world.machine(step.machine)) for step in plan.steps}
+        return rollout_of(plan, self._site.topology.limits, models)
 
     def goals(self, *, every: bool = False) -> GoalsView:
         world = self._memory.world
@@ -179,7 +190,8 @@ class Looking:
         return known
 
     def run(self, run: RunId) -> RunView:
-        return run_view(self._status(run), self._waiting.of)
+        status = self._status(run)
+        return run_view(status, self._waiting.of, self._outlooks.of(status, self._clock.now()))
 
     def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
         latest = tuple(reversed(self._memory.world.runs.values()))

@@ -25,6 +25,7 @@ from appliance.model.views import (
     GoalView,
     LinkView,
     MachineView,
+    OutlookView,
     PhaseView,
     PlanView,
     ProgressView,
@@ -137,7 +138,7 @@ def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float |
     return end if wait.until is None else min(wait.until, end)
 
 
-def plan_view(plan: Plan) -> PlanView:
+def plan_view(plan: Plan, outlook: OutlookView | None = None) -> PlanView:
     return PlanView(
         digest=plan.digest,
         site=plan.site,
@@ -146,6 +147,7 @@ def plan_view(plan: Plan) -> PlanView:
         purpose=_purpose(plan.purpose),
         roles=tuple(RoleView(machine=r.machine, role=r.role, spare=r.spare, why=r.why) for r in plan.roles),
         missing=plan.missing,
+        outlook=outlook,
     )
 
 
@@ -171,7 +173,9 @@ def goal_view(goal: Goal) -> GoalView:
     )
 
 
-def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> RunView:
+def run_view(
+    run: RunStatus, waiting: Callable[[MachineName], Wait | None], outlook: OutlookView | None = None
+) -> RunView:
     return RunView(
         id=run.id,
         plan=run.digest,
@@ -187,6 +191,7 @@ def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> R
         at_once=run.rollout.at_once,
         rollout=run.rollout.why,
         set_aside={str(name): reason for name, reason in run.aside.items()},
+        outlook=outlook,
     )
 
 

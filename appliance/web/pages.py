@@ -129,6 +129,15 @@ class Pages:
         view = await self._appliance.bmc_desk.sensors(name)
         return self._page("sensors", "", machine=name, view=view)
 
+    async def screen(self, name: MachineName) -> str:
+        """With the BMC's own page where it gives no picture."""
+        view, problem = self._machine(name), None
+        try:
+            await self._appliance.bmc_desk.screen(name)
+        except InnervateError as error:
+            problem = error
+        return self._page("screen", "", machine=name, bmc=view.bmc, problem=problem)
+
     def _has_console(self, name: MachineName) -> bool:
         try:
             self._appliance.console(name)
@@ -156,7 +165,9 @@ class Pages:
     def run_parts(self, run: str) -> Parts:
         view, now = self._appliance.run(RunId(run)), self._now()
         goal = self._appliance.goal(GoalId(view.goal)) if view.goal else None
-        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=failed_of(view))}
+        return {
+            "run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=failed_of(view), now=now)
+        }
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)

@@ -12,6 +12,7 @@ from shutil import copyfile
 import pytest
 
 from appliance.lab.demo import ensure_images
+from appliance.lab.qemu import EMULATED
 from appliance.lab.spec import UefiKind
 from tests.image.conftest import built
 from tests.image.serial_line import SerialLine
@@ -38,7 +39,7 @@ def argv(machine: Machine, iso: Path, folder: Path) -> list[str]:
     """With an empty disk, which must stay so."""
     return [
         *("qemu-system-x86_64", "-no-user-config", "-nodefaults", "-display", "none"),
-        *("-accel", "tcg", "-cpu", "Nehalem", "-m", "2048", "-smp", "1"),
+        *("-accel", "tcg", "-cpu", EMULATED, "-m", "2048", "-smp", "1"),
         *("-chardev", f"socket,id=line,path={folder / 'line'},server=on,wait=off", "-serial", "chardev:line"),
         *("-drive", f"if=none,id=disk,format=raw,file={folder / 'disk'}", "-device", "virtio-blk-pci,drive=disk"),
         *("-drive", f"if=none,id=medium,format=raw,readonly=on,file={iso}", *machine.drive),

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from appliance.lab.qemu import EMULATED
 from tests.image import balloon
 from tests.image.serial_line import SerialLine
 
@@ -57,7 +58,7 @@ class Computer:
             console = _vacant(self.folder / "console.sock")
             control = balloon.options(_vacant(self.control))
             argv = (
-                *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-m", MEMORY_MIB, "-smp", "1"),
+                *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", EMULATED, "-m", MEMORY_MIB, "-smp", "1"),
                 *("-no-user-config", "-nodefaults", "-display", "none", "-machine", "q35,graphics=off"),
                 *("-chardev", f"socket,id=c,path={console},server=on,wait=off,logfile={self.folder}/console.log"),
                 *("-serial", "chardev:c", "-nic", self._nic()),

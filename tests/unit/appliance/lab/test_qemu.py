@@ -30,7 +30,7 @@ def test_uefi_node() -> None:
     assert "if=pflash,format=raw,unit=1,file=/r/node-0/vars.fd" in argv
     assert "IPv6PXESupport,string=n" in text
     assert "graphics=off" not in text
-    assert "-cpu Nehalem" in text
+    assert "-cpu Nehalem,vendor=AuthenticAMD" in text
 
 
 @pytest.mark.parametrize("firmware", list(Firmware))

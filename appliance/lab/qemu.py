@@ -40,9 +40,9 @@ def argv(
 
 
 EMULATED = "Nehalem,vendor=AuthenticAMD"
-"""A newer model only adds instructions that cost time: "max" takes 8 s longer to a Linux prompt. On a processor of Intel's
-of that age Linux keeps its page tables from programs (PTI), which costs an emulator 20 us for each system call, on
-AMD's 1.3 us: SSH answers in half the time."""
+"""A newer model only adds instructions that cost time: "max" takes 8 s longer to a Linux prompt. On a processor of
+Intel's of that age Linux keeps its page tables from programs (PTI), which costs an emulator 20 us for each system call;
+on AMD's it is 1.3 us, and SSH answers in half the time."""
 
 
 def _processor(node: NodeSpec, accelerator: Accelerator) -> tuple[str, ...]:

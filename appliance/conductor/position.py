@@ -1,6 +1,6 @@
 """Where runs stand and what may happen next: pure functions of the world and the time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
 from appliance.conductor.rollout import worse_than_canary
@@ -88,10 +88,33 @@ def _concerned(run: RunStatus, changed: frozenset[MachineName] | None) -> Iterab
 
 def _room(run: RunStatus, taken: set[str]) -> int:
     """How many more machines may enter now. Those that were let in enter when their intent is durable."""
-    if any(name not in run.settled for name in run.rollout.canary):
+    idle = _idle(run)
+    if any(name not in run.settled and name not in idle for name in run.rollout.canary):
         return 0
     limit = run.rollout.at_once or len(run.left)
-    return max(0, limit - run.under_way - len(run.waiting.keys() & taken))
+    return max(0, limit - (run.under_way - len(idle)) - len(run.waiting.keys() & taken))
+
+
+def _idle(run: RunStatus) -> Set[MachineName]:
+    """Those inside that can do nothing before others have come in: they keep nobody out, or all would wait for ever."""
+    idle = set[MachineName]()
+    inside = [name for name in run.entered if name not in run.settled] if run.index.neighbours else []
+    while more := {name for name in inside if name not in idle and _waits_for(run, name, run.waiting.keys() | idle)}:
+        idle |= more
+    return idle
+
+
+def _waits_for(run: RunStatus, name: MachineName, others: Set[MachineName]) -> bool:
+    """Whether each step that is left needs one of theirs, be it by way of the machine's own."""
+    behind = set[StepId]()
+    for step in run.open_steps_of(name):
+        if step.id in run.lost or run.is_done(step.id):
+            continue
+        unmet = [need for need in step.needs if not run.is_done(need)]
+        if not any(need in behind or run.index.by_id[need].machine in others for need in unmet):
+            return False
+        behind.add(step.id)
+    return bool(behind)
 
 
 def _is_admitted(run: RunStatus, name: MachineName, room: int) -> bool:

@@ -5,6 +5,7 @@ import pytest
 from appliance.conductor.position import End, Move, Start, moves, retries, step_state, straight_on
 from appliance.conductor.world import World
 from appliance.model.ids import Fence, MachineName, Nonce, RunId, StepId
+from appliance.model.rollout import Rollout
 from appliance.model.step import StepKind
 from appliance.model.views import RunState, StepState
 from appliance.plan import Inspect, Plan, Step
@@ -62,10 +63,10 @@ def end(name: str, fence: int = 1, problem: Problem | None = None, again: float 
     )
 
 
-def world(plan: Plan, *records: Record, runs: tuple[str, ...] = ("r",)) -> World:
+def world(plan: Plan, *records: Record, runs: tuple[str, ...] = ("r",), rollout: Rollout = Rollout()) -> World:  # noqa: B008  frozen
     """Entry i (from 1) happened at second i."""
     world = World()
-    starts = (RunStarted(run=RunId(run), plan=plan.digest) for run in runs)
+    starts = (RunStarted(run=RunId(run), plan=plan.digest, rollout=rollout) for run in runs)
     for seq, record in enumerate((PlanStored(plan=plan), *starts, *records), start=1):
         world.fold(Entry(seq=seq, time=float(seq), record=record))
     return world
@@ -159,6 +160,33 @@ def test_what_is_begun_with_the_end_of_a_step_is_what_would_have_begun_after_it(
     assert said([ahead] if ahead is not None else []) == ([expected] if expected else [])
     after = moves(world(plan, begin("a1"), *records, end("a1")), frozenset("b"), 100.0)
     assert [move for move in after if isinstance(move, Start)] == ([ahead] if ahead is not None else [])
+
+
+FOUNDS = Plan(
+    site="x", steps=(step("a1"), step("a2", "a1"), step("b1"), step("b2", "b1", "a2"), step("a3", "b2"), step("c1"))
+)
+FIRST = (begin("a1"), end("a1"), begin("a2"), end("a2"))
+ALONE, ONE = Rollout(canary=(A,)), Rollout(at_once=1)
+
+
+@pytest.mark.parametrize(
+    ("rollout", "records", "expected"),
+    [
+        (ALONE, [], ["a1#1"]),
+        (ALONE, [begin("a1"), end("a1")], ["a2#1"]),
+        (ALONE, [*FIRST], ["b1#1", "c1#1"]),
+        (ALONE, [*FIRST, begin("b1")], ["b1#2 resumes 1"]),
+        (ONE, [], ["a1#1"]),
+        (ONE, [*FIRST], ["b1#1"]),
+        (ONE, [*FIRST, begin("b1"), end("b1")], ["b2#1"]),
+        (ONE, [*FIRST, begin("b1"), end("b1"), begin("b2"), end("b2")], ["a3#1"]),
+    ],
+)
+def test_who_waits_for_others_keeps_none_of_them_out(
+    rollout: Rollout, records: list[Record], expected: list[str]
+) -> None:
+    """A control plane goes first, and is confirmed when workers have joined: they have to come in before it is done."""
+    assert said(list(moves(world(FOUNDS, *records, rollout=rollout), frozenset(), 100.0))) == expected
 
 
 def test_one_handler_per_machine_over_all_runs() -> None:

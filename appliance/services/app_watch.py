@@ -31,7 +31,7 @@ _SHORT = 300
 
 
 class AppWatch:
-    def __init__(self, memory: Memory, work: AppWork, hold: Hold, looks: AppLooks, clock: Clock) -> None:
+    def __init__(self, memory: Memory, work: AppWork, hold: Hold, looks: AppLooks[ClusterName], clock: Clock) -> None:
         self._memory, self._work, self._hold, self._looks, self._clock = memory, work, hold, looks, clock
         self._count = 0
 
@@ -125,9 +125,7 @@ class AppWatch:
             self._tell(cluster, f"{name}: is well again")
 
     def _tell_once(self, cluster: ClusterSpec, name: AppName, words: str) -> None:
-        """Until other words hold: what lasts is told at its beginning."""
-        before = self._looks.keep(cluster.name, name, clean(words, _SHORT))
-        if before.partition(":")[0] != words.partition(":")[0]:
+        if self._looks.begins(cluster.name, name, clean(words, _SHORT)):
             self._tell(cluster, f"{name}: {words}")
 
     def _tell(self, cluster: ClusterSpec, text: str) -> None:

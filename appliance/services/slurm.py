@@ -26,12 +26,10 @@ from appliance.model.slurm import (
 )
 from appliance.nodes.job import Job
 from appliance.ports import Sink
-from appliance.services.cluster_hold import Supplies, at_work, done, not_begun
+from appliance.services.cluster_hold import Said, Supplies, at_work, done, not_begun
 from appliance.slurm import conf, engine, words
 from appliance.slurm.engine import Slurm
 from appliance.slurm.words import NodeWord
-
-_ANSWER_LIMIT = 16 << 20
 
 
 class Machines(Protocol):
@@ -176,7 +174,7 @@ class SlurmDesk:
 
     async def _ask(self, machine: MachineName, argv: tuple[str, ...]) -> str:
         """Raises `UnreachableError` where the machine answers and Slurm does not: it may do so later."""
-        said = _Said()
+        said = Said()
         try:
             await self._machines.pull(machine, argv, said)
         except ShellError as error:
@@ -186,21 +184,6 @@ class SlurmDesk:
                 next_action=f"look: innervate ssh {machine} journalctl -u slurmctld -u munge",
             ) from error
         return said.text
-
-
-class _Said:
-    """Bounded: a node says what it likes."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def write(self, data: bytes, /) -> int:
-        self._data += data[: max(0, _ANSWER_LIMIT - len(self._data))]
-        return len(data)
-
-    @property
-    def text(self) -> str:
-        return self._data.decode(errors="replace")
 
 
 def digest(spec: SlurmSpec) -> str:

@@ -12,6 +12,7 @@ from appliance.conductor.position import step_state
 from appliance.conductor.proofs import Certificate
 from appliance.conductor.runs import Attempt, RunStatus
 from appliance.model.hardware import Disk, HardwareFacts, Neighbour
+from appliance.model.hosted import Hosted
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, PowerOrder, TokenOrder
 from appliance.model.place import Place
@@ -22,6 +23,7 @@ from appliance.model.views import (
     EventView,
     EvidenceView,
     GoalView,
+    HostedView,
     LinkView,
     MachineView,
     PhaseView,
@@ -227,7 +229,12 @@ def machine_view(
         certificates=tuple(_certificate(one) for one in state.certificates),
         disks=tuple(map(_disk, state.facts.disks)) if state.facts else (),
         links=tuple(_links(state.facts)) if state.facts else (),
+        applications=tuple(map(_hosted, state.host.applications)) if state.host is not None else (),
     )
+
+
+def _hosted(one: Hosted) -> HostedView:
+    return HostedView(name=one.app.name, version=one.app.package.version, since=one.since)
 
 
 def machine_card(

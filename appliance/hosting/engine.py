@@ -17,7 +17,8 @@ from appliance.model.application import AppName
 from appliance.model.codec import to_json
 from appliance.model.hosted import DeployHosted, HostedSpec, PrepareHost
 from appliance.model.secret import Secret
-from appliance.nodes.job import Act, Download, Job, TextFile, script
+from appliance.nodes.job import Act, Job, TextFile, of_content
+from appliance.nodes.packages import fetched, installed
 from images.artifact_set import ArtifactSet
 
 STATE = "/var/lib/innervate/applications"
@@ -35,29 +36,27 @@ _GENERATOR = "/usr/lib/systemd/system-generators/podman-system-generator"
 def prepare(do: PrepareHost, artifacts: ArtifactSet, authority: str) -> Job:
     """`authority` is the certificate (PEM) by which the registry is known. Raises `SiteError` for a set without
     packages."""
-    files = artifacts.of_role(PACKAGE)
-    if not files:
+    packages = fetched(artifacts.of_role(PACKAGE), _PACKAGES)
+    if not packages:
         raise SiteError(
             f"the artifact set {artifacts.name} has no packages",
             next_action="import a set that is whole: ./run image podman makes one",
         )
-    paths = [f"{_PACKAGES}/{file.name}" for file in files]
-    how = ("--install", "--skip-same-version", "--refuse-downgrade", "--force-confold")
     job = Job(
         name="host-prepare",
         mark="",
-        downloads=tuple(Download(sha256=file.sha256, path=path) for file, path in zip(files, paths, strict=True)),
+        downloads=packages,
         files=(
             TextFile(path="/etc/containers/policy.json", text=_policy(do.registry)),
             TextFile(path="/etc/containers/registries.conf.d/innervate.conf", text=_NO_SEARCH),
             TextFile(path=f"/etc/containers/certs.d/{do.registry}/ca.crt", text=authority),
         ),
         acts=(
-            Act(argv=("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", *how, *paths), says="installing packages"),
+            installed(packages),
             _shell(_SILENCE, "holding services back that nobody has asked for", *_QUIET),
         ),
     )
-    return replace(job, mark=sha256(script(job, "").reveal().encode()).hexdigest())
+    return of_content(job)
 
 
 def deploy(app: HostedSpec, units: Sequence[Unit], images: Iterable[str], kept: Account) -> Job:
@@ -105,9 +104,10 @@ def forget(kept: Account, images: Sequence[str]) -> tuple[tuple[str, ...], Secre
     return ("sh", "-c", _FORGET, "sh", f"{STATE}/{kept.name}.json", *images), Secret(accounts.text(kept))
 
 
-def ask(services: Sequence[str] = ()) -> tuple[str, ...]:
-    """Prints what `words.sight` reads. `services` are those that may be somebody else's."""
-    return ("sh", "-c", _ASK, "sh", STATE, UNITS, LABEL, *services)
+def ask(services: Sequence[str] = (), *, whole: bool = False) -> tuple[str, ...]:
+    """Prints what `words.sight` reads: networks, volumes and images if `whole`. `services` are those that may be
+    somebody else's."""
+    return ("sh", "-c", _ASK, "sh", STATE, UNITS, LABEL, "whole" if whole else "", *services)
 
 
 def _places(name: AppName) -> tuple[str, str]:
@@ -244,8 +244,8 @@ mv "$account.part" "$account"
 """
 
 _ASK = """\
-state=$1 units=$2 label=$3
-shift 3
+state=$1 units=$2 label=$3 whole=$4
+shift 4
 for file in "$state"/*.json; do
     [ ! -e "$file" ] || { printf 'account='; head -c 65536 "$file" | tr -d '\\n'; echo; }
 done
@@ -264,6 +264,7 @@ sed 's/ .*//; s/^/uptime=/' /proc/uptime
 command -v podman >/dev/null || exit 0
 own='{{index .Labels "'$label'"}}'
 podman ps --all --filter "label=$label" --format "container=$own {{.Names}} {{.Status}}"
+[ -n "$whole" ] || exit 0
 podman network ls --filter "label=$label" --format "network=$own {{.Name}}"
 podman volume ls --filter "label=$label" --format "volume=$own {{.Name}}"
 podman images --format 'image={{.Repository}}@{{.Digest}}'

@@ -16,7 +16,7 @@ from appliance.model.hosted import DeployHosted, HostedSpec, PrepareHost, Retire
 from appliance.model.ids import StepId
 from appliance.plan import Deferred, Plan, Step
 from appliance.scores.application import PATIENCE, RETIRE_SECONDS, package_of, score_of
-from appliance.scores.cluster_life import chosen, is_gone, taken
+from appliance.scores.cluster_life import chosen, is_gone, of_engine, taken
 from appliance.scores.score import step_of
 from images.engine import Engine
 
@@ -43,7 +43,7 @@ class HostedApplication:
     name: str = field(default="hosted-application", init=False)
 
     def plan(self, site: ContainerHosts, inventory: Inventory) -> Plan:
-        app, podman = self._spec(inventory), _podman(self.set, inventory)
+        app, podman = self._spec(inventory), of_engine(self.set, Engine.PODMAN, inventory)
         hosts = chosen(self.hosts, site, inventory)
         for record in hosts:
             _check_free(record, app.name)
@@ -123,18 +123,6 @@ def _retire(record: MachineRecord, name: AppName, after: tuple[StepId, ...], *, 
     kept = "with its data" if data else "but for its data"
     do = RetireHosted(app=app, keeps_data=not data)
     return step_of(score_of(name), record.name, do, f"remove {name} from {record.name}, {kept}", RETIRE_SECONDS, after)
-
-
-def _podman(name: str, inventory: Inventory) -> SetRef:
-    found = inventory.sets.get(name)
-    if found is None or found.engine is not Engine.PODMAN:
-        ours = sorted(one.name for one in inventory.sets.values() if one.engine is Engine.PODMAN)
-        raise PlanError(
-            f"the artifact set {name!r} is not at hand, or not of podman",
-            evidence=f"at hand: {', '.join(ours) or 'none'}",
-            next_action="make one: ./run image podman; import it: innervate set import DIR",
-        )
-    return SetRef.of(name, found)
 
 
 def _check_free(record: MachineRecord, name: AppName) -> None:

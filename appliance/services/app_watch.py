@@ -49,19 +49,24 @@ class AppWatch:
                     _LOGGER.exception("the applications of %s could not be looked at", cluster.name)
 
     async def look(self, cluster: ClusterSpec) -> None:
-        good = {name: one for (where, name), one in self._memory.world.applications.items() if where == cluster.name}
         if self._hold.keys.access(cluster.name) is None:
             return
         async with self._hold.open(cluster) as api:
             resources = Resources(api)
             there = {one.name: one for one in self._accounts(cluster, await resources.kept())}
-            for name in sorted({*good, *there}):
+            for name in sorted({*self._good(cluster), *there}):
                 try:
                     async with self._work.changing(cluster):
                         if (cluster.name, name) not in in_hand(self._memory.world):
-                            await self._keep(cluster, good.get(name), there.get(name), api, resources)
+                            good = self._good(cluster).get(name)
+                            await self._keep(cluster, good, there.get(name), api, resources)
                 except InnervateError as error:
                     self._tell_once(cluster, name, f"{error}: {error.evidence}")
+
+    def _good(self, cluster: ClusterSpec) -> Mapping[AppName, Deployed]:
+        """What was seen to be well, now: a step may have come to its end while the cluster was asked."""
+        running = self._memory.world.applications.items()
+        return {name: one for (where, name), one in running if where == cluster.name}
 
     def _accounts(self, cluster: ClusterSpec, found: Iterable[object]) -> Iterator[Kept]:
         """One that somebody has spoilt is no reason to look at no other."""

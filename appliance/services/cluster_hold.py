@@ -63,6 +63,21 @@ class NodeShells(Protocol):
         ...
 
 
+class Nodes(Protocol):
+    """What desks have of the hold. Raises `InnervateError`; `UnreachableError` while the machine
+    may still come up."""
+
+    async def job(self, machine: MachineName, job: Job) -> ClusterSight: ...
+
+    async def start(self, machine: MachineName, job: Job) -> str: ...
+
+    async def feed(self, machine: MachineName, argv: tuple[str, ...], text: Secret) -> str: ...
+
+    async def pull(self, machine: MachineName, argv: tuple[str, ...], out: Sink) -> None: ...
+
+    def address(self, machine: MachineName) -> IPv4Address: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """`machine` is what is known of one now, `planes` are the control planes that are members already, the oldest

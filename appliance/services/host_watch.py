@@ -16,7 +16,7 @@ from appliance.hosting import verdict
 from appliance.hosting.account import Account
 from appliance.hosting.words import Sight
 from appliance.model.application import AppName
-from appliance.model.hosted import ContainerHost, DeployHosted, Hosted, RetireHosted
+from appliance.model.hosted import ContainerHost, DeployHosted, HostedSpec, RetireHosted
 from appliance.model.ids import MachineName
 from appliance.model.text import clean
 from appliance.ports import Clock
@@ -44,21 +44,25 @@ class HostWatch:
 
     async def look(self, machine: MachineName) -> None:
         """Once. Raises `InnervateError` where the host does not answer."""
-        if (host := self._hosts().get(machine)) is None:
+        if machine not in self._hosts():
             return
-        good = {one.app.name: one for one in host.applications}
         seen = await self._work.see(machine)
         if seen.strange:
             self._tell_once(machine, AppName("an account"), seen.strange)
-        for name in sorted({*good, *seen.accounts}):
+        for name in sorted({*self._good(machine), *seen.accounts}):
             try:
                 async with self._work.changing(machine):
                     if (machine, name) not in in_hand(self._memory.world):
-                        await self._keep(machine, good.get(name), seen.accounts.get(name), seen)
+                        await self._keep(machine, self._good(machine).get(name), seen.accounts.get(name), seen)
             except UnreachableError:
                 raise
             except InnervateError as error:
                 self._tell_once(machine, name, f"{error}: {error.evidence}")
+
+    def _good(self, machine: MachineName) -> Mapping[AppName, HostedSpec]:
+        """What was seen to be well, now: a step may have come to its end while the host was asked."""
+        host = self._memory.world.machine(machine).host
+        return {one.app.name: one.app for one in host.applications} if host is not None else {}
 
     def _hosts(self) -> Mapping[MachineName, ContainerHost]:
         machines = self._memory.world.machines.items()
@@ -78,17 +82,17 @@ class HostWatch:
         except Exception:
             _LOGGER.exception("the applications of %s could not be looked at", machine)
 
-    async def _keep(self, machine: MachineName, good: Hosted | None, there: Account | None, seen: Sight) -> None:
+    async def _keep(self, machine: MachineName, good: HostedSpec | None, there: Account | None, seen: Sight) -> None:
         if good is None:
             assert there is not None  # noqa: S101  one of the two is why it is looked at
             await self._clear(machine, there)
             return
-        wanted = await self._work.wanted(good.app)
+        wanted = await self._work.wanted(good)
         if there is not None and there.revision == wanted.app.package.sha256:
             await self._mend(machine, wanted, seen)
         elif await self._is_put(machine, wanted):
             came = f" from {there.version}, which did not become well" if there is not None else ": it had been removed"
-            self._tell(machine, f"{good.app.name}: back to {good.app.package.version}{came}")
+            self._tell(machine, f"{good.name}: back to {good.package.version}{came}")
 
     async def _clear(self, machine: MachineName, there: Account) -> None:
         """Of an application that never was well, nothing stays half done."""

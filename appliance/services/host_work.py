@@ -19,46 +19,24 @@ from appliance.model.application import AppName
 from appliance.model.cluster import SetRef
 from appliance.model.hosted import HostedSpec, PrepareHost
 from appliance.model.ids import MachineName
-from appliance.model.secret import Secret
 from appliance.nodes.job import Job
-from appliance.ports import Sink
-from appliance.services.cluster_hold import Said
-from images.artifact_set import ArtifactSet
+from appliance.services import app_work
+from appliance.services.cluster_hold import Nodes, Said
 
-QUADLET, SMOKE = "quadlet", "smoke"
-"""Roles of a package's files."""
+QUADLET = "quadlet"
+"""The role of a package's units."""
 
 Page: TypeAlias = Callable[[IPv4Address, int, str], Awaitable[tuple[int, bytes]]]
 """Asks address, port and path: status and body. Raises `UnreachableError`."""
 
 
-class Packages(Protocol):
+class Packages(app_work.Packages, Protocol):
     """Every method raises `InnervateError`."""
 
     @property
     def authority(self) -> str: ...
 
-    def described(self, ref: SetRef) -> ArtifactSet: ...
-
-    async def content(self, ref: SetRef, role: str) -> bytes | None: ...
-
     async def contents(self, ref: SetRef, role: str) -> Mapping[str, bytes]: ...
-
-    async def ready(self, ref: SetRef) -> None: ...
-
-
-class Hosts(Protocol):
-    """Raises `InnervateError`; `UnreachableError` while the host may still come up."""
-
-    async def job(self, machine: MachineName, job: Job) -> ClusterSight: ...
-
-    async def start(self, machine: MachineName, job: Job) -> str: ...
-
-    async def feed(self, machine: MachineName, argv: tuple[str, ...], text: Secret) -> str: ...
-
-    async def pull(self, machine: MachineName, argv: tuple[str, ...], out: Sink) -> None: ...
-
-    def address(self, machine: MachineName) -> IPv4Address: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +71,7 @@ class Wanted:
 class HostWork:
     """Whoever changes an application has its host's lock."""
 
-    def __init__(self, packages: Packages, hosts: Hosts, page: Page) -> None:
+    def __init__(self, packages: Packages, hosts: Nodes, page: Page) -> None:
         self._packages, self._hosts, self._page = packages, hosts, page
         self._locks = defaultdict[MachineName, asyncio.Lock](asyncio.Lock)
 
@@ -113,7 +91,7 @@ class HostWork:
             raise ClusterError(
                 f"{app.package.name} says nothing to a container host", next_action="package it with units"
             )
-        tested = await self._packages.content(app.package, SMOKE)
+        tested = await self._packages.content(app.package, app_work.SMOKE)
         return Wanted(
             app=app,
             units=units(described, texts, app.name, app.registry),
@@ -121,9 +99,10 @@ class HostWork:
             smoke=smoke.read(tested) if tested is not None else None,
         )
 
-    async def see(self, machine: MachineName, services: Sequence[str] = ()) -> Sight:
+    async def see(self, machine: MachineName, services: Sequence[str] = (), *, whole: bool = False) -> Sight:
+        """As `engine.ask`."""
         said = Said()
-        await self._hosts.pull(machine, engine.ask(services), said)
+        await self._hosts.pull(machine, engine.ask(services, whole=whole), said)
         return words.sight(said.text)
 
     async def put(self, machine: MachineName, wanted: Wanted, seen: Sight) -> str:

@@ -81,7 +81,7 @@ class HostDesk:
         return done(f"runs {do.app.package.version}", _evidence(do, wanted))
 
     async def _retired(self, machine: MachineName, do: RetireHosted) -> ClusterSight:
-        name, seen = do.app.name, await self._work.see(machine)
+        name, seen = do.app.name, await self._work.see(machine, whole=True)
         if name not in seen.accounts:
             if left := verdict.left(name, seen, keeps_data=do.keeps_data):
                 return at_work(f"still there: {', '.join(left[:3])}")

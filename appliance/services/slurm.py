@@ -6,8 +6,7 @@ thinks of the node. Neither is believed about the other.
 
 from collections.abc import Callable
 from hashlib import sha256
-from ipaddress import IPv4Address
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from appliance.conductor.decision import ClusterSight, Progress
 from appliance.errors import ShellError, UnreachableError
@@ -24,33 +23,17 @@ from appliance.model.slurm import (
     SlurmAction,
     SlurmSpec,
 )
-from appliance.nodes.job import Job
-from appliance.ports import Sink
-from appliance.services.cluster_hold import Said, Supplies, at_work, done, not_begun
+from appliance.services.cluster_hold import Nodes, Said, Supplies, at_work, done, not_begun
 from appliance.slurm import conf, engine, words
 from appliance.slurm.engine import Slurm
 from appliance.slurm.words import NodeWord
-
-
-class Machines(Protocol):
-    """Raises `InnervateError`; `UnreachableError` while the machine may still come up."""
-
-    async def job(self, machine: MachineName, job: Job) -> ClusterSight: ...
-
-    async def start(self, machine: MachineName, job: Job) -> str: ...
-
-    async def feed(self, machine: MachineName, argv: tuple[str, ...], text: Secret) -> str: ...
-
-    async def pull(self, machine: MachineName, argv: tuple[str, ...], out: Sink) -> None: ...
-
-    def address(self, machine: MachineName) -> IPv4Address: ...
 
 
 class SlurmDesk:
     """`key` is a cluster's of that number, which is made when it is asked for first."""
 
     def __init__(
-        self, slurm: Slurm, supplies: Supplies, key: Callable[[ClusterName, int], Secret], machines: Machines
+        self, slurm: Slurm, supplies: Supplies, key: Callable[[ClusterName, int], Secret], machines: Nodes
     ) -> None:
         self._slurm, self._supplies, self._key, self._machines = slurm, supplies, key, machines
 

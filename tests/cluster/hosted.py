@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,25 +21,26 @@ UNWELL = '["/usr/bin/busybox", "false"]'
 _TRIES_EVERY = 0.2
 
 
-def version(sets: Path, work: Path, number: str, *, health: str = "", name: str = NAME) -> ArtifactSet:
-    """The example in another version, below `sets`. `health` is what its container's health is found out by."""
+def version(sets: Path, work: Path, number: str, *, health: str = "", name: str = NAME, more: str = "") -> ArtifactSet:
+    """The example in another version, below `sets`. `health` is what its container's health is found out by, `more` a
+    line of its container."""
     source = work / f"{name}-{number}"
     shutil.copytree(EXAMPLE, source)
-    for path, old, new in (
-        (source / "application.toml", "1.0.0", number),
-        (source / "application.toml", f'name = "{NAME}"', f'name = "{name}"'),
-        (source / "www/index.html", "1.0.0", number),
-    ):
-        path.write_text(path.read_text().replace(old, new))
-    if name != NAME:
-        described = source / "application.toml"
-        described.write_text(described.read_text().replace(f"[images.{NAME}]", f"[images.{name}]"))
-        unit = source / f"{NAME}.container"
-        unit.write_text(unit.read_text().replace(f"Image={NAME}", f"Image={name}"))
+    described, unit = source / "application.toml", source / f"{NAME}.container"
+    _edit(source / "www/index.html", {"1.0.0": number})
+    _edit(described, {"1.0.0": number, f'name = "{NAME}"': f'name = "{name}"', f"images.{NAME}": f"images.{name}"})
+    _edit(unit, {f"Image={NAME}": f"Image={name}", "[Container]": f"[Container]\n{more}"})
     if health:
-        unit = source / f"{NAME}.container"
         unit.write_text(re.sub("^HealthCmd=.*", f"HealthCmd={health}", unit.read_text(), flags=re.MULTILINE))
     return package(source, sets, Store(IMAGES), archive())
+
+
+def _edit(path: Path, changes: Mapping[str, str]) -> None:
+    text = path.read_text()
+    for old, new in changes.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    path.write_text(text)
 
 
 def asked(ground: Ground, node: Node) -> str:

@@ -46,9 +46,9 @@ class Place:
     podman: str
     work: Path
 
-    def version(self, number: str, *, health: str = "", name: str = NAME) -> HostedApplication:
+    def version(self, number: str, *, health: str = "", name: str = NAME, more: str = "") -> HostedApplication:
         """Imported already."""
-        made = version(self.ground.folder / "state/sets", self.work, number, health=health, name=name)
+        made = version(self.ground.folder / "state/sets", self.work, number, health=health, name=name, more=more)
         on(self.ground, lambda: self._import(made.name))
         return HostedApplication(package=made.name, hosts=(ONE.name, TWO.name), set=self.podman, patience=240.0)
 
@@ -144,7 +144,7 @@ def test_what_others_change_is_changed_back(place: Place) -> None:
     assert f"{NAME}.container is another" in place.noted("was not as it was left, and is mended: pages.container")
     assert "Restart=always" in place.ground.ssh(ONE, "cat", f"{UNITS}/{NAME}.container")
     place.ground.ssh(TWO, "systemctl", "stop", f"{NAME}.service")
-    place.noted(f"and is mended: {NAME}.service is inactive")
+    place.noted(f"and is mended: {NAME}.service is ")
     until_answers(place.ground, TWO, "hello from pages 1.0.0")
 
 
@@ -179,6 +179,15 @@ def test_a_version_that_is_not_healthy_gives_way_by_itself(place: Place) -> None
     until_answers(place.ground, ONE, "hello from pages 1.1.0")
     until_answers(place.ground, TWO, "hello from pages 1.1.0", 2)
     assert place.running(ONE) == place.running(TWO) == ["1.1.0"]
+
+
+def test_units_that_podman_cannot_read_stop_nothing(place: Place) -> None:
+    before = place.ground.ssh(ONE, "systemctl", "show", "--property=ActiveEnterTimestamp", f"{NAME}.service")
+    words = "back to 1.1.0 from 1.3.0, which did not become well"
+    _, ended, _ = place.carry_out(place.version("1.3.0", more="Volume=nobody.volume:/nobody"), words)
+    (problem,) = problems(ended)
+    assert "nobody.volume" in problem.evidence
+    assert before == place.ground.ssh(ONE, "systemctl", "show", "--property=ActiveEnterTimestamp", f"{NAME}.service")
 
 
 def test_a_unit_of_another_application_is_not_taken(place: Place) -> None:

@@ -68,8 +68,7 @@ class Site(Scene):
 
     def on_the_host(self, script: str) -> str:
         ssh = [sys.executable, "-m", "appliance.main", "--socket", str(self.folder / "api.sock"), "ssh", HOST, "--"]
-        argv = [*ssh, "sh", "-c", script]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+        done = subprocess.run([*ssh, script], capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -10,14 +10,17 @@ from appliance.inventory.model import Inventory
 from appliance.model.hosted import DeployHosted, HostAction, RetireHosted
 from appliance.model.ids import ImageName
 from appliance.plan import Plan
+from appliance.scores.cluster import KubernetesCluster
 from appliance.scores.hosted import HostedApplication, NoHostedApplication
+from appliance.scores.slurm import SlurmCluster
 from appliance.site import Site, plan_site
 from appliance.topology import ClusterRack
 from images.artifact_set import ArtifactSet, Engine, Provenance, SetFile
 from tests.unit.appliance.scores.test_cluster import NAMES, PLACE, cluster_rack, member, rack
 from tests.unit.appliance.scores.test_cluster import SET as KUBEADM
 from tests.unit.appliance.scores.test_scores import IMAGE
-from tests.unit.appliance.scores.test_slurm import DEAD, record
+from tests.unit.appliance.scores.test_slurm import DEAD, OLD, record
+from tests.unit.appliance.scores.test_slurm import SETS as SLURM_SETS
 
 __all__ = ["cluster_rack", "rack"]
 PODMAN, NEWER = (
@@ -124,6 +127,22 @@ def test_a_member_of_a_cluster_is_left_to_it(rack: ClusterRack) -> None:
     here = with_(inventory(), HOSTS[0], member=member(HOSTS[0]).member)
     with pytest.raises(PlanError, match=f"{HOSTS[0]} belongs to the cluster prod"):
         planned(rack, SCORE, here)
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        KubernetesCluster(cluster="prod", set=KUBEADM.name, control_planes=(HOSTS[0],), workers=(NAMES[2],)),
+        SlurmCluster(cluster="hpc", set=OLD, controller=(HOSTS[0],), workers=(NAMES[2],)),
+    ],
+    ids=["kubernetes", "slurm"],
+)
+def test_a_host_on_which_something_runs_is_no_clusters(
+    rack: ClusterRack, score: KubernetesCluster | SlurmCluster
+) -> None:
+    here = carried_out(planned(rack, SCORE, inventory()), inventory())
+    with pytest.raises(PlanError, match=f"{HOSTS[0]} is a container host: web"):
+        plan_site(Site(name="lab", topology=rack, scores=[score]), replace(here, sets={**SETS, **SLURM_SETS}))
 
 
 @pytest.mark.parametrize("data", [False, True])

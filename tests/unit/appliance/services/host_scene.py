@@ -164,7 +164,7 @@ class Host:
         lines = [f"account={text.strip()}" for path, text in self.files.items() if path.startswith(engine.STATE)]
         lines += [f"file={sha256(self.files[path].encode()).hexdigest()}  {path}" for path in self._units()]
         sources = {service_of(path.rpartition("/")[2]): path for path in self._units()} | self.others
-        for service in sorted({*argv[7:], *sources}):
+        for service in sorted({*argv[8:], *sources}):
             load = "loaded" if service in sources else "not-found"
             active = self.services.get(service, "inactive")
             lines += [f"Id={service}", f"LoadState={load}", f"ActiveState={active}", "SubState=running"]

@@ -111,6 +111,7 @@ class HostWatch:
         missed = judged.why or await self._work.test(machine, wanted)
         if not missed:
             self._well(machine, name)
+            await self._work.prune(machine, wanted, seen)
         elif self._is_sure(machine, name, "not well"):
             self._tell_once(machine, name, f"is not well: {missed}")
 

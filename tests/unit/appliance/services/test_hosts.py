@@ -175,6 +175,7 @@ def test_a_version_that_did_not_become_well_gives_way(tmp_path: Path) -> None:
     host.active = "active"
     assert looked(tmp_path, host, spec(ONE), times=3) == ["web: back to 1.0.0 from 1.1.0, which did not become well"]
     assert ONE.images[0].digest in host.files[UNIT]
+    assert host.images == {f"{REGISTRY}/apps/web@{ONE.images[0].digest}"}
 
 
 def test_one_that_never_was_well_is_taken_away(tmp_path: Path) -> None:

@@ -164,6 +164,9 @@ class Client(Exchange):
     def plan_errand(self, name: str, errand: Errand) -> PlanView:
         return self._call(PlanView, "POST", f"/v1/machines/{_part(name)}/plans", ErrandRequest(errand=errand))
 
+    def plan_retirement(self) -> PlanView:
+        return self._call(PlanView, "POST", "/v1/site/retirement")
+
     def explain(self, name: str) -> ExplainView:
         return self._call(ExplainView, "GET", f"/v1/machines/{_part(name)}/explain")
 
@@ -414,6 +417,10 @@ class Client(Exchange):
 
     def verify_audit(self) -> AuditVerdictView:
         return self._call(AuditVerdictView, "GET", "/v1/audit/verify")
+
+    def screen(self, name: str) -> bytes:
+        """A PNG of what the machine's screen shows."""
+        return self._tell("GET", f"/v1/machines/{_part(name)}/screen")
 
     def recorded(self, name: str) -> bytes:
         """What the machine's serial console said, as far as it is kept."""

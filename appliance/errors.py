@@ -51,7 +51,13 @@ class CapabilityError(UsageError):
 
 
 class PlanError(UsageError):
+    """`machine`: the one that stands in the way, "" where it is none's."""
+
     code = "plan"
+
+    def __init__(self, message: str, *, evidence: str = "", next_action: str = "", machine: str = "") -> None:
+        super().__init__(message, evidence=evidence, next_action=next_action)
+        self.machine = machine
 
 
 class RefusedError(UsageError):

@@ -262,7 +262,8 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """What the plan is for: an errand of one machine, or all that the site program wants."""
+    """What the plan is for: an errand of one machine, or all that the site program wants. An errand without a machine
+    is that of the whole site: `DECOMMISSION` alone is."""
 
     errand: Errand | None = None
     machine: MachineName | None = None

@@ -27,6 +27,7 @@ from appliance.roles.giving import Given, give_roles, hand_over
 from appliance.scores.cluster_life import leave_first
 from appliance.scores.errands import decommission, reinstall_first, rescue, wipe
 from appliance.scores.install_linux import InstallLinux
+from appliance.scores.retirement import retire
 from appliance.scores.score import Score, chain
 from appliance.topology import Rack
 from images.agent.protocol import WipeLevel
@@ -110,9 +111,12 @@ def plan_site(site: Site[T], inventory: Inventory) -> Plan:
 
 
 def plan_purpose(site: Site[Rack], inventory: Inventory, purpose: Purpose) -> Plan:
-    """What the site program wants of all, or an errand of one machine. Raises `CapabilityError`, `PlanError`."""
-    if purpose.errand is None or purpose.machine is None:
+    """What the site program wants of all, an errand of one machine, or the end of all of it. Raises `CapabilityError`,
+    `PlanError`."""
+    if purpose.errand is None:
         return plan_site(site, inventory)
+    if purpose.machine is None:
+        return retire(site.name, site.topology, inventory)
     record = inventory.record(purpose.machine)
     match purpose.errand:
         case Errand.WIPE:

@@ -137,7 +137,7 @@ def _check_name(name: str) -> None:
 
 def _cells(server: Server) -> tuple[str, ...]:
     cells = server.place.cells if server.place is not None else frozenset()
-    return tuple(f"{rack} U{unit} {half}" for rack, unit, half in sorted(cells))
+    return tuple(f"{rack} U{unit} {half} {face}".removesuffix(" front") for rack, unit, half, face in sorted(cells))
 
 
 def _check_unique(what: str, claims: Iterable[tuple[Server, str]]) -> None:

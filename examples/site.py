@@ -2,8 +2,8 @@
 
 The appliance holds two sets for it, made by `./run image kubernetes --into DIR` and `innervate package build
 examples/application/one --into DIR`, and imported by `innervate set import`. Another version of the application is
-another number here; NoApplication and NoCluster take away what was made, `innervate decommission` the machines. A
-worker that falls silent gives its role to the spare by itself.
+another number here; NoApplication and NoCluster take away what was made, `innervate retire` all of it, down to
+machines that are erased and off. A worker that falls silent gives its role to the spare by itself.
 
 innervate check examples/site.py
 """

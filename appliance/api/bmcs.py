@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, with_config
 
 from appliance.access.model import Role
@@ -25,6 +26,12 @@ from appliance.model.bmc_views import (
 from appliance.model.secret import Secret
 
 _STRICT = ConfigDict(extra="forbid")
+
+_INERT = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+}
 
 router = APIRouter(prefix="/v1", route_class=Tagged)
 
@@ -90,6 +97,16 @@ async def forget(desk: Desk, body: BmcBody) -> BmcView:
 @router.get("/machines/{name}/sensors", dependencies=needs(Role.VIEWER))
 async def sensors(desk: Desk, name: Machine) -> SensorsView:
     return await desk.sensors(name)
+
+
+class Picture(Response):
+    media_type = "image/png"
+
+
+@router.get("/machines/{name}/screen", response_class=Picture, dependencies=needs(Role.VIEWER))
+async def screen(desk: Desk, name: Machine) -> Picture:
+    """What the machine's screen shows, where its BMC gives a picture of it. Nothing in it can act in a browser."""
+    return Picture(await desk.screen(name), headers=_INERT)
 
 
 @router.get("/vault", dependencies=needs(Role.ADMIN))

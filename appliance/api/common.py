@@ -52,6 +52,11 @@ class Measuring(Protocol):
         """Read from its BMC, or what was read some seconds ago. Raises `BmcError`."""
         ...
 
+    async def screen(self, machine: MachineName) -> bytes:
+        """A PNG of what it shows, of now or of some seconds ago. Raises `BmcError`, and `NotFoundError` where its BMC
+        gives none."""
+        ...
+
 
 class Stores(Protocol):
     """What the appliance has to give: images, networks, addresses."""
@@ -241,6 +246,11 @@ class Steering(Looking, Protocol):
     async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView:
         """A plan for one machine, to be approved like any other. A plan whose `deferred` is not empty only finds out
         what has to be known first: when its run is done, plan the errand again."""
+        ...
+
+    async def plan_retirement(self) -> PlanView:
+        """A plan for the end of all clusters and machines. Raises `ConflictError` while something else is wanted of the
+        site. As with an errand, the first plan may only find out what has to be erased."""
         ...
 
     async def power(self, name: MachineName, action: PowerAction, asked: Asked = SOMEBODY) -> RunView: ...

@@ -23,7 +23,7 @@ from appliance.api.fake_clusters import FakeClusters
 from appliance.api.fake_doctor import FakeDoctor
 from appliance.api.fake_leaving import FakeLeaving
 from appliance.api.fake_report import SYSTEM, report_of
-from appliance.api.fake_runs import left, lost, summary_of, turned
+from appliance.api.fake_runs import begun, left, lost, summary_of, turned
 from appliance.api.fake_sets import FakeSets
 from appliance.api.fake_stores import FakeStores
 from appliance.api.fake_support import FakeSupport
@@ -69,7 +69,7 @@ from appliance.model.views import (
     StepView,
     SummaryView,
 )
-from appliance.model.words import Destroys
+from appliance.model.words import RETIREMENT, Destroys
 from appliance.system import SystemClock, SystemRng
 
 T = TypeVar("T")
@@ -95,6 +95,7 @@ class FakeApplication:
     segment: list[SegmentView] = field(default_factory=list)
     plans: list[PlanView] = field(default_factory=list)
     errands: dict[Errand, list[PlanView]] = field(default_factory=dict)
+    retirements: list[PlanView] = field(default_factory=list)
     explained: dict[str, ExplainView] = field(default_factory=dict)
     shells: dict[str, ShellView] = field(default_factory=dict)
     broken: frozenset[str] = frozenset()
@@ -219,6 +220,10 @@ class FakeApplication:
             raise PlanError(f"{name} cannot be planned to {errand.value}", next_action="name another machine")
         return self._next(self.errands[errand])
 
+    async def plan_retirement(self) -> PlanView:
+        self._fail()
+        return self._next(self.retirements)
+
     def plan(self, digest: PlanDigest) -> PlanView:
         self._fail()
         return find(self._planned, digest, "plan")
@@ -270,7 +275,8 @@ class FakeApplication:
         plan = self._planned[run.plan]
         if run.state is RunState.DONE and plan.deferred:
             errand = next((one for one in self.errands if plan.purpose.startswith(one.value)), None)
-            plan = self._next(self.plans if errand is None else self.errands[errand])
+            for_all = self.retirements if plan.purpose == RETIREMENT else self.plans
+            plan = self._next(for_all if errand is None else self.errands[errand])
             done = plan.digest == run.plan or not plan.steps
             covered = goal.consent.destroys is Destroys.ANYTHING or all(s.kind != "destructive" for s in plan.steps)
             if not done and covered:
@@ -312,7 +318,7 @@ class FakeApplication:
     async def cancel(self, run: RunId, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run)
         steps = (turned(step, StepState.RUNNING, StepState.CANCELLED) for step in view.steps)
-        return self._keep(replace(view, state=RunState.CANCELLED, ended=self.now, steps=tuple(steps)))
+        return self._keep(replace(view, state=RunState.CANCELLED, ended=self.now, steps=tuple(steps), outlook=None))
 
     async def set_aside(self, run: RunId, machine: MachineName, reason: str, asked: Asked = SOMEBODY) -> RunView:
         view = self._running(run, machine)
@@ -378,6 +384,7 @@ class FakeApplication:
             ended=None,
             steps=plan.steps,
             by=asked.by,
+            outlook=begun(plan.outlook, self.now),
         )
         self._runs[run.id] = run
         return run
@@ -415,7 +422,7 @@ class FakeApplication:
                 run = replace(run, steps=(*run.steps[:at], self._tried(step), *run.steps[at + 1 :]))
         if left(run):
             return run
-        return replace(run, state=RunState.FAILED if lost(run) else RunState.DONE, ended=self.now)
+        return replace(run, state=RunState.FAILED if lost(run) else RunState.DONE, ended=self.now, outlook=None)
 
     def _tried(self, step: StepView) -> StepView:
         if step.id in self.slow:

@@ -27,6 +27,7 @@ class FakeBmcs:
     known: dict[str, BmcView] = field(default_factory=dict)
     asked: list[BmcSearchRequest] = field(default_factory=list)
     measured: dict[str, SensorsView] = field(default_factory=dict)
+    screens: dict[str, bytes] = field(default_factory=dict)
     forgiven: list[str] = field(default_factory=list)
     kept: dict[tuple[VaultScope, str, str], Entry] = field(default_factory=dict)
     _looks: int = 0
@@ -53,6 +54,9 @@ class FakeBmcs:
 
     async def sensors(self, machine: MachineName) -> SensorsView:
         return find(self.measured, machine, "machine with sensors")
+
+    async def screen(self, machine: MachineName) -> bytes:
+        return find(self.screens, machine, "machine with a screen")
 
     def vault(self) -> VaultView:
         entries = (

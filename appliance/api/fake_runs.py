@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from appliance.model.views import RunSummaryView, RunView, StepState, StepView
+from appliance.model.views import OutlookView, RunSummaryView, RunView, StepState, StepView
 
 
 def lost(run: RunView) -> frozenset[str]:
@@ -19,6 +19,11 @@ def left(run: RunView) -> frozenset[str]:
     """Machines of which something can still be done."""
     gone = lost(run)
     return frozenset(step.machine for step in run.steps if step.state is not StepState.DONE and step.id not in gone)
+
+
+def begun(outlook: OutlookView | None, now: float) -> OutlookView | None:
+    """Of a plan, as it is of its run."""
+    return None if outlook is None else replace(outlook, until=now + outlook.seconds)
 
 
 def turned(step: StepView, before: StepState, after: StepState) -> StepView:

@@ -106,6 +106,11 @@ async def plan_errand(application: App, name: Machine, body: ErrandBody, respons
     return _stored(response, await application.plan_errand(name, body.errand))
 
 
+@router.post("/site/retirement", status_code=201, dependencies=needs(Role.OPERATOR))
+async def plan_retirement(application: App, response: Response) -> PlanView:
+    return _stored(response, await application.plan_retirement())
+
+
 @router.get("/plans/{digest}", dependencies=needs(Role.VIEWER))
 async def plan(application: App, digest: Digest) -> PlanView:
     return application.plan(PlanDigest(digest))

@@ -2,9 +2,9 @@
 
 All names are DNS labels and all else numbers, addresses and checked paths: nothing can become another line.
 
-A backend is out after two checks in a row, a second apart, that fail or take more than a second: within 4 s. Its
-connections are closed then, so that clients come back and get another one. Idle connections are left for four hours:
-watches of Kubernetes' API say nothing for minutes.
+A backend is out after two checks in a row that fail or take more than 1.5 s: within 4.5 s. Its connections are closed
+then, so that clients come back and get another one. Idle connections are left for four hours: watches of Kubernetes'
+API say nothing for minutes.
 """
 
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def _lines(balancing: Balancing, paths: Paths) -> Iterator[str]:
         "    option redispatch 1",
         "    retries 2",
         "    timeout connect 3s",
-        "    timeout check 1s",
+        "    timeout check 1500ms",
         "    timeout client 4h",
         "    timeout server 4h",
         "    default-server inter 1s fastinter 500ms downinter 1s fall 2 rise 2 on-marked-down shutdown-sessions",

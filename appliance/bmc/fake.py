@@ -56,6 +56,7 @@ class FakeBmc(FullBmc):
         self.images: list[str] = []
         self.password: Secret | None = None
         self.resets = 0
+        self.picture = b""
 
     @property
     def power(self) -> PowerState:
@@ -125,6 +126,12 @@ class FakeBmc(FullBmc):
     async def power_draw(self) -> float:
         self._fail()
         return self.watts
+
+    async def screen(self) -> bytes:
+        self._fail()
+        if not self.picture:
+            raise BmcUnsupportedError("the BMC gives no picture of the screen", next_action="use another way")
+        return self.picture
 
     async def event_log(self) -> tuple[EventLogEntry, ...]:
         self._fail()

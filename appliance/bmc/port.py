@@ -115,6 +115,15 @@ class Timekeeping(Protocol):
         ...
 
 
+@runtime_checkable
+class Picturing(Protocol):
+    """Not every BMC gives a picture of the machine's screen."""
+
+    async def screen(self) -> bytes:
+        """As it is now: a PNG."""
+        ...
+
+
 class ManagerReset(Protocol):
     async def reset_bmc(self) -> None:
         """The BMC is silent for minutes afterwards."""

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from redfish.aio import AsyncRestResponse
 
 from appliance.bmc import redfish_codec as codec
-from appliance.bmc.codec import boot, log, media, power, sensors, update
+from appliance.bmc.codec import boot, log, media, power, screen, sensors, update
 from appliance.bmc.codec.text import clean
 from appliance.bmc.connection import unverified_tls
 from appliance.bmc.port import FullBmc, Progress
@@ -227,6 +227,15 @@ class RedfishBmc(FullBmc):
             if watts is None:
                 raise codec.unsupported("the BMC does not measure power", chassis)
             return watts
+
+    async def screen(self) -> bytes:
+        async with self._operation() as link:
+            manager = await self._manager(await self._system())
+            path = screen.holder(manager)
+            holder = await link.get(path) if path else manager
+            if (way := screen.way(holder)) is None:
+                raise codec.unsupported("the BMC gives no picture of the screen", holder)
+            return screen.picture((await link.ask(way.target, way.body)).read, way.key)
 
     # --- event log --------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from appliance.errors import BmcError, BmcLoginError, BmcPasswordChangeError, Bm
 from appliance.model.bmc import BmcEndpoint
 
 # Dell's RAC0218 beside the registry's own.
+_LOOK_THERE = "check the BMC's address, cable and power"
 _FULL = ("SessionLimitExceeded", "RAC0218")
 
 
@@ -86,7 +87,8 @@ def bmc_error(error: Exception, endpoint: BmcEndpoint) -> BmcError:
             return _no_session(where, error.response.status, error.response.read)
         case RedfishTimeoutError() | TimeoutError():
             late = seen or "the operation took longer than it may"
-            return BmcSilentError(f"{where} does not answer in time", evidence=late, next_action="reset the BMC")
+            action = f"{_LOOK_THERE}; if it answers ping, reset it"
+            return BmcSilentError(f"{where} does not answer in time", evidence=late, next_action=action)
         case RedfishConnectionError():
             return _connection_error(cause, where, seen)
         case _:
@@ -122,5 +124,4 @@ def _connection_error(cause: BaseException | None, where: str, seen: str) -> Bmc
         case AnswerTooLargeError():
             return BmcError(f"{where} answers without end", evidence=seen, next_action="check the address")
         case _:
-            action = "check the BMC's address, cable and power"
-            return BmcError(f"{where} cannot be reached", evidence=seen, next_action=action)
+            return BmcError(f"{where} cannot be reached", evidence=seen, next_action=_LOOK_THERE)

@@ -209,6 +209,12 @@ class RedfishLink:
         accepted(answer)
         return answer
 
+    async def ask(self, path: str, body: codec.JsonObject) -> AsyncRestResponse:
+        """A POST that changes nothing: no change has to wait for it."""
+        answer = await self._send(lambda client: client.post(path, body=body))
+        accepted(answer)
+        return answer
+
     async def _change(self, ask: _Ask) -> AsyncRestResponse:
         await self._rest(self.change_gap - (self._clock.monotonic() - self._changed_at))
         try:

@@ -1,4 +1,4 @@
-"""The verbs that want something of one machine: planned, shown, confirmed by the machine's name, done."""
+"""The verbs that want something of one machine, or the end of all: planned, shown, confirmed by name, done."""
 
 import sys
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from appliance.frontend.errands import SAYS, is_harmless, outcome_of
 from appliance.model.words import Errand
 
 if TYPE_CHECKING:
+    from appliance.client import Client
     from appliance.model.doctor import Check
     from appliance.model.views import PlanView
 
@@ -27,23 +28,25 @@ _VERBS = (Errand.REINSTALL, Errand.RESCUE, Errand.DECOMMISSION, Errand.REPLACE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """What the command line said beforehand. `typed` is the machine's name, or empty; `despite` that it begins whatever
-    the doctor found."""
+    """What the command line said beforehand. `typed` is the name of the machine (of the site for the end of all), or
+    empty; `despite` that it begins whatever the doctor found."""
 
-    machine: str
+    kind: str
+    name: str
     errand: Errand
     yes: bool
     typed: str
     despite: bool
 
     def covers(self, plan: "PlanView") -> bool:
-        return self.typed == self.machine or (self.yes and is_harmless(self.errand, plan))
+        return self.typed == self.name or (self.yes and is_harmless(self.errand, plan))
 
 
 def add_to(app: typer.Typer) -> None:
     for errand in _VERBS:
         app.command(errand.value, help=SAYS[errand])(_verb(errand))
     app.command()(wipe)
+    app.command()(retire)
 
 
 def wipe(
@@ -58,8 +61,27 @@ def wipe(
 ) -> None:
     """Let a machine's disks forget what they hold."""
     errand = Errand.ERASE if erase else Errand.WIPE
-    consent = Consent(machine=machine, errand=errand, yes=yes, typed=confirm, despite=despite)
-    _run(context, consent, dry_run=dry_run, as_json=as_json)
+    consent = Consent(kind="machine", name=machine, errand=errand, yes=yes, typed=confirm, despite=despite)
+    _run_errand(context, consent, dry_run=dry_run, as_json=as_json)
+
+
+def retire(
+    context: typer.Context,
+    confirm: Annotated[str, typer.Option(metavar="SITE", help="The site's name, instead of typing it.")] = "",
+    dry_run: DryRun = False,
+    despite: Despite = False,
+    as_json: Json = False,
+) -> None:
+    """Give the whole site back: clusters end, every byte of every disk is erased, machines are off and forgotten.
+
+    Example: innervate retire --dry-run
+    """
+    client = client_of(context)
+    plan = client.plan_retirement()
+    consent = Consent(
+        kind="site", name=plan.site, errand=Errand.DECOMMISSION, yes=False, typed=confirm, despite=despite
+    )
+    _run(client, consent, client.plan_retirement, dry_run=dry_run, as_json=as_json)
 
 
 def _verb(errand: Errand) -> Callable[..., None]:
@@ -72,23 +94,26 @@ def _verb(errand: Errand) -> Callable[..., None]:
         despite: Despite = False,
         as_json: Json = False,
     ) -> None:
-        consent = Consent(machine=machine, errand=errand, yes=yes, typed=confirm, despite=despite)
-        _run(context, consent, dry_run=dry_run, as_json=as_json)
+        consent = Consent(kind="machine", name=machine, errand=errand, yes=yes, typed=confirm, despite=despite)
+        _run_errand(context, consent, dry_run=dry_run, as_json=as_json)
 
     return verb
 
 
-def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bool) -> None:
+def _run_errand(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bool) -> None:
+    client = client_of(context)
+    _run(client, consent, lambda: client.plan_errand(consent.name, consent.errand), dry_run=dry_run, as_json=as_json)
+
+
+def _run(
+    client: "Client", consent: Consent, make_plan: "Callable[[], PlanView]", *, dry_run: bool, as_json: bool
+) -> None:
     from appliance.cli import show
     from appliance.frontend.provision import carry_out
     from appliance.model.goal import ASK, EVERYTHING
     from appliance.model.views import MachinesView
 
     _refuse_another_name(consent)
-    client = client_of(context)
-
-    def make_plan() -> "PlanView":
-        return client.plan_errand(consent.machine, consent.errand)
 
     def approve(plan: "PlanView") -> "tuple[Check, ...]":
         show.console(stderr=as_json).print(show.plan(plan))
@@ -99,18 +124,18 @@ def _run(context: typer.Context, consent: Consent, *, dry_run: bool, as_json: bo
         plan = make_plan()
         print_json(plan) if as_json else show.console().print(show.plan(plan))
         return
-    then = EVERYTHING if consent.typed == consent.machine else ASK
+    then = EVERYTHING if consent.typed == consent.name else ASK
     somebody = person(client, approve, then, as_json=as_json)
     outcome = outcome_of(consent.errand, carry_out(client, make_plan, somebody))
-    touched = {consent.machine, *(step.machine for run in outcome.runs for step in run.steps)}
+    touched = {consent.name, *(step.machine for run in outcome.runs for step in run.steps)}
     machines = (machine for machine in client.machines().machines if machine.name in touched)
     finish(outcome, MachinesView(machines=tuple(machines)), as_json=as_json)
 
 
 def _refuse_another_name(consent: Consent) -> None:
-    if consent.typed not in ("", consent.machine):
+    if consent.typed not in ("", consent.name):
         raise RefusedError(
-            f"nothing is done: --confirm names another machine than {consent.machine}",
+            f"nothing is done: --confirm names another {consent.kind} than {consent.name}",
             evidence=f"--confirm {consent.typed}",
             next_action="give the same name twice",
         )
@@ -124,6 +149,6 @@ def _approve(plan: "PlanView", consent: Consent) -> None:
     if not sys.stdin.isatty():
         raise RefusedError(
             "not applied: there is no terminal to confirm the plan on",
-            next_action=f"read the plan, then give the same command with --confirm {consent.machine}",
+            next_action=f"read the plan, then give the same command with --confirm {consent.name}",
         )
-    confirm("machine", consent.machine, ask)
+    confirm(consent.kind, consent.name, ask)

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from appliance.frontend import units, words
+from appliance.frontend import outlook, units, words
 from appliance.frontend.provision import Watcher
 from appliance.frontend.words import changes, is_paused, paused_text, run_changes
 from appliance.model.phase import Condition, ConditionKind, Phase
@@ -52,7 +52,8 @@ class Display(Watcher, Protocol):
 
 def frame(machines: MachinesView, now: float, run: RunView) -> RenderableType:
     paused = (Text(paused_text(run), style="bold yellow"),) if is_paused(run) else ()
-    return Group(render(machines, now), *paused)
+    left = (Text(f"run {clean(run.id, 64)}: {text}", style="dim"),) if (text := outlook.of_run(run, now)) else ()
+    return Group(render(machines, now), *left, *paused)
 
 
 def render(machines: MachinesView, now: float) -> Table:
@@ -149,7 +150,7 @@ class PlainDisplay:
     def update(self, machines: MachinesView, now: float, run: RunView) -> None:
         self._start = now if self._start is None else self._start
         elapsed = now - self._start
-        for text in (*changes(self._before, machines, elapsed), *run_changes(self._run, run, elapsed)):
+        for text in (*changes(self._before, machines, elapsed), *run_changes(self._run, run, elapsed, now)):
             print(text, file=sys.stderr, flush=True)
         self._before, self._run = machines, run
 

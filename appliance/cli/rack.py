@@ -1,5 +1,6 @@
 """The verbs that show one thing whole: the rack as it stands, a machine, a run."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,11 +8,13 @@ import typer
 from appliance.cli.context import Json, Machine, client_of, print_json
 from appliance.cli.look import Words, wanted_of
 
+_MODE = 0o600
+
 Run = Annotated[str, typer.Argument(metavar="RUN")]
 
 
 def add_to(app: typer.Typer) -> None:
-    for verb in (rack, machine, run):
+    for verb in (rack, machine, screen, run):
         app.command()(verb)
 
 
@@ -34,6 +37,20 @@ def machine(context: typer.Context, machine: Machine, as_json: Json = False) -> 
 
     view = client_of(context).machine(machine)
     print_json(view) if as_json else show.console().print(show.machine(view, time.time()))
+
+
+def screen(
+    context: typer.Context, machine: Machine, file: Annotated[Path, typer.Argument(metavar="FILE", help="A PNG.")]
+) -> None:
+    """Keep a picture of what a machine's screen shows now, where its BMC gives one.
+
+    Example: innervate screen node-0 node-0.png
+    """
+    from appliance.cli.report import kept
+
+    data = client_of(context).screen(machine)
+    kept(file, data, _MODE)
+    print(f"{file}: {len(data)} bytes; whatever was on the screen is in it")
 
 
 def run(context: typer.Context, run: Run, as_json: Json = False) -> None:

@@ -53,17 +53,17 @@ def support_bundle(
     Example: innervate support-bundle support.zip
     """
     data = client_of(context).support_bundle()
-    _kept(file, data, _OURS)
+    kept(file, data, _OURS)
     print(f"{file}: {len(data)} bytes; read index.html in it before you give it away")
 
 
 def _written(file: Path, view: "ReportView") -> None:
     from appliance.frontend.report import page
 
-    _kept(file, page(view).encode("utf-8", "replace"), _MODE)
+    kept(file, page(view).encode("utf-8", "replace"), _MODE)
 
 
-def _kept(file: Path, data: bytes, mode: int) -> None:
+def kept(file: Path, data: bytes, mode: int) -> None:
     try:
         file.write_bytes(data)
         file.chmod(mode)

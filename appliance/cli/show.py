@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from appliance.cli.progress import condition_text, phase_text, standing_text, summary
-from appliance.frontend import units
+from appliance.frontend import outlook, units
 from appliance.frontend.words import asking, asks, identity_text, is_paused, link_text, paused_text, signed
 from appliance.model.text import clean
 from appliance.model.views import (
@@ -48,6 +48,8 @@ def plan(view: PlanView) -> RenderableType:
     parts: list[RenderableType] = [Text(head, style="bold")]
     if not view.steps:
         parts.append(Text("No step has to be done."))
+    if text := outlook.of_plan(view):
+        parts.append(Text(text))
     parts.extend(_steps(view))
     parts.extend(_destroyed(view))
     parts.extend(_roles(view))

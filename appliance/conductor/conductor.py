@@ -121,6 +121,7 @@ class Conductor:
         machine, start = first.step.machine, first
         try:
             await self._memory.remember(self._intent(first))
+            self._hands.waiting.go_on(machine)
             while (attempt := self._begun(start)) is not None:
                 outcome = await self._perform(start.step, attempt)
                 following = await self._end(start, attempt, outcome)
@@ -128,7 +129,11 @@ class Conductor:
                     break
                 start = following
         except MachineryError as error:
+            self._hands.waiting.stop(machine, error, self._hands.clock.now())
             await self._log_refused(f"machine={machine} step={start.step.id}", error)
+        except asyncio.CancelledError:
+            self._hands.waiting.go_on(machine)
+            raise
         finally:
             del self._handlers[machine]
             self._note(frozenset({machine}))

@@ -13,18 +13,26 @@ from appliance.plan import Step
 
 
 def explain(
-    state: MachineState, runs: tuple[RunStatus, ...], wait: Wait | None, usual: float | None, now: float
+    state: MachineState,
+    runs: tuple[RunStatus, ...],
+    wait: Wait | None,
+    usual: float | None,
+    now: float,
+    around: tuple[Condition, ...] = (),
 ) -> ExplainView:
-    """`runs` are those that go on and have steps for the machine; `usual` is of the step under way."""
-    lines = tuple(_lines(state, runs, wait, usual, now))
-    return ExplainView(machine=state.name, verdict=_verdict(state, runs, wait), lines=lines)
+    """`runs` are those that go on and have steps for the machine; `usual` is of the step under way. `around`: what
+    keeps it that is not of its own."""
+    lines = tuple(_lines(state, runs, wait, usual, now, around))
+    return ExplainView(machine=state.name, verdict=_verdict(state, runs, wait, around), lines=lines)
 
 
-def _verdict(state: MachineState, runs: tuple[RunStatus, ...], wait: Wait | None) -> str:
+def _verdict(state: MachineState, runs: tuple[RunStatus, ...], wait: Wait | None, around: tuple[Condition, ...]) -> str:
     if state.hold is not None:
         return f"{state.name} is held: {state.hold.reason}"
     if state.failed is not None:
         return f"{state.name} failed at: {state.failed.step}: {state.failed.reason}"
+    if around:
+        return f"{state.name} is {state.phase.value} and {around[0].kind.value}: {around[0].reason}"
     if state.attempt is not None and wait is not None:
         return f"{state.name} is {state.phase.value}: {wait.why}"
     for run in runs:
@@ -36,7 +44,12 @@ def _verdict(state: MachineState, runs: tuple[RunStatus, ...], wait: Wait | None
 
 
 def _lines(
-    state: MachineState, runs: tuple[RunStatus, ...], wait: Wait | None, usual: float | None, now: float
+    state: MachineState,
+    runs: tuple[RunStatus, ...],
+    wait: Wait | None,
+    usual: float | None,
+    now: float,
+    around: tuple[Condition, ...],
 ) -> Iterator[ExplainLine]:
     rule = PHASES[state.phase]
     yield ExplainLine(
@@ -52,7 +65,7 @@ def _lines(
         yield ExplainLine(kind="role", text=state.role or f"spare of {state.spare_of}")
     if state.member is not None:
         yield _member(state.member)
-    yield from map(_condition, state.conditions)
+    yield from map(_condition, (*state.conditions, *around))
     for run in runs:
         yield from _of_run(state, run, wait, usual, now)
     if not runs and state.phase in (Phase.AVAILABLE, Phase.UNKNOWN):

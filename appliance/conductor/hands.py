@@ -8,10 +8,12 @@ from typing import Protocol
 from appliance.bmc.port import Bmc
 from appliance.conductor.decision import AgentView, ClusterSight, Wait
 from appliance.conductor.memory import Memory
+from appliance.errors import MachineryError
 from appliance.model.identity import Bound, IdentityPolicy
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.on_clusters import OnClusters
 from appliance.model.orders import Trace
+from appliance.model.phase import Condition, ConditionKind
 from appliance.plan import ImageRef, WriteSeed
 from appliance.ports import Clock
 from images.agent.protocol import Task
@@ -98,6 +100,7 @@ class Waiting:
     def __init__(self) -> None:
         self._now: dict[MachineName, Wait] = {}
         self._last: dict[MachineName, str] = {}
+        self._stopped: dict[MachineName, Condition] = {}
 
     def say(self, machine: MachineName, wait: Wait | None) -> None:
         if wait is None:
@@ -117,6 +120,24 @@ class Waiting:
 
     def of(self, machine: MachineName) -> Wait | None:
         return self._now.get(machine)
+
+    def stop(self, machine: MachineName, error: MachineryError, now: float) -> None:
+        """The appliance itself cannot go on with it."""
+        before = self._stopped.get(machine)
+        self._stopped[machine] = Condition(
+            kind=ConditionKind.STUCK,
+            since=now if before is None else before.since,
+            reason=str(error),
+            evidence=error.evidence,
+            next_action=error.next_action,
+            code=error.code,
+        )
+
+    def go_on(self, machine: MachineName) -> None:
+        self._stopped.pop(machine, None)
+
+    def stopped(self, machine: MachineName) -> Condition | None:
+        return self._stopped.get(machine)
 
 
 def _no_console(_machine: MachineName) -> str:

@@ -16,7 +16,7 @@ from appliance.conductor.deployed import Applications, deployed
 from appliance.conductor.goals import Goal, folded
 from appliance.conductor.goals import started as run_of_goal
 from appliance.conductor.machine import MachineState, failed, finished, given, model_of, observed, powered, started
-from appliance.conductor.past import Past
+from appliance.conductor.past import Past, Timed
 from appliance.conductor.runs import Attempt, RunStatus, SentOrder
 from appliance.inventory.identity import Identities
 from appliance.model.amend import amended
@@ -35,8 +35,10 @@ from appliance.store.records import (
     ApplianceNoted,
     ClusterNoted,
     Entry,
+    FactsReceived,
     GoalAsked,
     GoalEnded,
+    GoalRecord,
     GoalSet,
     IdentityRead,
     MachineRetried,
@@ -80,6 +82,7 @@ class World:
         self.plans: dict[PlanDigest, Plan] = {}
         self.runs: dict[RunId, RunStatus] = {}
         self.goals: dict[GoalId, Goal] = {}
+        self.unplanned: dict[MachineName, Condition] = {}
         self.running_ids: frozenset[RunId] = frozenset()
         self.identities = Identities()
         self.last_seq = 0
@@ -100,6 +103,10 @@ class World:
     def usual(self, machine: MachineName, do: Action) -> float | None:
         """Seconds in which 95 of 100 steps like this ended on this model; None until a few were seen."""
         return self._past.usual(model_of(self.machine(machine)), do.action)
+
+    def timed(self, model: str, action: str) -> Timed | None:
+        """What steps like this took here, however few; None where there was none."""
+        return self._past.timed(model, action)
 
     def machine(self, name: MachineName) -> MachineState:
         return self.machines.get(name) or MachineState(name=name)
@@ -147,12 +154,14 @@ class World:
         match entry.record:
             case PlanStored(plan=plan):
                 self.plans[plan.digest] = plan
+                self.unplanned.clear()
             case RunStarted() as started:
                 self._start(started, entry.time)
             case RunPaused() | RunResumed() | RunEnded() | MachineSetAside() | MachineRetried():
                 self._steer(entry.record, entry.time)
             case GoalSet() | GoalAsked() | GoalEnded():
                 self._keep_goal(folded(self.goals, entry.record, entry.time))
+                self._note_unplanned(entry.record, entry.time)
             case StepIntent() as intent:
                 self._begin(intent, entry.time)
             case StepResult() as result:
@@ -174,6 +183,19 @@ class World:
             case record:
                 self._observe(record, entry.time)
 
+    def _note_unplanned(self, record: GoalRecord, now: float) -> None:
+        """For which machine the last plan could not be made, until the next one is, or its hardware is read again."""
+        if isinstance(record, GoalEnded) and record.machine is not None and (problem := record.problem) is not None:
+            self.unplanned[record.machine] = Condition(
+                kind=ConditionKind.FAILED,
+                since=now,
+                reason=problem.message,
+                step="plan what comes next",
+                evidence=problem.evidence,
+                next_action=problem.next_action,
+                code=problem.code,
+            )
+
     def _keep_goal(self, goal: Goal) -> None:
         self.goals[goal.id] = goal
         self._open[goal.id] = goal
@@ -191,11 +213,14 @@ class World:
         machine = observed(before, record, now)
         if before.power_on is not None and not before.stages and machine.stages:
             self._past.saw_first_sign(model_of(before), now - before.power_on)
+        if isinstance(record, FactsReceived):
+            self.unplanned.pop(record.machine, None)
         if isinstance(record, IdentityRead):
             self.identities = self.identities.put(record.machine, record.identity)
         self.machines[machine.name] = machine
 
     def _start(self, started: RunStarted, now: float) -> None:
+        self.unplanned.clear()
         plan = self.plans[started.plan]
         index = self._indices.get(started.plan) or PlanIndex.of(plan)
         self._indices[started.plan] = index

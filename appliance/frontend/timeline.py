@@ -59,6 +59,8 @@ _AT_WORK = frozenset(
 )
 _INSTALLS = frozenset({Phase.DEPLOYING, Phase.BOOTING, Phase.CONFIGURING})
 _INSTALLING = frozenset({"written", "first_boot", "ssh"})
+_FROM_DISK = frozenset({Phase.BOOTING, Phase.CONFIGURING})
+_FIRST_BOOT = STAGES.index("first_boot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,7 @@ def stages(machine: MachineView, now: float) -> tuple[Stage, ...]:
 
 def _stages(machine: MachineView, seen: dict[str, float], now: float) -> Iterator[Stage]:
     last = max((STAGES.index(name) for name in seen), default=-1)
+    awaited = max(last + 1, _FIRST_BOOT) if machine.phase in _FROM_DISK else last + 1
     before = 0.0
     for at, name in enumerate(STAGES):
         title, check = _MEANS[name]
@@ -92,7 +95,7 @@ def _stages(machine: MachineView, seen: dict[str, float], now: float) -> Iterato
             before = when
         elif at < last:
             yield Stage(name=name, title=title, at=None, gap=_passed(name))
-        elif at == last + 1 and _is_owed(machine) and _is_due(machine, name):
+        elif at == awaited and _is_owed(machine) and _is_due(machine, name):
             waited = max(0.0, now - _latest(machine))
             gap = f"no {title} for {units.duration(waited)}: {check}" if _is_gap(machine, name, waited) else ""
             yield Stage(name=name, title=title, at=None, took=waited, gap=gap)
@@ -106,7 +109,8 @@ def _passed(stage: str) -> str:
 
 def _is_owed(machine: MachineView) -> bool:
     """What failed before its first packet was perhaps never powered on: its condition says what to do."""
-    at_work = machine.step is not None or (bool(machine.conditions) and bool(machine.stages))
+    was_on = machine.phase in _FROM_DISK or any(at is not None for at in machine.stages.values())
+    at_work = machine.step is not None or (bool(machine.conditions) and was_on)
     return machine.phase in _AT_WORK and at_work
 
 

@@ -38,6 +38,12 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
 
 
+def roughly(seconds: float) -> str:
+    """An estimate, rounded up to what it is good for: "40s", "14m", "2h10m"."""
+    grain = next((grain for below, grain in ((120, 10), (7200, 60)) if seconds <= below), 600)
+    return duration(max(grain, -(-seconds // grain) * grain)).removesuffix("00s")
+
+
 def percent(done: int, total: int) -> int:
     """Rounded down: 100 only when all is done."""
     return 0 if total <= 0 else max(0, min(100, done * 100 // total))

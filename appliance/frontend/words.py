@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from appliance.errors import InnervateError
-from appliance.frontend import units
+from appliance.frontend import outlook, units
 from appliance.model.network_views import AddressState, LeaseView, NetworkView
 from appliance.model.phase import Condition
 from appliance.model.text import clean
@@ -59,8 +59,11 @@ def changes(before: MachinesView | None, after: MachinesView, elapsed: float) ->
             yield f"{elapsed:.1f}s {line(machine)}"
 
 
-def run_changes(before: RunView | None, after: RunView, elapsed: float) -> Iterator[str]:
-    """A line when the run pauses and when it goes on; how it ended is told by whoever followed it."""
+def run_changes(before: RunView | None, after: RunView, elapsed: float, now: float) -> Iterator[str]:
+    """A line on how long it goes on, when the run pauses and when it goes on; how it ended is told by whoever followed
+    it."""
+    if before is None and (left := outlook.of_run(after, now)):
+        yield f"{elapsed:.1f}s run {clean(after.id, 64)}: {left}"
     was = before is not None and is_paused(before)
     if is_paused(after) and not (before is not None and before.paused == after.paused):
         yield f"{elapsed:.1f}s {paused_text(after)}"

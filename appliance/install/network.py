@@ -158,7 +158,9 @@ def _bond(bond: Bond, chosen: Mapping[NicRule, Sequence[Port]], boot: Sequence[P
 
 
 def _error(seen: Seen, what: str, action: str) -> PlanError:
-    return PlanError(f"{seen.machine}: network: {what}", evidence=_found(seen), next_action=action)
+    return PlanError(
+        f"{seen.machine}: network: {what}", evidence=_found(seen), next_action=action, machine=seen.machine
+    )
 
 
 def _found(seen: Seen) -> str:

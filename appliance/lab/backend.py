@@ -51,7 +51,7 @@ _NO_OVERRIDE = (BootTarget.NONE, BootTerm.DISABLED)
 
 
 class QemuBackend:
-    """Implements `appliance.redfish.backend.Backend` for one machine, whose id is its name."""
+    """Implements `Backend` and `Picturing` of `appliance.redfish.backend` for one machine, whose id is its name."""
 
     def __init__(self, machine: Machine, clock: Clock) -> None:
         self._machine, self._node, self._clock = machine, machine.node, clock
@@ -98,7 +98,11 @@ class QemuBackend:
             modes=frozenset({mode}),
             chassis=ChassisView(type=ChassisType.STAND_ALONE),
             manager=ManagerView(
-                model="Virtual BMC", firmware_version=_VERSION, health=Health.OK, host_name=str(node.bmc_address)
+                model="Virtual BMC",
+                firmware_version=_VERSION,
+                health=Health.OK,
+                host_name=str(node.bmc_address),
+                has_screen=node.has_screen,
             ),
             cpus=(ProcessorView(id="CPU0", model="QEMU", cores=node.cpus, threads=node.cpus, health=Health.OK),),
             dimms=(MemoryView(id="DIMM0", capacity_mib=node.memory_mib, part_number="QEMU", health=Health.OK),),
@@ -109,6 +113,12 @@ class QemuBackend:
         """An emulated machine has none."""
         self._known(system)
         return ()
+
+    async def screen(self, system: str) -> bytes:
+        self._known(system)
+        if not await self._ask(lambda: self._machine.is_on):
+            raise RefusedActionError(f"{system} is off", next_action="power it on")
+        return await self._ask(self._machine.screen)
 
     async def log(self, system: str) -> tuple[EventLogEntry, ...]:
         self._known(system)

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 
@@ -111,11 +111,14 @@ def hold(folder: Path, wanted: Wanted) -> None:
     from appliance.client import Client
     from appliance.lab import demo
     from appliance.lab.rack import Rack
+    from appliance.model.hardware import Firmware
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     options = demo.parse(["--nodes", str(wanted.nodes), "--firmware", wanted.firmware, "--bmc", wanted.bmc])
     files, key, socket = demo.ensure_images(uefi=options.uefi), demo.make_key(folder), folder / "api.sock"
-    with Rack.start(demo.rack_spec(options, folder, files)) as rack:
+    spec = demo.rack_spec(options, folder, files)
+    screens = tuple(range(spec.nodes)) if spec.firmware is Firmware.UEFI else ()
+    with Rack.start(replace(spec, screens=screens)) as rack:
         config = demo.daemon_config(folder, socket=socket, key=key)
         with demo.daemon(rack, config, folder) as process:
             demo.wait_until_ready(Client(socket).health, lambda: process.poll() is None, folder / "daemon.log")

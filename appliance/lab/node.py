@@ -81,6 +81,10 @@ class Machine:
         """Puts an image into the virtual drive, or empties it."""
         self._do(lambda: self._load(medium))
 
+    def screen(self) -> bytes:
+        """A PNG of what the machine shows, for one that is on and has a screen."""
+        return self._do(self._screen)
+
     def _do(self, action: Callable[[], T]) -> T:
         return self._thread.submit(action).result()
 
@@ -165,6 +169,14 @@ class Machine:
         elif self._running():
             self._execute("blockdev-change-medium", {**drive, "filename": str(medium), "format": "raw"})
         self._medium = medium
+
+    def _screen(self) -> bytes:
+        file = self.node.folder / "screen.png"
+        try:
+            self._execute("screendump", {"filename": str(file), "format": "png"})
+            return file.read_bytes()
+        finally:
+            file.unlink(missing_ok=True)
 
     def _execute(self, command: str, arguments: dict[str, str | int] | None = None) -> None:
         if self._qmp is None:

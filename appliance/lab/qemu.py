@@ -34,6 +34,7 @@ def argv(
         *_nics(node, index[BootDevice.NIC]),
         *_cd(index[BootDevice.CD], medium),
         *_tpm(node),
+        *(("-device", "VGA") if node.has_screen else ()),
         *_firmware(node),
     )
 

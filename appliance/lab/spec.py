@@ -83,7 +83,7 @@ class RackSpec:
     `bmcs` are the nodes' in their order, and begin anew where there are more nodes. `bad_sectors` are (index of the
     node, number of a sector of 512 bytes where its disk takes no write). `password` is that of all BMCs, as it is in a
     rack that was just delivered; without it each has one of its own. All `nics` of a node are in the one network.
-    `tpms` are the indices of nodes that have a TPM 2.0.
+    `tpms` are the indices of nodes that have a TPM 2.0, `screens` of those whose BMC gives a picture of their screen.
     """
 
     nodes: int
@@ -98,6 +98,7 @@ class RackSpec:
     nics: int = 1
     bad_sectors: tuple[tuple[int, int], ...] = ()
     tpms: tuple[int, ...] = ()
+    screens: tuple[int, ...] = ()
     password: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
@@ -109,6 +110,8 @@ class RackSpec:
             raise UsageError("UEFI nodes need firmware files", next_action="give the rack an OVMF image")
         if self.firmware is Firmware.BIOS and self.uefi is not UefiKind.PXE:
             raise UsageError("BIOS nodes have no UEFI", evidence=self.uefi.value)
+        if self.screens and (self.firmware is Firmware.BIOS or self.uefi is UefiKind.ARM64):
+            raise UsageError("only UEFI nodes on x86 have a screen: SeaBIOS would leave the serial console for it")
         if not self.workdir.is_absolute() or len(str(self.workdir)) > _MAX_WORKDIR:
             raise UsageError(
                 f"the rack's folder must be an absolute path of at most {_MAX_WORKDIR} characters",
@@ -151,6 +154,7 @@ class NodeSpec:
     folder: Path
     bad_sector: int | None = None
     has_tpm: bool = False
+    has_screen: bool = False
 
     @property
     def mac(self) -> Mac:
@@ -262,6 +266,7 @@ def _node(spec: RackSpec, index: int) -> NodeSpec:
         folder=spec.workdir / name,
         bad_sector=dict(spec.bad_sectors).get(index),
         has_tpm=index in spec.tpms,
+        has_screen=index in spec.screens,
     )
 
 

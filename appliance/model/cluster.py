@@ -172,7 +172,7 @@ class EndCluster:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackUpCluster:
-    """The appliance holds a backup that is younger than an hour."""
+    """The appliance holds a backup that knows all that the cluster knew when the step began."""
 
     cluster: ClusterSpec
     action: Literal["back-up-cluster"] = "back-up-cluster"

@@ -67,7 +67,7 @@ PHASES: dict[Phase, PhaseRule] = {
     Phase.BOOTING: PhaseRule(
         entry="the installed system was told to boot",
         evidence="report with this attempt's nonce from the installed system",
-        budget=1800,
+        budget=2000,
         exits=frozenset({Phase.CONFIGURING}) | _ANYTIME,
     ),
     Phase.CONFIGURING: PhaseRule(
@@ -122,7 +122,7 @@ class ConditionKind(Enum):
 CONDITIONS: dict[ConditionKind, str] = {
     ConditionKind.HOLD: "a person, or a reflex, wants nothing to touch the machine until it is released",
     ConditionKind.FAILED: "the last step failed for good; it ends when the next step begins",
-    ConditionKind.STUCK: "longer in its phase than the phase's budget",
+    ConditionKind.STUCK: "longer in its phase than the phase's budget, or the appliance itself cannot go on with it",
     ConditionKind.DEGRADED: (
         "it is not what was installed, its firmware measured something else, or another machine has taken its role"
     ),

@@ -25,13 +25,13 @@ class Standing(Enum):
 
 
 STANDINGS: dict[Standing, str] = {
-    Standing.FAILED: "its last step failed for good",
+    Standing.FAILED: "its last step failed for good, or no plan can be made for it",
     Standing.HELD: "nothing touches it until it is released",
     Standing.SILENT: "it was active, and does not answer",
     Standing.DEGRADED: (
         "it is not what was installed, its firmware measured something else, or another machine has taken its role"
     ),
-    Standing.STUCK: "longer in its phase than is meant for it",
+    Standing.STUCK: "longer in its phase than is meant for it, or the appliance itself cannot go on",
     Standing.RUNNING: "a step is under way",
     Standing.RESCUE: "it runs the rescue system",
     Standing.IDLE: "nothing is under way, and it is not active yet",

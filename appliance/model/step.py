@@ -166,7 +166,7 @@ STEPS: dict[str, StepRule] = {
     "back-up-cluster": StepRule(
         kind=StepKind.IDEMPOTENT,
         before="a control plane answers",
-        evidence="a backup younger than an hour on the appliance: its revision, size and SHA-256, read back",
+        evidence="a backup begun since the step was, on the appliance: its revision, size and SHA-256, read back",
         costs=Cost.NOTHING,
     ),
     "restore-cluster": StepRule(
@@ -177,7 +177,7 @@ STEPS: dict[str, StepRule] = {
     ),
     "upgrade-node": StepRule(
         kind=StepKind.IDEMPOTENT,
-        before="the node is drained; a backup is young; the set's files and images are at hand, each by its hash",
+        before="the node is drained; a backup was taken; the set's files and images are at hand, each by its hash",
         evidence="the cluster's word that the node is ready in the new version and takes pods again",
         costs=Cost.UPLINK,
     ),

@@ -247,9 +247,24 @@ class RoleView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutlookView:
+    """How long `steps` that are not done take together. Each counts with the time in which 95 of 100 like it were done;
+    of these `borrowed` were timed on other models only. `untimed` steps were never timed here: they count nothing in
+    `seconds`, and their whole budget in `allowed`. `until` is when a run that goes on is done, after `seconds`."""
+
+    seconds: float
+    allowed: float
+    steps: int
+    untimed: int = 0
+    borrowed: int = 0
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlanView:
     """`digest` names the plan: whoever approves it approves exactly these steps. `purpose` is "provision the site" or
-    the errand and its machine. `missing` says of each role that cannot be filled what it lacks."""
+    the errand and its machine. `missing` says of each role that cannot be filled what it lacks. `outlook` is None
+    where there is no step."""
 
     digest: str
     site: str
@@ -258,6 +273,7 @@ class PlanView:
     purpose: str = ""
     roles: tuple[RoleView, ...] = ()
     missing: tuple[str, ...] = ()
+    outlook: OutlookView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,7 +281,7 @@ class RunView:
     """`paused` is why no machine begins a step now, empty while they may; `canary` goes first, then at most `at_once`
     machines are under way (0: no limit). `set_aside` are machines that were taken out, with the reason. `by`
     approved the plan, `paused_by` paused the run, "" where the appliance did. `goal` is what it is one step
-    of, "" for none."""
+    of, "" for none. `outlook` is of what is left, None where nothing is."""
 
     id: str
     plan: str
@@ -281,6 +297,7 @@ class RunView:
     by: str = ""
     paused_by: str = ""
     goal: str = ""
+    outlook: OutlookView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

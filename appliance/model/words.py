@@ -4,6 +4,8 @@ from enum import Enum
 
 SITE_PURPOSE = "provision the site"
 """`PlanView.purpose` of all that the site program wants; of an errand it is the errand and its machine."""
+RETIREMENT = "retire the site"
+"""The same of the end of all of it."""
 
 STAGES = ("dhcp", "tftp", "script", "hello", "written", "first_boot", "ssh")
 """Of a boot, in order: the keys of `MachineView.stages`."""

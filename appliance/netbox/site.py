@@ -8,7 +8,7 @@ from appliance.errors import SiteError, UsageError
 from appliance.model.bmc import BmcEndpoint
 from appliance.model.codec import from_json
 from appliance.model.ids import machine_name
-from appliance.model.place import Place
+from appliance.model.place import Face, Place
 from appliance.model.site import Server
 from appliance.netbox.model import Device, Fleet
 from pxe.client import Mac
@@ -34,5 +34,11 @@ def _server(device: Device, bmc_of: Callable[[str], BmcEndpoint]) -> Server:
         bmc=bmc_of(device.oob),
         address=IPv4Address(device.address) if device.address else None,
         mac=Mac(device.mac) if device.mac else None,
-        place=Place(rack=device.rack, unit=device.unit, height=device.height) if device.unit else None,
+        place=_place(device) if device.unit else None,
     )
+
+
+def _place(device: Device) -> Place:
+    """NetBox itself looks that front and rear leave room for each other."""
+    face: Face = "rear" if device.face == "rear" else "front" if device.face == "front" else ""
+    return Place(rack=device.rack, unit=device.unit, height=device.height, face=face)

@@ -1,13 +1,15 @@
 """Actions: from parameters to commands to the backend."""
 
+import base64
 from typing import assert_never
 
+from appliance.bmc.codec.screen import IMAGE
 from appliance.ports import Clock
-from appliance.redfish.backend import Backend
+from appliance.redfish.backend import Backend, Picturing
 from appliance.redfish.desk import Desk
 from appliance.redfish.document import JsonObject
 from appliance.redfish.enclosures import MANAGER_RESETS
-from appliance.redfish.errors import AbsentResourceError, refuse
+from appliance.redfish.errors import AbsentResourceError, RefusedActionError, refuse
 from appliance.redfish.events import EventRecord
 from appliance.redfish.form import Form
 from appliance.redfish.messages import MessageId, Severity, say
@@ -25,8 +27,9 @@ class Actor:
         self._desk = desk
         self._clock = clock
 
-    async def act(self, operation: Operation, body: JsonObject) -> Task | None:
-        """The task where the work goes on. Raises `RequestError` and what the backend raises."""
+    async def act(self, operation: Operation, body: JsonObject) -> Task | JsonObject | None:
+        """The task where the work goes on, or what the action answers. Raises `RequestError` and what the backend
+        raises."""
         form = Form(body, action=operation.action.value.rpartition("/")[2])
         match operation.action:
             case Action.RESET_SYSTEM:
@@ -37,6 +40,9 @@ class Actor:
                 form.choice("ResetType", {name: name for name in MANAGER_RESETS})
                 form.close()
                 await self._backend.reset_manager(operation.system)
+            case Action.CAPTURE_SCREEN:
+                form.close()
+                return await self._capture(operation.system)
             case Action.CLEAR_LOG:
                 await self._backend.system(operation.system)
                 form.close()
@@ -63,6 +69,13 @@ class Actor:
         form.close()
         if command is not None:
             await self._backend.reset(operation.system, command)
+
+    async def _capture(self, system: str) -> JsonObject:
+        view = await self._backend.system(system)
+        if not (view.manager.has_screen and isinstance(self._backend, Picturing)):
+            raise RefusedActionError("no picture of its screen can be had", next_action="ask another machine")
+        picture = base64.b64encode(await self._backend.screen(system))
+        return {"MediaType": "image/png", IMAGE: picture.decode("ascii")}
 
     async def _insert(self, operation: Operation, form: Form) -> None:
         """What the drive always does may be asked for; anything else may not."""

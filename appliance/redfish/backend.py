@@ -1,7 +1,7 @@
 """What the Redfish service needs of the machines behind it."""
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from appliance.bmc.port import Progress
 from appliance.model.bmc import BootOverride, EventLogEntry, FirmwareItem, Indicator, MediaSlot, PowerCommand, Sensor
@@ -52,4 +52,13 @@ class Backend(Protocol):
 
     def changes(self) -> AsyncIterator[str]:
         """Ids of systems in which something changed, as it is noticed; never ends by itself."""
+        ...
+
+
+@runtime_checkable
+class Picturing(Protocol):
+    """A backend some of whose machines have a screen: their managers say so."""
+
+    async def screen(self, system: str) -> bytes:
+        """As it is now: a PNG. Raises as `Backend` does."""
         ...

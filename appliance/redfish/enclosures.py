@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from appliance.bmc.codec.screen import CAPTURE
 from appliance.model.bmc import Health, MediaSlot, Sensor, SensorKind
 from appliance.redfish.document import Json, JsonObject
 from appliance.redfish.model import SystemView
@@ -130,8 +131,16 @@ def manager(view: SystemView, clock: float) -> JsonObject:
             "ManagerForServers": (link(Resource(kind=Kind.SYSTEM, system=view.id)),),
             "ManagerForChassis": (link(Resource(kind=Kind.CHASSIS, system=view.id)),),
         },
-        "Actions": {"#Manager.Reset": reset},
+        "Actions": {"#Manager.Reset": reset, **_capture(view)},
     }
+
+
+def _capture(view: SystemView) -> JsonObject:
+    """An action of our own: Redfish has none for it."""
+    if not view.manager.has_screen:
+        return {}
+    operation = Operation(action=Action.CAPTURE_SCREEN, system=view.id)
+    return {"Oem": {f"#{CAPTURE}": {"target": operation.uri}}}
 
 
 MANAGER_RESETS = ("GracefulRestart", "ForceRestart")

@@ -46,7 +46,8 @@ class ConsoleType(Enum):
 class ManagerView:
     """The BMC itself. `uuid` is None where it has none of its own; `host_name` is its name or address, "" unknown.
 
-    `protocol` is what it speaks itself: an aggregating service says so of each of its sources.
+    `protocol` is what it speaks itself: an aggregating service says so of each of its sources. `has_screen`: a picture
+    of the machine's screen can be had through it.
     """
 
     model: str
@@ -57,6 +58,7 @@ class ManagerView:
     host_name: str = ""
     protocol: ManagerProtocol = ManagerProtocol.REDFISH
     consoles: frozenset[ConsoleType] = frozenset()
+    has_screen: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,7 +65,7 @@ def _for_action(action: Action) -> Privilege:
             return Privilege.CONFIGURE_COMPONENTS
         case Action.CLEAR_LOG | Action.RESET_MANAGER | Action.INSERT_MEDIA | Action.EJECT_MEDIA:
             return Privilege.CONFIGURE_MANAGER
-        case Action.SUBMIT_TEST_EVENT:
+        case Action.SUBMIT_TEST_EVENT | Action.CAPTURE_SCREEN:
             return Privilege.CONFIGURE_MANAGER
         case _:
             assert_never(action)

@@ -89,6 +89,7 @@ class Action(Enum):
     RESET_SYSTEM = V1 + "/Systems/{system}/Actions/ComputerSystem.Reset"
     CLEAR_LOG = V1 + "/Systems/{system}/LogServices/SEL/Actions/LogService.ClearLog"
     RESET_MANAGER = V1 + "/Managers/{system}/Actions/Manager.Reset"
+    CAPTURE_SCREEN = V1 + "/Managers/{system}/Actions/Oem/InnervateManager.CaptureScreen"
     INSERT_MEDIA = V1 + "/Managers/{system}/VirtualMedia/{item}/Actions/VirtualMedia.InsertMedia"
     EJECT_MEDIA = V1 + "/Managers/{system}/VirtualMedia/{item}/Actions/VirtualMedia.EjectMedia"
 

@@ -203,9 +203,11 @@ class RedfishService:
                 return await self._patch(request, target, principal)
 
     async def _act(self, operation: Operation, body: JsonObject) -> Response:
-        task = await self._actor.act(operation, body)
-        if task is not None:
-            return await self._accepted(task)
+        done = await self._actor.act(operation, body)
+        if isinstance(done, Task):
+            return await self._accepted(done)
+        if done is not None:
+            return answer(200, done)
         if operation.system:
             self._publish(operation.uri.partition("/Actions/")[0])
         return plain(204)

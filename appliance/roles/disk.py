@@ -81,7 +81,11 @@ def choose_disk(
 def describe(disk: Disk) -> str:
     """One line for people: "SER123 (20.0 GB, QEMU HARDDISK)"."""
     model = f", {disk.model}" if disk.model else ""
-    return f"{disk.serial or disk.wwn or disk.name} ({disk.size_bytes / 1e9:.1f} GB{model})"
+    return f"{disk.serial or disk.wwn or disk.name} ({_size(disk.size_bytes)}{model})"
+
+
+def _size(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def _order(disk: Disk) -> tuple[int, bool, str, str]:
@@ -116,7 +120,7 @@ def _unfit(disk: Disk, least: int, facts: HardwareFacts) -> str:
     if any(other is not disk and _would_name(disk, other) for other in facts.disks):
         return "another disk answers to its serial number and WWN"
     if disk.size_bytes < least:
-        return f"too small, {least / 1e9:.1f} GB are needed"
+        return f"too small, {_size(least)} are needed"
     return ""
 
 
@@ -187,10 +191,10 @@ def _remedy(facts: HardwareFacts, reasons: dict[str, str]) -> str:
     if any(reason.startswith("not blank") for reason in reasons.values()):
         return "save what the disk holds, then allow Overwrite.ANYTHING, or name another disk"
     if reasons and all(reason.startswith("too small") for reason in reasons.values()):
-        return "put a larger disk in, or install a smaller image"
+        return "put a larger disk in and start the machine again, so that it is looked at; or install a smaller image"
     names = ", ".join(sorted(disk.serial or disk.wwn for disk in facts.disks if disk.serial or disk.wwn))
     return (
         f"name one of the disks present by its serial number or WWN ({names})"
         if names
-        else "put a disk in and discover the machine again"
+        else "put a disk in and start the machine again, so that it is looked at"
     )

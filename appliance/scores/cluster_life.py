@@ -27,7 +27,7 @@ from appliance.model.ids import MachineName, StepId
 from appliance.model.phase import ConditionKind
 from appliance.plan import Plan, Step
 from appliance.scores import slurm_life
-from appliance.scores.score import Move, chain, step_id
+from appliance.scores.score import Move, chain, step_id, step_of
 from images.artifact_set import ArtifactSet
 from images.engine import Engine
 
@@ -247,18 +247,16 @@ class NoCluster:
         after = tuple(step.id for step in workers)
         planes = [step for record in alive if is_plane(record) for step in _end(record, after)]
         speaker = (alive or there)[0]
-        end = Step(
-            id=step_id(ENDING, speaker.name, "end-cluster"),
-            machine=speaker.name,
-            score=ENDING,
-            summary=f"end the cluster {self.cluster}: its access, tokens and endpoint",
-            do=EndCluster(cluster=_spec(speaker)),
-            budget=END_SECONDS,
-            needs=tuple(step.id for step in planes) or after,
-        )
+        end = end_of(_spec(speaker), speaker.name, tuple(step.id for step in planes) or after)
         stays = "cannot be reset: the cluster's keys stay on its disk until it is wiped"
         missing = tuple(f"{record.name} {stays}" for record in there if record not in alive)
         return Plan(site=self.name, steps=(*workers, *planes, end), missing=missing)
+
+
+def end_of(spec: ClusterSpec, speaker: MachineName, needs: tuple[StepId, ...] = ()) -> Step:
+    """What the appliance has of a cluster goes."""
+    summary = f"end the cluster {spec.name}: its access, tokens and endpoint"
+    return step_of(ENDING, speaker, EndCluster(cluster=spec), summary, END_SECONDS, needs)
 
 
 def _end(record: MachineRecord, after: tuple[StepId, ...]) -> Iterator[Step]:

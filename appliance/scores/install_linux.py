@@ -226,7 +226,8 @@ def _disk(name: MachineName, facts: HardwareFacts, image: OsRef, policy: DiskPol
     try:
         return choose_disk(facts, policy, image.raw_bytes, overwrite)
     except PlanError as error:
-        raise PlanError(f"{name}: {error}", evidence=error.evidence, next_action=error.next_action) from error
+        told = f"{name}: {error}"
+        raise PlanError(told, evidence=error.evidence, next_action=error.next_action, machine=name) from error
 
 
 def _waits(site: InstallNeeds, record: MachineRecord, image: OsRef) -> str:
@@ -257,6 +258,7 @@ def _two_networks(name: MachineName) -> PlanError:
         f"{name}: two networks are stated for it",
         evidence="Server(network=...) in the topology, and network_config of cloud_init in the score",
         next_action="keep one of them",
+        machine=name,
     )
 
 
@@ -265,6 +267,7 @@ def _no_network(name: MachineName, way: str) -> PlanError:
         f"{name}: {way} is not told of the network that is stated for it",
         evidence="Server(network=...) in the topology",
         next_action="install an image without Ignition, or take the network out of the topology",
+        machine=name,
     )
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Protocol
 
@@ -26,6 +27,8 @@ from images.artifact_set import ArtifactSet
 MANIFESTS, SMOKE = "manifests", "smoke"
 """Roles of a package's files."""
 _NAMESPACE, _CLAIM = "Namespace", "PersistentVolumeClaim"
+_read = lru_cache(maxsize=64)(manifests.read)
+"""Every application is looked at every few seconds, and YAML is slow to read."""
 
 
 class Packages(Protocol):
@@ -79,7 +82,7 @@ class AppWork:
         if raw is None:
             raise ClusterError(f"{app.package.name} says nothing to a cluster", next_action="package it with manifests")
         described, tested = self._packages.described(app.package), await self._packages.content(app.package, SMOKE)
-        objects = manifests.read(raw)
+        objects = await asyncio.to_thread(_read, raw)
         made = manifests.documents(objects, app.name, app.namespace, described, cluster.registry)
         placed = tuple([await self._placed(one, made, resources) for one in made])
         return Wanted(

@@ -10,12 +10,10 @@ from appliance.api.common import Clusters, Doctor, Stores, Support
 from appliance.api.port import Bmcs, Honoured, Leaving, Sets, Upgrades
 from appliance.conductor.goals import Goal, end_with, joined, proposed
 from appliance.conductor.hands import Waiting
-from appliance.conductor.machine import model_of
 from appliance.conductor.memory import Memory
-from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.console.console import Console
-from appliance.errors import ConflictError, MachineryError, NotFoundError
+from appliance.errors import ConflictError, MachineryError, NotFoundError, PlanError
 from appliance.identity.bonds import Bonds
 from appliance.inventory.model import Inventory
 from appliance.metrics.clusters import cluster_families
@@ -52,9 +50,6 @@ from appliance.services.sets import NoRegistry
 from appliance.services.stores import StoreDesk
 from appliance.services.support import SupportDesk
 from appliance.services.upgrades import NoSlots
-from appliance.services.views import (
-    plan_view,
-)
 from appliance.site import Site, plan_purpose
 from appliance.store.identity_records import CodeRefused, IdentityConfirmed
 from appliance.store.records import (
@@ -172,10 +167,20 @@ class Appliance(Looking):
         return self._program
 
     async def make_plan(self) -> PlanView:
-        return plan_view(await self._store(self._plan_now(Purpose())))
+        return self._shown(await self._store(self._plan_now(Purpose())))
 
     async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView:
-        return plan_view(await self._store(self._plan_now(Purpose(errand=errand, machine=self._known(name)))))
+        return self._shown(await self._store(self._plan_now(Purpose(errand=errand, machine=self._known(name)))))
+
+    async def plan_retirement(self) -> PlanView:
+        purpose = Purpose(errand=Errand.DECOMMISSION)
+        if others := [goal.id for goal in self._memory.world.open_goals if goal.purpose != purpose]:
+            raise ConflictError(
+                f"something else is wanted of the site: goal {', '.join(others)}",
+                evidence="what is retired would be installed again",
+                next_action="look at it: innervate goals; drop it: innervate drop GOAL",
+            )
+        return self._shown(await self._store(self._plan_now(purpose)))
 
     async def see_through(self, name: MachineName, errand: Errand, by: str) -> None:
         """Plans and runs the errand until nothing of it is left. Raises as `apply` does, and `PlanError`."""
@@ -249,7 +254,7 @@ class Appliance(Looking):
             plan = self._plan_now(goal.purpose)
         except Exception as error:  # a score is the site's own program: whatever it raises is an answer
             _LOGGER.exception("goal=%s cannot be planned", goal.id)
-            ended = GoalEnded(goal=goal.id, state=GoalState.FAILED, problem=why_not(error))
+            ended = GoalEnded(goal=goal.id, state=GoalState.FAILED, problem=why_not(error), machine=_whose(error))
             await self._memory.remember(ended)
             return
         await self._store(plan)
@@ -411,9 +416,7 @@ class Appliance(Looking):
     async def _start(self, plan: Plan, asked: Asked, goal: GoalId | None = None, *before: GoalSet) -> RunId:
         """Under the lock: of two approvals at once, the second has to see the first one's run."""
         self._refuse_busy(plan)
-        run_id, world = RunId(self._rng.token(4)), self._memory.world
-        models = {step.machine: model_of(world.machine(step.machine)) for step in plan.steps}
-        rollout = rollout_of(plan, self._site.topology.limits, models)
+        run_id, rollout = RunId(self._rng.token(4)), self._rollout(plan)
         started = RunStarted(run=run_id, plan=plan.digest, rollout=rollout, by=asked.by, goal=goal, trace=here())
         await self._carry_out(started, asked, *before)
         return run_id
@@ -426,6 +429,10 @@ class Appliance(Looking):
                     f"run {run.id} already works on {', '.join(sorted(both))}",
                     next_action="wait for its end: innervate status",
                 )
+
+
+def _whose(error: Exception) -> MachineName | None:
+    return MachineName(error.machine) if isinstance(error, PlanError) and error.machine else None
 
 
 def _honoured(asked: Asked, run: RunId) -> tuple[RequestHonoured, ...]:

@@ -7,14 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import IPv4Address
+from urllib.parse import urlsplit
 
 from appliance.bmc import discovery, rotation
 from appliance.bmc.discovery import Found, Login, Suspect
 from appliance.bmc.finder import Finder, Opened
 from appliance.bmc.leaving import renew
-from appliance.bmc.port import BmcDialler, FullBmc
+from appliance.bmc.port import BmcDialler, FullBmc, Picturing
 from appliance.bmc.vault import Entry, Record, Vault, factory_defaults
-from appliance.errors import BmcError, BmcLoginError, ConflictError, InnervateError, MachineryError, NotFoundError
+from appliance.errors import (
+    BmcError,
+    BmcLoginError,
+    BmcUnsupportedError,
+    ConflictError,
+    InnervateError,
+    MachineryError,
+    NotFoundError,
+)
 from appliance.model.bmc import BmcEndpoint, Sensor
 from appliance.model.bmc_views import (
     BmcSearchRequest,
@@ -56,6 +65,7 @@ class BmcDesk:
         self._suspects: OrderedDict[IPv4Address, Suspect] = OrderedDict()
         self._turns: dict[str, asyncio.Lock] = {}
         self._measured: dict[MachineName, SensorsView] = {}
+        self._pictures: dict[MachineName, tuple[float, bytes]] = {}
         self._reading: dict[MachineName, asyncio.Lock] = {}
         self._searching: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
@@ -147,12 +157,35 @@ class BmcDesk:
         self._rack.bmc_of(machine)
         async with self._reading.setdefault(machine, asyncio.Lock()):
             last = self._measured.get(machine)
-            if last is None or self._clock.now() - last.read >= _FRESH_SECONDS:
+            if last is None or not self._is_fresh(last.read):
                 found = await self.bmc_of(machine).sensors()
                 views = tuple(map(_sensor, found))
                 last = SensorsView(machine=machine, read=self._clock.now(), sensors=views)
                 self._measured[machine] = last
             return last
+
+    async def screen(self, machine: MachineName) -> bytes:
+        """However many look at it, the BMC is asked once in a while."""
+        endpoint = self._rack.bmc_of(machine)
+        async with self._reading.setdefault(machine, asyncio.Lock()):
+            self._pictures = {name: kept for name, kept in self._pictures.items() if self._is_fresh(kept[0])}
+            if machine not in self._pictures:
+                picture = await self._picture(machine, endpoint)
+                self._pictures[machine] = (self._clock.now(), picture)
+            return self._pictures[machine][1]
+
+    def _is_fresh(self, read: float) -> bool:
+        return self._clock.now() - read < _FRESH_SECONDS
+
+    async def _picture(self, machine: MachineName, stated: BmcEndpoint) -> bytes:
+        action = f"look at it on the BMC's own page: https://{urlsplit(stated.url).hostname}/"
+        bmc = self.bmc_of(machine)
+        if not isinstance(bmc, Picturing):
+            raise NotFoundError(f"the BMC of {machine} gives no picture of its screen", next_action=action)
+        try:
+            return await bmc.screen()
+        except BmcUnsupportedError as error:
+            raise NotFoundError(f"{machine}: {error}", evidence=error.evidence, next_action=action) from error
 
     async def rotate(self, url: str) -> BmcView:
         """Gives it a password of its own, proven; logs in first."""

@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import logging
 import tarfile
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
@@ -18,6 +20,7 @@ from appliance.services.cluster_hold import EngineOf, Hold
 from appliance.store.cluster_backups import Backup, BackupShelf
 from appliance.store.records import Problem
 
+_LOGGER = logging.getLogger(__name__)
 _EVERY, _LOOK = 24 * 3600.0, 300.0
 _COST = 1
 """The seal is 32 random bytes: nothing has to make guesses at it slow."""
@@ -35,6 +38,7 @@ class ClusterBackups:
     ) -> None:
         self._shelf, self._hold, self._engine, self._tell = shelf, hold, engine, tell
         self._works: dict[ClusterName, asyncio.Task[Backup]] = {}
+        self._taking = defaultdict[ClusterName, asyncio.Lock](asyncio.Lock)
 
     async def run(self, clusters: Callable[[], Iterable[ClusterSpec]]) -> None:
         """Forever: of each cluster one a day."""
@@ -44,9 +48,18 @@ class ClusterBackups:
                 latest, now = self.latest(cluster.name), self._hold.around.clock.now()
                 known = self._hold.keys.access(cluster.name) is not None
                 if known and (latest is None or now - latest.at > _EVERY) and not self.busy(cluster.name):
-                    self.begin(cluster)
+                    await self._daily(cluster)
+
+    async def _daily(self, cluster: ClusterSpec) -> None:
+        try:
+            await self._told(cluster)
+        except InnervateError:
+            return  # told
+        except Exception:
+            _LOGGER.exception("%s could not be backed up", cluster.name)
 
     def begin(self, cluster: ClusterSpec) -> str:
+        """One that knows whatever the cluster knows now: what goes on already may have been begun too early."""
         if self.busy(cluster.name):
             return "at work already"
         self._works[cluster.name] = asyncio.create_task(self._told(cluster))
@@ -54,6 +67,14 @@ class ClusterBackups:
 
     def busy(self, cluster: ClusterName) -> bool:
         return (work := self._works.get(cluster)) is not None and not work.done()
+
+    def taken(self, cluster: ClusterName) -> Backup | None:
+        """The one that was begun last, when it has come to its end; said once."""
+        work = self._works.get(cluster)
+        if work is None or not work.done() or work.cancelled() or work.exception() is not None:
+            return None
+        del self._works[cluster]
+        return work.result()
 
     def problem(self, cluster: ClusterName) -> Problem | None:
         """Why the last one came to nothing; said once."""
@@ -80,7 +101,8 @@ class ClusterBackups:
 
     async def _told(self, cluster: ClusterSpec) -> Backup:
         try:
-            backup = await self._take(cluster)
+            async with self._taking[cluster.name]:
+                backup = await self._take(cluster)
         except InnervateError as error:
             self._tell(cluster.name, f"{cluster.name} could not be backed up: {error}")
             raise

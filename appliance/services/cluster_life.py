@@ -30,7 +30,6 @@ from appliance.services.cluster_backups import ClusterBackups
 from appliance.services.cluster_hold import EngineOf, Hold, Supplies, at_work, close, done, failed, not_begun, url_of
 from appliance.store.records import Problem
 
-_YOUNG = 3600.0
 _TAKE_BACKUP = ("sh", "-c", f"umask 077; mkdir -p {etcd.WORK}; cat >{etcd.BACKUP}")
 
 
@@ -129,13 +128,11 @@ class ClusterLife:
         return done("ended", {"cluster": cluster.name, "access": "none", "backups kept": self._backups.count(cluster)})
 
     def _backed_up(self, cluster: ClusterSpec) -> ClusterSight:
-        if (latest := self._backups.latest(cluster.name)) is not None:
-            age = self._hold.around.clock.now() - latest.at
-            if age < _YOUNG:
-                return done("backed up", latest.evidence())
+        if (taken := self._backups.taken(cluster.name)) is not None:
+            return done("backed up", taken.evidence())
         if (problem := self._backups.problem(cluster.name)) is not None:
             return failed(problem)
-        return at_work("taking a backup") if self._backups.busy(cluster.name) else not_begun("no young backup is held")
+        return at_work("taking a backup") if self._backups.busy(cluster.name) else not_begun("none is being taken")
 
     async def _restored(self, machine: MachineName, do: RestoreCluster) -> ClusterSight:
         sight = await self._hold.job(machine, self._engine(do.cluster).restored(do, machine))

@@ -9,8 +9,9 @@ from appliance import __version__
 from appliance.conductor.explain import explain
 from appliance.conductor.goals import Goal
 from appliance.conductor.hands import Waiting
-from appliance.conductor.machine import MachineState
+from appliance.conductor.machine import MachineState, model_of
 from appliance.conductor.memory import Memory
+from appliance.conductor.rollout import rollout_of
 from appliance.conductor.runs import RunStatus
 from appliance.errors import NotFoundError
 from appliance.identity.bonds import Code
@@ -20,7 +21,9 @@ from appliance.metrics.model import Family, by_label
 from appliance.model.filter import Filter
 from appliance.model.ids import GoalId, MachineName, PlanDigest, RunId
 from appliance.model.paging import EVERY_MACHINE, EVERY_RUN, MachinesQuery, RunsQuery, machines_page, runs_page
+from appliance.model.phase import Condition
 from appliance.model.report_views import ReportView
+from appliance.model.rollout import Rollout
 from appliance.model.standing import summary
 from appliance.model.views import (
     EventsView,
@@ -41,6 +44,7 @@ from appliance.ports import Clock
 from appliance.services.agents import Session
 from appliance.services.cluster_members import member_view
 from appliance.services.identity_views import identity_view
+from appliance.services.outlook import Outlooks, plan_outlook
 from appliance.services.program import Running
 from appliance.services.report import handed_over
 from appliance.services.segment_state import SegmentState
@@ -79,6 +83,7 @@ class Looking:
         self._segment = segment
         self._waiting = waiting
         self._measured = measured
+        self._outlooks = Outlooks(memory.world)
         self._started = clock.now()
 
     @property
@@ -153,7 +158,8 @@ class Looking:
     def explain(self, name: MachineName) -> ExplainView:
         state = self._memory.world.machine(self._known(name))
         runs = tuple(run for run in self._memory.world.running if name in run.left)
-        return explain(state, runs, self._waiting.of(name), self._usual(state), self._clock.now())
+        usual, now = self._usual(state), self._clock.now()
+        return explain(state, runs, self._waiting.of(name), usual, now, self._in_its_way(name))
 
     def _usual(self, state: MachineState) -> float | None:
         run = self._memory.world.runs.get(state.attempt.run) if state.attempt else None
@@ -162,7 +168,14 @@ class Looking:
         return self._memory.world.usual(state.name, run.index.by_id[state.attempt.step].do)
 
     def plan(self, digest: PlanDigest) -> PlanView:
-        return plan_view(self._stored(digest))
+        return self._shown(self._stored(digest))
+
+    def _shown(self, plan: Plan) -> PlanView:
+        return plan_view(plan, plan_outlook(plan, self._memory.world, self._rollout(plan)))
+
+    def _rollout(self, plan: Plan) -> Rollout:
+        models = {step.machine: model_of(self._memory.world.machine(step.machine)) for step in plan.steps}
+        return rollout_of(plan, self._site.topology.limits, models)
 
     def goals(self, *, every: bool = False) -> GoalsView:
         world = self._memory.world
@@ -177,7 +190,8 @@ class Looking:
         return known
 
     def run(self, run: RunId) -> RunView:
-        return run_view(self._status(run), self._waiting.of)
+        status = self._status(run)
+        return run_view(status, self._waiting.of, self._outlooks.of(status, self._clock.now()))
 
     def runs(self, query: RunsQuery = EVERY_RUN) -> RunsView:
         latest = tuple(reversed(self._memory.world.runs.values()))
@@ -238,7 +252,16 @@ class Looking:
         """`run` is the latest of the running runs that are not through with the machine."""
         runs = [run.id for run in self._memory.world.running_on((name,)) if run.left.get(name)]
         server = self._servers[name]
-        return Around(place=server.place, bmc_url=server.bmc.url, run=runs[-1] if runs else "")
+        return Around(
+            place=server.place,
+            bmc_url=server.bmc.url,
+            run=runs[-1] if runs else "",
+            conditions=self._in_its_way(name),
+        )
+
+    def _in_its_way(self, name: MachineName) -> tuple[Condition, ...]:
+        found = (self._waiting.stopped(name), self._memory.world.unplanned.get(name))
+        return tuple(condition for condition in found if condition is not None)
 
 
 def _resident_bytes() -> int:

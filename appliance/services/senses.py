@@ -164,6 +164,8 @@ class Senses:
                 self._stage(
                     self._current().machine_of(_asking(event)), BootStage.SYSTEM, f"{event.mac} wants an address"
                 )
+            case DhcpEvent(kind=Kind.ELSEWHERE) if event.stage is not Stage.SYSTEM:
+                self._stage(self._current().machine_of(_asking(event)), BootStage.RIVAL, f"{event.mac} {event.reason}")
             case TftpEvent(outcome=Outcome.FINISHED):
                 self._stage(self._address_of.get(event.client), BootStage.TFTP, _tftp(event))
             case ScriptEvent():

@@ -1,6 +1,6 @@
 """The world as the API shows it: pure functions from state to view."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -11,21 +11,20 @@ from appliance.conductor.machine import MachineState, model_of, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.proofs import Certificate
 from appliance.conductor.runs import Attempt, RunStatus
-from appliance.model.hardware import Disk, HardwareFacts, Neighbour
 from appliance.model.hosted import Hosted
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, PowerOrder, TokenOrder
+from appliance.model.phase import Condition
 from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
     DeferredView,
-    DiskView,
     EventView,
     EvidenceView,
     GoalView,
     HostedView,
-    LinkView,
     MachineView,
+    OutlookView,
     PhaseView,
     PlanView,
     ProgressView,
@@ -36,9 +35,10 @@ from appliance.model.views import (
     StepView,
     TroubleView,
 )
-from appliance.model.words import SITE_PURPOSE, STAGES
+from appliance.model.words import RETIREMENT, SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
+from appliance.services.hardware_views import disk_view, links_of
 from appliance.services.identity_views import describe_identity
 from appliance.store.identity_records import IdentityRecord
 from appliance.store.records import (
@@ -87,11 +87,13 @@ from appliance.store.set_records import SetDropped, SetKept, SetRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What the site program says of a machine's place and BMC. `run` as in `MachineView`."""
+    """What the site program says of a machine's place and BMC, and what keeps it that is not of its own. `run` as in
+    `MachineView`."""
 
     place: Place | None = None
     bmc_url: str = ""
     run: str = ""
+    conditions: tuple[Condition, ...] = ()
 
 
 _NOWHERE = Around()
@@ -123,7 +125,9 @@ def step_view(
 
 
 def _purpose(purpose: Purpose) -> str:
-    return f"{purpose.errand.value} {purpose.machine}" if purpose.errand is not None else SITE_PURPOSE
+    if purpose.errand is None:
+        return SITE_PURPOSE
+    return RETIREMENT if purpose.machine is None else f"{purpose.errand.value} {purpose.machine}"
 
 
 def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float | None:
@@ -134,7 +138,7 @@ def _deadline(step: Step, attempt: Attempt | None, wait: Wait | None) -> float |
     return end if wait.until is None else min(wait.until, end)
 
 
-def plan_view(plan: Plan) -> PlanView:
+def plan_view(plan: Plan, outlook: OutlookView | None = None) -> PlanView:
     return PlanView(
         digest=plan.digest,
         site=plan.site,
@@ -143,6 +147,7 @@ def plan_view(plan: Plan) -> PlanView:
         purpose=_purpose(plan.purpose),
         roles=tuple(RoleView(machine=r.machine, role=r.role, spare=r.spare, why=r.why) for r in plan.roles),
         missing=plan.missing,
+        outlook=outlook,
     )
 
 
@@ -168,7 +173,9 @@ def goal_view(goal: Goal) -> GoalView:
     )
 
 
-def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> RunView:
+def run_view(
+    run: RunStatus, waiting: Callable[[MachineName], Wait | None], outlook: OutlookView | None = None
+) -> RunView:
     return RunView(
         id=run.id,
         plan=run.digest,
@@ -184,6 +191,7 @@ def run_view(run: RunStatus, waiting: Callable[[MachineName], Wait | None]) -> R
         at_once=run.rollout.at_once,
         rollout=run.rollout.why,
         set_aside={str(name): reason for name, reason in run.aside.items()},
+        outlook=outlook,
     )
 
 
@@ -227,8 +235,8 @@ def machine_view(
         phases=tuple(PhaseView(phase=phase, since=since) for phase, since in state.phases),
         evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
         certificates=tuple(_certificate(one) for one in state.certificates),
-        disks=tuple(map(_disk, state.facts.disks)) if state.facts else (),
-        links=tuple(_links(state.facts)) if state.facts else (),
+        disks=tuple(map(disk_view, state.facts.disks)) if state.facts else (),
+        links=tuple(links_of(state.facts)) if state.facts else (),
         applications=tuple(map(_hosted, state.host.applications)) if state.host is not None else (),
     )
 
@@ -258,7 +266,7 @@ def machine_card(
         uuid=str(identity.uuid or "") if identity else "",
         address=str(state.reached_at or ""),
         product=model_of(state),
-        conditions=(*state.conditions, *((late,) if late is not None else ())),
+        conditions=(*state.conditions, *around.conditions, *((late,) if late is not None else ())),
         step=step_view(step, state.attempt, wait, usual) if step else None,
         role=state.role,
         spare_of=state.spare_of,
@@ -278,40 +286,6 @@ def macs_of(state: MachineState) -> tuple[str, ...]:
     seen = [nic.mac for nic in state.facts.nics] if state.facts else []
     named = state.identity.macs if state.identity else ()
     return tuple(dict.fromkeys(str(mac) for mac in (*seen, *named)))
-
-
-def _disk(disk: Disk) -> DiskView:
-    return DiskView(
-        name=disk.name,
-        serial=disk.serial,
-        wwn=disk.wwn,
-        size_bytes=disk.size_bytes,
-        model=disk.model,
-        rotational=disk.rotational,
-        contents=disk.contents,
-    )
-
-
-def _links(facts: HardwareFacts) -> Iterator[LinkView]:
-    """Each NIC once, then the neighbours that no NIC is known for."""
-    heard = {neighbour.nic: neighbour for neighbour in facts.neighbours if neighbour.nic}
-    for nic in facts.nics:
-        near = heard.get(nic.name)
-        yield LinkView(
-            nic=nic.name,
-            mac=str(nic.mac),
-            up=nic.carrier,
-            speed_mbps=nic.speed_mbps,
-            switch=_switch(near) if near else "",
-            port=near.port if near else "",
-        )
-    for neighbour in facts.neighbours:
-        if not neighbour.nic:
-            yield LinkView(nic="", switch=_switch(neighbour), port=neighbour.port)
-
-
-def _switch(neighbour: Neighbour) -> str:
-    return neighbour.system or neighbour.chassis
 
 
 def _certificate(certificate: Certificate) -> CertificateView:

@@ -15,7 +15,7 @@ from typing import Protocol
 from appliance.sim.chance import Stream
 from appliance.sim.client import Bound, Nic
 from appliance.sim.disk import Disk, Op, Worksheet
-from appliance.sim.faults import Character, MachineFault
+from appliance.sim.faults import Character, Injected, MachineFault
 from appliance.sim.ground import Ground
 from appliance.sim.invariants import How
 from appliance.sim.network import request_of
@@ -138,6 +138,7 @@ class _Http:
     nonce: str
     machine: str
     clock: _WorkClock | None = None
+    damages: bool = False
 
     def post(self, path: str, body: bytes, headers: dict[str, str]) -> Reply:
         request = request_of(self.bound.address, path, body, {**headers, protocol.NONCE_HEADER: self.nonce})
@@ -160,7 +161,8 @@ class _Http:
         if data is None:
             raise TaskError(f"the server has no bytes from {start} on of {path}", evidence="status 404")
         self.ground.watch.file_left(path, self.machine)
-        return _Stream(data, start)
+        is_hurt = self.damages and data == self.ground.image.blob
+        return _Stream(self.ground.image.damaged if is_hurt else data, start)
 
 
 class _Sheets:
@@ -314,6 +316,7 @@ class Agent:
             nonce=self._http.nonce,
             machine=self._host.name,
             clock=clock,
+            damages=self._host.character.injected is Injected.DAMAGED_IMAGE,
         )
         return Ports(
             clock=clock,

@@ -34,17 +34,22 @@ from appliance.sim.installed import unreachable
 from appliance.sim.journal import Condition, Loss, RecordDisk, SimLog
 from appliance.sim.library import SimLibrary
 from appliance.sim.machine import Machine
+from appliance.sim.rogue import Wire
 from appliance.site import Site
 from appliance.topology import Rack
 from pxe.boot import BootIntent
 from pxe.client import Client
 from pxe.content import BytesContent, ContentTable
+from pxe.dhcp.flood import FloodGuard
+from pxe.dhcp.guards import Guards, Sentry
 from pxe.dhcp.packet import parse
-from pxe.dhcp.subnet import DhcpConfig
+from pxe.dhcp.proxy_server import ProxyEvent
+from pxe.dhcp.rival_watch import RivalWatch
 from pxe.http.responder import HttpReply, HttpRequest
-from pxe.service import PxeEvent
+from pxe.service import PxeEvent, ServiceConfig
 
 _KEY = bytes(range(32))
+_CHADDR = bytes.fromhex("020000000001")
 RAMDISK = Ramdisk(kernel="/artifact/kernel", initrd="/artifact/initrd", server_url="http://10.80.0.1")
 
 
@@ -145,7 +150,7 @@ class Life:
         self._tokens = self._proving(machines, key, salts)
         self._agents = parts.agents(self._desk)
         self._leases = parts.leases(storage.leases, ground)
-        self._dhcp = self._serving()
+        self._dhcp = self._serving(storage.folder)
         endpoints = endpoints_of(site.topology.boot_network)
         self._library = SimLibrary(ground.image, site.topology.boot_network, endpoints.url("/report"), key, salts)
         waiting = Waiting()
@@ -204,15 +209,42 @@ class Life:
             policy=self._site.topology.identity,
         )
 
-    def _serving(self) -> DhcpDesk:
+    def _serving(self, folder: Path) -> DhcpDesk:
         ground, network = self._ground, self._site.topology.boot_network
+        services = _services_of(self._site.topology, folder)
+        config, _ = services.full()
         return DhcpDesk(
-            config=_dhcp_of(self._site.topology),
+            config=config,
             endpoints=endpoints_of(network),
             leases=self._leases,
             loop=ground.loop,
             clock=ground.clock,
             send=self._send,
+            observe=self._senses.observe,
+            sentry=self._sentry(services.guards),
+        )
+
+    def _sentry(self, guards: Guards) -> Sentry | None:
+        """Where nobody else is looked for, there is nothing to guard here."""
+        ground, rogue = self._ground, self._ground.network.rogue
+        if guards.identity is None or rogue is None:
+            return None
+        wire = Wire(rogue.hear)
+        rogue.heard_by = wire.put
+        watch = RivalWatch(
+            frames=wire,
+            server=self._site.topology.boot_network.address,
+            identity=guards.identity,
+            chaddr=_CHADDR,
+            clock=ground.clock,
+            observe=self._senses.observe,
+        )
+        return Sentry(
+            watch=watch,
+            boot_server=NoBootServer(),
+            conflicts=None,
+            flood=FloodGuard(None),
+            clock=ground.clock,
             observe=self._senses.observe,
         )
 
@@ -268,11 +300,20 @@ class Life:
         return self._log.dead
 
 
-def _dhcp_of(rack: Rack) -> DhcpConfig:
-    """As the daemon configures it; the files that it names are never opened."""
+class NoBootServer:
+    """Implements `pxe.dhcp.guards.BootServer`: nobody asks on port 4011."""
+
+    def fileno(self) -> int:
+        return -1
+
+    def serve(self, *, answers: bool) -> list[ProxyEvent]:
+        return []
+
+
+def _services_of(rack: Rack, folder: Path) -> ServiceConfig:
+    """As the daemon configures them; images and leases that it names are never opened."""
     nowhere = Path("/nonexistent")
-    settings = Settings(state_dir=nowhere, socket=nowhere, site=nowhere, images_dir=nowhere)
+    settings = Settings(state_dir=folder, socket=nowhere, site=nowhere, images_dir=nowhere)
     programs = ContentTable({"snponly.efi": BytesContent(data=b"x"), "undionly.kpxe": BytesContent(data=b"x")})
     stock = Stock(programs=programs, artifacts={}, kernel_sha256="", initrd_sha256="", images={})
-    config, _ = service_config(rack, stock, settings).full()
-    return config
+    return service_config(rack, stock, settings)

@@ -9,9 +9,21 @@ from dataclasses import replace
 from enum import Enum, auto
 from typing import Protocol, TypeVar
 
+from redfish.aio import RedfishTimeoutError
+
 from appliance.bmc.port import Bmc, MediaControl
-from appliance.errors import BmcError, BmcSilentError, BmcUnsupportedError
-from appliance.model.bmc import BootOverride, BootTarget, BootTerm, MediaSlot, PowerCommand, PowerState, SystemIdentity
+from appliance.bmc.redfish_errors import bmc_error
+from appliance.errors import BmcError, BmcUnsupportedError
+from appliance.model.bmc import (
+    BmcEndpoint,
+    BootOverride,
+    BootTarget,
+    BootTerm,
+    MediaSlot,
+    PowerCommand,
+    PowerState,
+    SystemIdentity,
+)
 from appliance.sim.faults import Character, MachineFault
 from appliance.sim.trace import Trace
 
@@ -63,9 +75,17 @@ class SimBmc(Bmc, MediaControl):
     """`has_drive`: it can carry a medium; others know what IPMI knows."""
 
     def __init__(
-        self, body: Body, character: Character, loop: asyncio.AbstractEventLoop, trace: Trace, *, has_drive: bool
+        self,
+        body: Body,
+        character: Character,
+        endpoint: BmcEndpoint,
+        loop: asyncio.AbstractEventLoop,
+        trace: Trace,
+        *,
+        has_drive: bool,
     ) -> None:
         self._slot = MediaSlot(id="Cd", media_types=_DISCS, image="", inserted=False) if has_drive else None
+        self._endpoint = endpoint
         self._body, self._character, self._loop, self._trace = body, character, loop, trace
         self._override = _DISABLED
         self._forgotten = 0
@@ -132,7 +152,7 @@ class SimBmc(Bmc, MediaControl):
         manner, latency = self._manner(), self._character.bmc
         if manner is _Manner.SILENT:
             await asyncio.sleep(_PATIENCE)
-            raise BmcSilentError("the BMC does not answer", evidence=what, next_action="look at its network")
+            raise self._silent(what)
         if manner is _Manner.REFUSES:
             await asyncio.sleep(latency)
             raise BmcError("the BMC refuses", evidence=f"{what}: 503", next_action="reset the BMC")
@@ -142,9 +162,14 @@ class SimBmc(Bmc, MediaControl):
         answer = await done
         if manner is _Manner.LOSES_ANSWER and changes:
             await asyncio.sleep(_PATIENCE)
-            raise BmcSilentError("the BMC does not answer", evidence=what, next_action="look at the machine")
+            raise self._silent(what)
         await asyncio.sleep(latency / 2)
         return answer
+
+    def _silent(self, what: str) -> BmcError:
+        """As the driver says it, whether the request or its answer was lost."""
+        self._trace.say("bmc", self._body.name, f"{what}: no answer")
+        return bmc_error(RedfishTimeoutError("Redfish request timed out"), self._endpoint)
 
     def _arrive(self, what: str, effect: Callable[[], T], done: "asyncio.Future[T]") -> None:
         self._trace.say("bmc", self._body.name, what)

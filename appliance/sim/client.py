@@ -26,9 +26,12 @@ class Program(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
+    """`boots`: the server named a boot program."""
+
     address: IPv4Address
     server: bytes
     seconds: float
+    boots: bool
 
 
 class Nic:
@@ -38,7 +41,7 @@ class Nic:
         self._uuid, self._arch = uuid, arch
         self._network, self._stream = network, stream
         self._asked: dict[int, asyncio.Future[DhcpPacket]] = {}
-        network.plug(bytes(mac), cable, self._receive)
+        network.plug(cable, self._receive)
 
     async def bind(self, program: Program) -> Bound | None:
         """None when nobody gave an address."""
@@ -67,7 +70,7 @@ class Nic:
         packet = DhcpPacket(
             op=BOOTREQUEST, xid=xid, chaddr=bytes(self.mac), options={**self._options(program, kind), **more}
         )
-        self._network.send(self.cable, pack(packet if own is None else packet._replace(ciaddr=own)))
+        self._network.send(self.cable, bytes(self.mac), pack(packet if own is None else packet._replace(ciaddr=own)))
         try:
             async with asyncio.timeout(wait):
                 return await answered
@@ -98,4 +101,5 @@ def _bound(ack: DhcpPacket) -> Bound:
         address=IPv4Address(ack.yiaddr),
         server=ack.options.get(Option.SERVER_IDENTIFIER, b""),
         seconds=float(int.from_bytes(ack.options.get(Option.LEASE_TIME, b"\0\0\x0e\x10"))),
+        boots=bool(ack.file or Option.BOOT_FILE in ack.options),
     )

@@ -16,6 +16,7 @@ from pxe.boot import Endpoints, answer
 from pxe.dhcp.address import UNSPECIFIED, Address, Hardware
 from pxe.dhcp.event import DhcpEvent
 from pxe.dhcp.exchange import Ignore, Outcome, Reply, Request
+from pxe.dhcp.guards import Sentry
 from pxe.dhcp.journal import recover
 from pxe.dhcp.leases import Lease, Offer
 from pxe.dhcp.packet import DhcpPacket, Option, parse, traits_of
@@ -112,11 +113,15 @@ class DhcpDesk:
         clock: Clock,
         send: Callable[[bytes], None],
         observe: Callable[[DhcpEvent], None],
+        sentry: Sentry | None = None,
     ) -> None:
         self._policy = Policy(config, lambda client, chain: answer(client, endpoints, chain))
         self._tables, _ = self._policy.tables(leases.recover())
         self._leases, self._loop, self._clock = leases, loop, clock
         self._send, self._observe = send, observe
+        self._sentry, self._own = sentry, frozenset((Address(endpoints.address.packed),))
+        if sentry is not None:
+            self._look_around(sentry)
         self._waiting: list[bytes] = []
         self._busy = False
         self._unsaved: dict[Address, Lease] = {}
@@ -126,6 +131,11 @@ class DhcpDesk:
         if not self._busy:
             self._busy = True
             self._loop.call_later(_GROUP_SECONDS, self._group)
+
+    def _look_around(self, sentry: Sentry) -> None:
+        if not self._leases.dead:
+            sentry.turn(())
+            self._loop.call_later(sentry.period, self._look_around, sentry)
 
     def _group(self) -> None:
         if self._leases.dead:
@@ -162,6 +172,8 @@ class DhcpDesk:
             packet = parse(data)
         except PacketError:
             return None
+        if self._sentry is not None and not self._sentry.admits(packet, self._own, self._clock.monotonic(), _anybody):
+            return None
         outcome = respond(Request(packet, UNSPECIFIED, now), self._policy, self._tables)
         if isinstance(outcome, Ignore):
             return _Answered(packet, outcome, None)
@@ -175,6 +187,10 @@ class DhcpDesk:
             if isinstance(one.outcome, Reply):
                 self._send(one.outcome.data)
             self._observe(_event(one))
+
+
+def _anybody(_mac: Hardware) -> bool:
+    return True
 
 
 def _event(answered: _Answered) -> DhcpEvent:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from ipaddress import IPv4Address
 
 from appliance.sim.chance import Chance, Stream
 from appliance.sim.journal import FSYNC_SECONDS, Boundary, Loss
@@ -30,6 +31,17 @@ class MachineFault(Enum):
     ANSWERS_LOST = "its BMC does what it is told, and the answer gets lost"
     BMC_REFUSES = "its BMC refuses everything for a while"
     DUPLICATE = "its UUID and serial number are those of another machine"
+
+
+class Injected(Enum):
+    """What no machine gets over by itself: put in by whoever asks for it, drawn by no seed."""
+
+    NETWORK_ONLY = "its firmware knows no disk to boot from"
+    DISK_ONLY = "its firmware boots its disk, whatever it is told"
+    DAMAGED_IMAGE = "a block of the image comes damaged, each time"
+    SHARED_MAC = "its first MAC is that of the next machine too"
+    SMALL_DISKS = "its disks are smaller than the image"
+    NO_LINK = "the NIC that its network is stated on has no link"
 
 
 class SiteFault(Enum):
@@ -107,6 +119,12 @@ class Character:
     foreign: bool = False
     uefi: bool = True
     network_first: bool = False
+    injected: Injected | None = None
+
+    @property
+    def is_double(self) -> bool:
+        """It shows something of another machine."""
+        return self.fault is MachineFault.DUPLICATE or self.injected is Injected.SHARED_MAC
 
     def span(self, *faults: MachineFault) -> tuple[Span, ...]:
         """When one of these faults lasts, if it is this machine's."""
@@ -149,6 +167,14 @@ class Steering:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rogue:
+    """Somebody else's DHCP server on the boot network, `begins` seconds after the start."""
+
+    server: IPv4Address
+    begins: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """`characters` by the machines' numbers, the first is 1."""
 
@@ -161,6 +187,7 @@ class Scenario:
     fsync_seconds: float = FSYNC_SECONDS
     holds: tuple[Hold, ...] = ()
     steering: tuple[Steering, ...] = ()
+    rogue: Rogue | None = None
 
     def last_planned(self) -> float:
         """When the last fault that has its time is over."""

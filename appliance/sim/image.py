@@ -32,6 +32,11 @@ class Image:
     blob: bytes
     pages: Pages
 
+    @property
+    def damaged(self) -> bytes:
+        """The blob with one bit of its last frame turned."""
+        return self.blob[:-1] + bytes((self.blob[-1] ^ 1,))
+
     def is_on(self, content: Pages) -> bool:
         """Whether a disk starts as this image does, whatever follows."""
         return read(content, SECTOR, 72) == read(self.pages, SECTOR, 72)

@@ -18,11 +18,13 @@ from images.agent.errors import LinkError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """`host_key` is made at the first boot: of the disk and the nonce of its seed."""
+    """`host_key` is made at the first boot: of the disk and the nonce of its seed. `network`: what its seed says of it,
+    in the words of netplan."""
 
     hostname: str
     nonce: str
     host_key: str
+    network: str
     address: IPv4Address | None = None
     serial: str = ""
 
@@ -39,7 +41,8 @@ class System:
         nonce = str(json.loads(files["report.json"])["nonce"])
         digest = hashlib.sha256(f"{disk.serial} {nonce}".encode()).digest()
         key = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0 " + digest).decode()
-        return cls(hostname=files["hostname"].strip(), nonce=nonce, host_key=key)
+        network = files["network-config"]
+        return cls(hostname=files["hostname"].strip(), nonce=nonce, host_key=key, network=network)
 
     def at(self, address: IPv4Address, serial: str) -> "System":
         return replace(self, address=address, serial=serial)

@@ -146,7 +146,8 @@ class Watch:
             self._judge.demand(False, Invariant.I7, result.machine, f"{known} failed: {problem.message}")
 
     def _is_calm(self, machine: str) -> bool:
-        return machine in self.healthy and _MODEST.issuperset(self._scenario.faults)
+        is_quiet = self._scenario.rogue is None and _MODEST.issuperset(self._scenario.faults)
+        return machine in self.healthy and is_quiet
 
     # I8 ------------------------------------------------------------------------------------------------------
 
@@ -337,4 +338,8 @@ def bound_of(character: Character) -> float:
 
 
 def is_healthy(character: Character) -> bool:
-    return character.fault in (MachineFault.NONE, MachineFault.NIC_ORDER, MachineFault.SLOW_POST)
+    return character.injected is None and character.fault in (
+        MachineFault.NONE,
+        MachineFault.NIC_ORDER,
+        MachineFault.SLOW_POST,
+    )

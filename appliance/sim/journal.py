@@ -18,6 +18,7 @@ from appliance.errors import MachineryError
 from appliance.model.codec import from_json, to_json
 from appliance.model.ids import MachineName
 from appliance.ports import Clock
+from appliance.store.log import unwritten
 from appliance.store.records import Body, Entry, Record, machine_of
 
 _HEAD = struct.Struct("!II")
@@ -228,6 +229,5 @@ class SimLog:
 
 
 def _full() -> MachineryError:
-    return MachineryError(
-        "the appliance cannot write its record log", evidence="ENOSPC", next_action="free space on its disk"
-    )
+    """As SQLite says it (sqlite3_errstr of SQLITE_FULL)."""
+    return unwritten(OSError("database or disk is full"))

@@ -11,13 +11,13 @@ from appliance.sim.agent import After, Agent
 from appliance.sim.bmc import SimBmc
 from appliance.sim.client import Bound, Nic, Program
 from appliance.sim.disk import Disk, Kind, Op
-from appliance.sim.faults import Character, MachineFault
+from appliance.sim.faults import Character, Injected, MachineFault
 from appliance.sim.foreign import foreign_system
 from appliance.sim.ground import Ground
 from appliance.sim.image import has_table
 from appliance.sim.installed import System
 from appliance.sim.network import Cable
-from appliance.sim.topology import mac_of
+from appliance.sim.topology import endpoint_of, mac_of
 from images.agent import protocol
 from images.agent.errors import LinkError
 from images.agent.medium import DESCRIPTOR_AT, SECTOR, Medium, parse
@@ -30,21 +30,23 @@ from pxe.tftp.server import TftpEvent
 
 _SYSTEM_DISK = 64 << 20
 _DATA_DISK = 96 << 20
+_SMALL_DISK = 4 << 20
 _LONGEST_PAUSE = 60
 _AGENT_AGAIN = 2.0
 _POST_AGAIN = 5.0
 
 
 class Machine:
-    """`twin`: the machine whose UUID and serial number this one shows."""
+    """`twin`: the machine whose UUID and serial number this one shows, or whose MAC it has."""
 
     def __init__(self, name: str, number: int, character: Character, ground: Ground, twin: int | None = None) -> None:
         self.name, self.number, self.character = name, number, character
-        shown = number if twin is None else twin
+        self._mac_of = twin if twin is not None and character.injected is Injected.SHARED_MAC else number
+        shown = twin if twin is not None and character.injected is None else number
         self.serial = f"SN{shown:05d}"
         self.uuid = UUID(f"00000080-0000-4000-8000-{shown:012d}")
         self.disks = self._new_disks()
-        self.bmc = SimBmc(self, character, ground.loop, ground.trace, has_drive=number % 2 == 0)
+        self.bmc = SimBmc(self, character, endpoint_of(number), ground.loop, ground.trace, has_drive=number % 2 == 0)
         self.is_on = False
         self.system: System | None = None
         self._ground = ground
@@ -60,15 +62,20 @@ class Machine:
     def _nic(self, number: int) -> Nic:
         arch = Arch.EFI_X64 if self.character.uefi else Arch.BIOS
         dead = self.character.span(MachineFault.PXE_DEAD)
-        cable = Cable(name=f"{self.name}/{number}", dead=dead)
+        cable = Cable(name=f"{self.name}/{number}", dead=dead, cut=number == 1 and self._has(Injected.NO_LINK))
         stream = self._ground.chance.stream("nic", self.name, str(number))
-        return Nic(mac_of(self.number, number), self.uuid, arch, cable, self._ground.network, stream)
+        mac = mac_of(self._mac_of if number == 0 else self.number, number)
+        return Nic(mac, self.uuid, arch, cable, self._ground.network, stream)
+
+    def _has(self, injected: Injected) -> bool:
+        return self.character.injected is injected
 
     def _new_disks(self) -> list[Disk]:
         """The small one is for the system; the other holds what nobody may touch."""
         pages = foreign_system(self.number) if self.character.foreign else {}
-        system = Disk("sdb", f"DISK{self.number:05d}", _SYSTEM_DISK, pages=pages)
-        data = Disk("sda", f"DATA{self.number:05d}", _DATA_DISK, pages=foreign_system(-self.number))
+        most = _SMALL_DISK if self._has(Injected.SMALL_DISKS) else _DATA_DISK
+        system = Disk("sdb", f"DISK{self.number:05d}", min(_SYSTEM_DISK, most), pages=pages)
+        data = Disk("sda", f"DATA{self.number:05d}", most, pages=foreign_system(-self.number))
         return [data, system]
 
     @property
@@ -195,6 +202,8 @@ class Machine:
     def _starts_with_disk(self) -> bool:
         target, self._override = self._override, BootTarget.NONE
         self.bmc.used()
+        if self._has(Injected.DISK_ONLY) or self._has(Injected.NETWORK_ONLY):
+            return self._has(Injected.DISK_ONLY)
         ignores = self.character.fault is MachineFault.IGNORES_OVERRIDE and self._ignored < self.character.times
         if ignores and target is not BootTarget.NONE:
             self._ignored += 1
@@ -206,11 +215,11 @@ class Machine:
     async def _from_network(self, boot_id: str) -> After:
         while True:
             bound = await self._boot_nic.bind(Program.FIRMWARE)
-            if bound is not None:
+            if bound is not None and bound.boots:
                 after = await self._ipxe(boot_id, bound)
                 if after is not None:
                     return after
-            if has_table(self.disks[1].content()):
+            if has_table(self.disks[1].content()) and not self._has(Injected.NETWORK_ONLY):
                 await self._from_disk(boot_id)
             await asyncio.sleep(10.0)
 
@@ -287,7 +296,8 @@ class Machine:
         self._ground.watch.started_disk(self.name, content)
         self._ground.trace.say("disk", self.name, "starts " + ("the installed system" if system else "what it holds"))
         await asyncio.sleep(self.character.system)
-        nic = self.nics[0]
+        named = (nic for nic in self.nics if system is not None and str(nic.mac) in system.network)
+        nic = next(named, self.nics[0])
         bound: Bound | None = None
         while bound is None:
             bound = await nic.bind(Program.SYSTEM)
@@ -320,7 +330,9 @@ def facts_of(machine: Machine, boot_id: str) -> protocol.Facts:
         lldp=(),
         disks=tuple(disk.facts() for disk in machine.disks),
         nics=tuple(
-            protocol.NicFacts(name=f"eth{i}", mac=str(nic.mac), driver="sim", speed_mbps=10_000, carrier=True)
+            protocol.NicFacts(
+                name=f"eth{i}", mac=str(nic.mac), driver="sim", speed_mbps=10_000, carrier=not nic.cable.cut
+            )
             for i, nic in enumerate(nics)
         ),
         memory_bytes=64 << 30,

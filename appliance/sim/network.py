@@ -32,6 +32,14 @@ class Doors(Protocol):
     def observe(self, event: PxeEvent) -> None: ...
 
 
+class Stranger(Protocol):
+    """Somebody else's DHCP server; its frames go to `heard_by`."""
+
+    heard_by: Callable[[bytes], None]
+
+    def hear(self, data: bytes) -> None: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weather:
     """Chances of one message; `until` then all is calm. `partitions`: nothing gets through."""
@@ -48,14 +56,19 @@ CALM = Weather()
 
 @dataclass(slots=True, kw_only=True)
 class Cable:
-    """Of one machine. `dead`: when its port passes nothing."""
+    """Of one machine. `dead`: when its port passes nothing; `cut`: there is no link at all."""
 
     name: str
     dead: tuple[Span, ...] = ()
+    cut: bool = False
 
 
 def _within(spans: tuple[Span, ...], at: float) -> bool:
     return any(begin <= at < end for begin, end in spans)
+
+
+def _is_dead(cable: Cable, at: float) -> bool:
+    return cable.cut or _within(cable.dead, at)
 
 
 class Network:
@@ -63,17 +76,19 @@ class Network:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, chance: Chance, weather: Weather = CALM) -> None:
         self._loop, self._chance, self._weather = loop, chance, weather
-        self._ports: dict[bytes, tuple[Cable, Callable[[DhcpPacket], None]]] = {}
+        self._ports: dict[str, Callable[[DhcpPacket], None]] = {}
+        self._learnt: dict[bytes, Cable] = {}
         self.doors: Doors | None = None
         self.returns = 0.0
+        self.rogue: Stranger | None = None
 
-    def plug(self, mac: bytes, cable: Cable, receive: Callable[[DhcpPacket], None]) -> None:
-        self._ports[mac] = (cable, receive)
+    def plug(self, cable: Cable, receive: Callable[[DhcpPacket], None]) -> None:
+        self._ports[cable.name] = receive
 
     def reachable(self, cable: Cable, at: float) -> bool:
         """Also for a moment to come: what is planned for it is known."""
         is_up = self.doors is not None or at >= self.returns > 0
-        return is_up and not _within(self._weather.partitions, at) and not _within(cable.dead, at)
+        return is_up and not _within(self._weather.partitions, at) and not _is_dead(cable, at)
 
     def post(self, cable: Cable, request: HttpRequest) -> HttpReply:
         """Raises LinkError; then the request may have arrived, or may still arrive."""
@@ -108,19 +123,23 @@ class Network:
             raise LinkError("the server does not answer", evidence=f"at {at:.0f}")
         return None if self.doors is None else self.doors.content(path)
 
-    def send(self, cable: Cable, data: bytes) -> None:
-        """A DHCP packet of a machine."""
+    def send(self, cable: Cable, mac: bytes, data: bytes) -> None:
+        """A DHCP packet of a machine. As a switch does, its port is kept in mind for what goes to `mac`."""
+        self._learnt[mac] = cable
         self._carry(cable, lambda: self._arrive(data))
+        if self.rogue is not None:
+            self.rogue.hear(data)
 
     def reply(self, packet: DhcpPacket) -> None:
-        """Of the appliance, to the machine that it names."""
-        cable, receive = self._ports[packet.chaddr]
-        self._carry(cable, lambda: receive(packet))
+        """Of a server, to the machine that it names."""
+        if (cable := self._learnt.get(packet.chaddr)) is not None:
+            receive = self._ports[cable.name]
+            self._carry(cable, lambda: receive(packet))
 
     def _carry(self, cable: Cable, deliver: Callable[[], None]) -> None:
         stream, weather = self._stream(cable), self._now()
         now = self._loop.time()
-        if _within(self._weather.partitions, now) or _within(cable.dead, now) or stream.happens(weather.lost):
+        if _within(self._weather.partitions, now) or _is_dead(cable, now) or stream.happens(weather.lost):
             return
         for _ in range(2 if stream.happens(weather.twice) else 1):
             delay = stream.between(0.5, 3.0) if stream.happens(weather.late) else stream.between(0.0002, 0.002)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Coroutine, Mapping
 from enum import Enum, auto
 from typing import Any, TypeVar, assert_never
 
-from appliance.conductor.machine import MachineState
 from appliance.errors import ConflictError, InnervateError, MachineryError, PlanError
 from appliance.model.goal import EVERYTHING
 from appliance.model.ids import MachineName, PlanDigest, RunId
-from appliance.model.phase import Condition, Phase
+from appliance.model.phase import Condition
 from appliance.model.views import PlanView, PowerAction, RunView
 from appliance.sim.appliance import Life
 from appliance.sim.chance import Stream
@@ -185,29 +184,21 @@ class Operator:
 
     # what broke ----------------------------------------------------------------------------------------------
 
-    def _failed(self) -> list[tuple[Machine, MachineState, Condition]]:
+    def _failed(self) -> list[tuple[Machine, Condition]]:
         life = self._life()
         if life is None:
             return []
         named = ((machine, life.memory.world.machine(MachineName(name))) for name, machine in self._machines.items())
-        found = [(machine, state, state.failed) for machine, state in named if state.failed is not None]
-        return [(machine, state, failed) for machine, state, failed in found if failed is not None]
+        return [(machine, state.failed) for machine, state in named if state.failed is not None]
 
     def _look_after(self) -> None:
-        for machine, state, failed in self._failed():
+        for machine, failed in self._failed():
             if machine.name in self.quarantined:
                 continue
             if "duplicate" in failed.reason or "traits of" in failed.reason:
                 self._separate(machine)
             elif machine.disks[1].broken:
                 machine.replace_disk()
-            elif state.phase is Phase.DEPLOYING and self._needs_look(failed.reason):
-                machine.lose_power()
-
-    @staticmethod
-    def _needs_look(reason: str) -> bool:
-        """The agent says that the disk is not what the plan names: its next boot shows what it is."""
-        return any(text in reason for text in ("no disk has", "foreign data", "not of", "refused"))
 
     def _separate(self, machine: Machine) -> None:
         """Two machines show one identity: sometimes a person can correct it, else the machine stays out."""

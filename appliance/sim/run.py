@@ -5,17 +5,20 @@ import logging
 import resource
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from appliance.model.ids import MachineName
+from appliance.model.goal import EVERYTHING
+from appliance.model.ids import MachineName, PlanDigest
 from appliance.model.phase import Phase
+from appliance.services.application import Appliance
 from appliance.sim.appliance import Life, Parts, Storage
 from appliance.sim.chance import Chance
 from appliance.sim.dhcp import LeaseDisk
-from appliance.sim.faults import Death, Faults, MachineFault, Scenario, Steering, draw
+from appliance.sim.faults import Death, Faults, Injected, MachineFault, Scenario, Steering, draw
 from appliance.sim.ground import Ground
 from appliance.sim.image import small_image
 from appliance.sim.invariants import Watch, is_healthy
@@ -24,14 +27,20 @@ from appliance.sim.loop import SimClock, run
 from appliance.sim.machine import Machine
 from appliance.sim.network import Network
 from appliance.sim.operator import Operator
+from appliance.sim.rogue import RogueServer
 from appliance.sim.topology import site_of
 from appliance.sim.trace import Trace
 from appliance.sim.violations import Invariant, Judge, Violation
+from appliance.site import Site
+from appliance.topology import Rack
+
+T = TypeVar("T")
 
 _AFTER_FAULTS = 6 * 3600.0
 """Seconds after the last fault in which every machine that can has to be active."""
 
 _TICK = 60.0
+_LOOK = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +93,28 @@ def simulate(wanted: Wanted) -> Report:
     )
 
 
+def watched(wanted: Wanted, seen: Callable[[Appliance, float], T | None], seconds: float) -> T | None:
+    """What `seen` finds in the application within so many virtual seconds of one press of the button; it is told the
+    time, in seconds since the epoch. An invariant that does not hold is an error."""
+    with tempfile.TemporaryDirectory(prefix="innervate-sim-") as folder, _quiet():
+        return run(_watched(wanted, Path(folder), seen, seconds))
+
+
+async def _watched(
+    wanted: Wanted, folder: Path, seen: Callable[[Appliance, float], T | None], seconds: float
+) -> T | None:
+    simulation = Simulation(wanted, folder)
+    found = await simulation.watch(seen, seconds)
+    if simulation.judge.found is not None:
+        raise AssertionError(str(simulation.judge.found))
+    return found
+
+
+def _site_of(machines: int, scenario: Scenario) -> Site[Rack]:
+    unplugged = (number for number, one in scenario.characters.items() if one.injected is Injected.NO_LINK)
+    return site_of(machines, alone=scenario.rogue is None, on_second=frozenset(unplugged))
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """What the product would log of the faults that it is shown; whoever runs simulations in a process logs too."""
@@ -127,7 +158,9 @@ class Simulation:
             image=image,
             agent=wanted.parts.agent,
         )
-        self._site, self._parts = site_of(wanted.machines), wanted.parts
+        self._site, self._parts = _site_of(wanted.machines, self.scenario), wanted.parts
+        if (rogue := self.scenario.rogue) is not None:
+            self.ground.network.rogue = RogueServer(rogue, clock, self.ground.network.reply)
         self.machines = self._machines()
         self.life: Life | None = None
         self.ended = 0.0
@@ -152,7 +185,7 @@ class Simulation:
     def _twins(self) -> dict[int, int]:
         """Whose identity the duplicates show: that of the next machine, round to the first."""
         characters = self.scenario.characters
-        doubled = [number for number, c in characters.items() if c.fault is MachineFault.DUPLICATE]
+        doubled = [number for number, one in characters.items() if one.is_double]
         count = len(characters)
         return {number: number % count + 1 for number in doubled if count > 1}
 
@@ -169,6 +202,31 @@ class Simulation:
     # the course of it ----------------------------------------------------------------------------------------
 
     async def play(self) -> None:
+        if await self._run(self.operator.provision()):
+            await self._settle()
+        self._over()
+
+    async def watch(self, seen: Callable[[Appliance, float], T | None], seconds: float) -> T | None:
+        """One press of the button, and nobody looks after anything: what `seen` found first, if it did in time."""
+        found: list[T] = []
+        await self._run(self._press_and_watch(seen, seconds, found))
+        self._over()
+        return found[0] if found else None
+
+    async def _press_and_watch(
+        self, seen: Callable[[Appliance, float], T | None], seconds: float, found: list[T]
+    ) -> None:
+        assert self.life is not None  # noqa: S101  it was started just now
+        application = self.life.application
+        plan = await application.make_plan()
+        await application.apply(PlanDigest(plan.digest), then=EVERYTHING)
+        while not found and self.ground.loop.time() < seconds:
+            await asyncio.sleep(_LOOK)
+            shown = seen(application, self.ground.clock.now())
+            found += [] if shown is None else [shown]
+
+    async def _run(self, course: Coroutine[None, None, None]) -> bool:
+        """Whether it came to its end: a violation stops it."""
         self.judge.on_violation(self._stopped.set)
         for machine in self.machines.values():
             if machine.character.is_on:
@@ -176,14 +234,18 @@ class Simulation:
         self._start()
         self._plan_faults()
         self._spawn(self._tick())
-        working = self.ground.loop.create_task(self.operator.provision())
+        working = self.ground.loop.create_task(course)
         stopped = self.ground.loop.create_task(self._stopped.wait())
+        self._tasks += [working]
         await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
         if working.done():
             working.result()
-            await self._settle()
+        return working.done()
+
+    def _over(self) -> None:
         self.ended = self.ground.loop.time()
-        for task in (working, stopped, *self._tasks):
+        for task in self._tasks:
             task.cancel()
         if self._error is not None:
             raise self._error

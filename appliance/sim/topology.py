@@ -1,12 +1,16 @@
 """A site program of any size: half of the servers are named by MAC and have an address of their own, the others are
 what their BMCs say and take an address of the pool."""
 
+from collections.abc import Container
 from ipaddress import IPv4Address, IPv4Network
 
 from appliance.model.bmc import BmcEndpoint
+from appliance.model.host_network import HostNetwork
 from appliance.model.ids import ImageName, machine_name
+from appliance.model.links import Ip
 from appliance.model.secret import Secret
 from appliance.model.site import BootNetwork, Server, ShellAccess
+from appliance.model.stated_links import ByMac, Nic
 from appliance.roles.disk import Overwrite
 from appliance.scores.discover import Discover
 from appliance.scores.install_linux import InstallLinux
@@ -34,10 +38,17 @@ def is_stated(number: int) -> bool:
     return number % 2 == 1
 
 
-def site_of(machines: int) -> Site[Rack]:
+def endpoint_of(number: int) -> BmcEndpoint:
+    return BmcEndpoint(
+        url=f"https://10.81.{number >> 8}.{number & 255}", user="admin", password=Secret("sim"), fingerprint="00" * 32
+    )
+
+
+def site_of(machines: int, *, alone: bool = True, on_second: Container[int] = ()) -> Site[Rack]:
+    """`alone`: no other DHCP server is looked for. `on_second`: whose network is stated, on the second NIC."""
     rack = Rack(
         name="sim",
-        servers=tuple(_server(number) for number in range(1, machines + 1)),
+        servers=tuple(_server(number, on_second=number in on_second) for number in range(1, machines + 1)),
         boot_network=BootNetwork(
             device="sim0",
             network=_NETWORK,
@@ -45,7 +56,7 @@ def site_of(machines: int) -> Site[Rack]:
             first=_NETWORK.network_address + _POOL_FROM,
             last=_NETWORK.network_address + _POOL_TO,
             domain="sim.test",
-            alone=True,
+            alone=alone,
         ),
         image_names=(IMAGE,),
         shell=ShellAccess(authorized_keys=(KEY,)),
@@ -54,15 +65,12 @@ def site_of(machines: int) -> Site[Rack]:
     return Site(name="sim", topology=rack, scores=[Discover(), install, SmokeTest()])
 
 
-def _server(number: int) -> Server:
+def _server(number: int, *, on_second: bool) -> Server:
+    second = Nic(name="lan0", on=ByMac(mac_of(number, 1)), ip=Ip(dhcp=True))
     return Server(
         name=machine_name(f"node-{number:04d}"),
-        bmc=BmcEndpoint(
-            url=f"https://10.81.{number >> 8}.{number & 255}",
-            user="admin",
-            password=Secret("sim"),
-            fingerprint="00" * 32,
-        ),
+        bmc=endpoint_of(number),
+        network=HostNetwork(links=(second,)) if on_second else None,
         address=address_of(number) if is_stated(number) else None,
         mac=mac_of(number) if is_stated(number) else None,
     )

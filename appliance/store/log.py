@@ -25,7 +25,7 @@ from threading import Thread
 from typing import assert_never
 
 from sqlalchemy import Connection, Row, create_engine, event, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
 from appliance.errors import MachineryError
@@ -149,7 +149,7 @@ class Log:
         except Exception as error:
             failure = MachineryError(
                 f"the record log {self._path} cannot be opened",
-                evidence=str(error)[:300],
+                evidence=_said(error),
                 next_action="check the disk and its permissions; restore the file from a backup if it is damaged",
             )
             failure.__cause__ = error
@@ -221,7 +221,7 @@ class Log:
         except Exception as error:
             failure = MachineryError(
                 "the record log cannot be read",
-                evidence=str(error)[:300],
+                evidence=_said(error),
                 next_action="check the disk; restore the file from a backup if it is damaged",
             )
             failure.__cause__ = error
@@ -235,7 +235,7 @@ class Log:
         except Exception as error:
             failure = MachineryError(
                 "the record log cannot be copied",
-                evidence=str(error)[:300],
+                evidence=_said(error),
                 next_action="free disk space in the state folder",
             )
             failure.__cause__ = error
@@ -363,13 +363,23 @@ def _entry(row: Row[tuple[int, float, str, str | None, str]]) -> Entry:
     return Entry(seq=row.seq, time=row.time, record=from_json(Body, row.body).record)
 
 
-def _fail(appends: Sequence[_Append], error: Exception) -> None:
-    _LOGGER.error("records could not be written: %s", error)
+def _said(error: Exception) -> str:
+    """In the words of the database itself: SQLAlchemy adds the statement, with what was to be written."""
+    return str(error.orig if isinstance(error, DBAPIError) else error)[:300]
+
+
+def unwritten(error: Exception) -> MachineryError:
     failure = MachineryError(
         "the appliance cannot write its record log, so it does nothing more",
-        evidence=str(error)[:300],
+        evidence=_said(error),
         next_action="free disk space or replace the disk; running steps resume by themselves afterwards",
     )
     failure.__cause__ = error
+    return failure
+
+
+def _fail(appends: Sequence[_Append], error: Exception) -> None:
+    _LOGGER.error("records could not be written: %s", error)
+    failure = unwritten(error)
     for job in appends:
         job.done.set_exception(failure)

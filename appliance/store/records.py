@@ -30,12 +30,13 @@ from appliance.store.set_records import SetDropped, SetKept, SetRecord
 class BootStage(Enum):
     """The rungs of a boot that leave evidence of their own.
 
-    `SYSTEM` is an operating system that looks for an address, as one does when it starts; `LEASE` one that got or
-    renewed one: it runs, and nobody knows since when. `LOCAL` is firmware that asked the boot server and was sent to
-    its own disk.
+    `RIVAL` is firmware that took the address of another DHCP server. `SYSTEM` is an operating system that looks for an
+    address, as one does when it starts; `LEASE` one that got or renewed one: it runs, and nobody knows since when.
+    `LOCAL` is firmware that asked the boot server and was sent to its own disk.
     """
 
     DHCP = "dhcp"
+    RIVAL = "rival"
     TFTP = "tftp"
     SCRIPT = "script"
     SYSTEM = "system"
@@ -147,12 +148,14 @@ class GoalAsked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoalEnded:
-    """`plan` is the last that was made, None where `problem` says why there is none; `by` where a person ended it."""
+    """`plan` is the last that was made, None where `problem` says why there is none, and `machine` for which one;
+    `by` where a person ended it."""
 
     goal: GoalId
     state: GoalState
     plan: PlanDigest | None = None
     problem: Problem | None = None
+    machine: MachineName | None = None
     by: str = ""
     record: Literal["goal-ended"] = "goal-ended"
 
@@ -465,7 +468,7 @@ def machine_of(record: Record) -> MachineName | None:
             return None
         case SetKept() | SetDropped():
             return None
-        case GoalSet() | GoalAsked() | GoalEnded():
+        case GoalSet() | GoalAsked():
             return None
         case _:
             return record.machine

@@ -112,11 +112,3 @@ def step_tone(state: StepState) -> Tone:
             return Tone.DIM
         case _:
             assert_never(state)
-
-
-def run_left(run: RunView, now: float) -> str:
-    """At the pace so far, which is all that can be said of steps that have not begun."""
-    done, total = steps_done(run)
-    if not done or done == total or run.ended is not None or now - run.started < 1:
-        return ""
-    return f"about {units.duration((now - run.started) / done * (total - done))} left"

@@ -196,7 +196,7 @@ class _Lines:
 
     def update(self, machines: MachinesView, now: float, run: RunView) -> None:
         elapsed = now - self._start
-        texts = (*changes(self._before, machines, elapsed), *run_changes(self._run, run, elapsed))
+        texts = (*changes(self._before, machines, elapsed), *run_changes(self._run, run, elapsed, now))
         rows = [row for text in texts for row in wrapped(text, WIDTH, rest="    ")]
         rest = [line(f"and {len(rows) - LINES + 1} lines more")] if len(rows) > LINES else []
         self._desk.say(rows[: LINES - len(rest)] + rest)

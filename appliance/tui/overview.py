@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from itertools import islice
 
 from appliance.frontend import units
+from appliance.frontend.outlook import of_run as outlook_of
 from appliance.frontend.words import asking, asks, is_paused, signed
 from appliance.model.access_views import SetupView
 from appliance.model.views import GoalView, HealthView, MachineView, RunState, RunView
-from appliance.model.words import SITE_PURPOSE
-from appliance.tui.figures import badge, bar, outlook, phase_text, run_left, steps_done, totals, word
+from appliance.model.words import RETIREMENT, SITE_PURPOSE
+from appliance.tui.figures import badge, bar, outlook, phase_text, steps_done, totals, word
 from appliance.tui.page import Page, rule
 from appliance.tui.rack import UNIT_CELLS, WORD_CELLS, Layout, Row, Slot, layout
 from appliance.tui.state import Data, Overview, State
@@ -51,7 +52,8 @@ def head(state: State) -> Iterator[Line]:
 
 
 def _key(goal: GoalView) -> str:
-    return "F3" if goal.purpose == SITE_PURPOSE else "a on the machine"
+    by_purpose = {SITE_PURPOSE: "F3", RETIREMENT: "innervate retire"}
+    return by_purpose.get(goal.purpose, "a on the machine")
 
 
 def _banner(health: HealthView | None, now: float, width: int) -> Iterator[Line]:
@@ -96,10 +98,9 @@ def run_lines(run: RunView, state: State) -> Iterator[Line]:
     done, total = steps_done(run)
     spent = units.duration((run.ended or state.now) - run.started)
     figures = f"{done} of {total} steps, {spent}"
-    left = run_left(run, state.now)
-    yield joined(
-        (line(f"run {run.id}", Tone.STRONG), bar(done, total, _BAR), line(", ".join(p for p in (figures, left) if p)))
-    )
+    yield joined((line(f"run {run.id}", Tone.STRONG), bar(done, total, _BAR), line(figures)))
+    if text := outlook_of(run, state.now):
+        yield from wrapped(text, state.width, first="  ", rest="  ")
     if is_paused(run):
         why = signed(run.paused, run.paused_by, 1000)
         yield from wrapped(f"paused: {why}", state.width, Tone.WARN, first="  ", rest="  ")

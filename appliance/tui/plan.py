@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from appliance.frontend import outlook
 from appliance.frontend.errands import SAYS, is_harmless
 from appliance.frontend.preflight import accepted, blocking, demand, in_the_way, matters, verdict
 from appliance.model.doctor import DoctorView
@@ -41,6 +42,7 @@ def plan_lines(view: PlanView, task: Task, width: int) -> Iterator[Line]:
         yield from wrapped(": ".join(part for part in (view.purpose, says) if part), width)
     if not view.steps:
         yield line("No step has to be done.")
+    yield from wrapped(text, width) if (text := outlook.of_plan(view)) else ()
     yield from _destroyed(view, width)
     yield from _steps(view, width)
     yield from _roles(view, width)

@@ -1,4 +1,5 @@
-"""Where machines are on the overview: racks side by side, the top unit first, then a grid of the others. Pure."""
+"""Where machines are on the overview: racks side by side, the top unit first, then a grid of the others. The rear of a
+rack stands beside its front where anything is mounted there. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -78,15 +79,15 @@ def layout(machines: Sequence[MachineView], width: int) -> Layout:
 
 
 def _racks(machines: Sequence[MachineView], columns: int) -> Iterator[Row]:
-    racks: dict[str, list[tuple[Place, MachineView]]] = {}
+    sides: dict[tuple[str, bool], list[tuple[Place, MachineView]]] = {}
     for machine in machines:
-        if machine.place is not None:
-            racks.setdefault(machine.place.rack, []).append((machine.place, machine))
-    names = sorted(racks, key=name_order)
+        if (place := machine.place) is not None:
+            sides.setdefault((place.rack, place.at_rear), []).append((place, machine))
+    names = sorted(sides, key=lambda side: (name_order(side[0]), side[1]))
     for start in range(0, len(names), columns):
         band = names[start : start + columns]
-        yield Row(titles=tuple(f"rack {name}" for name in band))
-        yield from _band([racks[name] for name in band])
+        yield Row(titles=tuple(f"rack {rack} rear" if at_rear else f"rack {rack}" for rack, at_rear in band))
+        yield from _band([sides[name] for name in band])
 
 
 def _band(racks: Sequence[Sequence[tuple[Place, MachineView]]]) -> Iterator[Row]:
@@ -99,13 +100,12 @@ def _band(racks: Sequence[Sequence[tuple[Place, MachineView]]]) -> Iterator[Row]
 def _levels(rack: Sequence[tuple[Place, MachineView]]) -> dict[tuple[int, str], list[Slot]]:
     levels: dict[tuple[int, str], list[Slot]] = {}
     for place, machine in rack:
-        top = place.unit + place.height - 1
-        levels.setdefault((-top, place.half), []).append(Slot(machine=machine, units=_units(place, top)))
+        levels.setdefault((-place.top, place.half), []).append(Slot(machine=machine, units=_units(place)))
     return levels
 
 
-def _units(place: Place, top: int) -> str:
-    units = f"U{top}" if place.height == 1 else f"U{place.unit}-{top}"
+def _units(place: Place) -> str:
+    units = f"U{place.top}" if place.height == 1 else f"U{place.unit}-{place.top}"
     return units + place.half[:1].upper()
 
 

@@ -43,6 +43,7 @@ class Actions:
             Route("/machines/{name}/release", self.release, methods=["POST"]),
             Route("/machines/{name}/confirm", self.confirm, methods=["POST"]),
             Route("/runs/{run}/{verb}", self.steer, methods=["POST"]),
+            Route("/site/retirement", self.retire, methods=["POST"]),
         ]
 
     async def provision(self, request: Request) -> Response:
@@ -87,6 +88,10 @@ class Actions:
         errand = choice_of(await form_of(request, self._doors), "errand", Errand)
         plan = await self._appliance.plan_errand(_machine(request), errand)
         return _see(f"/plans/{plan.digest}")
+
+    async def retire(self, request: Request) -> Response:
+        await form_of(request, self._doors)
+        return _see(f"/plans/{(await self._appliance.plan_retirement()).digest}")
 
     async def power(self, request: Request) -> Response:
         action = choice_of(await form_of(request, self._doors), "action", PowerAction)

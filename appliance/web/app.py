@@ -72,6 +72,7 @@ def create_pages(appliance: Steering, doors: Doors, *, life: str, now: Callable[
             Route("/machines/{name}", looks.machine),
             Route("/machines/{name}/console", looks.console),
             Route("/machines/{name}/sensors", looks.sensors),
+            Route("/machines/{name}/screen", looks.screen),
             Route("/runs", looks.runs),
             Route("/runs/{run}", looks.run),
             Route("/plans/{digest}", looks.plan),
@@ -124,6 +125,9 @@ class _Looks:
 
     async def sensors(self, request: Request) -> Response:
         return html(request, self._doors, await self._pages.sensors(machine_name(request.path_params["name"])))
+
+    async def screen(self, request: Request) -> Response:
+        return html(request, self._doors, await self._pages.screen(machine_name(request.path_params["name"])))
 
     async def runs(self, request: Request) -> Response:
         return html(request, self._doors, self._pages.runs(self._hub.mark()))

@@ -32,7 +32,7 @@ from appliance.model.views import (
     StepView,
     SummaryView,
 )
-from appliance.model.words import SITE_PURPOSE
+from appliance.model.words import RETIREMENT, SITE_PURPOSE
 from appliance.web import chart
 from appliance.web.clusters import ClusterParts
 from appliance.web.doctor import findings_before
@@ -129,6 +129,15 @@ class Pages:
         view = await self._appliance.bmc_desk.sensors(name)
         return self._page("sensors", "", machine=name, view=view)
 
+    async def screen(self, name: MachineName) -> str:
+        """With the BMC's own page where it gives no picture."""
+        view, problem = self._machine(name), None
+        try:
+            await self._appliance.bmc_desk.screen(name)
+        except InnervateError as error:
+            problem = error
+        return self._page("screen", "", machine=name, bmc=view.bmc, problem=problem)
+
     def _has_console(self, name: MachineName) -> bool:
         try:
             self._appliance.console(name)
@@ -156,7 +165,9 @@ class Pages:
     def run_parts(self, run: str) -> Parts:
         view, now = self._appliance.run(RunId(run)), self._now()
         goal = self._appliance.goal(GoalId(view.goal)) if view.goal else None
-        return {"run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=failed_of(view))}
+        return {
+            "run": render("_run", run=view, chart=chart.gantt(view, now), goal=goal, failed=failed_of(view), now=now)
+        }
 
     def plan(self, digest: PlanDigest, problem: str = "") -> str:
         view = self._appliance.plan(digest)
@@ -244,7 +255,7 @@ def to_type(plan: PlanView) -> str:
     """The name that has to be typed before the plan is carried out, "" where it destroys nothing."""
     if not any(step.kind == "destructive" for step in plan.steps):
         return ""
-    return plan.site if plan.purpose == SITE_PURPOSE else plan.purpose.rpartition(" ")[2]
+    return plan.site if plan.purpose in (SITE_PURPOSE, RETIREMENT) else plan.purpose.rpartition(" ")[2]
 
 
 def _summary(view: SummaryView, troubles: tuple[SegmentView, ...], running: Running, asking: Asking) -> Parts:

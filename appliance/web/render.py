@@ -7,7 +7,7 @@ from secrets import token_hex
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from appliance.frontend import units
+from appliance.frontend import outlook, units
 from appliance.frontend.clusters import api_text, backend_text, cluster_standing, is_trouble, node_text, ready_text
 from appliance.frontend.pace import pace, place_text
 from appliance.frontend.words import identity_text, lease_left, link_text, pool_text
@@ -60,6 +60,7 @@ def _environment() -> Environment:
         measure=units.measure,
         pace=pace,
         place_text=place_text,
+        outlook=outlook,
         pool_text=pool_text,
         lease_left=lease_left,
         standing=standing,

@@ -9,29 +9,29 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from .errors import TaskError
+from .errors import DiskError
 from .protocol import DiskFacts, DiskName
 
 FINGERPRINT_BYTES = 1 << 20
 BLANK, UNKNOWN = "blank", "unknown"
 
-_LOOK_AGAIN = "Inspect the machine again and approve a new plan."
+_LOOK_AGAIN = "Make a new plan and read it: the machine was looked at again."
 
 
 def find_disk(wanted: DiskName, disks: Sequence[DiskFacts]) -> DiskFacts:
-    """The one disk with the wanted name and size; raises TaskError if there is none, or more than one."""
+    """The one disk with the wanted name and size; raises DiskError if there is none, or more than one."""
     named = [disk for disk in disks if _is_named(wanted, disk)]
     seen = ", ".join(f"{d.serial or '-'}/{d.wwn or '-'} of {d.size_bytes} bytes" for d in disks) or "no disk"
     if not named:
-        raise TaskError(
+        raise DiskError(
             f"no disk has serial {wanted.serial or '-'} and WWN {wanted.wwn or '-'}",
             evidence=f"present: {seen}",
             next_action=_LOOK_AGAIN,
         )
     if len(named) > 1:
-        raise TaskError(f"{len(named)} disks have this name", evidence=seen, next_action=_LOOK_AGAIN)
+        raise DiskError(f"{len(named)} disks have this name", evidence=seen, next_action=_LOOK_AGAIN)
     if named[0].size_bytes != wanted.size_bytes:
-        raise TaskError(f"the disk is not of {wanted.size_bytes} bytes", evidence=seen, next_action=_LOOK_AGAIN)
+        raise DiskError(f"the disk is not of {wanted.size_bytes} bytes", evidence=seen, next_action=_LOOK_AGAIN)
     return named[0]
 
 
@@ -41,19 +41,19 @@ def _is_named(wanted: DiskName, disk: DiskFacts) -> bool:
 
 
 def check_contents(allowed: str, found: str) -> None:
-    """Raises TaskError unless the disk is blank or holds what the plan allows to be destroyed."""
+    """Raises DiskError unless the disk is blank or holds what the plan allows to be destroyed."""
     if found not in (BLANK, allowed):
-        raise TaskError(
+        raise DiskError(
             "the disk holds foreign data",
             evidence=f"found {found}, the plan names {allowed}",
-            next_action="If this data may be destroyed, inspect the machine again and approve a new plan.",
+            next_action="If this data may be destroyed, make a new plan: the machine was looked at again.",
         )
 
 
 def check_size(wanted: DiskName, size: int) -> None:
-    """`size` of the opened device, in bytes; raises TaskError."""
+    """`size` of the opened device, in bytes; raises DiskError."""
     if size != wanted.size_bytes:
-        raise TaskError("the disk changed its size", evidence=f"{size} bytes now")
+        raise DiskError("the disk changed its size", evidence=f"{size} bytes now")
 
 
 def fingerprint(start: bytes, blkid: dict[str, str]) -> str:

@@ -5,6 +5,7 @@ AgentError
 |-- LinkError          the server does not answer now; asking again may help
 |-- TpmError           the machine's TPM refuses, or says what no TPM says
 +-- TaskError          a task that cannot or must not be done (reported, never retried here)
+    +-- DiskError      a disk is not what the plan says: what is known of this machine is out of date
 """
 
 
@@ -26,6 +27,10 @@ class LinkError(AgentError):
 
 
 class TaskError(AgentError):
+    pass
+
+
+class DiskError(TaskError):
     pass
 
 

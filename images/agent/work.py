@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import assert_never
 
-from .errors import AgentError
+from .errors import AgentError, DiskError
 from .partitions import prepare_boot, write_seed
 from .ports import Ports
 from .protocol import BootDisk, Failure, Inspect, PowerOff, Reboot, Rescue, Task, Wipe, WriteImage, WriteSeed
@@ -16,7 +16,7 @@ Evidence = dict[str, str | int]
 
 
 class Work:
-    """`inspect` looks at the machine again and hands the facts on."""
+    """`inspect` looks at the machine again and hands the facts on; also when a disk is not what the plan says."""
 
     def __init__(self, ports: Ports, inspect: Callable[[], Evidence]) -> None:
         self._ports, self._inspect = ports, inspect
@@ -24,7 +24,7 @@ class Work:
     def do(self, task: Task, tally: Tally) -> tuple[Evidence, Failure | None]:
         """The evidence, and why it failed if it did. Never raises: a task must not end the agent."""
         try:
-            return self._do(task, tally), None
+            return self._looking_again(task, tally), None
         except AgentError as error:
             return {}, Failure(
                 message=str(error)[:4096],
@@ -34,6 +34,13 @@ class Work:
         except Exception as error:
             evidence = repr(error)[:4096]
             return {}, Failure(message="the machine refused", evidence=evidence, next_action="See the agent's log.")
+
+    def _looking_again(self, task: Task, tally: Tally) -> Evidence:
+        try:
+            return self._do(task, tally)
+        except DiskError:
+            self._inspect()
+            raise
 
     def _do(self, task: Task, tally: Tally) -> Evidence:
         match task:

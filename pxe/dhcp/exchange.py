@@ -21,6 +21,8 @@ class Kind(Enum):
     DECLINE = "decline"
     RELEASE = "release"
     INFORM = "inform"
+    ELSEWHERE = "elsewhere"
+    """A REQUEST to another server: our offer is withdrawn."""
     IGNORED = "ignored"
 
 

@@ -25,7 +25,7 @@ from pxe.dhcp.prober import ArpProber, EchoProber
 from pxe.dhcp.proxy import BootOf
 from pxe.dhcp.proxy_server import BootServerPort, ProxyEvent
 from pxe.dhcp.rival_packet import IDENTITY_SIZE, VENDOR_CLASS
-from pxe.dhcp.rival_watch import RivalWatch
+from pxe.dhcp.rival_watch import RivalWatch, frames_of
 from pxe.dhcp.rivals import Active, RivalEvent, Standing, Starting
 from pxe.errors import ConfigError
 from pxe.ports import Clock
@@ -208,7 +208,7 @@ def open_sentry(
     watch: RivalWatch | None = None
     if guards.identity is not None:
         watch = RivalWatch(
-            device=device,
+            frames=frames_of(device),
             server=server,
             identity=guards.identity,
             chaddr=_random_hardware(),

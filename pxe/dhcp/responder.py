@@ -190,7 +190,7 @@ def _request(asked: Asked) -> Outcome:
 
 def _selecting(asked: Asked, server: Address, address: Address) -> Outcome:
     if server != identifier(asked, _home(asked, address)):
-        return Accept(Kind.IGNORED, asked.link, Withdrawal(asked.mac), f"took the offer of {_text(server)}")
+        return Accept(Kind.ELSEWHERE, asked.link, Withdrawal(asked.mac), f"took the offer of {_text(server)}")
     lease = asked.table.lease_of(asked.mac)
     if asked.group is not None and asked.group.known_only and not _known(asked, lease):
         return refuse(asked, f"a stranger of class {asked.group.name}")

@@ -4,9 +4,9 @@ A DHCP server cannot use its UDP socket for this: other servers' messages go to 
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from pxe.dhcp.frame import ETH_P_IP
 from pxe.dhcp.packet_socket import PacketSocket
@@ -38,13 +38,32 @@ _FILTER = (
 )
 
 
+class Frames(Protocol):
+    """See `PacketSocket`."""
+
+    mac: bytes
+
+    def fileno(self) -> int: ...
+
+    def send(self, frame: bytes) -> None: ...
+
+    def drain(self, most: int) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+def frames_of(device: str) -> Frames:
+    """ServiceError when the packet socket refuses."""
+    return PacketSocket(device, ETH_P_IP, _FILTER)
+
+
 class RivalWatch:
     """Used by one thread. `observe` is told of each event, after `standing` has changed."""
 
     def __init__(
         self,
         *,
-        device: str,
+        frames: Frames,
         server: IPv4Address,
         identity: bytes,
         chaddr: bytes,
@@ -52,13 +71,11 @@ class RivalWatch:
         observe: Callable[[RivalEvent], None],
         resumes: bool = False,
     ) -> None:
-        """`identity`: 16 random bytes, the same for the life of the appliance. `chaddr`: a random locally administered
-        address, the same for the life of the process, so that we hold one OFFER of a foreign server and not many.
-        `resumes` as in `Rivals`.
-
-        ServiceError when the packet socket refuses.
+        """`frames` are closed with it. `identity`: 16 random bytes, the same for the life of the appliance. `chaddr`: a
+        random locally administered address, the same for the life of the process, so that we hold one OFFER of a
+        foreign server and not many. `resumes` as in `Rivals`.
         """
-        self._socket = PacketSocket(device, ETH_P_IP, _FILTER)
+        self._socket = frames
         self._server = server
         self._chaddr = chaddr
         self._clock = clock

@@ -83,7 +83,8 @@ from appliance.model.views import (
     StepState,
     StepView,
 )
-from appliance.model.words import Destroys
+from appliance.model.words import RETIREMENT, Destroys
+from tests.pictures import png
 
 NODE = MachineView(
     name="node-0",
@@ -322,6 +323,13 @@ def test_errand(application: FakeApplication, client: Client) -> None:
         client.plan_errand("node-0", Errand.REPLACE)
 
 
+def test_the_end_of_the_site(application: FakeApplication, client: Client) -> None:
+    application.retirements = [replace(WIPE, digest="f" * 64, purpose=RETIREMENT)]
+    plan = client.plan_retirement()
+    assert plan == client.plan(plan.digest)
+    assert client.apply(plan.digest).plan == plan.digest
+
+
 def test_explain(application: FakeApplication, client: Client) -> None:
     application.explained["node-0"] = WHY
     assert client.explain("node-0") == WHY
@@ -557,6 +565,21 @@ def test_sensors(application: FakeApplication, client: Client) -> None:
     assert client.sensors("node-0") == view
     with pytest.raises(NotFoundError):
         client.sensors("node-9")
+
+
+def test_the_screen_is_a_picture_that_can_do_nothing(
+    application: FakeApplication, client: Client, socket_path: Path
+) -> None:
+    application.bmc_desk.screens["node-0"] = png()
+    assert client.screen("node-0") == png()
+    with pytest.raises(NotFoundError) as caught:
+        client.screen("node-1")
+    assert caught.value.next_action
+    with raw(socket_path, request("GET", "/v1/machines/node-0/screen")) as answer:
+        assert answer.getheader("content-type") == "image/png"
+        assert answer.getheader("x-content-type-options") == "nosniff"
+        assert answer.getheader("content-security-policy") == "default-src 'none'; sandbox"
+        assert answer.getheader("cache-control") == "no-store"
 
 
 def test_power_and_hold(application: FakeApplication, client: Client) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+from base64 import b64encode
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from copy import deepcopy
@@ -18,7 +19,7 @@ import pytest
 from aiohttp import web
 
 from appliance.bmc.fake import FakeBmc
-from appliance.bmc.port import Bmc, FullBmc
+from appliance.bmc.port import Bmc, FullBmc, Picturing
 from appliance.bmc.redfish import RedfishDialler, RedfishLimits
 from appliance.errors import (
     BmcError,
@@ -50,6 +51,7 @@ from appliance.model.hardware import Firmware
 from appliance.model.secret import Secret
 from pxe.client import Mac
 from tests.contract.redfish_bmc import MAKES, Document, Handler, RedfishService, VirtualClock, habits_of, tree_of
+from tests.pictures import png
 
 T = TypeVar("T")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="a rack needs root")
@@ -839,10 +841,16 @@ def test_refused_password_is_not_quoted(tmp_path: Path) -> None:
     assert caught.value.evidence == "HTTP 400: the password '***' is too weak"
 
 
+async def shown(bmc: FullBmc) -> bytes:
+    assert isinstance(bmc, Picturing)
+    return await bmc.screen()
+
+
 @pytest.mark.parametrize(
     ("path", "call"),
     [
         ("/redfish/v1/Managers/1", lambda bmc: bmc.media()),
+        ("/redfish/v1/Managers/1", shown),
         ("/redfish/v1/Chassis/1", lambda bmc: bmc.sensors()),
         ("/redfish/v1/Chassis/1", lambda bmc: bmc.power_draw()),
         ("/redfish/v1/Systems/1", lambda bmc: bmc.indicator()),
@@ -860,6 +868,27 @@ def test_what_is_not_linked_is_unsupported(
     with pytest.raises(BmcUnsupportedError) as caught:
         play(service, call)
     assert caught.value.next_action
+
+
+DELL_SERVICE = "/redfish/v1/Managers/iDRAC.Embedded.1/Oem/Dell/DellLCService"
+EXPORT = f"{DELL_SERVICE}/Actions/DellLCService.ExportServerScreenShot"
+
+
+def test_dell_is_asked_for_the_screen_at_its_own_service(tmp_path: Path) -> None:
+    """By its documentation: a service of its own that the manager links to, a picture in base64."""
+    service = likeness("dell", tmp_path)
+    path = next(path for path in service.tree if path.startswith("/redfish/v1/Managers/") and path.count("/") == 4)
+    manager: Document = service.tree[path]
+    manager.setdefault("Links", {})["Oem"] = {"Dell": {"DellLCService": {"@odata.id": DELL_SERVICE}}}
+    action: Document = {"#DellLCService.ExportServerScreenShot": {"target": EXPORT}}
+    service.tree[DELL_SERVICE] = {"@odata.id": DELL_SERVICE, "Actions": action}
+
+    async def shot(_request: web.BaseRequest) -> web.Response:
+        return web.json_response({"ServerScreenShotFile": b64encode(png()).decode()})
+
+    service.answers[f"POST {EXPORT}"] = shot
+    assert play(service, shown) == png()
+    assert service.sent[-1] == (f"POST {EXPORT}", {"FileType": "ServerScreenShot"})
 
 
 def test_endpoint_that_makes_no_sense() -> None:

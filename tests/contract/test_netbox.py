@@ -218,7 +218,8 @@ def test_import(netbox: FakeNetBox, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (status, "site: 0 changes" in said, "--digest" in said) == (0, True, False)
     first, second, _ = servers_from(file, endpoint)
     assert (first.name, first.address, first.mac) == ("node-0", IPv4Address("10.77.0.50"), Mac("52:54:00:77:00:01"))
-    assert first.place == Place(rack="r1", unit=20, height=2)
+    assert first.place == Place(rack="r1", unit=20, height=2, face="front")
+    assert second.place == Place(rack="r1 fake line", unit=9, height=2, face="rear")
     assert first.bmc.url == "https://10.9.0.1"
     assert (second.mac, second.address) == (None, None)
     assert file.read_text().count("\n") == 5

@@ -7,7 +7,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from uuid import UUID
@@ -34,21 +34,40 @@ from appliance.model.bmc import (
 )
 from appliance.model.secret import Secret
 from appliance.redfish.assembly import Assembly, World, assembled
-from appliance.redfish.model import ServiceInfo
+from appliance.redfish.errors import RefusedActionError
+from appliance.redfish.model import ServiceInfo, SystemView
 from appliance.redfish.server import HttpPost, serve
 from appliance.redfish.simulated import SimulatedBackend, simulated_view
 from appliance.system import SystemClock, SystemRng
+from tests.pictures import png
 
 USER, PASSWORD = "operator", "correct horse"
 LOCAL = IPv4Address("127.0.0.1")
 PXE = BootOverride(target=BootTarget.NETWORK, term=BootTerm.ONCE, mode=BootMode.UEFI)
 
 
+class _Seen(SimulatedBackend):
+    """Its machines have screens, unless `picture` is None."""
+
+    picture: bytes | None = png()
+    visible = True
+
+    async def system(self, system: str) -> SystemView:
+        view = await super().system(system)
+        return replace(view, manager=replace(view.manager, has_screen=self.visible))
+
+    async def screen(self, system: str) -> bytes:
+        await self.system(system)
+        if self.picture is None:
+            raise RefusedActionError(f"{system} is off", next_action="power it on")
+        return self.picture
+
+
 @dataclass(frozen=True, kw_only=True)
 class Served:
     port: int
     certificate: Certificate
-    backend: SimulatedBackend
+    backend: _Seen
     made: Assembly
     authority: Path
 
@@ -78,7 +97,7 @@ async def serving(folder: Path, machines: int = 1, *, aggregates: bool = False) 
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
     clock, stop = SystemClock(), asyncio.Event()
-    backend = SimulatedBackend([simulated_view(number) for number in range(1, machines + 1)], clock)
+    backend = _Seen([simulated_view(number) for number in range(1, machines + 1)], clock)
     info = ServiceInfo(uuid=UUID(int=7), vendor="Innervate", product="Service", version="1", aggregates=aggregates)
     async with HttpPost(ssl.create_default_context(cafile=str(certificate))) as post:
         world = World(clock=clock, rng=SystemRng(), post=post, allows=lambda _url: True)
@@ -134,6 +153,37 @@ def test_our_driver_sees_and_changes_all_that_the_service_shows(tmp_path: Path) 
             }
             assert await bmc.power_draw() == 9.0
             assert {item.name for item in await bmc.firmware()} == {"BIOS", "BMC"}
+
+    play(tmp_path, scene)
+
+
+def test_our_driver_sees_the_screen(tmp_path: Path) -> None:
+    async def scene(served: Served) -> None:
+        async with driver(served) as dialler:
+            bmc = dialler.dial(served.endpoint())
+            assert await bmc.screen() == png()
+            served.backend.picture = b"<svg onload=alert(1)>"
+            with pytest.raises(BmcError, match="is no PNG"):
+                await bmc.screen()
+            served.backend.picture = None
+            with pytest.raises(BmcError) as caught:
+                await bmc.screen()
+            assert "node1 is off" in caught.value.evidence
+
+    play(tmp_path, scene)
+
+
+def test_a_manager_without_a_screen_offers_none(tmp_path: Path) -> None:
+    path = "/redfish/v1/Managers/node1"
+
+    async def scene(served: Served) -> None:
+        served.backend.visible = False
+        async with served.session() as session:
+            async with session.get(path) as answer:
+                assert list((await answer.json())["Actions"]) == ["#Manager.Reset"]
+            async with session.post(f"{path}/Actions/Oem/InnervateManager.CaptureScreen", json={}) as answer:
+                assert answer.status >= 400
+                assert "no picture of its screen" in await answer.text()
 
     play(tmp_path, scene)
 

@@ -15,7 +15,7 @@ import pytest
 
 from pxe.dhcp.frame import ETH_P_IP, Datagram, pack_datagram
 from pxe.dhcp.packet import DhcpPacket, MessageType, pack
-from pxe.dhcp.rival_watch import RivalWatch
+from pxe.dhcp.rival_watch import RivalWatch, frames_of
 from pxe.dhcp.rivals import Active, Foreign, Passive, RivalEvent, RivalSeen, Stands, refusal
 from tests.contract.segment import DEADLINE, DEVICE, RealClock, dnsmasq, inside, segment, udhcpc
 
@@ -49,7 +49,7 @@ def appliance(hosts: dict[str, str], host: str, identity: bytes) -> Iterator[App
     clock, number = RealClock(), list(hosts).index(host) + 1
     with inside(hosts[host]):
         watch = RivalWatch(
-            device=DEVICE,
+            frames=frames_of(DEVICE),
             server=IPv4Address(f"10.20.0.{number}"),
             identity=identity,
             chaddr=bytes((2, 0, 0, 0, 0, number)),

@@ -10,7 +10,7 @@ from pathlib import Path
 from appliance.client import Client
 from appliance.lab.rack import Rack
 from appliance.model.set_views import WorkState
-from appliance.model.views import Errand, RunState, RunView
+from appliance.model.views import Errand, PlanView, RunState, RunView
 from tests.contract import balancing, registry
 
 
@@ -42,8 +42,12 @@ class Scene:
         assert job.state is WorkState.DONE, job.fault
 
     def do(self, name: str, errand: Errand) -> list[RunState]:
+        return self.see_through(lambda: self.client.plan_errand(name, errand))
+
+    def see_through(self, plans: Callable[[], PlanView]) -> list[RunState]:
+        """How its runs ended, each approved as soon as it is planned."""
         ended: list[RunState] = []
-        while (plan := self.client.plan_errand(name, errand)).steps:
+        while (plan := plans()).steps:
             ended.append(self.to_the_end(self.client.apply(plan.digest)).state)
             if not plan.deferred or ended[-1] is not RunState.DONE:
                 break

@@ -1,6 +1,6 @@
 """A Kubernetes on real firmware: from powered off to an application that answers, with nobody's hand in it.
 
-Then a worker loses its power and the spare takes its place; at last a machine leaves, wiped.
+Then a worker loses its power and the spare takes its place; a machine leaves, wiped; at last all that is left does.
 """
 
 import subprocess
@@ -95,6 +95,7 @@ def test_from_powered_off_to_an_answer_and_back(
         becomes_a_cluster_with_an_application(scene)
         survives_a_worker(scene)
         gives_a_machine_back(scene)
+        is_retired(scene)
 
 
 def becomes_a_cluster_with_an_application(scene: Site) -> None:
@@ -127,3 +128,14 @@ def gives_a_machine_back(scene: Site) -> None:
     assert "read_back zeros" in evidence["wiped"]
     assert "power off" in evidence["retired"]
     assert scene.is_ready(plane)
+
+
+def is_retired(scene: Site) -> None:
+    """The cluster ends; of its last node, and of the one that died, every byte is erased."""
+    assert scene.see_through(scene.client.plan_retirement)[-1] is RunState.DONE
+    machines = scene.client.machines().machines
+    assert {one.phase for one in machines} == {Phase.RETIRED}
+    for one in machines:
+        assert "read_back zeros" in {proof.what: proof.detail for proof in one.evidence}["wiped"]
+    assert not scene.client.clusters().clusters
+    assert not scene.client.plan_retirement().steps

@@ -93,7 +93,7 @@ def problem_codes() -> frozenset[str]:
 def agent_messages() -> Iterator[str]:
     """Of a message with values in it, the longest fixed part."""
     for path in (ROOT / "images/agent").glob("*.py"):
-        for call in calls(path, "TaskError"):
+        for call in (*calls(path, "TaskError"), *calls(path, "DiskError")):
             for arg in call.args[:1]:
                 yield from fixed_parts(arg)
 

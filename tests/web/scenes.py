@@ -29,6 +29,7 @@ from appliance.model.views import (
     ExplainLine,
     ExplainView,
     MachineView,
+    OutlookView,
     PhaseView,
     PlanView,
     ProgressView,
@@ -138,6 +139,7 @@ INSTALL = PlanView(
     deferred=(),
     roles=(RoleView(machine="node-6", role="worker", spare=False, why="the only one with 8 cores"),),
     missing=("worker lacks one machine",),
+    outlook=OutlookView(seconds=833.0, allowed=2300.0, steps=4, untimed=1),
 )
 DISCOVER = replace(
     INSTALL,

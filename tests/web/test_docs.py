@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from appliance.access.model import Role
 from appliance.api.fake import FakeApplication
-from appliance.api.fake_scenes import FAILURES, Failure, fail
 from appliance.manual.reading import own
+from tests.failures import TEN, scene_of, show
 from tests.web.conftest import serious
 from tests.web.scenes import rack
 from tests.web.serving import Serving, serving
@@ -109,19 +109,16 @@ def test_nothing_is_cut_off_on_a_narrow_screen(page: Page, served: Serving) -> N
     assert not {path: width for path, width in wide.items() if width > 320}
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
-def test_from_what_is_wrong_to_what_helps(failure: Failure, page: Page) -> None:
+@pytest.mark.parametrize("name", TEN)
+def test_from_what_is_wrong_to_what_helps(name: str, page: Page) -> None:
     application = FakeApplication()
-    machine = fail(application, failure)
+    scene = show(application, scene_of(name))
     with serving(application) as served:
-        page.goto(f"{served.url}/machines/{machine.name}")
+        page.goto(f"{served.url}/machines/{scene.machine.name}")
         page.get_by_role("link", name="What this means, and what else to try").first.click()
         expect(page.get_by_role("article")).to_be_visible()
-        where = page.url.removeprefix(served.url)
-        assert where == (
-            f"/docs/errors/{failure.code}" if failure.code else "/docs/stuck#longer-in-its-phase-than-meant"
-        )
-        if failure.segment:
+        assert page.url.removeprefix(served.url) == f"/docs/errors/{scene.condition.code}"
+        if scene.beside:
             page.goto(served.url)
             page.get_by_role("link", name="What to do").click()
             expect(page.locator("#another-dhcp-server")).to_be_in_viewport()

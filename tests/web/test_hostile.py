@@ -15,7 +15,7 @@ from tests.web.serving import Serving, serving
 
 T = TypeVar("T")
 
-_OURS = frozenset({"name", "id", "machine", "run", "kind", "digest", "phase", "needs", "half"})
+_OURS = frozenset({"name", "id", "machine", "run", "kind", "digest", "phase", "needs", "half", "face"})
 """Checked when the appliance takes them in: no hardware chooses these."""
 
 
@@ -104,6 +104,7 @@ def _visit(page: Page, served: Serving, application: FakeApplication) -> None:
         "/clusters/prod",
         "/report",
         "/machines/node-6/sensors",
+        "/machines/node-6/screen",
         *(f"/machines/{name}" for name in application.inventory),
     ):
         page.goto(served.url + path)

@@ -55,6 +55,7 @@ def test_the_button(page: Page) -> None:
         page.get_by_role("button", name="Provision rack").click()
         expect(page.get_by_role("heading", name="This destroys what is on 2 disks")).to_be_visible()
         expect(page.get_by_text("node-6: write debian-13 to DISK0001")).to_be_visible()
+        expect(page.get_by_text("Takes at least 14m: 1 of 4 steps was never timed here")).to_be_visible()
         page.get_by_label("Type lab to begin").fill("Lab")
         page.get_by_role("button", name="Begin").click()
         expect(page.get_by_role("alert")).to_contain_text("Nothing was done: type lab, letter by letter")

@@ -8,6 +8,8 @@ from playwright.sync_api import Page, expect
 from appliance.access.model import Role
 from appliance.api.fake import PROGRAM
 from appliance.model.site_views import SiteChangeView, SiteCheckView, SiteFaultView
+from appliance.model.views import PlanView, StepView
+from appliance.model.words import RETIREMENT
 from tests.web.conftest import serious
 from tests.web.hostile import STRINGS
 from tests.web.scenes import rack
@@ -62,6 +64,33 @@ def test_what_would_be_otherwise(page: Page) -> None:
         expect(page.get_by_role("heading", name="The program on disk is not sound")).to_be_visible()
         expect(page.locator(".condition")).to_contain_text("seen: /etc/site.py:2")
         expect(page.locator(".condition")).to_contain_text("next: correct the line")
+
+
+def test_its_end_begins_with_a_plan_and_the_sites_name(page: Page) -> None:
+    application = rack()
+    step = StepView(
+        id="decommission.node-0.wipe",
+        machine="node-0",
+        score="decommission",
+        summary="erase DISK1",
+        kind="destructive",
+        budget=60,
+    )
+    plan = PlanView(digest="e" * 64, site="lab", steps=(step,), deferred=(), purpose=RETIREMENT)
+    application.retirements = [plan]
+    with serving(application) as served:
+        page.goto(f"{served.url}/site")
+        page.get_by_role("button", name="Plan to retire the site").click()
+        expect(page).to_have_url(f"{served.url}/plans/{plan.digest}")
+        expect(page.get_by_text("erase DISK1").first).to_be_visible()
+        assert not application.runs().runs
+        page.get_by_role("textbox").fill("node-0")
+        page.get_by_role("textbox").press("Enter")
+        expect(page.get_by_text("type lab, letter by letter").first).to_be_visible()
+        assert not application.runs().runs
+        page.get_by_role("textbox").fill("lab")
+        page.get_by_role("textbox").press("Enter")
+        expect(page).to_have_url(f"{served.url}/runs/run-1")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

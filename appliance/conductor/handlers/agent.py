@@ -13,6 +13,7 @@ from appliance.conductor.decision import (
     Work,
 )
 from appliance.conductor.handlers.ladder import LADDER, Awaited, climb, rungs_begun
+from appliance.conductor.handlers.signs import next_sign, silence
 from appliance.conductor.machine import MachineState
 from appliance.model.identity import Rung, explained
 from appliance.plan import WriteSeed
@@ -37,7 +38,7 @@ def boot_agent(view: View, now: float) -> Decision:
         return Done(evidence=_how_it_came(view))
     if view.state.hello is not None and now < (until := view.began + RETURN_PATIENCE):
         return Wait(why="waiting for the agent that was running to poll again", until=until)
-    return climb(view, Awaited(budget=view.step.budget, reads_token=True, next_sign=_next_sign, silence=silence), now)
+    return climb(view, Awaited(budget=view.step.budget, reads_token=True, next_sign=next_sign, silence=silence), now)
 
 
 def _how_it_came(view: View) -> dict[str, str]:
@@ -45,41 +46,6 @@ def _how_it_came(view: View) -> dict[str, str]:
     if not rung:
         return {"agent": "already running"}
     return {"agent": "hello with this boot's nonce", "rung": LADDER[rung - 1].name}
-
-
-def _next_sign(state: MachineState) -> str:
-    """What a machine that network boots has to show next."""
-    if state.hello is not None:
-        return "the agent said hello; waiting for its next poll"
-    if "script" in state.stages:
-        return "boot script served; waiting for the agent's hello from the ramdisk"
-    return firmware_sign(state)
-
-
-def firmware_sign(state: MachineState) -> str:
-    if "tftp" in state.stages:
-        return "iPXE fetched; waiting for it to ask for its boot script"
-    if "dhcp" in state.stages:
-        return "address given; waiting for the firmware to fetch iPXE"
-    return "powered on; waiting for the firmware's first DHCP packet"
-
-
-def silence(state: MachineState) -> Problem:
-    """The verdict when no agent came: what was seen last tells where to look."""
-    return Problem(
-        code="agent-silent",
-        message="the machine was started but its agent never said hello",
-        evidence=f"seen since power-on: {', '.join(state.stages) or 'nothing'}",
-        next_action=where_to_look(state),
-    )
-
-
-def where_to_look(state: MachineState) -> str:
-    if "script" in state.stages:
-        return "read the machine's serial console: the kernel or the ramdisk stops there"
-    if "dhcp" in state.stages:
-        return "check that TFTP and HTTP reach the machine (firewall, MTU), then read its console"
-    return "check the network cable, the switch port (spanning tree, VLAN) and that PXE is on in the firmware"
 
 
 def read_facts(view: View, now: float) -> Decision:

@@ -1,7 +1,6 @@
 """Who is behind this BMC?"""
 
 from appliance.conductor.decision import Ask, AskIdentity, Decision, Done, Failed, View
-from appliance.inventory.identity import Conflict
 from appliance.model.bmc import SystemIdentity
 from appliance.store.records import IdentityRead, Problem
 
@@ -20,13 +19,16 @@ def _known(view: View, identity: SystemIdentity) -> Decision:
     """Two machines with one identity would be given each other's boots. What was read is recorded all the same: from
     then on neither is booted, before a person has looked."""
     learnt = (IdentityRead(machine=view.state.name, identity=identity),)
-    if (clash := view.clash_of(identity)) is not None:
-        return Failed(problem=_duplicate(identity, clash), learnt=learnt)
+    if (problem := duplicate(view, identity)) is not None:
+        return Failed(problem=problem, learnt=learnt)
     evidence = {"serial": identity.serial, "uuid": str(identity.uuid or ""), "power": identity.power.value}
     return Done(evidence=evidence, learnt=learnt)
 
 
-def _duplicate(identity: SystemIdentity, clash: Conflict) -> Problem:
+def duplicate(view: View, identity: SystemIdentity) -> Problem | None:
+    """Why a machine of this identity is not booted, if another one shows it as well."""
+    if (clash := view.clash_of(identity)) is None:
+        return None
     return Problem(
         code="duplicate-identity",
         message=clash.why,

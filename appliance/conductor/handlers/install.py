@@ -2,8 +2,11 @@
 
 from appliance.conductor.decision import Decision, Done, Failed, Tell, View, Wait
 from appliance.conductor.handlers.agent import RETURN_PATIENCE, exchange, offer
+from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import SentOrder
 from appliance.model.bmc import BootTarget, PowerCommand
+from appliance.model.hardware import Nic
+from appliance.model.links import NicLink
 from appliance.model.orders import BootOrder, PowerOrder
 from appliance.plan import BootDisk
 from appliance.store.records import FirstBootSeen, Problem
@@ -53,7 +56,7 @@ def _restarted(view: View, orders: tuple[SentOrder, ...], now: float) -> Decisio
     if isinstance(last.order, BootOrder):
         return _by_the_bmc(orders)
     until = last.at + _patience(view)
-    return _wait("restarted by the BMC from its disk", until) if now < until else Failed(problem=_NO_REPORT)
+    return _wait("restarted by the BMC from its disk", until) if now < until else Failed(problem=_no_report(view))
 
 
 def _patience(view: View) -> float:
@@ -80,9 +83,40 @@ def _booted(report: FirstBootSeen) -> Done:
     )
 
 
-_NO_REPORT = Problem(
-    code="first-boot-silent",
-    message="the disk was written and the machine restarted, but the installed system never reported",
-    evidence="no report with the seed's nonce, neither after its own reboot nor after one by the BMC",
-    next_action="read the serial console: boot order, boot loader or the network of the installed system",
-)
+def _no_report(view: View) -> Problem:
+    """What is known of the machine tells where to look."""
+    if came := sum(at > view.attempt.started for at in view.state.returns):
+        return _silent(
+            "the machine came back to the boot server, where it was to start from its disk",
+            evidence=f"sent to its disk {came} times; {_NO_REPORT}",
+            next_action="put the disk into the firmware's boot order: right behind the network, or before it where the "
+            "firmware does not go on by itself; then plan again",
+        )
+    if unplugged := _unplugged(view.state):
+        return _silent(
+            "the installed system never reported: no NIC that its network names has a link",
+            evidence=f"when its hardware was read: {', '.join(f'{nic.name} {nic.mac} no link' for nic in unplugged)}",
+            next_action=f"plug the cable into {unplugged[0].name}, or name another NIC in the site program; then "
+            f"innervate reinstall {view.state.name}",
+        )
+    return _silent(
+        "the disk was written and the machine restarted, but the installed system never reported",
+        evidence=_NO_REPORT,
+        next_action="read the serial console: boot order, boot loader or the network of the installed system",
+    )
+
+
+def _silent(message: str, *, evidence: str, next_action: str) -> Problem:
+    return Problem(code="first-boot-silent", message=message, evidence=evidence, next_action=next_action)
+
+
+def _unplugged(state: MachineState) -> list[Nic]:
+    """The NICs of the network that it was installed with, if none of them had a link."""
+    if state.facts is None or state.seed_network is None:
+        return []
+    macs = {link.mac for link in state.seed_network.links if isinstance(link, NicLink)}
+    named = [nic for nic in state.facts.nics if nic.mac in macs]
+    return [] if any(nic.carrier for nic in named) else named
+
+
+_NO_REPORT = "no report with the seed's nonce, neither after its own reboot nor after one by the BMC"

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from appliance.conductor.decision import Ask, AskConsole, Decision, Done, Failed, View, Wait
-from appliance.conductor.handlers.agent import firmware_sign, where_to_look
 from appliance.conductor.handlers.ladder import Awaited, climb
+from appliance.conductor.handlers.signs import firmware_sign, signs, where_to_look
 from appliance.conductor.installing import Installing
 from appliance.conductor.machine import MachineState
 from appliance.plan import AnswerKind
@@ -58,7 +58,7 @@ def _silence(state: MachineState) -> Problem:
         return Problem(
             code="installer-silent",
             message="the machine was started but its installer never asked for its answers",
-            evidence=f"seen since power-on: {', '.join(state.stages) or 'nothing'}",
+            evidence=f"seen since power-on: {signs(state)}",
             next_action=where_to_look(state),
         )
     return Problem(

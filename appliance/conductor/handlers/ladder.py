@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from appliance.conductor.decision import Ask, AskPower, Decision, Failed, Tell, View, Wait
+from appliance.conductor.handlers.enrol import duplicate
 from appliance.conductor.handlers.power import first_sign_patience
 from appliance.conductor.machine import MachineState
 from appliance.conductor.runs import SentOrder
@@ -47,7 +48,12 @@ def rungs_begun(orders: tuple[SentOrder, ...]) -> int:
 
 
 def climb(view: View, awaited: Awaited, now: float) -> Decision:
-    """Where the orders of this attempt stand on the ladder: the next order, or the wait for what the last one does."""
+    """Where the orders of this attempt stand on the ladder: the next order, or the wait for what the last one does.
+
+    Of two machines with one identity none is booted, and which of them was read first is chance.
+    """
+    if view.state.identity is not None and (problem := duplicate(view, view.state.identity)) is not None:
+        return Failed(problem=problem)
     orders = view.attempt.orders
     told = (sent for sent in orders if not isinstance(sent.order, TokenOrder))  # without one it stands lower, and boots
     refused = next((sent.refused for sent in told if sent.refused is not None), None)

@@ -21,6 +21,7 @@ OFF_PATIENCE = 180.0
 LOOK_EVERY = 2.0
 _SHOWS = {
     BootStage.DHCP.value: Rung.DHCP,
+    BootStage.RIVAL.value: Rung.DHCP,
     BootStage.SYSTEM.value: Rung.DHCP,
     BootStage.LEASE.value: Rung.DHCP,
     "hello": Rung.AGENT,

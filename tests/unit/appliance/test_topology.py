@@ -94,6 +94,28 @@ def test_two_machines_in_one_place() -> None:
     rack(server(0, place=replace(low, half="left")), server(1, place=replace(high, half="right")))
 
 
+@pytest.mark.parametrize(
+    ("front", "rear", "clash"),
+    [
+        ({"face": "front"}, {"face": "rear"}, ""),
+        ({}, {"face": "rear"}, "r1 U4 left rear"),
+        ({"face": "front"}, {}, "r1 U4 left"),
+        ({"half": "left"}, {"face": "rear", "half": "left"}, ""),
+        ({"half": "left"}, {"face": "rear", "half": "right"}, "r1 U4 left rear"),
+        ({"face": "rear"}, {"face": "rear"}, "r1 U4 left rear"),
+    ],
+    ids=["back-to-back", "whole-depth", "whole-depth-behind", "beside-it", "behind-the-same-half", "both-at-the-rear"],
+)
+def test_front_and_rear_of_one_unit(front: dict[str, str], rear: dict[str, str], clash: str) -> None:
+    places = [Place(**({"rack": "r1", "unit": 4} | side)) for side in (front, rear)]  # type: ignore[arg-type]  # a table
+    servers = [server(number, place=place) for number, place in enumerate(places)]
+    if clash:
+        with pytest.raises(SiteError, match=f"duplicate place {clash}: claimed by node-0 and node-1"):
+            rack(*servers)
+    else:
+        rack(*servers)
+
+
 def test_endorsement_keys_are_of_one_machine_each() -> None:
     ours, theirs = "a" * 64, "b" * 64
     stated = rack(server(0, endorsement_keys=(ours, ours)), server(1, endorsement_keys=(theirs,)), server(2))

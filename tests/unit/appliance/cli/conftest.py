@@ -14,6 +14,7 @@ from appliance.model.views import (
     EvidenceView,
     MachinesView,
     MachineView,
+    OutlookView,
     PhaseView,
     PlanView,
     ProgressView,
@@ -64,6 +65,7 @@ def plan() -> PlanView:
         site="lab",
         steps=(write, boot),
         deferred=(DeferredView(score="cluster", reason="needs facts of node-1"),),
+        outlook=OutlookView(seconds=833.0, allowed=1433.0, steps=2, untimed=1),
     )
 
 

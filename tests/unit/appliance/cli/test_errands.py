@@ -10,6 +10,7 @@ from appliance.api.fake import FakeApplication
 from appliance.api.fake_findings import ROGUE_DHCP
 from appliance.model.codec import from_json
 from appliance.model.views import DeferredView, Errand, PlanView
+from appliance.model.words import RETIREMENT
 
 Run = Callable[..., tuple[int, str, str]]
 DESTRUCTIVE = (
@@ -192,3 +193,18 @@ def test_a_failure_of_the_site_stands_in_its_way_unless_that_is_said(run: Run, a
     assert ROGUE_DHCP.cause in errors
     assert run("wipe", "node-0", "--confirm", "node-0", "--despite-findings")[0] == 0
     assert carried_out(application)
+
+
+def test_a_site_is_retired_by_its_name(
+    run: Run, application: FakeApplication, errand: PlanView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(errand, digest="f" * 64, purpose=RETIREMENT, deferred=(), missing=())
+    application.retirements = [plan]
+    assert run("retire", "--dry-run")[0] == 0
+    status, _, err = run("retire", "--confirm", "node-0")
+    assert (status != 0, carried_out(application)) == (True, [])
+    assert f"another site than {plan.site}" in err
+    left = typing(monkeypatch, "node-0")
+    assert (run("retire")[0] != 0, left, carried_out(application)) == (True, [], [])
+    assert run("retire", "--confirm", plan.site)[0] == 0
+    assert carried_out(application) == [plan.digest]

@@ -4,7 +4,7 @@ import pytest
 
 from appliance.api.fake import FakeApplication
 from appliance.api.fake_findings import FINDINGS
-from appliance.api.fake_scenes import FAILURES, Failure, fail
+from tests.failures import TEN, scene_of, show
 from tests.unit.appliance.cli.conftest import Run
 
 
@@ -12,22 +12,19 @@ def flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_there_are_ten() -> None:
-    assert len({failure.name for failure in FAILURES}) == 10
-
-
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
-def test_failure(failure: Failure, application: FakeApplication, run: Run) -> None:
+@pytest.mark.parametrize("name", TEN)
+def test_failure(name: str, application: FakeApplication, run: Run) -> None:
     application.inventory = {}
-    fail(application, failure)
+    scene = show(application, scene_of(name))
+    shown = scene.condition
     status, everything, _ = run("status")
     assert status == 0
-    assert failure.cause in flat(everything)
-    assert failure.segment in flat(everything)
+    assert shown.reason in flat(everything)
+    assert scene.beside in flat(everything)
     for verb in ("status", "explain"):
-        status, told, _ = run(verb, failure.name)
+        status, told, _ = run(verb, scene.machine.name)
         assert status == 0
-        for text in (failure.cause, f"seen: {failure.evidence}", f"next: {failure.action}"):
+        for text in (shown.reason, f"seen: {flat(shown.evidence)}", f"next: {shown.next_action}"):
             assert text in flat(told), verb
 
 

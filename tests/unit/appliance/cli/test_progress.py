@@ -7,7 +7,7 @@ from rich.console import Console
 from appliance.cli.progress import PlainDisplay, frame, render
 from appliance.frontend.words import changes, line, run_changes
 from appliance.model.phase import Phase
-from appliance.model.views import MachinesView, MachineView, ProgressView, RunState, RunView
+from appliance.model.views import MachinesView, MachineView, OutlookView, ProgressView, RunState, RunView
 
 
 def at(machines: MachinesView, done: int) -> MachinesView:
@@ -54,7 +54,7 @@ def test_a_line_when_the_run_pauses_and_goes_on() -> None:
     again = replace(PAUSED, paused="worse than the canary")
     looks = [RUNNING, PAUSED, PAUSED, again, RUNNING, PAUSED, replace(PAUSED, state=RunState.CANCELLED)]
     pairs = zip([None, *looks], looks, strict=False)
-    assert [list(run_changes(before, after, 2.0)) for before, after in pairs] == [
+    assert [list(run_changes(before, after, 2.0, 1000.0)) for before, after in pairs] == [
         [],
         [TOLD],
         [],
@@ -63,7 +63,17 @@ def test_a_line_when_the_run_pauses_and_goes_on() -> None:
         [TOLD],
         [],
     ]
-    assert list(run_changes(None, PAUSED, 2.0)) == [TOLD]
+    assert list(run_changes(None, PAUSED, 2.0, 1000.0)) == [TOLD]
+
+
+LEFT = OutlookView(seconds=90.0, allowed=90.0, steps=3, until=1090.0)
+TIMED = replace(RUNNING, outlook=LEFT)
+DONE_AT = "run 3f2a: about 1m30s left, usually done at 00:18:10Z"
+
+
+def test_how_long_it_goes_on_is_said_once() -> None:
+    assert list(run_changes(None, TIMED, 2.0, 1000.0)) == [f"2.0s {DONE_AT}"]
+    assert list(run_changes(TIMED, TIMED, 3.0, 1001.0)) == []
 
 
 def test_plain_display_tells_of_a_pause(capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,6 +81,13 @@ def test_plain_display_tells_of_a_pause(capsys: pytest.CaptureFixture[str]) -> N
         for run in (RUNNING, PAUSED):
             shown.update(MachinesView(machines=()), 7.0, run)
     assert capsys.readouterr().err == TOLD.replace("2.0s", "0.0s") + "\n"
+
+
+def test_the_live_display_tells_when_it_is_usually_done(machines: MachinesView) -> None:
+    console = Console(width=160)
+    with console.capture() as shown:
+        console.print(frame(machines, 1000.0, TIMED))
+    assert DONE_AT in shown.get()
 
 
 @pytest.mark.parametrize(("run", "told"), [(RUNNING, False), (PAUSED, True)])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from appliance.model.ids import PlanDigest
 from appliance.model.phase import Condition, ConditionKind, Phase
 from appliance.model.place import Place
 from appliance.model.views import MachinesView, MachineView, RunState, RunView, StepState, StepView
+from tests.pictures import png
 from tests.unit.appliance.cli.conftest import NOW, Run, drawn
 
 
@@ -110,3 +112,15 @@ def test_a_table_for_a_spreadsheet(application: FakeApplication, run: Run) -> No
     status, told, _ = run("machines", "--csv")
     assert status == 0
     assert len(told.splitlines()) == 1 + len(application.inventory)
+
+
+def test_the_screen_is_kept_in_a_file_for_nobody_else(application: FakeApplication, run: Run, tmp_path: Path) -> None:
+    name, other = list(application.inventory)[:2]
+    application.bmc_desk.screens[name] = png()
+    file = tmp_path / "screen.png"
+    status, told, _ = run("screen", name, str(file))
+    assert (status, file.read_bytes(), file.stat().st_mode & 0o777) == (0, png(), 0o600)
+    assert f"{len(png())} bytes" in told
+    status, _, errors = run("screen", other, str(tmp_path / "none.png"))
+    assert (status, "machine with a screen" in errors) == (4, True)
+    assert not (tmp_path / "none.png").exists()

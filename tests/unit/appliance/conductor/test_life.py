@@ -10,11 +10,13 @@ from appliance.api.fake_findings import ROGUE_DHCP
 from appliance.conductor.machine import MachineState
 from appliance.errors import ConflictError, PlanError
 from appliance.model.bmc import PowerCommand, PowerState
+from appliance.model.goal import EVERYTHING
 from appliance.model.ids import MachineName, PlanDigest
 from appliance.model.orders import Trace
 from appliance.model.phase import Phase
 from appliance.model.reflex import Policy, Reflexes
 from appliance.model.views import Errand, PowerAction, RunState
+from appliance.model.words import RETIREMENT
 from appliance.plan import ShellCheck
 from appliance.roles.role import Role, RoleName
 from appliance.roles.rule import ANY_MACHINE
@@ -138,6 +140,33 @@ def test_decommissioned_and_nothing_of_it_is_left(tmp_path: Path) -> None:
         assert A not in net.snapshot.agents.values()
 
     play(tmp_path, scene, machines=2, drain=HOOK)
+
+
+def test_a_whole_site_is_given_back(tmp_path: Path) -> None:
+    """By one consent; what was asked for before has to be dropped first."""
+
+    async def scene(rack: FakeRack, net: Net) -> None:
+        await net.finish()
+        plan = await net.application.plan_retirement()
+        assert plan.purpose == RETIREMENT
+        await net.application.apply(PlanDigest(plan.digest), then=EVERYTHING)
+        await net.ended()
+        assert not net.memory.world.open_goals
+        assert {state(net, name).phase for name in (A, B)} == {Phase.RETIRED}
+        assert {rack.machines[name].bmc.power for name in (A, B)} == {PowerState.OFF}
+        assert not (await net.application.plan_retirement()).steps
+
+    play(tmp_path, scene, machines=2)
+
+
+def test_who_wants_a_site_and_its_end_is_asked_which(tmp_path: Path) -> None:
+    async def scene(rack: FakeRack, net: Net) -> None:
+        plan = await net.application.make_plan()
+        await net.application.apply(PlanDigest(plan.digest), then=EVERYTHING)
+        with pytest.raises(ConflictError, match="something else is wanted"):
+            await net.application.plan_retirement()
+
+    play(tmp_path, scene)
 
 
 def test_a_retired_machine_comes_back_when_it_is_wanted_again(tmp_path: Path) -> None:

@@ -279,3 +279,34 @@ def test_the_past_tells_how_long_a_step_usually_takes(tmp_path: Path) -> None:
         await net.ended()
 
     play(tmp_path, scene, machines=6, limits=RackLimits(power_ons=1))
+
+
+def test_how_long_a_run_goes_on_is_known_from_what_was_timed(tmp_path: Path) -> None:
+    """The first machines were seen through, the others go two by two: what is said then is when it ends."""
+
+    async def scene(rack: FakeRack, net: Net) -> None:
+        first = await net.application.make_plan()
+        assert first.outlook is not None
+        assert (first.outlook.untimed, first.outlook.seconds) == (len(first.steps), 0.0)
+        await discovered(net)
+        plan = await net.application.make_plan()
+        assert plan.outlook is not None
+        assert 0 < plan.outlook.untimed < plan.outlook.steps == len(plan.steps)
+        run = await started(net)
+        status = net.memory.world.runs[run]
+        await until(lambda: len(status.settled) >= 2)
+        left = net.application.run(run).outlook
+        assert left is not None
+        assert (left.untimed, left.borrowed) == (0, 0)
+        assert left.until is not None
+        await net.application.pause(run, "look")
+        paused = net.application.run(run).outlook
+        assert paused is not None
+        assert paused.until is None
+        await net.application.resume(run)
+        await net.ended()
+        assert status.ended is not None
+        assert left.until == pytest.approx(status.ended, rel=0, abs=0.2 * (status.ended - status.started))
+        assert net.application.run(run).outlook is None
+
+    play(tmp_path, scene, machines=7, limits=RackLimits(power_ons=2))

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.api.fake import FakeApplication
-from appliance.api.fake_scenes import FAILURES, fail
 from appliance.frontend.timeline import Stage, stages
 from appliance.model.phase import Phase
 from appliance.model.views import EvidenceView, MachineView, StepState, StepView
+from tests.failures import TEN, scene_of
 
 NOW = 1_800_000_000.0
 STEP = StepView(
@@ -57,10 +56,11 @@ def test_nothing_is_known_of_a_machine_that_was_never_on() -> None:
 def test_a_gap_is_named() -> None:
     """After the last thing seen, also where the step has failed."""
     found = {}
-    for failure in FAILURES:
-        machine = fail(FakeApplication(now=NOW), failure)
-        found[failure.name] = [(stage.name, stage.gap.partition(":")[0]) for stage in stages(machine, NOW) if stage.gap]
-    assert found["rogue-dhcp"] == [("tftp", "no boot program fetched by TFTP for 3m54s")]
-    assert found["boot-order"] == [("first_boot", "no report of the installed system for 3m26s")]
-    assert found["wrong-hash"] == [("written", "no image written and verified for 3m39s")]
-    assert found["dead-bmc"] == [], "it was perhaps never powered on"
+    for name in TEN:
+        scene = scene_of(name)
+        boot = stages(scene.machine, scene.now)
+        found[name] = [(stage.name, stage.gap.partition(":")[0]) for stage in boot if stage.gap]
+    assert found["wrong-hash"] == [("written", "no image written and verified for 10s")]
+    assert found["boot-order"] == [("first_boot", "no report of the installed system for 14m40s")]
+    assert found["no-link"] == [("first_boot", "no report of the installed system for 30m13s")]
+    assert {name: found[name] for name in ("dead-bmc", "same-mac")} == {"dead-bmc": [], "same-mac": []}, "never on"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.errors import UsageError
 from appliance.lab import qemu
 from appliance.lab.accelerator import probe_rom
 from appliance.lab.spec import Accelerator, BootDevice, NodeSpec, RackFirmware, RackSpec, UefiKind, nodes_of
@@ -47,6 +48,14 @@ def test_a_tpm_is_of_the_nodes_that_are_to_have_one(uefi: UefiKind, kind: str) -
     assert "tpm" not in " ".join(without)
     assert f"{kind},tpmdev=tpm0" in having
     assert "socket,id=chrtpm,path=/r/node-1/tpm.sock" in having
+
+
+def test_a_screen_is_of_the_nodes_that_are_to_have_one() -> None:
+    spec = RackSpec(nodes=2, firmware=Firmware.UEFI, workdir=Path("/r"), files=FILES, screens=(1,))
+    without, having = (qemu.argv(node, Accelerator.TCG, ORDER) for node in nodes_of(spec))
+    assert ("VGA" in without, "VGA" in having) == (False, True)
+    with pytest.raises(UsageError, match="only UEFI nodes on x86 have a screen"):
+        RackSpec(nodes=1, firmware=Firmware.BIOS, workdir=Path("/r"), files=FILES, screens=(0,))
 
 
 NO_PXE = "name=opt/org.tianocore/IPv4PXESupport,string=n"

@@ -26,6 +26,7 @@ from appliance.store.secrets import SecretFile
 from appliance.system import SystemClock, SystemRng
 from appliance.topology import Rack
 from pxe.client import Mac
+from tests.pictures import png
 
 PIN, OTHER_PIN = "ab" * 32, "cd" * 32
 HERE, THERE = IPv4Address("10.9.0.1"), IPv4Address("10.9.0.2")
@@ -72,12 +73,18 @@ class Lock(FakeBmc):
         self._dialler.read += 1
         return self._dialler.readings
 
+    async def screen(self) -> bytes:
+        self._dialler.read += 1
+        self.picture = self._dialler.picture
+        return await super().screen()
+
     async def change_password(self, password: Secret) -> None:
         self._dialler.password = password
 
 
 class Dialler:
     readings: tuple[Sensor, ...] = ()
+    picture = b""
     read = 0
 
     def __init__(self, password: str) -> None:
@@ -318,6 +325,26 @@ def test_sensors_are_read_once_however_many_look(tmp_path: Path) -> None:
         assert (first.machine, [one.name for one in first.sensors], stage.dialler.read) == (NODE, ["Fan 1"], 1)
         with pytest.raises(NotFoundError):
             await stage.desk.sensors(MachineName("nobody"))
+
+    play(tmp_path, scene, rack("right"))
+
+
+def test_the_screen_is_asked_for_once_however_many_look(tmp_path: Path) -> None:
+    async def scene(stage: Scene) -> None:
+        stage.dialler.picture = png()
+        seen = await asyncio.gather(*(stage.desk.screen(NODE) for _ in range(3)))
+        assert (seen, stage.dialler.read) == ([png()] * 3, 1)
+        with pytest.raises(NotFoundError):
+            await stage.desk.screen(MachineName("nobody"))
+
+    play(tmp_path, scene, rack("right"))
+
+
+def test_a_bmc_without_pictures_names_its_own_page(tmp_path: Path) -> None:
+    async def scene(stage: Scene) -> None:
+        with pytest.raises(NotFoundError, match="gives no picture") as caught:
+            await stage.desk.screen(NODE)
+        assert caught.value.next_action == f"look at it on the BMC's own page: https://{HERE}/"
 
     play(tmp_path, scene, rack("right"))
 

@@ -1,6 +1,7 @@
 """Nodes leave, alive and dead; a cluster is backed up, restored, upgraded and ended: what is asked of whom, in which
 order, and what is believed."""
 
+import asyncio
 import io
 import tarfile
 from dataclasses import replace
@@ -136,7 +137,7 @@ async def taken(scene: Scene) -> None:
     await scene.backups._works[SPEC.name]
 
 
-def test_a_backup_is_sealed_read_back_and_young_for_an_hour(scene: Scene, tmp_path: Path) -> None:
+def test_a_backup_is_sealed_and_read_back(scene: Scene, tmp_path: Path) -> None:
     scene.nodes.handed_over = WHOLE
     assert scene.look(A, BACK_UP).progress is Progress.NOT_BEGUN
     now(taken(scene))
@@ -147,6 +148,22 @@ def test_a_backup_is_sealed_read_back_and_young_for_an_hour(scene: Scene, tmp_pa
     assert b"kanarie" not in sealed.read_bytes()
     assert sealed.stat().st_mode & 0o777 == 0o600
     assert scene.told == ["prod backed up at revision 4321, 2048 bytes"]
+    assert scene.look(A, BACK_UP).progress is Progress.NOT_BEGUN, "the next step takes one of its own"
+
+
+def test_a_backup_of_the_day_is_no_backup_of_a_step(scene: Scene) -> None:
+    """The cluster may have learnt more since. That of the step waits until the other one is whole."""
+    scene.nodes.handed_over = WHOLE
+    now(both(scene))
+    assert len(scene.told) == 2
+    assert scene.look(A, BACK_UP).progress is Progress.DONE
+
+
+async def both(scene: Scene) -> None:
+    daily = asyncio.create_task(scene.backups._daily(SPEC))
+    await asyncio.sleep(0)
+    await taken(scene)
+    assert daily.done()
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from appliance.model.views import (
     ExplainLine,
     ExplainView,
     MachineView,
+    OutlookView,
     PhaseView,
     PlanView,
     ProgressView,
@@ -67,6 +68,7 @@ def install(*machines: str, digest: str = "ab" * 32) -> PlanView:
             RoleView(machine="node-1", role="worker", spare=True, why="meets 'at least 4 cores': 8 cores"),
         ),
         missing=("worker: 1 of 2 missing; node-4 does not meet 'at least 4 cores': 2 cores",),
+        outlook=OutlookView(seconds=833.0, allowed=833.0, steps=4 * len(machines), borrowed=4),
     )
 
 

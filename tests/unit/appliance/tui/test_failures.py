@@ -5,24 +5,25 @@ from pathlib import Path
 import pytest
 
 from appliance.api.fake import FakeApplication, Served
-from appliance.api.fake_scenes import FAILURES, Failure, fail
+from tests.failures import TEN, scene_of, show
 from tests.unit.appliance.tui.rack import Screen, play
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
-def test_failure(failure: Failure, socket_path: Path, server: Served, application: FakeApplication) -> None:
+@pytest.mark.parametrize("name", TEN)
+def test_failure(name: str, socket_path: Path, server: Served, application: FakeApplication) -> None:
     application.inventory, application.segment = {}, []
-    fail(application, failure)
+    scene = show(application, scene_of(name))
+    shown = scene.condition
 
     async def look(screen: Screen) -> None:
-        await screen.sees("1 machine ", f"{failure.kind.value}")
+        await screen.sees("1 machine ", f"{shown.kind.value}")
         overview = flat(screen.text)
-        assert failure.cause in overview
-        assert failure.segment in overview
+        assert shown.reason in overview
+        assert scene.beside in overview
         await screen.press("enter")
         await screen.sees("Why it is where it is")
         machine = flat(screen.text)
-        for text in (failure.cause, f"seen: {failure.evidence}", f"next: {failure.action}"):
+        for text in (shown.reason, f"seen: {flat(shown.evidence)}", f"next: {shown.next_action}"):
             assert text in machine
 
     play(socket_path, server, application, look)

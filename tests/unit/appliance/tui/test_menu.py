@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from appliance.api.fake import FakeApplication, Served
-from appliance.api.fake_scenes import FAILURES, Failure, fail
 from appliance.model.views import Errand, PowerAction, RunState
+from tests.failures import TEN, scene_of, show
 from tests.unit.appliance.tui.rack import begin, discover, errand, install
 
 PATIENCE = 60.0
@@ -226,22 +226,23 @@ def test_a_great_rack_comes_a_screenful_at_a_time(
         line.sees("Number: ")
 
 
-@pytest.mark.parametrize("failure", FAILURES, ids=lambda failure: failure.name)
+@pytest.mark.parametrize("name", TEN)
 def test_a_failure_shows_its_cause_and_what_to_do(
-    failure: Failure, socket_path: Path, server: Served, application: FakeApplication
+    name: str, socket_path: Path, server: Served, application: FakeApplication
 ) -> None:
     application.inventory, application.segment = {}, []
-    fail(application, failure)
+    scene = show(application, scene_of(name))
+    shown = scene.condition
     with menu(socket_path) as line:
         status = flat(line.sees("Number: "))
-        assert failure.cause in status
-        assert f"next: {failure.action}" in status
-        assert failure.segment in status
+        assert shown.reason in status
+        assert f"next: {shown.next_action}" in status
+        assert scene.beside in status
         line.type("3")
         line.sees("leaves: ")
         line.type("1")
         seen = flat(line.sees("Why it is"))
-        assert f"seen: {failure.evidence}" in seen
+        assert f"seen: {flat(shown.evidence)}" in seen
         if "Number: " not in line.sees("enough -- ", "Number: "):
             line.type("q")
             line.sees("Number: ")

@@ -44,3 +44,17 @@ def test_racks_come_by_name_and_the_rest_apart() -> None:
 def test_a_full_rack_leaves_no_gap() -> None:
     (frame,) = frames([at(f"n{unit}", Place(rack="r", unit=unit)) for unit in range(1, 49)])
     assert sorted(box.y for box in frame.boxes) == list(range(0, frame.height, UNIT))
+
+
+def test_a_rack_with_something_at_the_rear_is_drawn_from_both_sides() -> None:
+    places = {
+        "whole": Place(rack="r", unit=1, half="left"),
+        "shallow": Place(rack="r", unit=2, face="front"),
+        "behind": Place(rack="r", unit=2, face="rear", half="right"),
+    }
+    front, rear = frames([at(name, place) for name, place in places.items()])
+    assert (front.side, rear.side, front.units, rear.units) == ("front", "rear", 12, 12)
+    assert [box.machine for box in front.boxes] == ["whole", "shallow"]
+    assert front.through == ()
+    assert [(box.machine, box.x) for box in rear.boxes] == [("behind", GUTTER + WIDTH // 2)]
+    assert [(box.machine, box.x) for box in rear.through] == [("whole", GUTTER + WIDTH // 2)]

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from images.agent.disks import fingerprint
 from images.agent.protocol import DiskName, Rescue, Wipe, WipeLevel
 from images.agent.work import Work
@@ -33,6 +35,15 @@ def test_refused_wipe_is_a_failure_with_evidence(bench):
     assert (evidence, failure.message) == ({}, "the disk holds foreign data")
     assert failure.evidence == "found gpt:1, the plan names gpt:2"
     assert bench.path.read_bytes() == bench.old
+
+
+@pytest.mark.parametrize(("change", "looks"), [({"expect_contents": "gpt:2"}, 1), ({}, 0)], ids=["other", "as planned"])
+def test_a_disk_that_is_not_what_the_plan_says_is_looked_at_again(bench, change, looks):
+    looked = []
+    bench.disks.contents_now = "gpt:1"
+    task = replace(wipe_task(bench), **{"expect_contents": "gpt:1", **change})
+    Work(bench.ports, lambda: looked.append(1) or {}).do(task, bench.tally)
+    assert len(looked) == looks
 
 
 def test_rescue_without_its_tools_is_a_failure(bench):

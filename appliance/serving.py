@@ -14,6 +14,7 @@ from appliance.conductor.memory import Memory
 from appliance.config import Settings
 from appliance.doctor.facts import Kept, Service
 from appliance.errors import MachineryError
+from appliance.model.cluster import ClusterName
 from appliance.registry.secrets import kept_secrets
 from appliance.registry.service import RegistryFiles, RegistryService
 from appliance.registry.shelf import SetShelf
@@ -54,7 +55,7 @@ class Watched:
     memory: Memory
     keys: ClusterKeys
     looks: ClusterLooks
-    apps: AppLooks
+    apps: AppLooks[ClusterName]
     shelf: BackupShelf
     balancer: BalancerWatch | None
 
@@ -191,7 +192,7 @@ def _watched(settings: Settings, memory: Memory, balancer: BalancerDesk | None, 
     if watch is not None:
         closing.callback(asyncio.create_task(watch.run(), name="balancer's backends").cancel)
     keys, shelf = ClusterKeys(secrets), BackupShelf(settings.state_dir / BACKUPS)
-    looks, apps = ClusterLooks(), AppLooks()
+    looks, apps = ClusterLooks(), AppLooks[ClusterName]()
     return Watched(memory=memory, keys=keys, looks=looks, apps=apps, shelf=shelf, balancer=watch)
 
 

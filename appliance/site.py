@@ -167,7 +167,7 @@ def plan_reinstallation(site: Site[Rack], inventory: Inventory, name: MachineNam
     out = leave_first(record, site.topology, inventory)
     if (first := reinstall_first(site.topology, record, out)) is not None:
         return first
-    bare = replace(record, installed=None, phase=Phase.AVAILABLE, member=None, slurm=None)
+    bare = replace(record, installed=None, phase=Phase.AVAILABLE, member=None, slurm=None, host=None)
     anew = replace(inventory, machines={**inventory.machines, name: bare}, by_role=False)
     scores = [_only(score, name, record.installed) for score in site.scores]
     plan = _planned(replace(site, scores=scores), Given(inventory=anew))

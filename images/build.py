@@ -6,17 +6,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
 
-from images import firmware
+from images import debian_set, firmware
 from images.archive import Archive
 from images.debian import recipe as debian
 from images.errors import StoreError
 from images.ignition import recipe as ignition
 from images.installer import recipe as installer
 from images.kubernetes import recipe as kubernetes
+from images.podman.recipe import PODMAN
 from images.ramdisk import recipe as ramdisk
 from images.ramdisk.modules import Variant
 from images.recipe import Recipe
-from images.slurm import recipe as slurm
+from images.slurm.recipe import SLURM
 from images.store import Entry, Store
 
 
@@ -28,6 +29,7 @@ class Product(StrEnum):
     IGNITION = "ignition"
     KUBERNETES = "kubernetes"
     SLURM = "slurm"
+    PODMAN = "podman"
 
 
 STANDARD = (Product.FIRMWARE, Product.RAMDISK, Product.DEBIAN)
@@ -72,8 +74,8 @@ def unpack_sets(catalogue: Catalogue, folder: Path, store: Store, archive: Archi
         match product:
             case Product.KUBERNETES:
                 found = kubernetes.unpack(entry, store, draft, archive)
-            case Product.SLURM:
-                found = slurm.unpack(entry, store, draft)
+            case Product.SLURM | Product.PODMAN:
+                found = debian_set.unpack(entry, store, draft)
             case _:
                 continue
         made.append(draft.rename(folder / found.name))
@@ -105,7 +107,9 @@ def _recipe(product: Product, variant: Variant) -> Recipe:
         case Product.KUBERNETES:
             return kubernetes.recipe_of(variant)
         case Product.SLURM:
-            return slurm.recipe_of(variant)
+            return SLURM.recipe_of(variant)
+        case Product.PODMAN:
+            return PODMAN.recipe_of(variant)
         case _:
             assert_never(product)
 
@@ -125,6 +129,8 @@ def _ensure(product: Product, store: Store, archive: Archive, variant: Variant) 
         case Product.KUBERNETES:
             return kubernetes.ensure_kubernetes(variant, store, archive)
         case Product.SLURM:
-            return slurm.ensure_slurm(variant, store, archive)
+            return SLURM.ensure(variant, store, archive)
+        case Product.PODMAN:
+            return PODMAN.ensure(variant, store, archive)
         case _:
             assert_never(product)

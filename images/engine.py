@@ -10,8 +10,10 @@ class Engine(StrEnum):
     TALOS = "talos"
     OKD = "okd"
     SLURM = "slurm"
+    PODMAN = "podman"
+    """No cluster either: what container hosts are made with."""
     APPLICATION = "application"
-    """No engine of clusters: what runs on one."""
+    """No engine of clusters: what runs on one, or on container hosts."""
 
 
 class Provenance(StrEnum):

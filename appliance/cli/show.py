@@ -165,6 +165,7 @@ def machine(view: MachineView, now: float) -> RenderableType:
         *_conditions(view, now),
         *(Text(said) for said in identity_text(view)),
         *(Text(f"NIC: {link_text(link)}") for link in view.links),
+        *(Text(f"runs {clean(one.name, 60)} {clean(one.version, 60)}") for one in view.applications),
         *(Text(f"{units.moment(past.since)}  {past.phase.value}") for past in view.phases),
         *(Text(f"{units.moment(e.time)}  {clean(e.what, 63)}: {clean(e.detail, 300)}") for e in view.evidence),
         *(line for certificate in view.certificates for line in _certificate(certificate)),

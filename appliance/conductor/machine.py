@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import assert_never
 
-from appliance.conductor import attesting, installing, membership, slurm_membership
+from appliance.conductor import attesting, hosting, installing, membership, slurm_membership
 from appliance.conductor.coming import coming, emptying
 from appliance.conductor.installing import Installing
 from appliance.conductor.proofs import Certificate, Evidence
@@ -16,6 +16,7 @@ from appliance.model.application import AppAction
 from appliance.model.bmc import SystemIdentity
 from appliance.model.cluster import ClusterAction, ClusterName, Member
 from appliance.model.hardware import HardwareFacts
+from appliance.model.hosted import ContainerHost, HostAction
 from appliance.model.identity import Bound, Placed, Rung, Standing
 from appliance.model.ids import MachineName, Nonce
 from appliance.model.links import MachineNetwork
@@ -137,6 +138,7 @@ class MachineState:
     member: Member | None = None
     left: ClusterName | None = None
     slurm: SlurmMember | None = None
+    host: ContainerHost | None = None
     bonded: MachineNetwork | None = None
     tpm: Tpm = field(default_factory=Tpm)
 
@@ -196,6 +198,7 @@ class MachineState:
             drained=self.drained,
             member=self.member,
             slurm=self.slurm,
+            host=self.host,
             bonded=self.bonded,
         )
 
@@ -299,7 +302,7 @@ def _over(state: MachineState, hold: Condition) -> MachineState:
 def started(state: MachineState, action: Action, intent: StepIntent, errand: Errand | None, now: float) -> MachineState:
     if isinstance(action, ClusterAction):
         return amended(state, left=None) if membership.comes(action) else state
-    if isinstance(action, SlurmAction | OkdAction | AppAction | BondPorts):
+    if isinstance(action, SlurmAction | OkdAction | AppAction | HostAction | BondPorts):
         return state
     match action:
         case Enrol():
@@ -349,7 +352,7 @@ def _installs(state: MachineState, do: RunInstaller, intent: StepIntent, now: fl
 
 def _freed(state: MachineState) -> MachineState:
     """What it was to a cluster is gone with its disk."""
-    return amended(state, member=None, left=None, slurm=None, bonded=None)
+    return amended(state, member=None, left=None, slurm=None, host=None, bonded=None)
 
 
 def _installer_said(state: MachineState, seen: InstallerSeen, now: float) -> MachineState:
@@ -381,6 +384,8 @@ def finished(state: MachineState, step: Step, result: StepResult, now: float) ->
         return _proof(amended(state, slurm=slurm), step.do.action, detail, now)
     if isinstance(step.do, AppAction):
         return state
+    if isinstance(step.do, HostAction):
+        return _proof(amended(state, host=hosting.done(step.do, state.host, now)), step.do.action, detail, now)
     if isinstance(step.do, BondPorts):
         return _proof(amended(state, bonded=step.do.network), step.do.action, detail, now)
     match step.do:
@@ -420,7 +425,7 @@ def _rescued(state: MachineState, result: StepResult, now: float) -> MachineStat
 def _retired(state: MachineState, now: float) -> MachineState:
     """What was observed stays; what the machine could boot or be reached by is gone."""
     gone = amended(state, boot_nonce=None, seed_nonce=None, boots_disk=False, hello=None, address=None, installed=None)
-    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None, slurm=None, bonded=None)
+    gone = amended(gone, placed=None, bound=None, tpm=Tpm(), member=None, slurm=None, host=None, bonded=None)
     return _enter(amended(gone, role="", spare_of="", silent=None, strayed=None), Phase.RETIRED, now)
 
 

@@ -8,6 +8,7 @@ from appliance.model.application import AppName, Deployed
 from appliance.model.bmc import SystemIdentity
 from appliance.model.cluster import ClusterName, Member
 from appliance.model.hardware import HardwareFacts
+from appliance.model.hosted import ContainerHost
 from appliance.model.ids import ImageName, MachineName
 from appliance.model.links import MachineNetwork
 from appliance.model.phase import Condition, ConditionKind, Phase
@@ -60,6 +61,7 @@ class MachineRecord:
     drained: bool = False
     member: Member | None = None
     slurm: SlurmMember | None = None
+    host: ContainerHost | None = None
     bonded: MachineNetwork | None = None
 
     @property

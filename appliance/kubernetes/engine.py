@@ -31,7 +31,7 @@ from appliance.model.cluster import (
 )
 from appliance.model.codec import to_json
 from appliance.model.ids import MachineName
-from appliance.nodes.job import Act, Download, Job, TextFile, script
+from appliance.nodes.job import Act, Download, Job, TextFile, of_content
 from images.artifact_set import ArtifactSet
 
 KUBECONFIG = ("kubectl", f"--kubeconfig={node.ADMIN}", "config", "view", "--raw", "-o", "json")
@@ -63,7 +63,7 @@ class Kubeadm:
             files=files_of(node.files(self._cluster(do.cluster))),
             acts=tuple(Act(argv=one.argv, says=_says(one.argv)) for one in node.prepare(artifacts)),
         )
-        return replace(job, mark=sha256(script(job, "").reveal().encode()).hexdigest())
+        return of_content(job)
 
     def found(self, do: FoundCluster, name: MachineName, address: IPv4Address) -> Job:
         member = Member(name=name, address=address, role=NodeRole.CONTROL_PLANE)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from hashlib import sha256
 from ipaddress import IPv4Address
 
 from appliance.errors import SiteError
@@ -30,7 +29,7 @@ from appliance.model.cluster import (
 )
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
-from appliance.nodes.job import Act, Download, Job, TextFile, script
+from appliance.nodes.job import Act, Download, Job, TextFile, of_content
 from images.artifact_set import ArtifactSet, SetFile
 
 CACHE = "/var/cache/innervate"
@@ -75,7 +74,7 @@ class Rancher:
             files=self._files(do.cluster),
             acts=(*self._packages(artifacts), *self._install(artifacts), self._sweep(artifacts)),
         )
-        return replace(job, mark=sha256(script(job, "").reveal().encode()).hexdigest())
+        return of_content(job)
 
     def found(self, do: FoundCluster, name: MachineName, address: IPv4Address) -> Job:
         place, job = texts.Place(cluster=do.cluster, name=name, address=address), self.founded(do, name)

@@ -193,6 +193,24 @@ STEPS: dict[str, StepRule] = {
         evidence="each of its objects looked for in the cluster, and none found",
         costs=Cost.NOTHING,
     ),
+    "prepare-host": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the set's files are at hand, each by its hash",
+        evidence="the machine's own mark of exactly these packages, this registry and its certificate",
+        costs=Cost.UPLINK,
+    ),
+    "deploy-hosted": StepRule(
+        kind=StepKind.IDEMPOTENT,
+        before="the host is prepared; every digest of the package answers; no unit has another's name",
+        evidence="the host's word: its units and no other, each container runs and is healthy; its smoke test",
+        costs=Cost.UPLINK,
+    ),
+    "retire-hosted": StepRule(
+        kind=StepKind.DESTRUCTIVE,
+        before="the host answers",
+        evidence="units, containers, networks, images and volumes looked for on the host, and none found",
+        costs=Cost.NOTHING,
+    ),
     "check-okd": StepRule(
         kind=StepKind.READ,
         before="nothing",

@@ -87,6 +87,15 @@ class CertificateView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostedView:
+    """An application on a container host, in the version that was seen to be well `since` then."""
+
+    name: str
+    version: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiskView:
     """`contents` is what was on it when it was looked at: "blank", "gpt:<disk guid>", "ext4:<uuid>", ..."""
 
@@ -136,6 +145,7 @@ class MachineView:
     `bmc` is the address of its BMC. `macs`, `cores`, `memory_bytes`, `disks` and `links` are empty or None until the
     hardware is known. `run` is the run that still has something to do with it, "" for none. `step` is the
     `step_number`th (from 1) of the `step_count` steps that its run has for this machine. `member`: of a cluster.
+    `applications` are those of a container host.
     """
 
     name: str
@@ -166,6 +176,7 @@ class MachineView:
     step_count: int = 0
     identity: IdentityView | None = None
     member: MemberView | None = None
+    applications: tuple[HostedView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from appliance.model.cluster import ClusterName, SetRef
 from appliance.plan import Deferred, Plan
 from appliance.scores.cluster_life import is_gone, is_plane, members
 from appliance.scores.score import step_of
-from images.artifact_set import Engine
+from images.artifact_set import ArtifactSet, Engine
 
 PATIENCE = 600.0
 """Seconds until a version has to be well."""
@@ -50,19 +50,10 @@ class Application:
         came = f" in the place of {running.app.package.version}" if running is not None else ""
         summary = f"deploy {app.name} {app.package.version} to {self.cluster}{came}"
         do = DeployApplication(cluster=speaker.member.cluster, app=app)
-        return Plan(site=self.name, steps=(step_of(_score(app.name), speaker.name, do, summary, self.patience),))
+        return Plan(site=self.name, steps=(step_of(score_of(app.name), speaker.name, do, summary, self.patience),))
 
     def _spec(self, inventory: Inventory) -> AppSpec:
-        found = inventory.sets.get(self.package)
-        if found is None or found.engine is not Engine.APPLICATION:
-            ours = sorted(name for name, one in inventory.sets.items() if one.engine is Engine.APPLICATION)
-            raise PlanError(
-                f"the package {self.package!r} is not at hand"
-                if found is None
-                else f"{self.package} is no application",
-                evidence=f"at hand: {', '.join(ours) or 'none'}",
-                next_action="package it and import it: innervate package build, innervate set import DIR",
-            )
+        found = package_of(self.package, inventory)
         name = AppName(found.application)
         package = SetRef.of(self.package, found)
         return AppSpec(name=name, package=package, namespace=self.namespace or name, heals=self.heals)
@@ -86,7 +77,7 @@ class NoApplication:
         kept = "with its data" if self.data else "but for its data"
         do = RetireApplication(cluster=speaker.member.cluster, app=running.app, keeps_data=not self.data)
         summary = f"remove {self.application} from {self.cluster}, {kept}"
-        step = step_of(_score(running.app.name), speaker.name, do, summary, RETIRE_SECONDS)
+        step = step_of(score_of(running.app.name), speaker.name, do, summary, RETIRE_SECONDS)
         return Plan(site=self.name, steps=(step,))
 
 
@@ -97,7 +88,20 @@ def _speaker(cluster: str, site: BareMachines, inventory: Inventory) -> MachineR
     return next((one for one in planes if not is_gone(one)), None) if ready else None
 
 
-def _score(name: AppName) -> str:
+def package_of(name: str, inventory: Inventory) -> ArtifactSet:
+    """Raises `PlanError` where no application of that name is at hand."""
+    found = inventory.sets.get(name)
+    if found is None or found.engine is not Engine.APPLICATION:
+        ours = sorted(name for name, one in inventory.sets.items() if one.engine is Engine.APPLICATION)
+        raise PlanError(
+            f"the package {name!r} is not at hand" if found is None else f"{name} is no application",
+            evidence=f"at hand: {', '.join(ours) or 'none'}",
+            next_action="package it and import it: innervate package build, innervate set import DIR",
+        )
+    return found
+
+
+def score_of(name: AppName) -> str:
     """Of several applications each has steps of its own on one machine."""
     return f"application-{name}"
 

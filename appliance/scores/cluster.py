@@ -26,6 +26,7 @@ from appliance.model.ids import MachineName, StepId
 from appliance.plan import Deferred, Plan, Step
 from appliance.scores.cluster_life import (
     at_hand,
+    check_unhosted,
     check_upgrade,
     chosen,
     departures,
@@ -155,6 +156,7 @@ def _check_size(spec: ClusterSpec, record: MachineRecord) -> None:
 
 
 def _check_member(spec: ClusterSpec, record: MachineRecord) -> None:
+    check_unhosted(record, spec.name)
     if record.slurm is not None:
         raise taken(record.name, record.slurm.home.name, spec.name)
     if record.member is None:

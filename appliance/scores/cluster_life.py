@@ -51,6 +51,19 @@ def at_hand(name: str, inventory: Inventory) -> ArtifactSet:
     return found
 
 
+def of_engine(name: str, engine: Engine, inventory: Inventory) -> SetRef:
+    """Of a set that `./run image` makes of Debian's packages. Raises `PlanError`."""
+    found = inventory.sets.get(name)
+    if found is None or found.engine is not engine:
+        ours = sorted(one.name for one in inventory.sets.values() if one.engine is engine)
+        raise PlanError(
+            f"the artifact set {name!r} is not at hand, or not of {engine}",
+            evidence=f"at hand: {', '.join(ours) or 'none'}",
+            next_action=f"make one: ./run image {engine}; import it: innervate set import DIR",
+        )
+    return SetRef.of(name, found)
+
+
 def waits(cluster: str, unknown: Sequence[MachineName]) -> str:
     if unknown:
         return f"{cluster}: the hardware of {', '.join(unknown)} is not known yet"
@@ -74,6 +87,16 @@ def taken(machine: MachineName, has: ClusterName, wants: str) -> PlanError:
         f"{machine} belongs to the cluster {has}",
         next_action=f"take it out of one of the two; {wants} gets it when it is free",
     )
+
+
+def check_unhosted(record: MachineRecord, wants: str) -> None:
+    """Raises `PlanError` for a container host on which applications run."""
+    running = record.host.applications if record.host is not None else ()
+    if running:
+        raise PlanError(
+            f"{record.name} is a container host: {', '.join(one.app.name for one in running)}",
+            next_action=f"retire what runs there, or move it to another host; {wants} gets the machine then",
+        )
 
 
 def members(cluster: ClusterName, site: BareMachines, inventory: Inventory) -> tuple[MachineRecord, ...]:

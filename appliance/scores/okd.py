@@ -48,7 +48,7 @@ from appliance.okd.ignition import is_single
 from appliance.okd.version import OkdVersion
 from appliance.plan import AnswerKind, BootDisk, Deferred, DiskRef, InstallerRef, Plan, RunInstaller, Step
 from appliance.roles.disk import DiskPolicy, Overwrite, SmallestDisk, choose_disk, describe
-from appliance.scores.cluster_life import at_hand, chosen, members, taken, waits
+from appliance.scores.cluster_life import at_hand, check_unhosted, chosen, members, taken, waits
 from appliance.scores.score import Move, chain, step_of
 from images.artifact_set import ArtifactSet
 
@@ -191,6 +191,7 @@ class OkdCluster:
                 next_action="put an OpenSSH public key line into the topology's ShellAccess",
             )
         for record in records:
+            check_unhosted(record, self.cluster)
             other = record.slurm.home.name if record.slurm is not None else None
             if record.member is not None:
                 other = record.member.cluster.name

@@ -10,7 +10,7 @@ from typing import Protocol
 from appliance.capabilities import BareMachines, ContainerRegistry, NameService, Shell
 from appliance.errors import PlanError
 from appliance.inventory.model import Inventory, MachineRecord
-from appliance.model.cluster import ClusterName, SetRef
+from appliance.model.cluster import ClusterName
 from appliance.model.ids import StepId
 from appliance.model.slurm import (
     ConfirmSlurm,
@@ -27,7 +27,7 @@ from appliance.model.slurm import (
     SlurmSpec,
 )
 from appliance.plan import Deferred, Plan, Step
-from appliance.scores.cluster_life import chosen, is_gone, taken
+from appliance.scores.cluster_life import check_unhosted, chosen, is_gone, of_engine, taken
 from appliance.scores.score import step_of
 from appliance.slurm.hardware import node_of
 from images.engine import Engine
@@ -82,7 +82,10 @@ class SlurmCluster:
             why = f"{self.cluster}: its controllers and a worker have to be installed first"
             return Plan(site=self.name, deferred=(*waiting, Deferred(score=self.name, reason=why)))
         home = SlurmHome(
-            name=ClusterName(self.cluster), set=_known(self.set, inventory), controllers=tuple(ready), key=self.key
+            name=ClusterName(self.cluster),
+            set=of_engine(self.set, Engine.SLURM, inventory),
+            controllers=tuple(ready),
+            key=self.key,
         )
         spec = SlurmSpec(home=home, nodes=nodes, partitions=self._partitions(nodes, site, inventory), state=self.state)
         steps = _Steps(spec, servers, workers, self.drain_hours * _HOUR)
@@ -147,6 +150,7 @@ class SlurmCluster:
 
 
 def _check_free(cluster: str, record: MachineRecord) -> None:
+    check_unhosted(record, cluster)
     other = record.slurm.home.name if record.slurm is not None else None
     if record.member is not None:
         other = record.member.cluster.name
@@ -282,15 +286,3 @@ def _is_as_told(record: MachineRecord, home: SlurmHome, node: SlurmNode) -> bool
 
 def _works(record: MachineRecord) -> bool:
     return record.slurm is not None and record.slurm.role is SlurmRole.WORKER
-
-
-def _known(name: str, inventory: Inventory) -> SetRef:
-    found = inventory.sets.get(name)
-    if found is None or found.engine is not Engine.SLURM:
-        ours = sorted(one.name for one in inventory.sets.values() if one.engine is Engine.SLURM)
-        raise PlanError(
-            f"the artifact set {name!r} is not at hand, or not of Slurm",
-            evidence=f"at hand: {', '.join(ours) or 'none'}",
-            next_action="make one: ./run image slurm; import it: innervate set import DIR",
-        )
-    return SetRef.of(name, found)

@@ -31,7 +31,7 @@ _SHORT = 300
 
 
 class AppWatch:
-    def __init__(self, memory: Memory, work: AppWork, hold: Hold, looks: AppLooks, clock: Clock) -> None:
+    def __init__(self, memory: Memory, work: AppWork, hold: Hold, looks: AppLooks[ClusterName], clock: Clock) -> None:
         self._memory, self._work, self._hold, self._looks, self._clock = memory, work, hold, looks, clock
         self._count = 0
 
@@ -49,19 +49,24 @@ class AppWatch:
                     _LOGGER.exception("the applications of %s could not be looked at", cluster.name)
 
     async def look(self, cluster: ClusterSpec) -> None:
-        good = {name: one for (where, name), one in self._memory.world.applications.items() if where == cluster.name}
         if self._hold.keys.access(cluster.name) is None:
             return
         async with self._hold.open(cluster) as api:
             resources = Resources(api)
             there = {one.name: one for one in self._accounts(cluster, await resources.kept())}
-            for name in sorted({*good, *there}):
+            for name in sorted({*self._good(cluster), *there}):
                 try:
                     async with self._work.changing(cluster):
                         if (cluster.name, name) not in in_hand(self._memory.world):
-                            await self._keep(cluster, good.get(name), there.get(name), api, resources)
+                            good = self._good(cluster).get(name)
+                            await self._keep(cluster, good, there.get(name), api, resources)
                 except InnervateError as error:
                     self._tell_once(cluster, name, f"{error}: {error.evidence}")
+
+    def _good(self, cluster: ClusterSpec) -> Mapping[AppName, Deployed]:
+        """What was seen to be well, now: a step may have come to its end while the cluster was asked."""
+        running = self._memory.world.applications.items()
+        return {name: one for (where, name), one in running if where == cluster.name}
 
     def _accounts(self, cluster: ClusterSpec, found: Iterable[object]) -> Iterator[Kept]:
         """One that somebody has spoilt is no reason to look at no other."""
@@ -125,9 +130,7 @@ class AppWatch:
             self._tell(cluster, f"{name}: is well again")
 
     def _tell_once(self, cluster: ClusterSpec, name: AppName, words: str) -> None:
-        """Until other words hold: what lasts is told at its beginning."""
-        before = self._looks.keep(cluster.name, name, clean(words, _SHORT))
-        if before.partition(":")[0] != words.partition(":")[0]:
+        if self._looks.begins(cluster.name, name, clean(words, _SHORT)):
             self._tell(cluster, f"{name}: {words}")
 
     def _tell(self, cluster: ClusterSpec, text: str) -> None:

@@ -27,6 +27,8 @@ from appliance.store.records import Problem
 _AUTO_APPROVAL = "kubeadm:node-autoapprove-bootstrap"
 """kubeadm's own rule that whoever has a join token gets any node's certificate."""
 
+_ANSWER_LIMIT = 16 << 20
+
 Opened: TypeAlias = AbstractAsyncContextManager[Kubernetes]
 """A conversation with a cluster's API."""
 EngineOf: TypeAlias = Callable[[ClusterSpec], NodeEngine]
@@ -59,6 +61,21 @@ class NodeShells(Protocol):
     ) -> None:
         """All of `source` is its standard input."""
         ...
+
+
+class Nodes(Protocol):
+    """What desks have of the hold. Raises `InnervateError`; `UnreachableError` while the machine
+    may still come up."""
+
+    async def job(self, machine: MachineName, job: Job) -> ClusterSight: ...
+
+    async def start(self, machine: MachineName, job: Job) -> str: ...
+
+    async def feed(self, machine: MachineName, argv: tuple[str, ...], text: Secret) -> str: ...
+
+    async def pull(self, machine: MachineName, argv: tuple[str, ...], out: Sink) -> None: ...
+
+    def address(self, machine: MachineName) -> IPv4Address: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +179,21 @@ class Hold:
         if state.installed is None:
             raise ClusterError(f"nothing is installed on {machine}", next_action="plan again")
         return self.address(machine), state.installed.host_keys
+
+
+class Said:
+    """What a node printed; bounded: it says what it likes."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def write(self, data: bytes, /) -> int:
+        self._data += data[: max(0, _ANSWER_LIMIT - len(self._data))]
+        return len(data)
+
+    @property
+    def text(self) -> str:
+        return self._data.decode(errors="replace")
 
 
 async def close(api: Kubernetes) -> None:

@@ -64,7 +64,7 @@ class ClusterViews:
         clock: Clock,
         *,
         shelf: BackupShelf,
-        apps: AppLooks | None = None,
+        apps: AppLooks[ClusterName] | None = None,
         balancer: BalancerWatch | None = None,
         waiting: Callable[[MachineName], Wait | None] = lambda _machine: None,
     ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from appliance.conductor.memory import Memory
 from appliance.errors import ClusterError
+from appliance.hosting import web
 from appliance.kubernetes.api import Api, Kubernetes
 from appliance.kubernetes.engine import Kubeadm
 from appliance.kubernetes.flavour import K3S, RKE2
@@ -35,6 +36,9 @@ from appliance.services.cluster_looks import ClusterLooks
 from appliance.services.cluster_watch import ClusterWatch
 from appliance.services.clusters import ClusterDesk
 from appliance.services.engines import Engines
+from appliance.services.host_watch import HostWatch
+from appliance.services.host_work import HostWork
+from appliance.services.hosts import HostDesk
 from appliance.services.okd import OkdSite, is_okd, okd_desk
 from appliance.services.ports import PortDesk, SwitchShells
 from appliance.services.sets import SetDesk
@@ -85,6 +89,7 @@ class Clustering:
     slurm: SlurmWatch
     backups: ClusterBackups
     apps: AppWatch
+    hosts: HostWatch
 
     async def stand_by(self) -> None:
         """Forever."""
@@ -93,10 +98,11 @@ class Clustering:
             self.slurm.run(),
             self.backups.run(lambda: [one for one in self.watch.clusters().values() if not is_okd(one)]),
             self.apps.run(self.watch.clusters),
+            self.hosts.run(),
         )
 
 
-def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks, apps: AppLooks) -> Clustering:
+def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks, apps: AppLooks[ClusterName]) -> Clustering:
     supplies = Supplies(ground.sets, ground.lend)
     engine = _engine_of(supplies, partial(keys.numbered, rng=ground.rng))
     around = Around(
@@ -116,7 +122,7 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks, apps: App
     made = ground.okd.made
     watch = ClusterWatch(ground.memory, keys, connect, looks, ground.domain, ground.clock, coming=made.specs)
     kubernetes = ClusterDesk(engine, supplies, hold, ClusterLife(engine, supplies, hold, backups))
-    work = AppWork(supplies, ground.balancer)
+    work, hosted = AppWork(supplies, ground.balancer), HostWork(supplies, hold, web.page)
     slurm = SlurmDesk(Slurm(supplies.described), supplies, partial(keys.numbered, rng=ground.rng), hold)
     okd = okd_desk(ground.okd, supplies, ground.sets.path_of, keys, ground.balancer, connect, ground.clock)
     okd.offer()
@@ -126,9 +132,11 @@ def clustering(ground: Ground, keys: ClusterKeys, looks: ClusterLooks, apps: App
             slurm,
             okd,
             AppDesk(work, hold),
+            HostDesk(hosted),
             PortDesk(ground.switches, ground.switch_shells, hold, ground.clock),
         ),
         apps=AppWatch(ground.memory, work, hold, apps, ground.clock),
+        hosts=HostWatch(ground.memory, hosted, ground.clock),
         slurm=SlurmWatch(ground.memory, slurm, ground.clock),
         watch=watch,
         backups=backups,

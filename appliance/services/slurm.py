@@ -6,8 +6,7 @@ thinks of the node. Neither is believed about the other.
 
 from collections.abc import Callable
 from hashlib import sha256
-from ipaddress import IPv4Address
-from typing import Protocol, assert_never
+from typing import assert_never
 
 from appliance.conductor.decision import ClusterSight, Progress
 from appliance.errors import ShellError, UnreachableError
@@ -24,35 +23,17 @@ from appliance.model.slurm import (
     SlurmAction,
     SlurmSpec,
 )
-from appliance.nodes.job import Job
-from appliance.ports import Sink
-from appliance.services.cluster_hold import Supplies, at_work, done, not_begun
+from appliance.services.cluster_hold import Nodes, Said, Supplies, at_work, done, not_begun
 from appliance.slurm import conf, engine, words
 from appliance.slurm.engine import Slurm
 from appliance.slurm.words import NodeWord
-
-_ANSWER_LIMIT = 16 << 20
-
-
-class Machines(Protocol):
-    """Raises `InnervateError`; `UnreachableError` while the machine may still come up."""
-
-    async def job(self, machine: MachineName, job: Job) -> ClusterSight: ...
-
-    async def start(self, machine: MachineName, job: Job) -> str: ...
-
-    async def feed(self, machine: MachineName, argv: tuple[str, ...], text: Secret) -> str: ...
-
-    async def pull(self, machine: MachineName, argv: tuple[str, ...], out: Sink) -> None: ...
-
-    def address(self, machine: MachineName) -> IPv4Address: ...
 
 
 class SlurmDesk:
     """`key` is a cluster's of that number, which is made when it is asked for first."""
 
     def __init__(
-        self, slurm: Slurm, supplies: Supplies, key: Callable[[ClusterName, int], Secret], machines: Machines
+        self, slurm: Slurm, supplies: Supplies, key: Callable[[ClusterName, int], Secret], machines: Nodes
     ) -> None:
         self._slurm, self._supplies, self._key, self._machines = slurm, supplies, key, machines
 
@@ -176,7 +157,7 @@ class SlurmDesk:
 
     async def _ask(self, machine: MachineName, argv: tuple[str, ...]) -> str:
         """Raises `UnreachableError` where the machine answers and Slurm does not: it may do so later."""
-        said = _Said()
+        said = Said()
         try:
             await self._machines.pull(machine, argv, said)
         except ShellError as error:
@@ -186,21 +167,6 @@ class SlurmDesk:
                 next_action=f"look: innervate ssh {machine} journalctl -u slurmctld -u munge",
             ) from error
         return said.text
-
-
-class _Said:
-    """Bounded: a node says what it likes."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    def write(self, data: bytes, /) -> int:
-        self._data += data[: max(0, _ANSWER_LIMIT - len(self._data))]
-        return len(data)
-
-    @property
-    def text(self) -> str:
-        return self._data.decode(errors="replace")
 
 
 def digest(spec: SlurmSpec) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from appliance.errors import ClusterError, IncompleteError, MachineryError
 from appliance.model.cluster import SetRef
 from appliance.services.sets import SetDesk
-from images.artifact_set import ArtifactSet
+from images.artifact_set import ArtifactSet, SetFile
 
 
 class Supplies:
@@ -45,6 +45,13 @@ class Supplies:
                 raise ClusterError(
                     f"{ref.name} has several files for {role}", evidence=names, next_action="package it again"
                 )
+        return await self._read(ref, file)
+
+    async def contents(self, ref: SetRef, role: str) -> Mapping[str, bytes]:
+        """Of all files of that role, by name. Raises `InnervateError` where one is not what it should be."""
+        return {file.name: await self._read(ref, file) for file in self.described(ref).of_role(role)}
+
+    async def _read(self, ref: SetRef, file: SetFile) -> bytes:
         path = self._sets.path_of(ref.name, file)
         try:
             content = await asyncio.to_thread(path.read_bytes)

@@ -1,6 +1,6 @@
 """The world as the API shows it: pure functions from state to view."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ from appliance.conductor.machine import MachineState, model_of, stuck
 from appliance.conductor.position import step_state
 from appliance.conductor.proofs import Certificate
 from appliance.conductor.runs import Attempt, RunStatus
-from appliance.model.hardware import Disk, HardwareFacts, Neighbour
+from appliance.model.hosted import Hosted
 from appliance.model.ids import MachineName
 from appliance.model.orders import BootOrder, ClusterOrder, ForgetOrder, PowerOrder, TokenOrder
 from appliance.model.phase import Condition
@@ -19,11 +19,10 @@ from appliance.model.place import Place
 from appliance.model.views import (
     CertificateView,
     DeferredView,
-    DiskView,
     EventView,
     EvidenceView,
     GoalView,
-    LinkView,
+    HostedView,
     MachineView,
     OutlookView,
     PhaseView,
@@ -39,6 +38,7 @@ from appliance.model.views import (
 from appliance.model.words import RETIREMENT, SITE_PURPOSE, STAGES
 from appliance.plan import Plan, Purpose, Step
 from appliance.services.agents import Session
+from appliance.services.hardware_views import disk_view, links_of
 from appliance.services.identity_views import describe_identity
 from appliance.store.identity_records import IdentityRecord
 from appliance.store.records import (
@@ -235,9 +235,14 @@ def machine_view(
         phases=tuple(PhaseView(phase=phase, since=since) for phase, since in state.phases),
         evidence=tuple(EvidenceView(what=e.what, time=e.time, detail=e.detail) for e in state.evidence),
         certificates=tuple(_certificate(one) for one in state.certificates),
-        disks=tuple(map(_disk, state.facts.disks)) if state.facts else (),
-        links=tuple(_links(state.facts)) if state.facts else (),
+        disks=tuple(map(disk_view, state.facts.disks)) if state.facts else (),
+        links=tuple(links_of(state.facts)) if state.facts else (),
+        applications=tuple(map(_hosted, state.host.applications)) if state.host is not None else (),
     )
+
+
+def _hosted(one: Hosted) -> HostedView:
+    return HostedView(name=one.app.name, version=one.app.package.version, since=one.since)
 
 
 def machine_card(
@@ -281,40 +286,6 @@ def macs_of(state: MachineState) -> tuple[str, ...]:
     seen = [nic.mac for nic in state.facts.nics] if state.facts else []
     named = state.identity.macs if state.identity else ()
     return tuple(dict.fromkeys(str(mac) for mac in (*seen, *named)))
-
-
-def _disk(disk: Disk) -> DiskView:
-    return DiskView(
-        name=disk.name,
-        serial=disk.serial,
-        wwn=disk.wwn,
-        size_bytes=disk.size_bytes,
-        model=disk.model,
-        rotational=disk.rotational,
-        contents=disk.contents,
-    )
-
-
-def _links(facts: HardwareFacts) -> Iterator[LinkView]:
-    """Each NIC once, then the neighbours that no NIC is known for."""
-    heard = {neighbour.nic: neighbour for neighbour in facts.neighbours if neighbour.nic}
-    for nic in facts.nics:
-        near = heard.get(nic.name)
-        yield LinkView(
-            nic=nic.name,
-            mac=str(nic.mac),
-            up=nic.carrier,
-            speed_mbps=nic.speed_mbps,
-            switch=_switch(near) if near else "",
-            port=near.port if near else "",
-        )
-    for neighbour in facts.neighbours:
-        if not neighbour.nic:
-            yield LinkView(nic="", switch=_switch(neighbour), port=neighbour.port)
-
-
-def _switch(neighbour: Neighbour) -> str:
-    return neighbour.system or neighbour.chassis
 
 
 def _certificate(certificate: Certificate) -> CertificateView:

@@ -13,7 +13,8 @@ from appliance.model.codec import to_json
 from appliance.model.ids import MachineName
 from appliance.model.secret import Secret
 from appliance.model.slurm import JoinSlurm, LeaveSlurm, PrepareSlurm, ServeSlurm, SlurmHome, SlurmRole
-from appliance.nodes.job import Act, Download, Job, TextFile, script
+from appliance.nodes.job import Act, Job, TextFile, of_content
+from appliance.nodes.packages import fetched, installed
 from appliance.slurm import conf
 from images.artifact_set import ArtifactSet, SetFile
 
@@ -38,20 +39,18 @@ class Slurm:
 
     def prepare(self, do: PrepareSlurm) -> Job:
         """Services are masked meanwhile: a package would start its own with a key of its own."""
-        files = _packages(self._described(do.home.set), do.role)
-        paths = [f"{_PACKAGES}/{file.name}" for file in files]
-        how = ("--install", "--skip-same-version", "--refuse-downgrade", "--force-confold")
+        packages = fetched(_packages(self._described(do.home.set), do.role), _PACKAGES)
         job = Job(
             name=_PREPARE,
             mark="",
-            downloads=tuple(Download(sha256=file.sha256, path=path) for file, path in zip(files, paths, strict=True)),
+            downloads=packages,
             acts=(
                 Act(argv=("systemctl", "mask", "--runtime", "--quiet", *_SERVICES), says="holding services back"),
-                Act(argv=("env", "DEBIAN_FRONTEND=noninteractive", "dpkg", *how, *paths), says="installing packages"),
+                installed(packages),
                 Act(argv=("systemctl", "unmask", "--runtime", "--quiet", *_SERVICES), says="letting services go"),
             ),
         )
-        return replace(job, mark=sha256(script(job, "").reveal().encode()).hexdigest())
+        return of_content(job)
 
     def serve(self, do: ServeSlurm, name: MachineName, key: Secret) -> Job:
         spec = do.spec

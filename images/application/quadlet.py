@@ -11,11 +11,13 @@ from images.errors import PackageError
 
 _FILE = re.compile(r"[a-z][a-z0-9-]{0,62}\.(container|network|volume)")
 _PUBLISHED = re.compile(r"(?:(?P<published>\d{1,5}):)\d{1,5}(/tcp)?")
-_IMAGE, _PUBLISH = "Image", "PublishPort"
+_IMAGE, _PUBLISH, _VOLUME = "Image", "PublishPort", "Volume"
+_NAMED = "another application may have that name: it is called as its file is, systemd-NAME"
 _REFUSED = {
     "AutoUpdate": "what runs is what the package says, until another package is deployed",
     "EnvironmentFile": "the file would not be in the package",
     "Rootfs": "it would not be in the package",
+    **dict.fromkeys(("ContainerName", "NetworkName", "ServiceName", "VolumeName"), _NAMED),
 }
 
 
@@ -37,6 +39,9 @@ def named(text: str, file: str, names: Mapping[str, str]) -> str:
             raise refused(f"{file}:{number}", f"{key} goes on in the next line", line, "write it in one")
         if equals and key in _REFUSED:
             raise refused(f"{file}:{number}", f"{key} is not kept", _REFUSED[key], "remove it")
+        if equals and key == _VOLUME and _is_unstated(value):
+            wanted = "add NAME.volume to quadlet, and write Volume=NAME.volume:/path"
+            raise refused(f"{file}:{number}", "it makes a volume that no unit states", line, wanted)
         if equals and key == _IMAGE:
             line, images = f"{_IMAGE}={_meant(value, f'{file}:{number}', names)}", images + 1
         kept.append(line)
@@ -60,6 +65,12 @@ def check_smoke(units: Mapping[str, str], service: str, port: int) -> None:
         evidence=f"there are: {seen or 'none'}"[:200],
         next_action="correct [smoke], or add PublishPort=",
     )
+
+
+def _is_unstated(volume: str) -> bool:
+    """By its name alone, where it is neither a unit's nor a folder of the host nor one without a name."""
+    source, colon, _ = volume.partition(":")
+    return bool(colon) and not source.endswith(".volume") and not source.startswith(("/", ".", "%"))
 
 
 def _published(text: str) -> Iterator[int]:

@@ -11,9 +11,11 @@ import pytest
 from appliance.lab.demo import IMAGES
 from images.__main__ import archive
 from images.artifact_set import ArtifactSet
+from images.debian_set import DebianSet, unpack
 from images.kubernetes import recipe as kubernetes
+from images.podman.recipe import PODMAN
 from images.ramdisk.modules import Variant
-from images.slurm import recipe as slurm
+from images.slurm.recipe import SLURM
 from images.store import Entry, Store
 from tests.cluster.tree import base_of, ensure_base, make_tree
 
@@ -50,13 +52,21 @@ def kubernetes_set(config: pytest.Config, folder: Path) -> Artifacts:
 @pytest.fixture(scope="session")
 def slurm_artifacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     """As `artifacts`, of Slurm."""
-    store, folder, recipe = Store(IMAGES), tmp_path_factory.mktemp("set") / "slurm", slurm.recipe_of(VARIANT)
+    return debian_artifacts(SLURM, request.config, tmp_path_factory.mktemp("set") / "slurm")
+
+
+@pytest.fixture(scope="session")
+def podman_artifacts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return debian_artifacts(PODMAN, request.config, tmp_path_factory.mktemp("set") / "podman")
+
+
+def debian_artifacts(of: DebianSet, config: pytest.Config, folder: Path) -> Artifacts:
+    """Unpacked. `--all` builds it where it is not in the store."""
+    store, recipe = Store(IMAGES), of.recipe_of(VARIANT)
     entry = store.find(recipe.name, recipe.key)
-    if entry is None and not _may_build(request.config):
-        pytest.skip("NOT TESTED: there is no Slurm in the store; build it (a minute): ./run image slurm")
-    return Artifacts(
-        folder=folder, set=slurm.unpack(entry or slurm.ensure_slurm(VARIANT, store, archive()), store, folder)
-    )
+    if entry is None and not _may_build(config):
+        pytest.skip(f"NOT TESTED: no {of.engine} is in the store; build it (a minute): ./run image {of.engine}")
+    return Artifacts(folder=folder, set=unpack(entry or of.ensure(VARIANT, store, archive()), store, folder))
 
 
 @pytest.fixture(scope="session")

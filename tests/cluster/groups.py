@@ -24,18 +24,21 @@ class Hierarchy:
     @property
     def place(self) -> str:
         """Where a node has it, relative to /sys/fs/cgroup; empty for that folder itself."""
-        return "" if self.folder == _ROOT else str(self.folder.relative_to(_ROOT))
+        return "" if self.kind == _UNIFIED else str(self.folder.relative_to(_ROOT))
 
 
-def hierarchies(mounts: str) -> tuple[Hierarchy, ...]:
+def hierarchies(mounts: str, *, unified: bool = False) -> tuple[Hierarchy, ...]:
     """Of /proc/self/mounts (fstab(5)). A unified hierarchy beside the old ones has no controllers: it is left out,
-    because containers' processes stay in it when their other groups are gone, and Kubernetes then waits for them."""
+    because containers' processes stay in it when their other groups are gone, and Kubernetes then waits for them. With
+    `unified` it alone is taken: units of podman need it, and can do without controllers."""
     rows = [line.split() for line in mounts.splitlines()]
     found = [
         Hierarchy(folder=Path(row[1]), kind=row[2], options=_options(row[3]))
         for row in rows
         if row[2] in (_LEGACY, _UNIFIED) and Path(row[1]).is_relative_to(_ROOT)
     ]
+    if unified:
+        return tuple(one for one in found if one.kind == _UNIFIED)
     legacy = tuple(one for one in found if one.kind == _LEGACY)
     return legacy or tuple(found)
 
@@ -50,8 +53,8 @@ def _options(mounted: str) -> str:
 class Groups:
     """Those of one ground. Leftovers of processes that were killed are swept when the next ground is made."""
 
-    def __init__(self, name: str) -> None:
-        self.hierarchies = hierarchies(Path("/proc/self/mounts").read_text())
+    def __init__(self, name: str, *, unified: bool = False) -> None:
+        self.hierarchies = hierarchies(Path("/proc/self/mounts").read_text(), unified=unified)
         self._name = f"{PREFIX}{os.getpid()}-{name}"
 
     def make(self, node: str) -> tuple[Path, ...]:

@@ -16,13 +16,14 @@ if [ "$step" = enter ]; then
 fi
 
 mount --make-rprivate /
-mkdir -p "$scratch/upper" "$scratch/work" "$scratch/root" "$scratch/containerd" "$scratch/rancher" "$scratch/sysctl"
+mkdir -p "$scratch/upper" "$scratch/work" "$scratch/root" "$scratch/sysctl"
 root=$scratch/root
 mount -t overlay node -o "lowerdir=$tree,upperdir=$scratch/upper,workdir=$scratch/work" "$root"
 # An overlay cannot lie on an overlay: containers' files lie beside it.
-mkdir -p "$root/var/lib/containerd" "$root/var/lib/rancher"
-mount --bind "$scratch/containerd" "$root/var/lib/containerd"
-mount --bind "$scratch/rancher" "$root/var/lib/rancher"
+for folder in containerd containers rancher; do
+    mkdir -p "$scratch/$folder" "$root/var/lib/$folder"
+    mount --bind "$scratch/$folder" "$root/var/lib/$folder"
+done
 # What all nodes of a ground share, where it has such a folder: as if it were another machine's storage.
 if [ -d "${seed%/*}/shared" ]; then
     mkdir -p "$root/srv/shared"

@@ -141,10 +141,10 @@ class Ground:
 
 
 @contextmanager
-def ground(folder: Path, tree: Path, members: Sequence[Node]) -> Iterator[Ground]:
+def ground(folder: Path, tree: Path, members: Sequence[Node], *, unified: bool = False) -> Iterator[Ground]:
     """`tree` is a root file system with an SSH server that is started at boot, see `tree.py`; nothing is written to it.
-    Nodes are not started yet."""
-    groups = Groups(folder.name)
+    Nodes are not started yet. `unified`: they have version 2 of control groups, whatever this machine has."""
+    groups = Groups(folder.name, unified=unified)
     groups.sweep()
     with ExitStack() as stack:
         stack.callback(groups.remove)

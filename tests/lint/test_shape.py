@@ -113,6 +113,8 @@ PURE = (
     "appliance/okd/*.py",
     "appliance/slurm/*.py",
     "appliance/conductor/slurm_membership.py",
+    "appliance/conductor/hosting.py",
+    *(f"appliance/hosting/{name}.py" for name in ("account", "engine", "units", "verdict", "words")),
     "appliance/nodes/bonding.py",
     "appliance/nodes/job.py",
     "appliance/switch/dialect.py",

@@ -1,5 +1,7 @@
 """A rack with a daemon, and what tests do with them as a person would."""
 
+import os
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -7,7 +9,9 @@ from pathlib import Path
 
 from appliance.client import Client
 from appliance.lab.rack import Rack
+from appliance.model.set_views import WorkState
 from appliance.model.views import Errand, PlanView, RunState, RunView
+from tests.contract import balancing, registry
 
 
 class Scene:
@@ -29,6 +33,14 @@ class Scene:
         self.until(lambda: self.client.run(run.id).state is not RunState.RUNNING, run.id, self._seconds)
         return self.client.run(run.id)
 
+    def import_set(self, folder: str) -> None:
+        self.client.import_set(folder)
+        self.until(
+            lambda: (job := self.client.sets().job) is not None and job.state is not WorkState.RUNNING, folder, 300
+        )
+        assert (job := self.client.sets().job) is not None
+        assert job.state is WorkState.DONE, job.fault
+
     def do(self, name: str, errand: Errand) -> list[RunState]:
         return self.see_through(lambda: self.client.plan_errand(name, errand))
 
@@ -40,3 +52,15 @@ class Scene:
             if not plan.deferred or ended[-1] is not RunState.DONE:
                 break
         return ended
+
+
+def programs(folder: Path) -> str:
+    """A PATH on which are the programs that the appliance starts for clusters, without any service of theirs."""
+    folder.mkdir()
+    for name, argv in (
+        ("docker-registry", registry.program()),
+        ("haproxy", balancing.program("haproxy", balancing.HAPROXY)),
+    ):
+        (folder / name).write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n')
+        (folder / name).chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"

@@ -3,8 +3,6 @@
 Then a worker loses its power and the spare takes its place; a machine leaves, wiped; at last all that is left does.
 """
 
-import os
-import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,16 +18,14 @@ from appliance.model.bmc import PowerCommand
 from appliance.model.cluster_views import Membership
 from appliance.model.hardware import Firmware
 from appliance.model.phase import Phase
-from appliance.model.set_views import WorkState
 from appliance.model.views import Errand, MachineView, RunState
 from images.__main__ import archive
 from images.application.build import package
 from images.store import Store
 from tests.cluster.conftest import Artifacts, kubernetes_set
-from tests.contract import balancing, registry
 from tests.image.conftest import power
 from tests.rack.person import anybody
-from tests.rack.scene import Scene
+from tests.rack.scene import Scene, programs
 
 pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(9000)]
 
@@ -44,14 +40,6 @@ READY, SILENT, RECOVERED = 3600.0, 900.0, 900.0
 
 
 class Site(Scene):
-    def import_set(self, folder: str) -> None:
-        self.client.import_set(folder)
-        self.until(
-            lambda: (job := self.client.sets().job) is not None and job.state is not WorkState.RUNNING, folder, 300
-        )
-        assert (job := self.client.sets().job) is not None
-        assert job.state is WorkState.DONE, job.fault
-
     def role(self, role: str) -> MachineView:
         (found,) = (one for one in self.client.machines().machines if (one.role, one.spare_of) == (role, ""))
         return found
@@ -67,18 +55,6 @@ class Site(Scene):
         curl = ["curl", "-sS", "--max-time", "3", ANSWER]
         with self.rack.run(curl, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=self.folder) as program:
             return b"hello from web 1.0.0" in program.communicate(timeout=30)[0]
-
-
-def programs(folder: Path) -> str:
-    """A PATH on which are the programs that the appliance starts for clusters, without any service of theirs."""
-    folder.mkdir()
-    for name, argv in (
-        ("docker-registry", registry.program()),
-        ("haproxy", balancing.program("haproxy", balancing.HAPROXY)),
-    ):
-        (folder / name).write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n')
-        (folder / name).chmod(0o755)
-    return f"{folder}:{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="module")

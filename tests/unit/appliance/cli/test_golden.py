@@ -14,6 +14,7 @@ from appliance.model.views import (
     EventView,
     ExplainLine,
     ExplainView,
+    HostedView,
     MachinesView,
     PlanView,
     RoleView,
@@ -86,6 +87,11 @@ def test_machine_with_a_certificate(machines: MachinesView, now: float, text: Dr
     )
     one = replace(machines.machines[2], phases=(), evidence=(), certificates=(certificate,))
     check("machine-certificate", text(show.machine(one, now)))
+
+
+def test_a_container_host(machines: MachinesView, now: float, text: Draw) -> None:
+    runs = HostedView(name="pages", version="1.1.0", since=now - 60)
+    check("machine-hosts", text(show.machine(replace(machines.machines[2], applications=(runs,)), now)))
 
 
 def test_machines(machines: MachinesView, now: float, text: Draw) -> None:

@@ -301,7 +301,7 @@ def of_kubernetes(name: MachineName, rack: ClusterRack) -> MachineRecord:
     ("score", "says"),
     [
         (replace(SCORE, set="slurm-1.2-amd64"), "not at hand"),
-        (replace(SCORE, set=KUBEADM.name), "not of Slurm"),
+        (replace(SCORE, set=KUBEADM.name), "not of slurm"),
         (replace(SCORE, workers=("node-9",)), "the site does not have"),
         (replace(SCORE, workers=(HEAD,)), "cannot be controller and worker"),
         (replace(SCORE, controller=NAMES[:3], workers=NAMES[3:]), "one decides and one stands by"),

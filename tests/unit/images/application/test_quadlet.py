@@ -44,6 +44,9 @@ def test_a_volume_needs_no_image() -> None:
         ("Exec=|AutoUpdate=registry\nExec=", "web.container:9: AutoUpdate is not kept"),
         ("Exec=|EnvironmentFile=/etc/x\nExec=", "EnvironmentFile is not kept"),
         ("Image=web|Rootfs=/srv", "Rootfs is not kept"),
+        ("Exec=|ContainerName=web\nExec=", "web.container:9: ContainerName is not kept"),
+        ("Exec=|ServiceName=ssh\nExec=", "ServiceName is not kept"),
+        ("Exec=|Volume=data:/data\nExec=", "web.container:9: it makes a volume that no unit states"),
     ],
 )
 def test_what_would_not_be_the_package(change: str, message: str) -> None:
@@ -52,6 +55,11 @@ def test_what_would_not_be_the_package(change: str, message: str) -> None:
         named(UNIT.replace(old, new, 1), "web.container", NAMES)
     assert message in str(caught.value)
     assert caught.value.next_action
+
+
+@pytest.mark.parametrize("source", ["data.volume:/data", "/srv/data:/data:ro", "%h/data:/data", "/data"])
+def test_volumes_that_are_kept(source: str) -> None:
+    assert f"Volume={source}\n" in named(UNIT.replace("Exec=", f"Volume={source}\nExec="), "web.container", NAMES)
 
 
 def test_names_of_units() -> None:

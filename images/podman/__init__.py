@@ -1,0 +1,1 @@
+"""Podman as an artifact set, of Debian's own packages."""

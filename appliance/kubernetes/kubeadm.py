@@ -22,7 +22,7 @@ from appliance.model.cluster import API_PORT, NodeRole
 SOCKET = "/run/containerd/containerd.sock"
 DISCOVERY = "/etc/kubernetes/discovery.conf"
 NO_NAMES = "addon/coredns"
-PATIENCE = "10m0s"
+PATIENCE = "20m0s"
 """How long a control plane may take to answer for the first time: machines may be slow, and images large."""
 _TOKEN_TTL = "2h0m0s"  # noqa: S105  a duration
 _SCHEMED_SINCE = 24

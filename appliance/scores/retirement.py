@@ -30,7 +30,6 @@ def retire(name: str, site: ErrandNeeds, inventory: Inventory) -> Plan:
 
 
 def _ends(records: Sequence[MachineRecord]) -> Iterator[tuple[ClusterName, Step]]:
-    """OKD's name is nothing that the appliance holds a key to."""
     for record in records:
         if record.member is not None and record.member.cluster.set.engine is not Engine.OKD:
             yield record.member.cluster.name, end_of(record.member.cluster, record.name)
@@ -48,3 +47,6 @@ def _left_alone(records: Sequence[MachineRecord]) -> Iterator[str]:
     for record in records:
         if record.phase is Phase.UNKNOWN:
             yield f"{record.name} is left alone: nothing was ever seen of it"
+    members = [record.member for record in records if record.member is not None]
+    for name in sorted({one.cluster.name for one in members if one.cluster.set.engine is Engine.OKD}):
+        yield f"the appliance keeps its keys to the OKD {name}: no step ends that"

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pytest
 
 from appliance.errors import PlanError
-from appliance.model.cluster import NodeRole
+from appliance.model.cluster import ClusterName, NodeRole
 from appliance.model.phase import Phase
 from appliance.model.views import Errand
 from appliance.plan import Plan, Purpose
 from appliance.site import Site, plan_purpose
 from appliance.topology import ClusterRack
+from images.engine import Engine
 from tests.unit.appliance.scores.test_cluster import NAMES, inventory, member, needs, rack, record
 
 __all__ = ["rack"]
@@ -48,6 +49,17 @@ def test_whom_nobody_has_seen_nobody_erases(rack: ClusterRack) -> None:
     assert {step.machine for step in plan.steps} == {PLANE.name, WORKER.name, ALONE.name}
     assert f"{STRANGER.name} is left alone: nothing was ever seen of it" in plan.missing
     assert (plan.site, plan.purpose.machine) == ("lab", None)
+
+
+def test_of_okd_the_keys_stay_and_the_plan_says_so(rack: ClusterRack) -> None:
+    assert WORKER.member is not None
+    cluster = WORKER.member.cluster
+    okd = replace(cluster, name=ClusterName("okd"), set=replace(cluster.set, engine=Engine.OKD))
+    worker = replace(WORKER, member=replace(WORKER.member, cluster=okd))
+    site = Site(name="lab", topology=rack, scores=[])
+    plan = plan_purpose(site, inventory(PLANE, worker, ALONE, STRANGER, GONE), Purpose(errand=Errand.DECOMMISSION))
+    assert needs(plan)[f"decommission.{worker.name}.boot-agent"] == ()
+    assert "the appliance keeps its keys to the OKD okd: no step ends that" in plan.missing
 
 
 def test_one_machine_is_not_the_end_of_its_cluster(rack: ClusterRack) -> None:

@@ -570,7 +570,7 @@ def test_no_canary_is_seen(tmp_path: Path) -> None:
     assert all(word in evidence.bundle for word in (b"asyncio", b'"member":{"cluster":"prod"', b"What is not")), "whole"
     assert len(evidence.commands) == 1  # ssh-keygen
     answered = {target for target, answer in told.views.items() if answer.startswith(b"HTTP/1.1 200 ")}
-    refused = {target for target in told.views if target.endswith(("/ssh", "/console", "/images/debian-13"))}
+    refused = {target for target in told.views if target.endswith(("/ssh", "/console", "/screen", "/images/debian-13"))}
     refused |= {f"/v1/machines/{name}/sensors" for name in ("refused", "impostor")}
     refused |= {"/v1/site", "/v1/appliance", "/v1/sets"}
     assert answered == set(told.views) - refused

@@ -4,6 +4,7 @@ import statistics
 import time
 from dataclasses import replace
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from appliance.model.image_views import HashState
@@ -82,6 +83,7 @@ def test_addresses_are_filtered_by_keyboard(page: Page) -> None:
         expect(page.get_by_text("no address is in that state")).to_be_visible()
 
 
+@pytest.mark.alone
 def test_a_thousand_addresses_can_be_used_at_once(page: Page) -> None:
     application = rack()
     application.stores.addresses = leases(1000)

@@ -17,8 +17,8 @@ from appliance.bmc.pinned import AnswerTooLargeError
 from appliance.errors import BmcError, BmcLoginError, BmcPasswordChangeError, BmcSessionsFullError, BmcSilentError
 from appliance.model.bmc import BmcEndpoint
 
-# Dell's RAC0218 beside the registry's own.
 _LOOK_THERE = "check the BMC's address, cable and power"
+# Dell's RAC0218 beside the registry's own.
 _FULL = ("SessionLimitExceeded", "RAC0218")
 
 

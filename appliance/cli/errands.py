@@ -77,10 +77,8 @@ def retire(
     Example: innervate retire --dry-run
     """
     client = client_of(context)
-    plan = client.plan_retirement()
-    consent = Consent(
-        kind="site", name=plan.site, errand=Errand.DECOMMISSION, yes=False, typed=confirm, despite=despite
-    )
+    site = client.health().site
+    consent = Consent(kind="site", name=site, errand=Errand.DECOMMISSION, yes=False, typed=confirm, despite=despite)
     _run(client, consent, client.plan_retirement, dry_run=dry_run, as_json=as_json)
 
 

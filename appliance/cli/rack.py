@@ -8,8 +8,6 @@ import typer
 from appliance.cli.context import Json, Machine, client_of, print_json
 from appliance.cli.look import Words, wanted_of
 
-_MODE = 0o600
-
 Run = Annotated[str, typer.Argument(metavar="RUN")]
 
 
@@ -46,10 +44,10 @@ def screen(
 
     Example: innervate screen node-0 node-0.png
     """
-    from appliance.cli.report import kept
+    from appliance.cli.report import OURS, kept
 
     data = client_of(context).screen(machine)
-    kept(file, data, _MODE)
+    kept(file, data, OURS)
     print(f"{file}: {len(data)} bytes; whatever was on the screen is in it")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from appliance.model.report_views import ReportView
 
-_MODE, _OURS = 0o644, 0o600
+_MODE, OURS = 0o644, 0o600
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,7 +53,7 @@ def support_bundle(
     Example: innervate support-bundle support.zip
     """
     data = client_of(context).support_bundle()
-    kept(file, data, _OURS)
+    kept(file, data, OURS)
     print(f"{file}: {len(data)} bytes; read index.html in it before you give it away")
 
 

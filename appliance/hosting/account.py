@@ -5,13 +5,10 @@ appliance does not know any more, nothing is left unknown.
 """
 
 import json
-import re
 from dataclasses import dataclass
 
 from appliance.errors import ClusterError
-from appliance.model.application import AppName
-
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+from appliance.model.application import APP_NAME, AppName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +48,7 @@ def read(line: str) -> Account:
             "version": str(version),
             "units": list(units),
             "images": list(images),
-        } if _NAME.fullmatch(name) and all(isinstance(one, str) for one in (*units, *images)):
+        } if APP_NAME.fullmatch(name) and all(isinstance(one, str) for one in (*units, *images)):
             return Account(
                 name=AppName(name), revision=revision, version=version, units=tuple(units), images=tuple(images)
             )

@@ -8,7 +8,7 @@ from appliance.errors import SiteError
 from appliance.model.cluster import ClusterSpec, SetRef
 
 AppName = NewType("AppName", str)
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+APP_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class AppSpec:
 
     def __post_init__(self) -> None:
         for text in (self.name, self.namespace):
-            if not _LABEL.fullmatch(text):
+            if not APP_NAME.fullmatch(text):
                 raise SiteError(
                     f"{text[:70]!r} cannot be the name of an application or its namespace",
                     next_action="use lower-case letters, digits and dashes, at most 40 characters",

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from appliance.errors import SiteError
-from appliance.model.application import AppName
+from appliance.model.application import APP_NAME, AppName
 from appliance.model.cluster import SetRef
 
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _REGISTRY = re.compile(r"[a-z0-9.-]{1,253}:\d{1,5}")
 
 
@@ -23,7 +22,7 @@ class HostedSpec:
     heals: bool = True
 
     def __post_init__(self) -> None:
-        if not _LABEL.fullmatch(self.name):
+        if not APP_NAME.fullmatch(self.name):
             raise _refused(self.name, "the name of an application", "lower-case letters, digits and dashes")
         _check_registry(self.registry)
 

@@ -18,10 +18,9 @@ from appliance.plan import Deferred, Plan, Step
 from appliance.scores.application import PATIENCE, RETIRE_SECONDS, package_of, score_of
 from appliance.scores.cluster_life import chosen, is_gone, of_engine, taken
 from appliance.scores.score import step_of
+from images.application.quadlet import ROLE
 from images.engine import Engine
 
-UNITS = "quadlet"
-"""The role of a package's units."""
 _PREPARE_SECONDS = 1800.0
 
 
@@ -76,7 +75,7 @@ class HostedApplication:
 
     def _spec(self, inventory: Inventory) -> HostedSpec:
         found = package_of(self.package, inventory)
-        if not found.of_role(UNITS):
+        if not found.of_role(ROLE):
             raise PlanError(
                 f"{self.package} says nothing to a container host",
                 evidence=f"its files: {', '.join(file.name for file in found.files)}"[:200],

@@ -167,10 +167,10 @@ class Appliance(Looking):
         return self._program
 
     async def make_plan(self) -> PlanView:
-        return self._shown(await self._store(self._plan_now(Purpose())))
+        return await self._proposed(Purpose())
 
     async def plan_errand(self, name: MachineName, errand: Errand) -> PlanView:
-        return self._shown(await self._store(self._plan_now(Purpose(errand=errand, machine=self._known(name)))))
+        return await self._proposed(Purpose(errand=errand, machine=self._known(name)))
 
     async def plan_retirement(self) -> PlanView:
         purpose = Purpose(errand=Errand.DECOMMISSION)
@@ -180,6 +180,9 @@ class Appliance(Looking):
                 evidence="what is retired would be installed again",
                 next_action="look at it: innervate goals; drop it: innervate drop GOAL",
             )
+        return await self._proposed(purpose)
+
+    async def _proposed(self, purpose: Purpose) -> PlanView:
         return self._shown(await self._store(self._plan_now(purpose)))
 
     async def see_through(self, name: MachineName, errand: Errand, by: str) -> None:

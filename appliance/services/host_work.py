@@ -22,9 +22,7 @@ from appliance.model.ids import MachineName
 from appliance.nodes.job import Job
 from appliance.services import app_work
 from appliance.services.cluster_hold import Nodes, Said
-
-QUADLET = "quadlet"
-"""The role of a package's units."""
+from images.application.quadlet import ROLE
 
 Page: TypeAlias = Callable[[IPv4Address, int, str], Awaitable[tuple[int, bytes]]]
 """Asks address, port and path: status and body. Raises `UnreachableError`."""
@@ -86,7 +84,7 @@ class HostWork:
         await self._packages.ready(ref)
 
     async def wanted(self, app: HostedSpec) -> Wanted:
-        described, texts = self._packages.described(app.package), await self._packages.contents(app.package, QUADLET)
+        described, texts = self._packages.described(app.package), await self._packages.contents(app.package, ROLE)
         if not texts:
             raise ClusterError(
                 f"{app.package.name} says nothing to a container host", next_action="package it with units"

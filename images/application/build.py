@@ -39,7 +39,6 @@ _ROLES = {
     SCHEMA: "values-schema",
     contents.NAME: "sbom",
 }
-_UNIT = "quadlet"
 _SLASH = "+"
 _RECIPES = "application-"
 _PACKAGE = Path(__file__).parent.parent
@@ -125,7 +124,7 @@ def _described(described: Description, folder: Path, made: tuple[Made, ...]) -> 
         version=described.version,
         arch=ARCH,
         provenance=Provenance.GENUINE,
-        files=tuple(_file(folder / name, _ROLES.get(name, _UNIT)) for name in names),
+        files=tuple(_file(folder / name, _ROLES.get(name, quadlet.ROLE)) for name in names),
         images=tuple(one.image for one in made),
     )
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from images.application.documents import refused
 from images.errors import PackageError
 
+ROLE = "quadlet"
+"""Of these files in a package."""
 _FILE = re.compile(r"[a-z][a-z0-9-]{0,62}\.(container|network|volume)")
 _PUBLISHED = re.compile(r"(?:(?P<published>\d{1,5}):)\d{1,5}(/tcp)?")
 _IMAGE, _PUBLISH, _VOLUME = "Image", "PublishPort", "Volume"

@@ -4,14 +4,28 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from appliance.client import Client
+from appliance.lab.demo import daemon, daemon_config, make_key, wait_until_ready
 from appliance.lab.rack import Rack
+from appliance.lab.spec import RackSpec
 from appliance.model.set_views import WorkState
 from appliance.model.views import Errand, PlanView, RunState, RunView
 from tests.contract import balancing, registry
+
+
+@contextmanager
+def served(spec: RackSpec, site: Path, sets: Path) -> Iterator[Rack]:
+    """A rack with a daemon that is ready, on that site program and with that folder of sets."""
+    folder = spec.workdir
+    config = daemon_config(folder, socket=folder / "api.sock", key=make_key(folder), site=site, sets=sets)
+    with Rack.start(spec) as rack, daemon(rack, config, folder) as process:
+        ready = Client(folder / "api.sock").health
+        wait_until_ready(ready, lambda: process.poll() is None, folder / "daemon.log")
+        yield rack
 
 
 class Scene:

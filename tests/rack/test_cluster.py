@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.frontend.provision import provision
-from appliance.lab.demo import IMAGES, daemon, daemon_config, make_key, wait_until_ready
-from appliance.lab.rack import Rack
+from appliance.lab.demo import IMAGES
 from appliance.lab.spec import RackFirmware, RackSpec
 from appliance.model.bmc import PowerCommand
 from appliance.model.cluster_views import Membership
@@ -25,7 +24,7 @@ from images.store import Store
 from tests.cluster.conftest import Artifacts, kubernetes_set
 from tests.image.conftest import power
 from tests.rack.person import anybody
-from tests.rack.scene import Scene, programs
+from tests.rack.scene import Scene, programs, served
 
 pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(9000)]
 
@@ -64,8 +63,6 @@ def kubernetes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 @contextmanager
 def running(files: RackFirmware, folder: Path, sets: Path) -> Iterator[Site]:
-    key = make_key(folder)
-    config = daemon_config(folder, socket=folder / "api.sock", key=key, site=SITE, sets=sets)
     spec = RackSpec(
         nodes=3,
         firmware=Firmware.UEFI,
@@ -75,11 +72,8 @@ def running(files: RackFirmware, folder: Path, sets: Path) -> Iterator[Site]:
         memory_mib=MEMORY_MIB,
         disk_gib=DISK_GIB,
     )
-    with Rack.start(spec) as rack:
-        scene = Site(rack, folder, READY)
-        with daemon(rack, config, folder) as process:
-            wait_until_ready(scene.client.health, lambda: process.poll() is None, folder / "daemon.log")
-            yield scene
+    with served(spec, SITE, sets) as rack:
+        yield Site(rack, folder, READY)
 
 
 def test_from_powered_off_to_an_answer_and_back(

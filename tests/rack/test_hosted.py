@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.frontend.provision import provision
-from appliance.lab.demo import IMAGES, daemon, daemon_config, make_key, wait_until_ready
-from appliance.lab.rack import Rack
+from appliance.lab.demo import IMAGES
 from appliance.lab.spec import RackFirmware, RackSpec
 from appliance.model.bmc import PowerCommand
 from appliance.model.hardware import Firmware
@@ -26,7 +25,7 @@ from images.store import Store
 from tests.cluster.hosted import NAME, PORT, UNWELL, version
 from tests.image.conftest import power
 from tests.rack.person import anybody
-from tests.rack.scene import Scene, programs
+from tests.rack.scene import Scene, programs, served
 
 pytestmark = [pytest.mark.rack, pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(3600)]
 
@@ -91,7 +90,6 @@ class Site(Scene):
 def running(files: RackFirmware, folder: Path, sets: Path) -> Iterator[Site]:
     site = folder / "site.py"
     site.write_text(program(""))
-    config = daemon_config(folder, socket=folder / "api.sock", key=make_key(folder), site=site, sets=sets)
     spec = RackSpec(
         nodes=1,
         firmware=Firmware.UEFI,
@@ -101,11 +99,8 @@ def running(files: RackFirmware, folder: Path, sets: Path) -> Iterator[Site]:
         memory_mib=MEMORY_MIB,
         disk_gib=DISK_GIB,
     )
-    with Rack.start(spec) as rack:
-        scene = Site(rack, folder, READY)
-        with daemon(rack, config, folder) as process:
-            wait_until_ready(scene.client.health, lambda: process.poll() is None, folder / "daemon.log")
-            yield scene
+    with served(spec, site, sets) as rack:
+        yield Site(rack, folder, READY)
 
 
 def podman_set(sets: Path) -> str:

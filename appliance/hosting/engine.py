@@ -149,18 +149,24 @@ said=$(QUADLET_UNIT_DIRS="$new" "$generator" --dryrun 2>&1) || {
 }
 """
 
-# A container that does not become well is still being started: what is asked of its unit then waits, until the start is
-# taken back and the container is gone.
-_TOOLS = """\
-set -eu
-units=$1 state=$2
-shift 2
+# As `units.service_of`.
+_SERVICE = """\
 service() {
     case $1 in
         *.container) echo "${1%.container}.service" ;;
         *) echo "${1%.*}-${1##*.}.service" ;;
     esac
 }
+"""
+
+# A container that does not become well is still being started: what is asked of its unit then waits, until the start is
+# taken back and the container is gone.
+_TOOLS = (
+    _SERVICE
+    + """\
+set -eu
+units=$1 state=$2
+shift 2
 stop() {
     systemctl stop --no-block "$(service "$1")" 2>/dev/null || return 0
     case $1 in
@@ -178,6 +184,7 @@ each() {
     done
 }
 """
+)
 
 _PLACE = """\
 mkdir -p "$units" "$state/started"
@@ -243,7 +250,9 @@ cat >"$account.part"
 mv "$account.part" "$account"
 """
 
-_ASK = """\
+_ASK = (
+    _SERVICE
+    + """\
 state=$1 units=$2 label=$3 whole=$4
 shift 4
 for file in "$state"/*.json; do
@@ -252,10 +261,8 @@ done
 find "$units" -type f -exec sha256sum {} + 2>/dev/null | sed 's/^/file=/'
 for file in "$units"/innervate-*/*; do
     [ -e "$file" ] || continue
-    name=${file##*/}
-    case $name in
-        *.container) set -- "$@" "${name%.container}.service" ;;
-        *.network | *.volume) set -- "$@" "${name%.*}-${name##*.}.service" ;;
+    case $file in
+        *.container | *.network | *.volume) set -- "$@" "$(service "${file##*/}")" ;;
     esac
 done
 [ $# = 0 ] || systemctl show --property=Id,LoadState,ActiveState,SubState,SourcePath,ActiveEnterTimestampMonotonic "$@"
@@ -269,3 +276,4 @@ podman network ls --filter "label=$label" --format "network=$own {{.Name}}"
 podman volume ls --filter "label=$label" --format "volume=$own {{.Name}}"
 podman images --format 'image={{.Repository}}@{{.Digest}}'
 """
+)
